@@ -1,0 +1,62 @@
+#include "agent/actions/clean_up.h"
+
+#include <absl/time/clock.h>
+
+namespace salvor::agent {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Minutes(2);
+
+const v1::ArtifactTarget* TargetOf(const v1::Action& action) {
+  switch (action.kind_case()) {
+    case v1::Action::kPostgresGlobals:
+      return &action.postgres_globals().target();
+    case v1::Action::kPostgresDump:
+      return &action.postgres_dump().target();
+    case v1::Action::kDiskBackup:
+      return &action.disk_backup().target();
+    default:
+      return nullptr;
+  }
+}
+
+Status ForgetAll(const ActionContext& context, const std::vector<v1::ArtifactTarget>& targets) {
+  if (targets.empty()) return OkStatus();
+  const Restic restic = context.Repository(targets.front().location());
+  std::vector<std::string> left;
+  for (const v1::ArtifactTarget& target : targets) {
+    ASSIGN_OR_RETURN(const std::vector<ResticSnapshot> snapshots, restic.Find(context.Tags(target)));
+    for (const ResticSnapshot& snapshot : snapshots) left.push_back(snapshot.id);
+  }
+  return ForgetIfPossible(restic, left);
+}
+
+}  // namespace
+
+std::vector<v1::ArtifactTarget> WithDetails(const v1::ArtifactTarget& target) {
+  std::vector<v1::ArtifactTarget> targets = {target, target};
+  targets[1].set_artifact(target.artifact() + ".details");
+  return targets;
+}
+
+Status ForgetIfPossible(const Restic& restic, const std::vector<std::string>& snapshots) {
+  if (snapshots.empty()) return OkStatus();
+  RETURN_IF_ERROR(restic.Unlock());  // of processes that are gone; restic judges
+  const Status status = restic.Forget(snapshots);
+  return Restic::IsLocked(status) ? OkStatus() : status;
+}
+
+Status ForgetEarlierAttempts(const ActionContext& context, const std::vector<v1::ArtifactTarget>& targets) {
+  if (context.task.lease().attempt() <= 1) return OkStatus();
+  return WithContext(ForgetAll(context, targets), "forget earlier attempts");
+}
+
+Status CleanUpAfter(const v1::Task& task, const AgentConfig& config) {
+  const v1::ArtifactTarget* target = TargetOf(task.action());
+  if (target == nullptr) return OkStatus();
+  const ActionContext context{config, task, {}, absl::Now() + kPatience, nullptr, nullptr};
+  RETURN_IF_ERROR(context.Repository(target->location()).Unlock());
+  return ForgetAll(context, WithDetails(*target));
+}
+
+}  // namespace salvor::agent

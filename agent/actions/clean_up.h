@@ -1,0 +1,26 @@
+// What earlier attempts may have left in the Location.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/actions/action.h"
+
+namespace salvor::agent {
+
+// Forgets these snapshots of an earlier attempt; none is fine. A restore goes by the manifest, so one that
+// stays does no harm: while the repository is locked by a living restic (0.14 forgets under an exclusive
+// lock) they are left to the manifest's step, which forgets all that the manifest does not name.
+Status ForgetIfPossible(const Restic& restic, const std::vector<std::string>& snapshots);
+
+// What this run kept under these names before this attempt. Nothing to do in a first attempt.
+Status ForgetEarlierAttempts(const ActionContext& context, const std::vector<v1::ArtifactTarget>& targets);
+
+// Forgets the snapshots of an attempt's own artifacts when its agent died in the middle of it (a whole one
+// whose acknowledgement was lost is made again). Attempts that keep nothing in the Location need nothing.
+Status CleanUpAfter(const v1::Task& task, const AgentConfig& config);
+
+// The target itself, and that of its details.
+std::vector<v1::ArtifactTarget> WithDetails(const v1::ArtifactTarget& target);
+
+}  // namespace salvor::agent

@@ -1,0 +1,332 @@
+// Backup, restore and checks of files with a real restic, and faults that must be found.
+#include "agent/actions/disk_actions.h"
+
+#include <gmock/gmock.h>
+
+#include "agent/actions/action_testing.h"
+#include "agent/disk/tree_codec.h"
+#include "agent/disk/tree_testing.h"
+#include "agent/restic/restic_testing.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+constexpr char kScratch[] = "drill-shop-1";
+
+class DiskActionsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(repository_.Open().Init().ok());
+    ASSERT_NO_FATAL_FAILURE(MakeOddTree(root_));
+    config_.state_directory = state_;
+    config_.supervisor = Supervisor();
+    task_.mutable_lease()->set_run("backup-shop-1");
+    task_.mutable_lease()->set_attempt(1);
+    task_.set_component("files");
+  }
+
+  using Function = StatusOr<v1::ActionResult> (*)(const v1::Action&, ActionContext&);
+  StatusOr<v1::ActionResult> Run(Function function, const v1::Action& action) {
+    ActionContext context{config_, task_, {}, absl::InfiniteFuture(), on_progress_, nullptr};
+    return function(action, context);
+  }
+
+  StatusOr<v1::ActionResult> Backup(const std::vector<std::string>& exclude = {}) {
+    v1::Action action;
+    for (const std::string& path : paths_) action.mutable_disk_backup()->mutable_component()->add_paths(path);
+    for (const std::string& one : exclude)
+      action.mutable_disk_backup()->mutable_component()->add_exclude(one);
+    v1::ArtifactTarget& target = *action.mutable_disk_backup()->mutable_target();
+    *target.mutable_location() = repository_.Location();
+    target.set_backup("shop-1");
+    target.set_component("files");
+    target.set_artifact("files.tree");
+    return Run(RunDiskBackup, action);
+  }
+  void MustBackup(const std::vector<std::string>& exclude = {}) {
+    const StatusOr<v1::ActionResult> result = Backup(exclude);
+    ASSERT_TRUE(result.ok()) << result.status();
+    ASSERT_EQ(result->artifacts_size(), 2);
+    kept_ = *result;
+  }
+
+  template <typename Part>
+  void Fill(Part* part) {
+    if (target_root_.empty()) {
+      part->mutable_target()->set_scratch(kScratch);
+    } else {
+      part->mutable_target()->set_root(target_root_);
+    }
+    for (const std::string& path : paths_) part->add_paths(path);
+  }
+  Status TargetCheck() {
+    v1::Action action;
+    Fill(action.mutable_disk_target_check());
+    return Run(RunDiskTargetCheck, action).status();
+  }
+  Status Restore(const std::string& run = "restore-shop-1") {
+    v1::Action action;
+    Fill(action.mutable_disk_restore());
+    *action.mutable_disk_restore()->mutable_location() = repository_.Location();
+    *action.mutable_disk_restore()->mutable_tree() = kept_.artifacts(0);
+    action.mutable_disk_restore()->set_run(run);
+    return Run(RunDiskRestore, action).status();
+  }
+  // "files passed", "content failed: …" of each check.
+  std::vector<std::string> Verify() {
+    v1::Action action;
+    Fill(action.mutable_disk_verify());
+    *action.mutable_disk_verify()->mutable_location() = repository_.Location();
+    *action.mutable_disk_verify()->mutable_details() = kept_.artifacts(1);
+    const StatusOr<v1::ActionResult> result = Run(RunDiskVerify, action);
+    EXPECT_TRUE(result.ok()) << result.status();
+    if (!result.ok()) return {};
+    std::vector<std::string> verdicts;
+    for (const v1::Check& check : result->checks()) {
+      EXPECT_EQ(check.component(), "files");
+      EXPECT_EQ(check.subject(), PercentEncode(root_));
+      const std::string word = v1::Check::Verdict_Name(check.verdict()).substr(8);
+      verdicts.push_back(check.kind() + " " + word);
+      compared_[check.kind()] = check.compared();
+    }
+    return verdicts;
+  }
+  std::string Restored(const std::string& path = "") const {
+    return (target_root_.empty()  ? state_ + "/scratch/" + kScratch + "/files"
+            : target_root_ == "/" ? ""
+                                  : target_root_) +
+           root_ + path;
+  }
+  void MustRestoreToScratch() {
+    ASSERT_NO_FATAL_FAILURE(MustBackup());
+    const Status status = Restore();
+    ASSERT_TRUE(status.ok()) << status;
+    ASSERT_THAT(Verify(), ElementsAre("files PASSED", "content PASSED", "metadata PASSED"))
+        << compared_["files"] << "\n"
+        << compared_["content"] << "\n"
+        << compared_["metadata"];
+  }
+  std::vector<v1::TreeEntry> Details() {
+    const auto text = repository_.Open().LoadText(kept_.artifacts(1));
+    EXPECT_TRUE(text.ok()) << text.status();
+    const auto tree = DecodeTree(text.value_or(""));
+    EXPECT_TRUE(tree.ok()) << tree.status();
+    return tree.ok() ? tree->entries : std::vector<v1::TreeEntry>();
+  }
+
+  ResticRepositoryForTest repository_;
+  TemporaryDirectory directory_;
+  std::string state_ = NormalisePaths({directory_ / "state"}).front();
+  std::string root_ = NormalisePaths({directory_ / "srv/shop"}).front();
+  std::vector<std::string> paths_ = {root_};
+  std::string target_root_;  // "" scratch
+  AgentConfig config_;
+  v1::Task task_;
+  std::function<void(const v1::Progress&)> on_progress_;
+  v1::ActionResult kept_;
+  std::map<std::string, std::string> compared_;
+};
+
+TEST_F(DiskActionsTest, AnOddTreeComesBackAsItWas) {
+  ASSERT_NO_FATAL_FAILURE(MustRestoreToScratch());
+  const v1::Artifact& tree = kept_.artifacts(0);
+  EXPECT_EQ(tree.kind(), v1::Artifact::KIND_TREE);
+  EXPECT_EQ(tree.files(), 11);
+  EXPECT_EQ(tree.coverage().exact(), 11);
+  EXPECT_EQ(tree.coverage().not_covered_total(), 0);
+  EXPECT_EQ(tree.snapshot().size(), 64u);
+  EXPECT_LE(tree.consistent_at().seconds(), tree.consistent_until().seconds());
+  EXPECT_EQ(kept_.artifacts(1).kind(), v1::Artifact::KIND_TREE_DETAILS);
+  EXPECT_EQ(kept_.artifacts(1).name(), "files.tree.details");
+  EXPECT_THAT(kept_.warnings(), IsEmpty());
+  EXPECT_EQ(compared_["metadata"], "20 entries equal");
+  EXPECT_FALSE(Exists(state_ + "/restores/restore-shop-1-files.marker"));
+}
+
+TEST_F(DiskActionsTest, OneByteChangedFailsTheContentCheckAndNoOther) {
+  ASSERT_NO_FATAL_FAILURE(MustRestoreToScratch());
+  const std::string victim = Restored("/a directory/deep/er/secret");
+  const timespec mtime = MtimeOf(victim);
+  const UniqueFd fd(::open(victim.c_str(), O_WRONLY | O_CLOEXEC));
+  ASSERT_EQ(::pwrite(fd.Get(), "S", 1, 0), 1);
+  SetMtime(victim, mtime);
+  EXPECT_THAT(Verify(), ElementsAre("files PASSED", "content FAILED", "metadata PASSED"));
+  EXPECT_THAT(compared_["content"], HasSubstr("er/secret: other content of the same length"));
+}
+
+TEST_F(DiskActionsTest, AMissingFileAndOneTooManyFailTheFilesCheckAndNoOther) {
+  ASSERT_NO_FATAL_FAILURE(MustRestoreToScratch());
+  ASSERT_EQ(::unlink(Restored("/a directory/with space").c_str()), 0);
+  EXPECT_THAT(Verify(), ElementsAre("files FAILED", "content PASSED", "metadata PASSED"));
+  EXPECT_THAT(compared_["files"], HasSubstr("with%20space: file is missing"));
+  Put(Restored("/empty/intruder"), "x");
+  EXPECT_THAT(Verify(), ElementsAre("files FAILED", "content PASSED", "metadata PASSED"));
+  EXPECT_THAT(compared_["files"], HasSubstr("empty/intruder: file is unexpected"));
+}
+
+TEST_F(DiskActionsTest, AnotherModeFailsTheMetadataCheckAndNoOther) {
+  ASSERT_NO_FATAL_FAILURE(MustRestoreToScratch());
+  ASSERT_EQ(::chmod(Restored("/program").c_str(), 0755), 0);
+  EXPECT_THAT(Verify(), ElementsAre("files PASSED", "content PASSED", "metadata FAILED"));
+  EXPECT_THAT(compared_["metadata"], HasSubstr("program: mode is 0755, was 4755"));
+}
+
+TEST_F(DiskActionsTest, NothingRestoredFailsTheFilesCheck) {
+  ASSERT_NO_FATAL_FAILURE(MustBackup());
+  EXPECT_EQ(Verify().front(), "files FAILED");
+  EXPECT_THAT(compared_["files"], HasSubstr("and 15 more"));
+}
+
+TEST_F(DiskActionsTest, WhatChangesAppearsOrVanishesMeanwhileIsNamedAndUnverifiable) {
+  bool done = false;
+  on_progress_ = [&](const v1::Progress& progress) {
+    if (done || progress.message().rfind("backing up", 0) != 0) return;
+    done = true;
+    Put(root_ + "/program", "other", 04755);
+    Put(root_ + "/empty/new", "x");
+    ASSERT_EQ(::unlink((root_ + "/a directory/100%").c_str()), 0);
+  };
+  ASSERT_NO_FATAL_FAILURE(MustBackup());
+  ASSERT_TRUE(done);
+  const v1::CoverageSummary& coverage = kept_.artifacts(0).coverage();
+  EXPECT_THAT(coverage.not_covered(), Contains(HasSubstr("/program: changed while it was backed up")));
+  EXPECT_THAT(coverage.not_covered(), Contains(HasSubstr("/empty/new: appeared while the backup ran")));
+  EXPECT_THAT(coverage.not_covered(),
+              Contains(HasSubstr("/a%20directory/100%25: vanished while it was backed up")));
+  EXPECT_EQ(coverage.not_covered_total(), 6);  // and the three directories around them
+  EXPECT_EQ(coverage.exact(), 9);
+  EXPECT_EQ(coverage.none(), 3);
+  EXPECT_THAT(kept_.warnings(), Contains(HasSubstr("not covered: " + root_ + "/program: changed")));
+  on_progress_ = nullptr;
+  ASSERT_TRUE(Restore().ok());
+  EXPECT_THAT(Verify(), ElementsAre("files PASSED", "content UNVERIFIABLE", "metadata PASSED"))
+      << compared_["files"] << compared_["metadata"];
+  EXPECT_THAT(compared_["content"], HasSubstr("6 entries changed while they were backed up"));
+  Put(Restored("/a directory/deep/er/secret"), "SIX", 0600);
+  EXPECT_THAT(Verify(), Contains("content FAILED"));
+}
+
+TEST_F(DiskActionsTest, ExcludedEntriesAreNeitherExpectedNorUncovered) {
+  ASSERT_NO_FATAL_FAILURE(MustBackup({"secret", "*utf-8*"}));
+  EXPECT_EQ(kept_.artifacts(0).files(), 9);
+  EXPECT_THAT(kept_.note(), HasSubstr("2 entries left out by exclude patterns"));
+  EXPECT_THAT(kept_.warnings(), IsEmpty());
+  for (const auto& entry : Details()) EXPECT_THAT(entry.path(), Not(HasSubstr("secret")));
+  ASSERT_TRUE(Restore().ok());
+  EXPECT_THAT(Verify(), ElementsAre("files PASSED", "content PASSED", "metadata PASSED"))
+      << compared_["files"] << compared_["metadata"];
+}
+
+TEST_F(DiskActionsTest, AnotherAttemptReplacesWhatTheFirstKept) {
+  ASSERT_NO_FATAL_FAILURE(MustBackup());
+  task_.mutable_lease()->set_attempt(2);
+  ASSERT_NO_FATAL_FAILURE(MustBackup());
+  const auto found = repository_.Open().Find({{"run", "backup-shop-1"}});
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->size(), 2u);
+}
+
+TEST_F(DiskActionsTest, MissingPathsAreAllNamedAndNothingIsKept) {
+  paths_ = {root_, root_ + "/none", directory_ / "neither"};
+  const auto result = Backup();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(MessageOf(result.status()), HasSubstr("/neither"));
+  paths_ = {directory_ / "none", directory_ / "neither"};
+  EXPECT_THAT(MessageOf(Backup().status()), testing::AllOf(HasSubstr("/none"), HasSubstr("/neither")));
+  EXPECT_THAT(HintOf(Backup().status()), Not(IsEmpty()));
+  EXPECT_THAT(*repository_.Open().Find({{"salvor", ""}}), IsEmpty());
+}
+
+TEST_F(DiskActionsTest, ALiveDatabaseIsRefused) {
+  Put(root_ + "/empty/ibdata1", "x");
+  const auto result = Backup();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(MessageOf(result.status()), HasSubstr("MySQL or MariaDB"));
+}
+
+TEST_F(DiskActionsTest, ATargetThatIsNotEmptyIsRefusedWithNothingWritten) {
+  ASSERT_NO_FATAL_FAILURE(MustBackup());
+  target_root_ = "/";
+  for (const Status& status : {TargetCheck(), Restore()}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(
+        MessageOf(status),
+        HasSubstr("path " + root_ + " exists and holds 10 entries, for example a%20directory, dangling"));
+    EXPECT_THAT(HintOf(status), HasSubstr("another root"));
+  }
+  EXPECT_FALSE(Exists(state_ + "/restores/restore-shop-1-files.marker"));
+  EXPECT_THAT(Verify(), ElementsAre("files PASSED", "content PASSED", "metadata PASSED"));
+}
+
+TEST_F(DiskActionsTest, ARestoreIntoPlaceMakesParentsThatOthersCanEnter) {
+  ASSERT_NO_FATAL_FAILURE(MustBackup());
+  ASSERT_TRUE(RemoveTree(directory_ / "srv").ok());
+  target_root_ = "/";
+  ASSERT_TRUE(TargetCheck().ok()) << TargetCheck();
+  const Status status = Restore();
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_THAT(Verify(), ElementsAre("files PASSED", "content PASSED", "metadata PASSED"))
+      << compared_["metadata"];
+  struct stat facts {};
+  ASSERT_EQ(::stat((directory_ / "srv").c_str(), &facts), 0);
+  EXPECT_EQ(facts.st_mode & 07777, 0755u);
+}
+
+TEST_F(DiskActionsTest, ARestoreBelowAnotherRootWritesThereOnly) {
+  ASSERT_NO_FATAL_FAILURE(MustBackup());
+  target_root_ = NormalisePaths({directory_ / "elsewhere"}).front();
+  ASSERT_TRUE(TargetCheck().ok());
+  ASSERT_FALSE(Exists(target_root_));
+  ASSERT_TRUE(Restore().ok());
+  EXPECT_THAT(Verify(), ElementsAre("files PASSED", "content PASSED", "metadata PASSED"));
+}
+
+TEST_F(DiskActionsTest, AnInterruptedRestoreIsClearedByItsOwnRunAndByNoOther) {
+  ASSERT_NO_FATAL_FAILURE(MustBackup());
+  target_root_ = NormalisePaths({directory_ / "elsewhere"}).front();
+  const v1::Artifact whole = kept_.artifacts(0);
+  kept_.mutable_artifacts(0)->set_snapshot(std::string(64, 'f'));  // no such snapshot: fails after the marker
+  ASSERT_FALSE(Restore().ok());
+  ASSERT_TRUE(Exists(state_ + "/restores/restore-shop-1-files.marker"));
+  *kept_.mutable_artifacts(0) = whole;
+  ASSERT_TRUE(MakeDirectories(Restored("/half")).ok());
+  Put(Restored("/half/written"), "x");
+  EXPECT_EQ(Restore("restore-shop-2").code(), absl::StatusCode::kFailedPrecondition);
+  ASSERT_TRUE(Exists(Restored("/half/written")));
+  const Status status = Restore();
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_THAT(Verify(), ElementsAre("files PASSED", "content PASSED", "metadata PASSED"))
+      << compared_["files"];
+  EXPECT_EQ(Restore().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(DiskActionsTest, AMarkerOfOtherPathsClearsNothing) {
+  ASSERT_NO_FATAL_FAILURE(MustBackup());
+  target_root_ = "/";
+  ASSERT_TRUE(MakeDirectories(state_ + "/restores").ok());
+  Put(state_ + "/restores/restore-shop-1-files.marker", "{\"writing\":[\"/elsewhere\"]}\n");
+  EXPECT_EQ(Restore().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(Exists(root_ + "/program"));
+}
+
+TEST_F(DiskActionsTest, ATargetBelowAFileCannotBeMade) {
+  target_root_ = root_ + "/program";
+  EXPECT_THAT(MessageOf(TargetCheck()),
+              testing::AnyOf(HasSubstr("is no directory"), HasSubstr("Not a directory")));
+}
+
+TEST_F(DiskActionsTest, ASnapshotWithoutThePathIsDataLossNotSuccess) {
+  ASSERT_NO_FATAL_FAILURE(MustBackup());
+  paths_ = {directory_ / "never/kept"};
+  EXPECT_EQ(Restore().code(), absl::StatusCode::kDataLoss);
+}
+
+}  // namespace
+}  // namespace salvor::agent

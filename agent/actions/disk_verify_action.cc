@@ -1,0 +1,126 @@
+#include <algorithm>
+
+#include "agent/actions/disk_actions.h"
+#include "agent/actions/disk_target.h"
+#include "agent/disk/tree.h"
+#include "agent/disk/tree_codec.h"
+#include "agent/disk/tree_compare.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+constexpr size_t kNamedDifferences = 5;
+
+std::string Words(const TreeDifferences& differences) {
+  const size_t shown = std::min(differences.first.size(), kNamedDifferences);
+  std::string words =
+      Join({differences.first.begin(), differences.first.begin() + static_cast<ptrdiff_t>(shown)}, "; ");
+  const int64_t more = differences.total - static_cast<int64_t>(shown);
+  return more > 0 ? words + fmt::format("; and {} more", WithCommas(more)) : words;
+}
+
+class Verdicts {
+ public:
+  Verdicts(std::string component, std::string path, v1::ActionResult* result)
+      : component_(std::move(component)), subject_(PercentEncode(path)), result_(result) {}
+
+  void Of(const TreeComparison& compared) {
+    Judge("files", compared.structure,
+          WithCommas(compared.compared) + " entries there, none missing, none more", "");
+    Judge("content", compared.content,
+          fmt::format("{} files, {} equal", WithCommas(compared.files), HumanBytes(compared.bytes)),
+          compared.not_covered == 0
+              ? ""
+              : fmt::format("{} entries changed while they were backed up and were not compared",
+                            WithCommas(compared.not_covered)));
+    Judge("metadata", compared.metadata, WithCommas(compared.compared) + " entries equal", "");
+  }
+
+  // Nothing is known of the path: no check of it could ever fail.
+  void Unknown() {
+    for (const char* kind : {"files", "content", "metadata"}) {
+      Add(kind, v1::Check::VERDICT_UNVERIFIABLE, "the backup holds no expectations of this path");
+    }
+  }
+
+ private:
+  void Judge(const char* kind, const TreeDifferences& differences, const std::string& passed,
+             const std::string& unverifiable) {
+    if (differences.total > 0) {
+      Add(kind, v1::Check::VERDICT_FAILED, Words(differences));
+    } else if (!unverifiable.empty()) {
+      Add(kind, v1::Check::VERDICT_UNVERIFIABLE, passed + "; " + unverifiable);
+    } else {
+      Add(kind, v1::Check::VERDICT_PASSED, passed);
+    }
+  }
+  void Add(const char* kind, v1::Check::Verdict verdict, const std::string& compared) {
+    v1::Check* check = result_->add_checks();
+    check->set_component(component_);
+    check->set_kind(kind);
+    check->set_subject(subject_);
+    check->set_verdict(verdict);
+    check->set_compared(compared);
+  }
+
+  std::string component_, subject_;
+  v1::ActionResult* result_;
+};
+
+bool Knows(const std::vector<v1::TreeEntry>& entries, const std::string& path) {
+  const std::string encoded = PercentEncode(path);
+  for (const v1::TreeEntry& entry : entries) {
+    if (entry.path() == encoded) return true;
+  }
+  return false;
+}
+
+StatusOr<std::vector<v1::TreeEntry>> WalkRestored(const std::vector<std::string>& destinations,
+                                                  ActionContext& context) {
+  WalkOptions options;
+  options.missing_is_fine = true;  // a difference, and found as one
+  options.stop = context.stop;
+  if (context.progress) {
+    options.progress = [&context](const WalkProgress& walked) {
+      v1::Progress progress;
+      progress.set_bytes_done(walked.bytes_hashed);
+      progress.set_message(fmt::format("comparing: {} entries", WithCommas(walked.entries)));
+      context.progress(progress);
+    };
+  }
+  ASSIGN_OR_RETURN(std::vector<CapturedEntry> captured, WalkPaths(destinations, options));
+  std::vector<v1::TreeEntry> entries;
+  entries.reserve(captured.size());
+  for (CapturedEntry& one : captured) entries.push_back(std::move(one.entry));
+  return entries;
+}
+
+}  // namespace
+
+StatusOr<v1::ActionResult> RunDiskVerify(const v1::Action& action, ActionContext& context) {
+  const v1::DiskVerify& verify = action.disk_verify();
+  const std::vector<std::string> paths(verify.paths().begin(), verify.paths().end());
+  ASSIGN_OR_RETURN(const std::string prefix, DiskPrefix(verify.target(), context.config));
+  ASSIGN_OR_RETURN(const std::vector<std::string> destinations, DiskDestinations(paths, prefix));
+  ASSIGN_OR_RETURN_IN(const std::string text,
+                      context.Repository(verify.location()).LoadText(verify.details()),
+                      "read what is expected of the files");
+  ASSIGN_OR_RETURN(const DecodedTree expected, DecodeTree(text));
+  ASSIGN_OR_RETURN_IN(const std::vector<v1::TreeEntry> found, WalkRestored(destinations, context),
+                      "read restored files");
+  const std::string& component =
+      context.task.component().empty() ? verify.details().component() : context.task.component();
+  v1::ActionResult result;
+  for (const std::string& path : NormalisePaths(paths)) {
+    Verdicts verdicts(component, path, &result);
+    if (Knows(expected.entries, path)) {
+      verdicts.Of(CompareTrees(expected.entries, found, path, prefix));
+    } else {
+      verdicts.Unknown();
+    }
+  }
+  return result;
+}
+
+}  // namespace salvor::agent

@@ -1,0 +1,155 @@
+#include "agent/actions/manifest_actions.h"
+
+#include <absl/time/clock.h>
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "agent/actions/clean_up.h"
+#include "proto/time.h"
+
+namespace salvor::agent {
+namespace {
+
+constexpr int kFormat = 1;
+constexpr char kFileName[] = "manifest.json";
+
+StatusOr<std::string> ToJson(const v1::Manifest& manifest) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  std::string json;
+  const auto status = google::protobuf::util::MessageToJsonString(manifest, &json, options);
+  if (!status.ok()) return Internal("write the manifest as JSON: {}", status.ToString());
+  return json;
+}
+
+// By full id, or by the short one that restic 0.14 prints when it is unmistakable.
+std::optional<std::string> FullId(const std::vector<ResticSnapshot>& snapshots, const std::string& id) {
+  constexpr size_t kShortId = 8;
+  if (id.size() < kShortId) return std::nullopt;
+  std::optional<std::string> full;
+  for (const ResticSnapshot& snapshot : snapshots) {
+    if (snapshot.id.rfind(id, 0) != 0) continue;
+    if (full.has_value()) return std::nullopt;
+    full = snapshot.id;
+  }
+  return full;
+}
+
+const v1::PlannedArtifact* PlanOf(const v1::ManifestWrite& write, const v1::Artifact& artifact) {
+  for (const v1::PlannedArtifact& planned : write.planned()) {
+    if (planned.component() == artifact.component() && planned.artifact() == artifact.name()) return &planned;
+  }
+  return nullptr;
+}
+
+void AddMissing(v1::Manifest* manifest, const std::string& component, const std::string& title,
+                const std::string& why) {
+  v1::MissingArtifact* missing = manifest->add_missing();
+  missing->set_component(component);
+  missing->set_title(title);
+  missing->set_why(why);
+}
+
+// What the input steps say they kept, as far as it is in the repository. Steps in the order of their names.
+void CollectArtifacts(const v1::Task& task, const v1::ManifestWrite& write,
+                      const std::vector<ResticSnapshot>& snapshots, v1::Manifest* manifest) {
+  const std::map<std::string, v1::ActionResult> inputs(task.inputs().begin(), task.inputs().end());
+  for (const auto& [step, result] : inputs) {
+    for (const std::string& warning : result.warnings()) manifest->add_warnings(warning);
+    for (const v1::Artifact& artifact : result.artifacts()) {
+      const std::optional<std::string> id = FullId(snapshots, artifact.snapshot());
+      if (id.has_value()) {
+        *manifest->add_artifacts() = artifact;
+        manifest->mutable_artifacts(manifest->artifacts_size() - 1)->set_snapshot(*id);
+      } else if (PlanOf(write, artifact) == nullptr) {
+        AddMissing(manifest, artifact.component(), artifact.name(),
+                   fmt::format("snapshot {} is not in the repository", artifact.snapshot()));
+      }
+    }
+  }
+}
+
+// Why something planned is not there, or not whole; empty when it is.
+std::string WhyMissing(const v1::Task& task, const v1::PlannedArtifact& planned,
+                       const v1::Manifest& manifest) {
+  const bool present =
+      std::any_of(manifest.artifacts().begin(), manifest.artifacts().end(), [&](const v1::Artifact& one) {
+        return one.component() == planned.component() && one.name() == planned.artifact();
+      });
+  const auto input = task.inputs().find(planned.step());
+  if (input == task.inputs().end()) return present ? "" : fmt::format("step {} did not run", planned.step());
+  const v1::ActionResult& result = input->second;
+  if (result.has_error()) {
+    const std::string message = result.error().message().empty() ? "failed" : result.error().message();
+    return present ? "kept in part: " + message : message;
+  }
+  if (present) return "";
+  for (const v1::Artifact& artifact : result.artifacts()) {
+    if (artifact.component() == planned.component() && artifact.name() == planned.artifact()) {
+      return fmt::format("snapshot {} is not in the repository", artifact.snapshot());
+    }
+  }
+  return fmt::format("step {} succeeded and kept nothing by this name", planned.step());
+}
+
+}  // namespace
+
+StatusOr<v1::Manifest> ParseManifest(const std::string& json) {
+  v1::Manifest manifest;
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;
+  if (!google::protobuf::util::JsonStringToMessage(json, &manifest, options).ok()) {
+    return DataLoss("this is no manifest");
+  }
+  if (manifest.format() != kFormat) {
+    return WithHint(
+        DataLoss("the manifest has format {}, and this program knows {}", manifest.format(), kFormat),
+        "Use a newer Salvor.");
+  }
+  return manifest;
+}
+
+StatusOr<v1::ActionResult> RunManifestWrite(const v1::Action& action, ActionContext& context) {
+  const v1::ManifestWrite& write = action.manifest_write();
+  const Restic restic = context.Repository(write.location());
+  const std::string& run =
+      write.manifest().run().empty() ? context.task.lease().run() : write.manifest().run();
+  ASSIGN_OR_RETURN_IN(const std::vector<ResticSnapshot> snapshots,
+                      restic.Find({{"salvor", ""}, {"run", run}}), "list the run's snapshots");
+  v1::ActionResult result;
+  v1::Manifest manifest = write.manifest();
+  manifest.set_format(kFormat);
+  manifest.set_run(run);
+  manifest.clear_artifacts();
+  manifest.clear_missing();
+  manifest.clear_snapshot();
+  if (!manifest.has_created_at()) *manifest.mutable_created_at() = ToProto(absl::Now());
+  CollectArtifacts(context.task, write, snapshots, &manifest);
+  for (const v1::PlannedArtifact& planned : write.planned()) {
+    const std::string why = WhyMissing(context.task, planned, manifest);
+    if (!why.empty()) AddMissing(&manifest, planned.component(), planned.title(), why);
+  }
+  ASSIGN_OR_RETURN(const std::string json, ToJson(manifest));
+  ASSIGN_OR_RETURN(
+      const ResticSnapshot stored,
+      restic.StoreText(kFileName, json,
+                       {{"salvor", ""}, {"kind", "manifest"}, {"backup", manifest.backup()}, {"run", run}}));
+  manifest.set_snapshot(stored.id);
+
+  // Whatever the run kept and the manifest does not name is an earlier attempt's.
+  std::set<std::string> named;
+  for (const v1::Artifact& artifact : manifest.artifacts()) named.insert(artifact.snapshot());
+  std::vector<std::string> left;
+  for (const ResticSnapshot& snapshot : snapshots) {
+    if (named.count(snapshot.id) == 0) left.push_back(snapshot.id);
+  }
+  *result.mutable_manifest() = std::move(manifest);
+  const Status forgotten = ForgetIfPossible(restic, left);
+  if (!forgotten.ok()) result.add_warnings("what earlier attempts left stays: " + MessageOf(forgotten));
+  return result;
+}
+
+}  // namespace salvor::agent

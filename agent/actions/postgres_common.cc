@@ -1,0 +1,126 @@
+#include "agent/actions/postgres_common.h"
+
+#include <algorithm>
+
+#include "agent/postgres/details_json.h"
+#include "agent/postgres/scratch_server.h"
+#include "agent/process/sha256.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+
+StatusOr<ResolvedTarget> ResolveTarget(const v1::PostgresTarget& target, ActionContext& context) {
+  ResolvedTarget resolved;
+  if (target.has_connection()) {
+    resolved.connection = target.connection();
+    return resolved;
+  }
+  if (target.scratch().empty()) return InvalidArgument("no target is named");
+  if (context.scratch == nullptr) return FailedPrecondition("this agent has no place for drills");
+  ASSIGN_OR_RETURN(const ScratchState state, context.scratch->EnsureRunning(target.scratch()));
+  resolved.connection = ScratchServers::ConnectionTo(state);
+  resolved.scratch = true;
+  return resolved;
+}
+
+StatusOr<std::unique_ptr<Connection>> OpenSession(const v1::PostgresConnection& where,
+                                                  const std::string& database, ActionContext& context,
+                                                  bool pinned, const std::string& encoding) {
+  SessionOptions options;
+  options.database = database;
+  options.client_encoding = encoding;
+  options.pinned = pinned;
+  options.stop = context.stop;
+  options.deadline = context.deadline;
+  auto opened = Connection::Open(where, std::move(options));
+  if (opened.ok()) return opened;
+  const std::string what = database.empty() ? fmt::format("connecting to {}", Describe(where))
+                                            : fmt::format("connecting to database {}", AsUtf8(database));
+  return WithHint(
+      WithContext(opened.status(), what),
+      "Check the connection's host or socket directory, user and password file on the agent's host.");
+}
+
+std::string PostgresProgram(const ActionContext& context, const std::string& name) {
+  return context.config.postgres_bin_directory.empty() ? name
+                                                       : context.config.postgres_bin_directory + "/" + name;
+}
+
+StatusOr<ProcessSpec> PostgresTool(ActionContext& context, const std::string& name,
+                                   std::vector<std::string> arguments, const v1::PostgresConnection& where,
+                                   const std::string& database) {
+  ProcessSpec spec;
+  spec.argv = {PostgresProgram(context, name)};
+  spec.argv.insert(spec.argv.end(), arguments.begin(), arguments.end());
+  ASSIGN_OR_RETURN(spec.environment, ToolEnvironment(where, database));
+  spec.on_error_line = [&context, name](std::string_view line) {
+    if (context.log) context.log(name, line);
+  };
+  return spec;
+}
+
+StatusOr<v1::Artifact> StoreTextArtifact(const ActionContext& context, const v1::ArtifactTarget& target,
+                                         const std::string& text) {
+  RETURN_IF_ERROR(ForgetEarlierAttempts(context, {target}));
+  ASSIGN_OR_RETURN(const ResticSnapshot snapshot,
+                   context.Repository(target.location())
+                       .StoreText(target.artifact() + ".json", text, context.Tags(target)));
+  v1::Artifact artifact;
+  artifact.set_component(target.component());
+  artifact.set_name(target.artifact());
+  artifact.set_snapshot(snapshot.id);
+  artifact.set_path(snapshot.paths.empty() ? "/" + target.artifact() + ".json" : snapshot.paths.front());
+  artifact.set_bytes(static_cast<int64_t>(text.size()));
+  artifact.set_sha256(Sha256::Of(text));
+  return artifact;
+}
+
+StatusOr<v1::DatabaseDetails> LoadDetails(const ActionContext& context, const v1::ResticLocation& location,
+                                          const v1::Artifact& artifact) {
+  ASSIGN_OR_RETURN_IN(const std::string text, context.Repository(location).LoadText(artifact),
+                      "reading what is expected of the database");
+  v1::DatabaseDetails details;
+  RETURN_IF_ERROR(FromJson(text, &details));
+  return details;
+}
+
+StatusOr<v1::GlobalsDetails> LoadGlobals(const ActionContext& context, const v1::ResticLocation& location,
+                                         const v1::Artifact& artifact) {
+  ASSIGN_OR_RETURN_IN(const std::string text, context.Repository(location).LoadText(artifact),
+                      "reading the roles of the backup");
+  v1::GlobalsDetails globals;
+  RETURN_IF_ERROR(FromJson(text, &globals));
+  return globals;
+}
+
+void Problems::Add(const std::string& message, const std::string& hint) {
+  messages_.push_back(message);
+  if (!hint.empty() && std::find(hints_.begin(), hints_.end(), hint) == hints_.end()) hints_.push_back(hint);
+}
+
+void Problems::Add(const Status& status, const std::string& context) {
+  if (status.ok()) return;
+  Add(context.empty() ? MessageOf(status) : context + ": " + MessageOf(status), HintOf(status));
+}
+
+Status Problems::AsRefusal() const {
+  if (Empty()) return OkStatus();
+  const Status refusal = FailedPrecondition("{}", Join(messages_, "; "));
+  return hints_.empty() ? refusal : WithHint(refusal, Join(hints_, " "));
+}
+
+std::string Names(const std::vector<std::string>& names, size_t shown) {
+  if (names.size() <= shown) return Join(names, ", ");
+  return fmt::format(
+      "{} and {} more",
+      Join(std::vector<std::string>(names.begin(), names.begin() + static_cast<long>(shown)), ", "),
+      names.size() - shown);
+}
+
+std::vector<std::string> Column(const Rows& rows, int column) {
+  std::vector<std::string> values;
+  for (int i = 0; i < rows.Count(); ++i) values.push_back(AsUtf8(rows.View(i, column)));
+  return values;
+}
+
+}  // namespace salvor::agent

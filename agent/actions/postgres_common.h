@@ -1,0 +1,66 @@
+// What the actions on PostgreSQL share.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/actions/action.h"
+#include "agent/actions/clean_up.h"
+#include "agent/postgres/connection.h"
+#include "agent/process/process.h"
+#include "base/status.h"
+
+namespace salvor::agent {
+
+// Where restored things go, resolved.
+struct ResolvedTarget {
+  v1::PostgresConnection connection;
+  bool scratch = false;
+};
+
+StatusOr<ResolvedTarget> ResolveTarget(const v1::PostgresTarget& target, ActionContext& context);
+
+// A session that ends with the attempt. `database` empty: the maintenance database.
+StatusOr<std::unique_ptr<Connection>> OpenSession(const v1::PostgresConnection& where,
+                                                  const std::string& database, ActionContext& context,
+                                                  bool pinned = true, const std::string& encoding = "UTF8");
+
+std::string PostgresProgram(const ActionContext& context, const std::string& name);
+
+// pg_dump and the like with arguments; reaches `database` by its environment, its stderr goes to the run's
+// log.
+StatusOr<ProcessSpec> PostgresTool(ActionContext& context, const std::string& name,
+                                   std::vector<std::string> arguments, const v1::PostgresConnection& where,
+                                   const std::string& database);
+
+// The artifact of a text that was stored, without kind.
+StatusOr<v1::Artifact> StoreTextArtifact(const ActionContext& context, const v1::ArtifactTarget& target,
+                                         const std::string& text);
+
+StatusOr<v1::DatabaseDetails> LoadDetails(const ActionContext& context, const v1::ResticLocation& location,
+                                          const v1::Artifact& artifact);
+StatusOr<v1::GlobalsDetails> LoadGlobals(const ActionContext& context, const v1::ResticLocation& location,
+                                         const v1::Artifact& artifact);
+
+// Things that stand in the way, told all at once.
+class Problems {
+ public:
+  void Add(const std::string& message, const std::string& hint = "");
+  // The same of a status; OK adds nothing.
+  void Add(const Status& status, const std::string& context = "");
+  bool Empty() const { return messages_.empty(); }
+  Status AsRefusal() const;  // OK without any
+
+ private:
+  std::vector<std::string> messages_, hints_;
+};
+
+// "a, b, c and 4 more".
+std::string Names(const std::vector<std::string>& names, size_t shown = 5);
+
+// First column of all rows.
+std::vector<std::string> Column(const Rows& rows, int column = 0);
+
+}  // namespace salvor::agent

@@ -1,0 +1,286 @@
+#include <absl/time/clock.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <set>
+
+#include "agent/actions/postgres_actions.h"
+#include "agent/actions/postgres_common.h"
+#include "agent/actions/postgres_dump_counter.h"
+#include "agent/actions/postgres_dump_expectations.h"
+#include "agent/postgres/archive_stream.h"
+#include "agent/postgres/details_json.h"
+#include "agent/postgres/inventory.h"
+#include "agent/process/pipe_owner.h"
+#include "base/io/files.h"
+#include "base/names.h"
+#include "base/text.h"
+#include "proto/time.h"
+
+namespace salvor::agent {
+namespace {
+
+using Level = v1::PostgresExpectations;
+
+// Reads the archive as it flows by, and is asked before the uploader may see its end: that is the last moment
+// at which nothing has been kept yet.
+class DumpObserver final : public StreamObserver {
+ public:
+  DumpObserver(std::unique_ptr<ArchiveStream> archive, std::function<Status()> judge)
+      : archive_(std::move(archive)), judge_(std::move(judge)) {}
+
+  Status OnBytes(std::string_view bytes) override { return archive_ ? archive_->Feed(bytes) : OkStatus(); }
+  Status OnEnd() override {
+    if (archive_) RETURN_IF_ERROR(archive_->Finish());
+    return judge_();
+  }
+  ArchiveStream* Archive() { return archive_.get(); }
+
+ private:
+  std::unique_ptr<ArchiveStream> archive_;
+  std::function<Status()> judge_;
+};
+
+// Deletes the dump file of a volume capture, whatever became of it.
+class DumpFile {
+ public:
+  explicit DumpFile(std::string directory, const std::string& name)
+      : directory_(std::move(directory)), path_(directory_ + "/" + name) {}
+  ~DumpFile() {
+    unlink(path_.c_str());
+    rmdir(directory_.c_str());  // fails while another dump of this run is there
+  }
+  DumpFile(const DumpFile&) = delete;
+  DumpFile& operator=(const DumpFile&) = delete;
+
+  StatusOr<UniqueFd> Create() {
+    RETURN_IF_ERROR(MakeDirectories(directory_, 0700));
+    UniqueFd file(open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!file.Valid()) return ErrnoStatus(errno, "create " + path_);
+    return file;
+  }
+
+  Status Sync() const {
+    for (const std::string& path : {path_, directory_}) {
+      UniqueFd opened(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+      if (!opened.Valid() || fsync(opened.Get()) != 0) return ErrnoStatus(errno, "write " + path);
+    }
+    return OkStatus();
+  }
+
+  const std::string& Path() const { return path_; }
+
+ private:
+  std::string directory_, path_;
+};
+
+class Dump {
+ public:
+  Dump(const v1::PostgresDump& action, ActionContext& context)
+      : action_(action),
+        component_(action.component()),
+        context_(context),
+        repository_(context.Repository(action.target().location())) {}
+
+  StatusOr<v1::ActionResult> Run() {
+    RETURN_IF_ERROR(CheckDatabaseName(action_.database()));
+    RETURN_IF_ERROR(ReadSettings());
+    RETURN_IF_ERROR(ForgetEarlierAttempts(context_, {action_.target()}));
+    RETURN_IF_ERROR(TakeSnapshot());
+    std::unique_ptr<ArchiveStream> archive;
+    if (level_ != Level::LEVEL_NONE) {
+      archive = std::make_unique<ArchiveStream>(level_ == Level::LEVEL_COUNT ? RowDigest::Mode::kCount
+                                                                             : RowDigest::Mode::kHash);
+      counter_ = std::make_unique<RowCounter>(component_.connection(), action_.database(), snapshot_,
+                                              inventory_.tables, count_budget_);
+    }
+    DumpObserver observer(std::move(archive), [this, &observer] { return Judge(observer.Archive()); });
+    ASSIGN_OR_RETURN(v1::Artifact artifact,
+                     component_.capture() == v1::CAPTURE_VOLUME ? ToVolume(observer) : ToLocation(observer));
+    holder_.reset();
+    return Describe(std::move(artifact));
+  }
+
+ private:
+  Status ReadSettings();
+  Status TakeSnapshot();
+  Status Judge(ArchiveStream* archive);
+  StatusOr<ProcessSpec> Dumper();
+  PipeOptions Options(DumpObserver& observer);
+  StatusOr<v1::Artifact> ToLocation(DumpObserver& observer);
+  StatusOr<v1::Artifact> ToVolume(DumpObserver& observer);
+  v1::Artifact ArtifactOf(const PipeOutcome& outcome) const;
+  StatusOr<v1::ActionResult> Describe(v1::Artifact artifact);
+
+  const v1::PostgresDump& action_;
+  const v1::PostgresComponent& component_;
+  ActionContext& context_;
+  Restic repository_;
+  Level::Level level_ = Level::LEVEL_EXACT;
+  absl::Duration count_budget_ = absl::Seconds(60);
+  absl::Duration lock_wait_ = absl::Seconds(120);
+  std::unique_ptr<Connection> holder_;  // its transaction keeps the snapshot alive until pg_dump has exited
+  std::string snapshot_;
+  absl::Time consistent_at_;
+  Inventory inventory_;
+  std::unique_ptr<RowCounter> counter_;
+  std::vector<std::string> warnings_;
+};
+
+Status Dump::ReadSettings() {
+  const v1::PostgresExpectations& expectations = component_.expectations();
+  if (expectations.level() != Level::LEVEL_UNSPECIFIED) level_ = expectations.level();
+  const auto read = [](const std::string& text, const char* what, absl::Duration& into) {
+    if (text.empty()) return OkStatus();
+    const auto duration = ParseDuration(text);
+    if (!duration) return InvalidArgument("{} '{}' is no duration", what, Elide(text, 40));
+    into = *duration;
+    return OkStatus();
+  };
+  RETURN_IF_ERROR(read(expectations.count_budget(), "count_budget", count_budget_));
+  return read(component_.lock_wait_timeout(), "lock_wait_timeout", lock_wait_);
+}
+
+Status Dump::TakeSnapshot() {
+  ASSIGN_OR_RETURN(holder_, OpenSession(component_.connection(), action_.database(), context_));
+  RETURN_IF_ERROR(holder_->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+  RETURN_IF_ERROR(
+      holder_->Execute(fmt::format("SET LOCAL lock_timeout TO {}", absl::ToInt64Milliseconds(lock_wait_))));
+  consistent_at_ = absl::Now();
+  ASSIGN_OR_RETURN(
+      Rows exported,
+      holder_->Query(
+          "SELECT pg_export_snapshot(), CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+          " ELSE pg_current_wal_lsn() END"));
+  snapshot_ = exported.Text(0, 0);
+  ASSIGN_OR_RETURN_IN(inventory_, CaptureInventory(*holder_), "taking stock of the database");
+  inventory_.details.set_snapshot_id(snapshot_);
+  inventory_.details.set_lsn(exported.Text(0, 1));
+  warnings_ = inventory_.warnings;
+  return OkStatus();
+}
+
+// The dumper has exited 0. Is the dump what the snapshot held?
+Status Dump::Judge(ArchiveStream* archive) {
+  const auto alive = holder_->Query("SELECT 1");
+  if (!alive.ok()) {
+    return WithContext(Aborted("{}", MessageOf(alive.status())),
+                       "the session that held the snapshot was lost");
+  }
+  RowCounter::Counts counts;
+  std::string problem;
+  if (counter_) counts = counter_->Finish(&problem);
+  if (!problem.empty()) warnings_.push_back("rows were not counted by SQL: " + problem);
+  return FillExpectations(archive, inventory_, counts, warnings_);
+}
+
+StatusOr<ProcessSpec> Dump::Dumper() {
+  return PostgresTool(context_, "pg_dump",
+                      {"--format=custom", "--compress=0", "--no-password", "--snapshot=" + snapshot_,
+                       fmt::format("--lock-wait-timeout={}", absl::ToInt64Milliseconds(lock_wait_))},
+                      component_.connection(), action_.database());
+}
+
+PipeOptions Dump::Options(DumpObserver& observer) {
+  PipeOptions options;
+  options.observer = &observer;
+  options.on_progress = [this, &observer, started = absl::Now()](int64_t bytes) {
+    if (!context_.progress) return;
+    v1::Progress progress;
+    progress.set_bytes_done(bytes);
+    progress.set_bytes_total(std::max(bytes, inventory_.table_bytes));
+    const double seconds = absl::ToDoubleSeconds(absl::Now() - started);
+    if (seconds > 0) progress.set_bytes_per_second(static_cast<double>(bytes) / seconds);
+    if (observer.Archive() != nullptr) {
+      progress.set_message(
+          fmt::format("{} of {} tables dumped", observer.Archive()->TablesDone(), inventory_.tables.size()));
+    }
+    context_.progress(progress);
+  };
+  return options;
+}
+
+v1::Artifact Dump::ArtifactOf(const PipeOutcome& outcome) const {
+  v1::Artifact artifact;
+  artifact.set_component(action_.target().component());
+  artifact.set_name(action_.target().artifact());
+  artifact.set_kind(v1::Artifact::KIND_POSTGRES_DUMP);
+  artifact.set_database(action_.database());
+  artifact.set_bytes(outcome.bytes);
+  artifact.set_sha256(outcome.sha256);
+  *artifact.mutable_consistent_at() = ToProto(consistent_at_);
+  artifact.set_server_version_num(inventory_.details.server_version_num());
+  return artifact;
+}
+
+StatusOr<v1::Artifact> Dump::ToLocation(DumpObserver& observer) {
+  ASSIGN_OR_RETURN(ProcessSpec dumper, Dumper());
+  const std::map<std::string, std::string> tags = context_.Tags(action_.target());
+  const std::string file = action_.target().artifact() + ".dump";
+  ASSIGN_OR_RETURN(const PipeOutcome outcome,
+                   RunPipe(context_.config.supervisor, std::move(dumper), repository_.StdinBackup(file, tags),
+                           Options(observer), context_.stop, context_.deadline));
+  ASSIGN_OR_RETURN_IN(const ResticSnapshot snapshot, repository_.FindOne(tags),
+                      "finding the dump's snapshot again");
+  RETURN_IF_ERROR(CheckUploadedBytes(outcome.consumer.output, outcome.bytes));
+  v1::Artifact artifact = ArtifactOf(outcome);
+  artifact.set_snapshot(snapshot.id);
+  artifact.set_path(snapshot.paths.empty() ? "/" + file : snapshot.paths.front());
+  return artifact;
+}
+
+// Into a file first, which is then snapshotted: for who wants the dump on a volume.
+StatusOr<v1::Artifact> Dump::ToVolume(DumpObserver& observer) {
+  RETURN_IF_ERROR(CheckAbsolutePath(component_.dump_directory()));
+  RETURN_IF_ERROR(CheckObjectName(context_.task.lease().run()));
+  DumpFile file(component_.dump_directory() + "/" + context_.task.lease().run(),
+                action_.target().artifact() + ".dump");
+  ASSIGN_OR_RETURN(ProcessSpec dumper, Dumper());
+  ProcessSpec writer;
+  writer.argv = {"cat"};
+  ASSIGN_OR_RETURN(writer.output, file.Create());
+  ASSIGN_OR_RETURN(const PipeOutcome outcome,
+                   RunPipe(context_.config.supervisor, std::move(dumper), std::move(writer),
+                           Options(observer), context_.stop, context_.deadline));
+  RETURN_IF_ERROR(file.Sync());
+  const std::map<std::string, std::string> tags = context_.Tags(action_.target());
+  ASSIGN_OR_RETURN(const ResticBackupSummary summary,
+                   repository_.BackupPaths({file.Path()}, {}, tags, nullptr));
+  if (summary.incomplete || summary.bytes_processed != outcome.bytes) {
+    RETURN_IF_ERROR(repository_.Forget({summary.snapshot}));
+    return DataLoss("{} bytes were dumped, restic kept {}", outcome.bytes, summary.bytes_processed);
+  }
+  v1::Artifact artifact = ArtifactOf(outcome);
+  artifact.set_snapshot(summary.snapshot);
+  artifact.set_path(file.Path());
+  return artifact;
+}
+
+StatusOr<v1::ActionResult> Dump::Describe(v1::Artifact artifact) {
+  v1::ArtifactTarget target = action_.target();
+  target.set_artifact(target.artifact() + ".details");
+  ASSIGN_OR_RETURN(const std::string json, ToJson(inventory_.details));
+  ASSIGN_OR_RETURN_IN(v1::Artifact details, StoreTextArtifact(context_, target, json),
+                      "storing the dump's details");
+  details.set_kind(v1::Artifact::KIND_POSTGRES_DETAILS);
+  details.set_database(action_.database());
+  *details.mutable_consistent_at() = ToProto(consistent_at_);
+  details.set_server_version_num(inventory_.details.server_version_num());
+  SummariseCoverage(inventory_.details, artifact);
+  v1::ActionResult result;
+  *result.add_artifacts() = std::move(artifact);
+  *result.add_artifacts() = std::move(details);
+  for (const std::string& warning : warnings_) {
+    result.add_warnings(fmt::format("database {}: {}", AsUtf8(action_.database()), warning));
+  }
+  return result;
+}
+
+}  // namespace
+
+StatusOr<v1::ActionResult> RunPostgresDump(const v1::Action& action, ActionContext& context) {
+  return Dump(action.postgres_dump(), context).Run();
+}
+
+}  // namespace salvor::agent

@@ -1,0 +1,268 @@
+#include <signal.h>
+
+#include <atomic>
+#include <filesystem>
+#include <thread>
+
+#include "agent/actions/postgres_actions_testing.h"
+#include "agent/actions/postgres_dump_expectations.h"
+
+namespace salvor::agent {
+namespace {
+
+class PostgresDumpTest : public PostgresActionsTest {
+ protected:
+  static void MakeShop(const std::string& name) {
+    Server().Execute("postgres", "CREATE DATABASE " + name);
+    Server().Execute(name,
+                     "CREATE TABLE orders (id serial PRIMARY KEY, what text);"
+                     "INSERT INTO orders (what) SELECT 'thing ' || i FROM generate_series(1, 2000) i;"
+                     "CREATE TABLE bulk AS SELECT i, repeat(md5(i::text), 10) AS filler"
+                     "  FROM generate_series(1, 60000) i");  // some 20 MB: more than all pipes hold
+  }
+
+  // The process whose command line has this text; 0 when there is none.
+  static int FindProcess(const std::string& program, const std::string& argument) {
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      const std::string name = entry.path().filename();
+      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+      const auto line = ReadFile(entry.path().string() + "/cmdline");
+      if (!line.ok() || line->find(argument) == std::string::npos) continue;
+      if (line->compare(0, program.size(), program) == 0) return std::stoi(name);
+    }
+    return 0;
+  }
+
+  static std::string SnapshotOf(const std::string& database) {
+    return Server().Value(database, "SELECT s FROM pg_ls_dir('pg_snapshots') s LIMIT 1");
+  }
+};
+
+TEST_F(PostgresDumpTest, ADumpIsKeptWithItsDetailsRowsAndFullCoverage) {
+  MakeShop("shop");
+  const auto result = Dump(Component({"shop"}), "shop");
+  ASSERT_TRUE(result.ok()) << MessageOf(result.status());
+  ASSERT_EQ(result->artifacts_size(), 2);
+  const v1::Artifact& dump = result->artifacts(0);
+  EXPECT_EQ(dump.kind(), v1::Artifact::KIND_POSTGRES_DUMP);
+  EXPECT_EQ(dump.snapshot().size(), 64u);
+  EXPECT_EQ(dump.rows(), 62000);
+  EXPECT_EQ(dump.tables(), 2);
+  EXPECT_EQ(dump.coverage().exact(), 2);
+  EXPECT_EQ(dump.coverage().none(), 0);
+  EXPECT_EQ(dump.sha256().size(), 32u);
+  EXPECT_GT(dump.bytes(), 19000000);
+  const v1::DatabaseDetails details = DetailsOf({dump, result->artifacts(1), {}});
+  ASSERT_EQ(details.tables_size(), 2);
+  for (const v1::TableExpectation& table : details.tables()) EXPECT_EQ(table.counted_rows(), table.rows());
+  EXPECT_EQ(Snapshots(), 2u);
+}
+
+TEST_F(PostgresDumpTest, ASecondAttemptLeavesOneDump) {
+  MakeShop("shop");
+  ASSERT_TRUE(Dump(Component({"shop"}), "shop").ok());
+  ASSERT_TRUE(Dump(Component({"shop"}), "shop", "run-1", 2).ok());
+  EXPECT_EQ(Snapshots(), 2u);
+}
+
+TEST_F(PostgresDumpTest, ADumperThatIsKilledLeavesNothing) {
+  MakeShop("shop");
+  int killed = 0;
+  progress_ = [&](const v1::Progress&) {
+    if (killed == 0) killed = FindProcess(std::string(kTestBinDirectory) + "/pg_dump", SnapshotOf("shop"));
+    if (killed > 0) kill(killed, SIGKILL);
+  };
+  const auto result = Dump(Component({"shop"}), "shop");
+  EXPECT_GT(killed, 0);
+  EXPECT_FALSE(result.ok());
+  EXPECT_NE(MessageOf(result.status()).find("pg_dump"), std::string::npos) << MessageOf(result.status());
+  EXPECT_EQ(Snapshots(), 0u);
+}
+
+TEST_F(PostgresDumpTest, AnAttemptThatIsStoppedLeavesNothing) {
+  MakeShop("shop");
+  progress_ = [&](const v1::Progress&) { stop_.request_stop(); };
+  const auto result = Dump(Component({"shop"}), "shop");
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled) << MessageOf(result.status());
+  stop_ = std::stop_source();
+  EXPECT_EQ(Snapshots(), 0u);
+}
+
+TEST_F(PostgresDumpTest, WithoutTheSessionThatHeldTheSnapshotNothingIsKept) {
+  MakeShop("shop");
+  bool ended = false;
+  progress_ = [&](const v1::Progress&) {
+    if (ended) return;
+    ended = Server().Value("shop",
+                           "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE"
+                           " datname = 'shop' AND state = 'idle in transaction'"
+                           " AND application_name = 'salvor'") != "0";
+  };
+  const auto result = Dump(Component({"shop"}), "shop");
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kAborted) << MessageOf(result.status());
+  EXPECT_EQ(Snapshots(), 0u);
+}
+
+TEST_F(PostgresDumpTest, ADumpCutByOneByteIsNotKept) {
+  MakeShop("shop");
+  ReplacePgDump("$PG_DUMP \"$@\" | head -c -1; exit 0\n");
+  const auto result = Dump(Component({"shop"}), "shop");
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kDataLoss) << MessageOf(result.status());
+  EXPECT_EQ(Snapshots(), 0u);
+}
+
+TEST_F(PostgresDumpTest, ADumpThatLacksATableIsNotKept) {
+  MakeShop("shop");
+  ReplacePgDump("exec $PG_DUMP \"$@\" --exclude-table-data=orders\n");
+  const auto result = Dump(Component({"shop"}), "shop");
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_NE(MessageOf(result.status()).find("public.orders"), std::string::npos)
+      << MessageOf(result.status());
+  EXPECT_EQ(Snapshots(), 0u);
+}
+
+TEST_F(PostgresDumpTest, ADumpOfAnotherMomentThanItsExpectationsIsNotKept) {
+  MakeShop("shop");
+  // The wrapper lets the snapshot go and waits until a row was added: what a dump without --snapshot would
+  // hold.
+  ReplacePgDump(
+      "for a in \"$@\"; do case $a in --snapshot=*) ;; *) set -- \"$@\" \"$a\";; esac; shift; done\n"
+      "psql -qc \"INSERT INTO orders (what) VALUES ('late')\" >&2\nexec $PG_DUMP \"$@\"\n");
+  Server().Execute("postgres", "ALTER DATABASE shop SET search_path = public");
+  const auto result = Dump(Component({"shop"}), "shop");
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_NE(MessageOf(result.status()).find("the dump has 2001 rows, its snapshot 2000"), std::string::npos)
+      << MessageOf(result.status());
+  EXPECT_EQ(Snapshots(), 0u);
+}
+
+TEST_F(PostgresDumpTest, AVolumeCaptureKeepsTheSameDumpAndLeavesNoFile) {
+  MakeShop("shop");
+  v1::PostgresComponent component = Component({"shop"});
+  component.set_capture(v1::CAPTURE_VOLUME);
+  component.set_dump_directory(Server().Directory() + "/dumps");
+  ASSERT_TRUE(MakeDirectories(component.dump_directory()).ok());
+  const auto result = Dump(component, "shop");
+  ASSERT_TRUE(result.ok()) << MessageOf(result.status());
+  EXPECT_EQ(result->artifacts(0).path(), component.dump_directory() + "/run-1/db.shop.dump");
+  EXPECT_EQ(result->artifacts(0).coverage().exact(), 2);
+  EXPECT_TRUE(std::filesystem::is_empty(component.dump_directory()));
+  const Kept kept{result->artifacts(0), result->artifacts(1), {}};
+  ASSERT_TRUE(Restore(Here(), kept, "from_volume").ok());
+  EXPECT_EQ(Server().Value("from_volume", "SELECT count(*) FROM public.orders"), "2000");
+}
+
+TEST_F(PostgresDumpTest, LevelsBelowExactSayWhatTheyDoNotCover) {
+  MakeShop("shop");
+  v1::PostgresComponent component = Component({"shop"});
+  component.mutable_expectations()->set_level(v1::PostgresExpectations::LEVEL_COUNT);
+  const auto counted = Dump(component, "shop", "run-1");
+  ASSERT_TRUE(counted.ok()) << MessageOf(counted.status());
+  EXPECT_EQ(counted->artifacts(0).coverage().count(), 2);
+  EXPECT_EQ(counted->artifacts(0).rows(), 62000);
+  component.mutable_expectations()->set_level(v1::PostgresExpectations::LEVEL_NONE);
+  const auto none = Dump(component, "shop", "run-2");
+  ASSERT_TRUE(none.ok()) << MessageOf(none.status());
+  EXPECT_EQ(none->artifacts(0).coverage().none(), 2);
+  EXPECT_EQ(none->artifacts(0).coverage().not_covered_size(), 2);
+}
+
+TEST_F(PostgresDumpTest, ATableThatStaysLockedEndsTheWaitWithAnError) {
+  MakeShop("shop");
+  auto locker = Server().Connect("shop");
+  ASSERT_TRUE(locker->Execute("BEGIN; LOCK TABLE public.orders IN ACCESS EXCLUSIVE MODE").ok());
+  v1::PostgresComponent component = Component({"shop"});
+  component.set_lock_wait_timeout("300ms");
+  EXPECT_FALSE(Dump(component, "shop").ok());
+  EXPECT_EQ(Snapshots(), 0u);
+}
+
+TEST_F(PostgresDumpTest, GlobalsAreKeptForMachinesAndForPeople) {
+  Server().Execute("postgres", "CREATE ROLE app LOGIN PASSWORD 'hidden'");
+  const auto result = SaveGlobals();
+  ASSERT_TRUE(result.ok()) << MessageOf(result.status());
+  EXPECT_EQ(result->artifacts(0).kind(), v1::Artifact::KIND_POSTGRES_GLOBALS);
+  EXPECT_EQ(result->warnings_size(), 0);
+  const std::string text = Restic(Location(), {TestSupervisor(), "", {}, absl::InfiniteFuture(), nullptr})
+                               .LoadText(result->artifacts(0))
+                               .value();
+  EXPECT_NE(text.find("PostgreSQL database cluster dump complete"), std::string::npos);
+  EXPECT_EQ(log_.find("SCRAM"), std::string::npos);
+}
+
+TEST(UploadedBytesTest, WhatResticSaysItReadIsCompared) {
+  EXPECT_TRUE(CheckUploadedBytes("", 5).ok());
+  EXPECT_TRUE(CheckUploadedBytes(R"({"message_type":"summary","total_bytes_processed":5,"x":1})", 5).ok());
+  EXPECT_EQ(CheckUploadedBytes(R"({"total_bytes_processed":4})", 5).code(), absl::StatusCode::kDataLoss);
+}
+
+class PostgresPreflightTest : public PostgresActionsTest {
+ protected:
+  StatusOr<v1::ActionResult> Preflight(const v1::PostgresComponent& component) {
+    v1::Action action;
+    *action.mutable_postgres_preflight()->mutable_component() = component;
+    return Act(RunPostgresPreflight, action);
+  }
+};
+
+TEST_F(PostgresPreflightTest, ASuperuserMayBackUpWhatIsThereAndHearsOfTheRest) {
+  Server().Execute("postgres", "CREATE DATABASE shop");
+  Server().Execute("postgres", "CREATE DATABASE forgotten");
+  Server().Execute("shop", "CREATE MATERIALIZED VIEW bare AS SELECT 1 AS x WITH NO DATA");
+  const auto result = Preflight(Component({"shop"}));
+  ASSERT_TRUE(result.ok()) << MessageOf(result.status());
+  const std::string warnings = Join({result->warnings().begin(), result->warnings().end()}, "\n");
+  EXPECT_NE(warnings.find("database forgotten ("), std::string::npos) << warnings;
+  EXPECT_NE(warnings.find("materialized views without data stay without data: public.bare"),
+            std::string::npos);
+  EXPECT_EQ(result->warnings_size(), 2) << warnings;
+}
+
+TEST_F(PostgresPreflightTest, AllProblemsComeAtOnceWithWhatToDo) {
+  Server().Execute("postgres", "CREATE DATABASE shop");
+  Server().Execute("postgres", "CREATE ROLE backup LOGIN; GRANT pg_read_all_data TO backup");
+  Server().Execute("shop",
+                   "CREATE TABLE tenants (id int); ALTER TABLE tenants ENABLE ROW LEVEL SECURITY;"
+                   "SELECT lo_create(0)");
+  v1::PostgresComponent component = Component({"shop", "missing"}, "backup");
+  component.set_capture(v1::CAPTURE_VOLUME);
+  component.set_dump_directory("/nonexistent");
+  const Status status = Preflight(component).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  for (const char* part : {"database missing does not exist",
+                           "row-level security hides rows from user backup in:"
+                           " public.tenants",
+                           "may not read 1 large objects", "dump directory /nonexistent is not there"}) {
+    EXPECT_NE(MessageOf(status).find(part), std::string::npos) << MessageOf(status);
+  }
+  EXPECT_NE(HintOf(status).find("ALTER ROLE backup BYPASSRLS."), std::string::npos) << HintOf(status);
+  Server().Execute("shop", "ALTER ROLE backup BYPASSRLS; SELECT lo_unlink(oid) FROM pg_largeobject_metadata");
+  EXPECT_TRUE(Preflight(Component({"shop"}, "backup")).ok());
+  EXPECT_TRUE(Dump(Component({"shop"}, "backup"), "shop").ok());
+}
+
+TEST_F(PostgresPreflightTest, AUserWithoutTheRightToReadIsToldWhatItCannotRead) {
+  Server().Execute("postgres", "CREATE DATABASE shop");
+  Server().Execute("postgres", "CREATE ROLE modest LOGIN");
+  Server().Execute("shop", "CREATE TABLE hidden (id serial)");
+  const Status status = Preflight(Component({"shop"}, "modest")).status();
+  EXPECT_NE(MessageOf(status).find("public.hidden, public.hidden_id_seq"), std::string::npos)
+      << MessageOf(status);
+  EXPECT_NE(HintOf(status).find("GRANT pg_read_all_data TO modest."), std::string::npos) << HintOf(status);
+}
+
+TEST_F(PostgresPreflightTest, AnOldPgDumpIsAProblemAndOneOfAnOlderMinorReleaseAWarning) {
+  Server().Execute("postgres", "CREATE DATABASE shop");
+  ReplacePgDump("echo 'pg_dump (PostgreSQL) 15.0 (Debian)'\n");
+  const auto minor = Preflight(Component({"shop"}));
+  ASSERT_TRUE(minor.ok()) << MessageOf(minor.status());
+  ASSERT_EQ(minor->warnings_size(), 1);
+  EXPECT_NE(minor->warnings(0).find("pg_dump is of PostgreSQL 15.0, the server of 15."), std::string::npos);
+  ReplacePgDump("echo 'pg_dump (PostgreSQL) 12.4'\n");
+  EXPECT_NE(MessageOf(Preflight(Component({"shop"})).status()).find("pg_dump is of PostgreSQL 12"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace salvor::agent

@@ -1,0 +1,43 @@
+// Counts rows by SQL in a dump's own snapshot, beside the dump: what pg_dump wrote has to agree. Part of the
+// dump action.
+#pragma once
+
+#include <absl/time/time.h>
+
+#include <map>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "agent/postgres/connection.h"
+#include "agent/postgres/inventory.h"
+#include "base/status.h"
+
+namespace salvor::agent {
+
+// Starts at once, smallest tables first, on a thread and a session of its own, and gives up quietly when the
+// budget is spent: what was not counted is simply not known.
+class RowCounter {
+ public:
+  using Counts = std::map<std::pair<std::string, std::string>, int64_t>;  // by schema and name
+
+  RowCounter(v1::PostgresConnection where, std::string database, std::string snapshot,
+             std::vector<DumpedTable> tables, absl::Duration budget);
+  ~RowCounter();  // stops counting
+
+  // Waits, at most for the budget. What kept it from counting, if it was not the budget, stands in `problem`.
+  const Counts& Finish(std::string* problem);
+
+ private:
+  Status Count(const v1::PostgresConnection& where, const std::string& database, const std::string& snapshot,
+               const std::vector<DumpedTable>& tables, absl::Time until);
+
+  std::stop_source stop_;
+  Counts counts_;   // of the thread, until it is joined
+  Status outcome_;  // likewise
+  std::thread thread_;
+};
+
+}  // namespace salvor::agent

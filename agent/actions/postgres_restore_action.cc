@@ -1,0 +1,154 @@
+#include <absl/time/clock.h>
+
+#include <algorithm>
+
+#include "agent/actions/postgres_actions.h"
+#include "agent/actions/postgres_common.h"
+#include "agent/actions/postgres_restore_marker.h"
+#include "agent/postgres/inventory.h"
+#include "agent/process/pipe_owner.h"
+#include "agent/process/sha256.h"
+#include "base/names.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+class DatabaseRestore {
+ public:
+  DatabaseRestore(const v1::PostgresRestore& action, ActionContext& context)
+      : action_(action),
+        context_(context),
+        name_(action.database().name()),
+        marker_(RestoreMarker(action.run())) {}
+
+  StatusOr<v1::ActionResult> Run() {
+    RETURN_IF_ERROR(CheckDatabaseName(name_));
+    RETURN_IF_ERROR(CheckObjectName(action_.run()));
+    ASSIGN_OR_RETURN(details_, LoadDetails(context_, action_.location(), action_.database().details()));
+    ASSIGN_OR_RETURN(target_, ResolveTarget(action_.target(), context_));
+    ASSIGN_OR_RETURN(session_, OpenSession(target_.connection, "", context_));
+    RETURN_IF_ERROR(DropOwnLeftovers());
+    RETURN_IF_ERROR_IN(CreateMarked(), fmt::format("creating database {}", AsUtf8(name_)));
+    RETURN_IF_ERROR(Load());
+    RETURN_IF_ERROR(Finish());
+    v1::ActionResult result;
+    result.set_note(fmt::format("database {} restored, {}", AsUtf8(name_),
+                                HumanBytes(action_.database().dump().bytes())));
+    return result;
+  }
+
+ private:
+  Status Drop(const std::string& name);
+  Status DropOwnLeftovers();
+  Status CreateMarked();
+  Status Load();
+  Status Finish();
+
+  // Of this run and this database alone: what a crash left before the marker could be set.
+  std::string TemporaryName() const {
+    return "salvor-" + ToHex(Sha256::Of(action_.run() + "\n" + name_).substr(0, 12));
+  }
+
+  const v1::PostgresRestore& action_;
+  ActionContext& context_;
+  const std::string name_, marker_;
+  v1::DatabaseDetails details_;
+  ResolvedTarget target_;
+  std::unique_ptr<Connection> session_;
+};
+
+Status DatabaseRestore::Drop(const std::string& name) {
+  // FORCE: a pg_restore of the attempt before may still be dying.
+  const char* force = session_->ServerVersion() >= 130000 ? " WITH (FORCE)" : "";
+  return session_->Execute(fmt::format("DROP DATABASE IF EXISTS {}{}", session_->Identifier(name), force));
+}
+
+Status DatabaseRestore::DropOwnLeftovers() {
+  RETURN_IF_ERROR(Drop(TemporaryName()));
+  ASSIGN_OR_RETURN(
+      Rows rows,
+      session_->Query(
+          "SELECT COALESCE(shobj_description(oid, 'pg_database'), '') FROM pg_database WHERE datname = $1",
+          {name_}));
+  if (rows.Count() == 0) return OkStatus();
+  if (rows.View(0, 0) == marker_) return Drop(name_);
+  return WithHint(FailedPrecondition("database {} exists on the target", AsUtf8(name_)),
+                  "Restore under another name, or rename or drop the existing database yourself.");
+}
+
+// Under a name of ours until it carries the marker, so that a database of the real name is always marked.
+Status DatabaseRestore::CreateMarked() {
+  const v1::DatabaseProperties& properties = details_.properties();
+  const auto literal = [this](const std::string& text) { return session_->Literal(text); };
+  const std::string temporary = session_->Identifier(TemporaryName());
+  std::string sql =
+      fmt::format("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {} OWNER {}",
+                  temporary, literal(properties.encoding()), literal(properties.collate()),
+                  literal(properties.ctype()), session_->Identifier(properties.owner()));
+  if (properties.locale_provider() == "i")
+    sql += " LOCALE_PROVIDER icu ICU_LOCALE " + literal(properties.icu_locale());
+  if (properties.locale_provider() == "b") {
+    sql += " LOCALE_PROVIDER builtin BUILTIN_LOCALE " + literal(properties.icu_locale());
+  }
+  RETURN_IF_ERROR(session_->Execute(sql));
+  RETURN_IF_ERROR(
+      session_->Execute(fmt::format("COMMENT ON DATABASE {} IS {}", temporary, literal(marker_))));
+  return session_->Execute(
+      fmt::format("ALTER DATABASE {} RENAME TO {}", temporary, session_->Identifier(name_)));
+}
+
+Status DatabaseRestore::Load() {
+  const v1::Artifact& dump = action_.database().dump();
+  // The empty --dbname makes it connect at all; where to, the environment says.
+  ASSIGN_OR_RETURN(ProcessSpec loader, PostgresTool(context_, "pg_restore",
+                                                    {"--single-transaction", "--exit-on-error",
+                                                     "--no-password", "--no-tablespaces", "--dbname="},
+                                                    target_.connection, name_));
+  PipeOptions options;
+  options.expect_bytes = dump.bytes();
+  options.expect_sha256 = dump.sha256();
+  options.on_progress = [this, &dump, started = absl::Now()](int64_t bytes) {
+    if (!context_.progress) return;
+    v1::Progress progress;
+    progress.set_bytes_done(bytes);
+    progress.set_bytes_total(dump.bytes());
+    const double seconds = absl::ToDoubleSeconds(absl::Now() - started);
+    if (seconds > 0) progress.set_bytes_per_second(static_cast<double>(bytes) / seconds);
+    context_.progress(progress);
+  };
+  ProcessSpec producer = context_.Repository(action_.location()).Dump(dump.snapshot(), dump.path());
+  return WithContext(RunPipe(context_.config.supervisor, std::move(producer), std::move(loader),
+                             std::move(options), context_.stop, context_.deadline)
+                         .status(),
+                     fmt::format("restoring database {}", AsUtf8(name_)));
+}
+
+// Settings and grants of the database itself, statistics, and last of all the real comment for the marker.
+Status DatabaseRestore::Finish() {
+  const v1::DatabaseProperties& properties = details_.properties();
+  {
+    // Before the settings: they could hinder a new session.
+    ASSIGN_OR_RETURN(std::unique_ptr<Connection> inside, OpenSession(target_.connection, name_, context_));
+    RETURN_IF_ERROR_IN(inside->Execute("ANALYZE"), "collecting statistics");
+  }
+  const std::string quoted = session_->Identifier(name_);
+  for (const std::string& statement : properties.statements()) {
+    RETURN_IF_ERROR_IN(session_->Execute(ForDatabase(statement, quoted)),
+                       "settings and grants of the database");
+  }
+  if (properties.connection_limit() != -1) {
+    RETURN_IF_ERROR(session_->Execute(
+        fmt::format("ALTER DATABASE {} CONNECTION LIMIT {}", quoted, properties.connection_limit())));
+  }
+  const std::string comment = properties.comment().empty() ? "NULL" : session_->Literal(properties.comment());
+  return session_->Execute(fmt::format("COMMENT ON DATABASE {} IS {}", quoted, comment));
+}
+
+}  // namespace
+
+StatusOr<v1::ActionResult> RunPostgresRestore(const v1::Action& action, ActionContext& context) {
+  return DatabaseRestore(action.postgres_restore(), context).Run();
+}
+
+}  // namespace salvor::agent

@@ -1,0 +1,91 @@
+#include <absl/time/clock.h>
+
+#include <set>
+
+#include "agent/actions/postgres_actions.h"
+#include "agent/actions/postgres_common.h"
+#include "agent/postgres/details_json.h"
+#include "agent/postgres/globals.h"
+#include "base/text.h"
+#include "proto/time.h"
+
+namespace salvor::agent {
+namespace {
+
+// For people in need, so its failure is a warning: what a restore uses was captured already.
+void AddDumpall(const v1::PostgresConnection& where, bool passwords, ActionContext& context,
+                Globals& globals) {
+  std::vector<std::string> arguments = {"--globals-only", "--no-password"};
+  if (!passwords) arguments.push_back("--no-role-passwords");
+  auto spec = PostgresTool(context, "pg_dumpall", std::move(arguments), where, "");
+  Status status = spec.status();
+  if (spec.ok()) {
+    spec->keep_output = size_t{64} << 20;
+    const auto exit = RunProcess(context.config.supervisor, *std::move(spec), context.stop, context.deadline);
+    status = exit.status();
+    if (exit.ok() && !exit->output_cut) globals.details.set_dumpall_sql(AsUtf8(exit->output));
+    if (exit.ok() && exit->output_cut) status = ResourceExhausted("its output is larger than 64 MiB");
+  }
+  if (!status.ok())
+    globals.warnings.push_back("pg_dumpall's text for people is missing: " + MessageOf(status));
+}
+
+StatusOr<std::set<std::string>> ExistingRoles(Connection& session) {
+  ASSIGN_OR_RETURN(Rows rows, session.Query("SELECT rolname FROM pg_roles"));
+  const std::vector<std::string> names = Column(rows);
+  return std::set<std::string>(names.begin(), names.end());
+}
+
+}  // namespace
+
+StatusOr<v1::ActionResult> RunPostgresGlobals(const v1::Action& action, ActionContext& context) {
+  const v1::PostgresGlobals& globals_action = action.postgres_globals();
+  const v1::PostgresConnection& where = globals_action.component().connection();
+  ASSIGN_OR_RETURN(std::unique_ptr<Connection> session, OpenSession(where, "", context));
+  RETURN_IF_ERROR(session->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+  const absl::Time now = absl::Now();
+  ASSIGN_OR_RETURN(Globals globals, CaptureGlobals(*session));
+  AddDumpall(where, globals.warnings.empty(), context, globals);
+  ASSIGN_OR_RETURN(const std::string json, ToJson(globals.details));
+  ASSIGN_OR_RETURN_IN(v1::Artifact artifact, StoreTextArtifact(context, globals_action.target(), json),
+                      "storing the roles");
+  artifact.set_kind(v1::Artifact::KIND_POSTGRES_GLOBALS);
+  *artifact.mutable_consistent_at() = ToProto(now);
+  artifact.set_server_version_num(session->ServerVersion());
+  v1::ActionResult result;
+  *result.add_artifacts() = std::move(artifact);
+  for (const std::string& warning : globals.warnings) result.add_warnings(warning);
+  result.set_note(fmt::format("{} roles", globals.details.roles_size()));
+  return result;
+}
+
+StatusOr<v1::ActionResult> RunPostgresRestoreRoles(const v1::Action& action, ActionContext& context) {
+  const v1::PostgresRestoreRoles& restore = action.postgres_restore_roles();
+  ASSIGN_OR_RETURN(const v1::GlobalsDetails globals,
+                   LoadGlobals(context, restore.location(), restore.globals()));
+  ASSIGN_OR_RETURN(const ResolvedTarget target, ResolveTarget(restore.target(), context));
+  ASSIGN_OR_RETURN(std::unique_ptr<Connection> session, OpenSession(target.connection, "", context));
+  RETURN_IF_ERROR(session->Execute("BEGIN"));
+  ASSIGN_OR_RETURN(const std::set<std::string> existing, ExistingRoles(*session));
+  std::vector<std::string> created;
+  // Messages name the role, never the statement: that one holds a password's hash.
+  for (const v1::RoleStatements& role : globals.roles()) {
+    if (existing.count(role.role()) > 0) continue;
+    RETURN_IF_ERROR_IN(session->Execute(role.create()), fmt::format("creating role {}", role.role()));
+    created.push_back(role.role());
+  }
+  for (const v1::RoleStatements& role : globals.roles()) {
+    if (existing.count(role.role()) > 0) continue;
+    for (const std::string& statement : role.after()) {
+      RETURN_IF_ERROR_IN(session->Execute(statement),
+                         fmt::format("settings and memberships of role {}", role.role()));
+    }
+  }
+  RETURN_IF_ERROR(session->Execute("COMMIT"));
+  v1::ActionResult result;
+  result.set_note(created.empty() ? "all roles were there already"
+                                  : fmt::format("created {} roles: {}", created.size(), Names(created, 20)));
+  return result;
+}
+
+}  // namespace salvor::agent

@@ -1,0 +1,206 @@
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <set>
+
+#include "agent/actions/postgres_actions.h"
+#include "agent/actions/postgres_common.h"
+#include "agent/actions/postgres_restore_marker.h"
+#include "agent/postgres/inventory.h"
+#include "base/io/files.h"
+#include "base/names.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+class TargetCheck {
+ public:
+  TargetCheck(const v1::PostgresTargetCheck& action, ActionContext& context)
+      : action_(action), context_(context) {}
+
+  StatusOr<v1::ActionResult> Run() {
+    ASSIGN_OR_RETURN(target_, ResolveTarget(action_.target(), context_));
+    ASSIGN_OR_RETURN(session_, OpenSession(target_.connection, "", context_));
+    for (const v1::RestoreDatabase& database : action_.databases()) {
+      ASSIGN_OR_RETURN(v1::DatabaseDetails details,
+                       LoadDetails(context_, action_.location(), database.details()));
+      RETURN_IF_ERROR(CheckVersion(details));
+      RETURN_IF_ERROR(CheckName(database));
+      RETURN_IF_ERROR(CheckExtensions(details));
+      RETURN_IF_ERROR(CheckLocale(details));
+      for (const v1::CatalogSection& section : details.catalog()) {
+        if (section.kind() == kReferencedRoles)
+          referenced_.insert(section.lines().begin(), section.lines().end());
+      }
+      bytes_ += database.dump().bytes();
+    }
+    RETURN_IF_ERROR(CheckRoles());
+    RETURN_IF_ERROR(CheckSpace());
+    RETURN_IF_ERROR(problems_.AsRefusal());
+    return std::move(result_);
+  }
+
+ private:
+  Status CheckVersion(const v1::DatabaseDetails& details);
+  Status CheckName(const v1::RestoreDatabase& database);
+  Status CheckExtensions(const v1::DatabaseDetails& details);
+  Status CheckLocale(const v1::DatabaseDetails& details);
+  Status CheckRoles();
+  Status CheckSpace();
+
+  const v1::PostgresTargetCheck& action_;
+  ActionContext& context_;
+  ResolvedTarget target_;
+  std::unique_ptr<Connection> session_;
+  std::set<std::string> referenced_;  // roles that owners and grants need
+  int64_t bytes_ = 0;
+  Problems problems_;
+  v1::ActionResult result_;
+};
+
+Status TargetCheck::CheckVersion(const v1::DatabaseDetails& details) {
+  const int source = details.server_version_num() / 10000, target = session_->ServerVersion() / 10000;
+  if (target < source) {
+    problems_.Add(
+        fmt::format("database {} is of PostgreSQL {}, the target is {}", details.database(), source, target),
+        "Restore to a server of the same or a newer major version.");
+  } else if (target > source) {
+    result_.add_warnings(
+        fmt::format("database {} moves from PostgreSQL {} to {}", details.database(), source, target));
+  }
+  return OkStatus();
+}
+
+Status TargetCheck::CheckName(const v1::RestoreDatabase& database) {
+  if (Status named = CheckDatabaseName(database.name()); !named.ok()) {
+    problems_.Add(named);
+    return OkStatus();
+  }
+  ASSIGN_OR_RETURN(
+      Rows rows,
+      session_->Query(
+          "SELECT CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END,"
+          " COALESCE(shobj_description(oid, 'pg_database'), '') FROM pg_database WHERE datname = $1",
+          {database.name()}));
+  if (rows.Count() == 0 || rows.View(0, 1) == RestoreMarker(context_.task.lease().run())) return OkStatus();
+  problems_.Add(
+      fmt::format("database {} exists on the target ({})", database.name(), HumanBytes(rows.Int(0, 0))),
+      "Restore under another name, or rename or drop the existing database yourself.");
+  return OkStatus();
+}
+
+Status TargetCheck::CheckExtensions(const v1::DatabaseDetails& details) {
+  for (const v1::ExtensionExpectation& extension : details.extensions()) {
+    ASSIGN_OR_RETURN(Rows rows,
+                     session_->Query("SELECT a.default_version, EXISTS (SELECT FROM "
+                                     "pg_available_extension_versions v WHERE v.name = a.name"
+                                     " AND v.version = $2) FROM pg_available_extensions a WHERE a.name = $1",
+                                     {extension.name(), extension.version()}));
+    if (rows.Count() == 0) {
+      problems_.Add(fmt::format("extension {} of database {} is not installed on the target",
+                                extension.name(), details.database()),
+                    "Install the extension's package on the target's host.");
+    } else if (rows.View(0, 0) != extension.version()) {
+      result_.add_warnings(fmt::format("extension {} was {}, and will be {} on the target", extension.name(),
+                                       extension.version(), rows.View(0, 0)));
+    }
+  }
+  return OkStatus();
+}
+
+// "en_US.UTF-8" and "en_US.utf8" are one locale.
+std::string SameLocale(std::string_view locale) {
+  std::string same;
+  for (const char c : locale) {
+    if (c != '-' && c != '_') same += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return same;
+}
+
+Status TargetCheck::CheckLocale(const v1::DatabaseDetails& details) {
+  const v1::DatabaseProperties& properties = details.properties();
+  ASSIGN_OR_RETURN(Rows encoding,
+                   session_->Query("SELECT pg_char_to_encoding($1) >= 0", {properties.encoding()}));
+  if (!encoding.Bool(0, 0))
+    problems_.Add(fmt::format("the target does not know encoding {}", properties.encoding()));
+  ASSIGN_OR_RETURN(Rows rows, session_->Query("SELECT collcollate FROM pg_collation WHERE collcollate IS NOT "
+                                              "NULL UNION SELECT datcollate FROM pg_database"));
+  std::set<std::string> known = {"c", "posix"};
+  for (const std::string& locale : Column(rows)) known.insert(SameLocale(locale));
+  for (const std::string& locale : {properties.collate(), properties.ctype()}) {
+    if (known.count(SameLocale(locale)) > 0) continue;
+    problems_.Add(
+        fmt::format("the target does not know locale {} of database {}", locale, details.database()),
+        "Install the locale on the target's host, then run SELECT pg_import_system_collations("
+        "'pg_catalog') there.");
+    break;
+  }
+  return OkStatus();
+}
+
+Status TargetCheck::CheckRoles() {
+  std::set<std::string> kept;
+  if (!action_.globals().snapshot().empty()) {
+    ASSIGN_OR_RETURN(const v1::GlobalsDetails globals,
+                     LoadGlobals(context_, action_.location(), action_.globals()));
+    for (const v1::RoleStatements& role : globals.roles()) kept.insert(role.role());
+  }
+  ASSIGN_OR_RETURN(Rows rows, session_->Query("SELECT rolname FROM pg_roles"));
+  const std::vector<std::string> names = Column(rows);
+  const std::set<std::string> existing(names.begin(), names.end());
+  std::vector<std::string> lost, staying, to_create;
+  for (const std::string& role : referenced_) {
+    if (existing.count(role) == 0 && kept.count(role) == 0) lost.push_back(role);
+  }
+  for (const std::string& role : kept) (existing.count(role) > 0 ? staying : to_create).push_back(role);
+  if (!lost.empty()) {
+    problems_.Add(
+        "roles that own or may use something are neither on the target nor in the backup: " + Names(lost),
+        "Create them on the target first.");
+  }
+  if (!staying.empty() && !target_.scratch) {
+    result_.add_warnings("roles that exist on the target stay as they are: " + Names(staying, 20));
+  }
+  ASSIGN_OR_RETURN(
+      Rows me,
+      session_->Query(
+          "SELECT rolsuper, rolcreatedb, rolcreaterole, rolname FROM pg_roles WHERE rolname = current_user"));
+  const bool super = me.Bool(0, 0);
+  if (!super && !me.Bool(0, 1)) {
+    problems_.Add(fmt::format("user {} may not create databases", AsUtf8(me.View(0, 3))),
+                  "Grant it CREATEDB.");
+  }
+  if (!super && !me.Bool(0, 2) && !to_create.empty()) {
+    problems_.Add(fmt::format("user {} may not create roles, and {} are missing: {}", AsUtf8(me.View(0, 3)),
+                              to_create.size(), Names(to_create)),
+                  "Grant it CREATEROLE, or create the roles first.");
+  }
+  result_.set_note(to_create.empty() ? "no roles have to be created"
+                                     : fmt::format("{} roles will be created", to_create.size()));
+  return OkStatus();
+}
+
+// Only where the server is this machine and says where its data is.
+Status TargetCheck::CheckSpace() {
+  if (target_.connection.socket_directory().empty()) return OkStatus();
+  const auto directory = session_->Query("SHOW data_directory");
+  struct stat facts {};
+  if (!directory.ok() || stat(directory->Text(0, 0).c_str(), &facts) != 0) return OkStatus();
+  const auto free = FreeBytes(directory->Text(0, 0));
+  const int64_t need = bytes_ + bytes_ / 10 * 3;  // indexes, and the WAL of the restore
+  if (free.ok() && *free < need) {
+    problems_.Add(fmt::format("the restore needs about {}, {} are free on the target", HumanBytes(need),
+                              HumanBytes(*free)),
+                  "Free some space on the target's disk.");
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+StatusOr<v1::ActionResult> RunPostgresTargetCheck(const v1::Action& action, ActionContext& context) {
+  return TargetCheck(action.postgres_target_check(), context).Run();
+}
+
+}  // namespace salvor::agent

@@ -1,0 +1,170 @@
+#include <map>
+
+#include "agent/actions/postgres_verify_parts.h"
+#include "agent/postgres/inventory.h"
+#include "agent/postgres/row_digest.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+using Conditions = std::map<std::pair<std::string, std::string>, std::string>;
+
+// The rows that pg_dump would dump: of configuration tables of extensions only a part.
+StatusOr<Conditions> ReadConditions(Connection& session) {
+  ASSIGN_OR_RETURN(const std::vector<DumpedTable> tables, ListDumpedTables(session));
+  Conditions conditions;
+  for (const DumpedTable& table : tables) {
+    if (!table.condition.empty()) conditions[{table.schema, table.name}] = table.condition;
+  }
+  return conditions;
+}
+
+// Rows, and their hash where one is expected, as COPY gives them with the dump's own column list.
+StatusOr<RowDigest> ReadTable(Connection& session, const v1::TableExpectation& table,
+                              const std::string& condition) {
+  const bool hash = table.level() == v1::COVERAGE_LEVEL_EXACT;
+  const std::string name = session.Table(table.schema(), table.name());
+  std::string source = name + " " + table.columns();
+  if (!condition.empty()) {
+    const std::string columns =
+        table.columns().size() > 2 ? table.columns().substr(1, table.columns().size() - 2) : "";
+    source = fmt::format("(SELECT {} FROM {} {})", columns, name, condition);
+  }
+  RowDigest digest(hash ? RowDigest::Mode::kHash : RowDigest::Mode::kCount);
+  RETURN_IF_ERROR(session.CopyOut(fmt::format("COPY {} TO STDOUT", source), [&digest](std::string_view row) {
+    digest.Feed(row.data(), row.size());
+    return OkStatus();
+  }));
+  return digest;
+}
+
+class TablesComparison {
+ public:
+  explicit TablesComparison(Verification& verification)
+      : verification_(verification),
+        rows_(verification.checks, "rows", verification.Subject()),
+        content_(verification.checks, "content", verification.Subject()) {}
+
+  Status Run() {
+    // In the encoding of the dump, or the same text would be other bytes.
+    ASSIGN_OR_RETURN(session_, OpenSession(verification_.target.connection, verification_.database,
+                                           verification_.context, true, verification_.details.encoding()));
+    RETURN_IF_ERROR(session_->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+    ASSIGN_OR_RETURN(conditions_, ReadConditions(*session_));
+    for (const v1::TableExpectation& table : verification_.details.tables()) {
+      RETURN_IF_ERROR(Compare(table));
+      ShowProgress();
+    }
+    rows_.Close(fmt::format("{} tables, {} rows equal", rows_.PassedCount(), equal_rows_),
+                "rows were not covered at backup time");
+    content_.Close(fmt::format("{} tables, {} rows hash equal", content_.PassedCount(), hashed_rows_),
+                   "content was not hashed at backup time");
+    return OkStatus();
+  }
+
+ private:
+  Status Compare(const v1::TableExpectation& table) {
+    const std::string name = table.schema() + "." + table.name();
+    if (table.level() == v1::COVERAGE_LEVEL_NONE) {
+      rows_.Leave(name);
+      content_.Leave(name);
+      return OkStatus();
+    }
+    RETURN_IF_ERROR(session_->Execute("SAVEPOINT before_table"));
+    const auto condition = conditions_.find({table.schema(), table.name()});
+    const auto digest = ReadTable(*session_, table, condition == conditions_.end() ? "" : condition->second);
+    if (!digest.ok()) {
+      // A table or column that is not there, or pages that cannot be read, is a verdict; a lost session is
+      // not.
+      if (session_->LastSqlState().empty() || !session_->Alive()) return digest.status();
+      if (digest.status().code() == absl::StatusCode::kUnavailable) return digest.status();
+      RETURN_IF_ERROR(session_->Execute("ROLLBACK TO before_table"));
+      rows_.Fail(verification_.Subject(name), "cannot be read: " + MessageOf(digest.status()));
+      return OkStatus();
+    }
+    RETURN_IF_ERROR(session_->Execute("RELEASE before_table"));
+    Judge(table, verification_.Subject(name), *digest);
+    return OkStatus();
+  }
+
+  void Judge(const v1::TableExpectation& table, const std::string& subject, const RowDigest& digest) {
+    if (digest.Rows() != table.rows()) {
+      rows_.Fail(subject, fmt::format("expected {} rows, found {}", table.rows(), digest.Rows()));
+      return;  // the content of other rows says nothing more
+    }
+    rows_.Pass();
+    equal_rows_ += table.rows();
+    if (table.level() != v1::COVERAGE_LEVEL_EXACT) {
+      content_.Leave(table.schema() + "." + table.name());
+    } else if (digest.Sum() != table.content_hash()) {
+      content_.Fail(subject, fmt::format("{} rows, but their hash is {} instead of {}", table.rows(),
+                                         ToHex(digest.Sum()), ToHex(table.content_hash())));
+    } else {
+      content_.Pass();
+      hashed_rows_ += table.rows();
+    }
+  }
+
+  void ShowProgress() {
+    ++done_;
+    if (!verification_.context.progress) return;
+    v1::Progress progress;
+    progress.set_message(fmt::format("{} of {} tables compared", done_, verification_.details.tables_size()));
+    verification_.context.progress(progress);
+  }
+
+  Verification& verification_;
+  Tally rows_, content_;
+  std::unique_ptr<Connection> session_;
+  Conditions conditions_;
+  int64_t equal_rows_ = 0, hashed_rows_ = 0;
+  int done_ = 0;
+};
+
+}  // namespace
+
+Status VerifyTables(Verification& verification) {
+  return WithContext(TablesComparison(verification).Run(), "comparing tables");
+}
+
+Status VerifyLargeObjects(Verification& verification) {
+  const v1::LargeObjectExpectation& then = verification.details.large_objects();
+  const std::string subject = verification.Subject();
+  ASSIGN_OR_RETURN(std::unique_ptr<Connection> session,
+                   OpenSession(verification.target.connection, verification.database, verification.context));
+  RETURN_IF_ERROR(session->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+  ASSIGN_OR_RETURN(Rows oids, session->Query("SELECT oid FROM pg_largeobject_metadata"));
+  if (oids.Count() != then.count()) {
+    verification.checks.Failed("large objects", subject,
+                               fmt::format("expected {}, found {}", then.count(), oids.Count()));
+    return OkStatus();
+  }
+  if (then.level() != v1::COVERAGE_LEVEL_EXACT) {
+    if (then.count() > 0) {
+      verification.checks.Unverifiable(
+          "large objects", subject,
+          fmt::format("{} found as expected, their content was not hashed at backup time", then.count()));
+    }
+    return OkStatus();
+  }
+  LargeObjectDigest digest;
+  for (int i = 0; i < oids.Count(); ++i) {
+    digest.Begin(static_cast<uint32_t>(oids.Int(i, 0)));
+    RETURN_IF_ERROR(session->ReadLargeObject(
+        oids.Text(i, 0), [&digest](std::string_view piece) { digest.Feed(piece.data(), piece.size()); }));
+    digest.End();
+  }
+  if (digest.Sum() != then.content_hash() || digest.Bytes() != then.bytes()) {
+    verification.checks.Failed(
+        "large objects", subject,
+        fmt::format("{} objects, but {} bytes with hash {} instead of {} with {}", then.count(),
+                    digest.Bytes(), ToHex(digest.Sum()), then.bytes(), ToHex(then.content_hash())));
+  } else {
+    verification.checks.Passed("large objects", subject,
+                               fmt::format("{} objects, {} equal", then.count(), HumanBytes(then.bytes())));
+  }
+  return OkStatus();
+}
+
+}  // namespace salvor::agent

@@ -1,0 +1,173 @@
+#include "agent/agent.h"
+
+#include <unistd.h>
+
+#include <thread>
+
+#include "agent/actions/clean_up.h"
+#include "agent/actions/host_actions.h"
+#include "agent/executor/executor.h"
+#include "agent/journal/journal.h"
+#include "agent/postgres/scratch_server.h"
+#include "agent/puller/puller.h"
+#include "base/io/log.h"
+#include "base/io/metrics/registry.h"
+#include "base/io/system_clock.h"
+#include "base/names.h"
+
+namespace salvor::agent {
+namespace {
+
+class AgentMetrics final : public ExecutorObserver {
+ public:
+  AgentMetrics(MetricRegistry& registry, const std::string& version) : registry_(registry) {
+    registry.DeclareGauge("salvor_agent_build_info", "Version of this program, as a label.");
+    registry.DeclareCounter("salvor_agent_tasks_total",
+                            "Tasks that this agent ended, by action and outcome.");
+    registry.DeclareHistogram("salvor_agent_task_duration_seconds", "How long tasks took on this agent.",
+                              {0.01, 0.1, 1, 5, 15, 60, 300, 900, 3600, 10800});
+    registry.DeclareCounter("salvor_agent_data_bytes_total",
+                            "Bytes that went through this agent, by action.");
+    registry.DeclareGauge("salvor_agent_running_tasks", "Tasks that run now.");
+    registry.DeclareGauge("salvor_agent_control_plane_connected",
+                          "Whether the control plane is connected: 1 or 0.");
+    registry.Set("salvor_agent_build_info", {{"version", version}}, 1);
+    registry.Set("salvor_agent_running_tasks", {}, 0);
+  }
+  void OnTask(const std::string& kind, bool succeeded, absl::Duration took) override {
+    registry_.Add("salvor_agent_tasks_total",
+                  {{"action", kind}, {"outcome", succeeded ? "succeeded" : "failed"}});
+    registry_.Observe("salvor_agent_task_duration_seconds", {{"action", kind}}, absl::ToDoubleSeconds(took));
+  }
+  void OnProgress(const std::string& kind, int64_t bytes) override {
+    registry_.Add("salvor_agent_data_bytes_total", {{"action", kind}}, static_cast<double>(bytes));
+  }
+  void OnRunning(int running) override { registry_.Set("salvor_agent_running_tasks", {}, running); }
+
+ private:
+  MetricRegistry& registry_;
+};
+
+// Members in order of need; destroyed in reverse.
+class AgentImpl final : public Agent {
+ public:
+  explicit AgentImpl(AgentOptions options) : options_(std::move(options)) {}
+
+  ~AgentImpl() override {
+    metrics_.OnScrape(nullptr);
+    if (watchdog_.joinable()) {
+      watchdog_.request_stop();
+      watchdog_.join();
+    }
+  }
+
+  Status Open() {
+    const AgentConfig& config = options_.config;
+    RETURN_IF_ERROR_IN(CheckObjectName(config.name), "--name");
+    RETURN_IF_ERROR_IN(CheckObjectName(config.environment), "--environment");
+    RETURN_IF_ERROR_IN(CheckAbsolutePath(config.state_directory), "--state-directory");
+    if (::access(config.supervisor.c_str(), X_OK) != 0) {
+      return WithHint(NotFound("salvor-supervise is not at {}", config.supervisor),
+                      "Name it with --supervisor.");
+    }
+    ASSIGN_OR_RETURN(const Endpoint endpoint, ParseEndpoint(options_.server));
+    ASSIGN_OR_RETURN(journal_, Journal::Open(config.state_directory));
+    scratch_ = std::make_unique<ScratchServers>(ScratchOptions{
+        config.state_directory, config.supervisor, config.postgres_bin_directory, config.scratch_user});
+    executor_ = std::make_unique<Executor>(MakeExecutorOptions());
+    RETURN_IF_ERROR(RemoveForeignScratch());
+    RETURN_IF_ERROR(executor_->Recover());
+    PullerOptions puller{endpoint, options_.tls, options_.token_file, options_.version, HostName()};
+    puller_ = MakePuller(config, *executor_, std::move(puller));
+    watchdog_ = std::jthread([this](std::stop_token stop) { Watch(stop); });
+    return ServeMetrics();
+  }
+
+  Status Run() override {
+    const Status status = puller_->Run();
+    executor_.reset();  // waits for what runs, while the sink is still there
+    return status;
+  }
+  void Stop() override { puller_->Stop(); }
+
+ private:
+  ExecutorOptions MakeExecutorOptions() {
+    ExecutorOptions options;
+    options.config = &options_.config;
+    options.clock = &clock_;
+    options.journal = journal_.get();
+    options.scratch = scratch_.get();
+    options.actions = HostActions();
+    options.observer = &agent_metrics_;
+    options.clean_up = [this](const v1::Task& task) {
+      if (Status status = CleanUpAfter(task, options_.config); !status.ok()) {
+        LogWarning("clean-up after {}: {}; the next attempt does it", task.lease().step(), MessageOf(status));
+      }
+    };
+    options.release = [this](const v1::HeldObligation& held) { return scratch_->Remove(held.run()); };
+    return options;
+  }
+
+  // A scratch server without an obligation in the journal is nobody's: its agent died between the two.
+  Status RemoveForeignScratch() {
+    ASSIGN_OR_RETURN(const std::vector<ScratchState> present, scratch_->List());
+    ASSIGN_OR_RETURN(const std::vector<v1::HeldObligation> held, journal_->Obligations());
+    for (const ScratchState& state : present) {
+      bool wanted = false;
+      for (const v1::HeldObligation& obligation : held) wanted = wanted || obligation.run() == state.name;
+      if (wanted) continue;
+      LogWarning("scratch server {} belongs to no run: removing it", state.name);
+      RETURN_IF_ERROR(scratch_->Remove(state.name));
+    }
+    return OkStatus();
+  }
+
+  // Obligations have a deadline that holds without the control plane.
+  void Watch(std::stop_token stop) {
+    Mutex mutex;
+    CondVar changed;
+    std::stop_callback wake(stop, [&] { changed.NotifyAll(); });
+    while (!stop.stop_requested()) {
+      if (Status status = scratch_->RemoveExpired(clock_.Now()); !status.ok())
+        LogWarning("watchdog: {}", MessageOf(status));
+      MutexLock lock(mutex);
+      if (!stop.stop_requested()) changed.WaitFor(mutex, std::chrono::seconds(1));
+    }
+  }
+
+  Status ServeMetrics() {
+    if (options_.metrics_listen.empty()) return OkStatus();
+    ASSIGN_OR_RETURN(const Endpoint metrics, ParseEndpoint(options_.metrics_listen));
+    if (!metrics.local)
+      return FailedPrecondition("metrics on {} would be reachable beyond this machine", metrics.address);
+    metrics_.OnScrape(
+        [this] { metrics_.Set("salvor_agent_control_plane_connected", {}, puller_->Connected() ? 1 : 0); });
+    return metrics_.Serve(metrics.address);
+  }
+
+  static std::string HostName() {
+    char name[256] = {};
+    ::gethostname(name, sizeof name - 1);
+    return name;
+  }
+
+  const AgentOptions options_;
+  SystemClock clock_;
+  MetricRegistry metrics_;
+  AgentMetrics agent_metrics_{metrics_, options_.version};
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<ScratchServers> scratch_;
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<Puller> puller_;
+  std::jthread watchdog_;
+};
+
+}  // namespace
+
+StatusOr<std::unique_ptr<Agent>> Agent::Start(AgentOptions options) {
+  auto agent = std::make_unique<AgentImpl>(std::move(options));
+  RETURN_IF_ERROR(agent->Open());
+  return std::unique_ptr<Agent>(std::move(agent));
+}
+
+}  // namespace salvor::agent

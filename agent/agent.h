@@ -1,0 +1,34 @@
+// The composition root of salvor-agent: builds everything in the order of need and binds it together.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "agent/actions/action.h"
+#include "base/io/grpc/endpoint.h"
+#include "base/status.h"
+
+namespace salvor::agent {
+
+struct AgentOptions {
+  AgentConfig config;
+  std::string server;  // see ParseEndpoint
+  TlsFiles tls;
+  std::string token_file;
+  std::string metrics_listen;  // empty: no metrics
+  std::string version;
+};
+
+class Agent {
+ public:
+  // Opens the journal and ends what a predecessor left: interrupted attempts, scratch servers past their
+  // time.
+  static StatusOr<std::unique_ptr<Agent>> Start(AgentOptions options);
+  virtual ~Agent() = default;
+
+  // Serves the control plane until Stop; then stops what runs. The journal tells the next start.
+  virtual Status Run() = 0;
+  virtual void Stop() = 0;  // from any thread
+};
+
+}  // namespace salvor::agent

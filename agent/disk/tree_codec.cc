@@ -1,0 +1,150 @@
+#include "agent/disk/tree_codec.h"
+
+#include <nlohmann/json.hpp>
+
+#include "agent/process/sha256.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string ToLine(const Json& json) {
+  return json.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n";
+}
+
+void PutText(Json* json, const char* name, const std::string& value) {
+  if (!value.empty()) (*json)[name] = value;
+}
+
+std::string EncodeEntry(const v1::TreeEntry& entry) {
+  Json json;
+  json["path"] = entry.path();
+  json["type"] = entry.type();
+  json["mode"] = entry.mode();
+  json["uid"] = entry.uid();
+  json["gid"] = entry.gid();
+  if (entry.type() == "file") json["bytes"] = entry.bytes();
+  json["mtime_ns"] = entry.mtime_ns();
+  PutText(&json, "sha256", entry.sha256());
+  PutText(&json, "target", entry.target());
+  PutText(&json, "hard_link", entry.hard_link());
+  for (const std::string& xattr : entry.xattrs()) json["xattrs"].push_back(xattr);
+  PutText(&json, "not_covered", entry.not_covered());
+  return ToLine(json);
+}
+
+std::string EncodeSummary(const v1::TreeSummary& summary) {
+  Json json;
+  json["files"] = summary.files();
+  json["directories"] = summary.directories();
+  json["symlinks"] = summary.symlinks();
+  json["others"] = summary.others();
+  json["bytes"] = summary.bytes();
+  json["sha256"] = ToHex(summary.sha256());
+  return ToLine(json);
+}
+
+int64_t Number(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  return found == json.end() ? 0 : found->get<int64_t>();
+}
+
+std::string Text(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  return found == json.end() ? "" : found->get<std::string>();
+}
+
+v1::TreeSummary DecodeSummary(std::string_view line) {
+  const Json json = Json::parse(line);
+  v1::TreeSummary summary;
+  summary.set_files(Number(json, "files"));
+  summary.set_directories(Number(json, "directories"));
+  summary.set_symlinks(Number(json, "symlinks"));
+  summary.set_others(Number(json, "others"));
+  summary.set_bytes(Number(json, "bytes"));
+  summary.set_sha256(FromHex(Text(json, "sha256")).value_or(""));
+  return summary;
+}
+
+v1::TreeEntry DecodeEntry(std::string_view line) {
+  const Json json = Json::parse(line);
+  v1::TreeEntry entry;
+  entry.set_path(Text(json, "path"));
+  entry.set_type(Text(json, "type"));
+  entry.set_mode(static_cast<int32_t>(Number(json, "mode")));
+  entry.set_uid(Number(json, "uid"));
+  entry.set_gid(Number(json, "gid"));
+  entry.set_bytes(Number(json, "bytes"));
+  entry.set_mtime_ns(Number(json, "mtime_ns"));
+  entry.set_sha256(Text(json, "sha256"));
+  entry.set_target(Text(json, "target"));
+  entry.set_hard_link(Text(json, "hard_link"));
+  if (const auto xattrs = json.find("xattrs"); xattrs != json.end()) {
+    for (const Json& xattr : *xattrs) entry.add_xattrs(xattr.get<std::string>());
+  }
+  entry.set_not_covered(Text(json, "not_covered"));
+  return entry;
+}
+
+// Throws what the JSON library throws.
+StatusOr<DecodedTree> Decode(std::string_view text) {
+  DecodedTree tree;
+  const size_t end = text.find('\n');
+  if (end == std::string_view::npos) return DataLoss("the tree's details have no summary");
+  tree.summary = DecodeSummary(text.substr(0, end));
+  std::string_view rest = text.substr(end + 1);
+  if (Sha256::Of(rest) != tree.summary.sha256()) {
+    return DataLoss("the tree's details do not have the SHA-256 that their summary names");
+  }
+  while (!rest.empty()) {
+    const size_t line_end = rest.find('\n');
+    if (line_end == std::string_view::npos) return DataLoss("the tree's details end in the middle of a line");
+    tree.entries.push_back(DecodeEntry(rest.substr(0, line_end)));
+    rest.remove_prefix(line_end + 1);
+  }
+  v1::TreeSummary counted = Summarise(tree.entries);
+  counted.set_sha256(tree.summary.sha256());
+  if (counted.SerializeAsString() != tree.summary.SerializeAsString()) {
+    return DataLoss("the tree's details hold other numbers of entries than their summary names");
+  }
+  return tree;
+}
+
+}  // namespace
+
+v1::TreeSummary Summarise(const std::vector<v1::TreeEntry>& entries) {
+  v1::TreeSummary summary;
+  for (const v1::TreeEntry& entry : entries) {
+    if (entry.type() == "file") {
+      summary.set_files(summary.files() + 1);
+      summary.set_bytes(summary.bytes() + entry.bytes());
+    } else if (entry.type() == "dir") {
+      summary.set_directories(summary.directories() + 1);
+    } else if (entry.type() == "symlink") {
+      summary.set_symlinks(summary.symlinks() + 1);
+    } else {
+      summary.set_others(summary.others() + 1);
+    }
+  }
+  return summary;
+}
+
+std::string EncodeTree(const std::vector<v1::TreeEntry>& entries) {
+  std::string lines;
+  for (const v1::TreeEntry& entry : entries) lines += EncodeEntry(entry);
+  v1::TreeSummary summary = Summarise(entries);
+  summary.set_sha256(Sha256::Of(lines));
+  return EncodeSummary(summary) + lines;
+}
+
+StatusOr<DecodedTree> DecodeTree(std::string_view text) {
+  try {
+    return Decode(text);
+  } catch (const Json::exception& error) {
+    return DataLoss("the tree's details cannot be read: {}", error.what());
+  }
+}
+
+}  // namespace salvor::agent

@@ -1,0 +1,190 @@
+// Codec, comparison and coverage: what is kept of a tree, and what is made of it.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+#include "agent/disk/tree_codec.h"
+#include "agent/disk/tree_compare.h"
+#include "agent/disk/tree_coverage.h"
+#include "agent/disk/tree_testing.h"
+#include "agent/process/process_testing.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class DetailsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_NO_FATAL_FAILURE(MakeOddTree(root_));
+    entries_ = EntriesOf({root_});
+    changed_ = entries_;
+  }
+  v1::TreeEntry& Changed(const std::string& path) { return *EntryAt(changed_, PercentEncode(root_ + path)); }
+  void Remove(const std::string& path) {
+    const std::string encoded = PercentEncode(root_ + path);
+    changed_.erase(
+        std::remove_if(changed_.begin(), changed_.end(), [&](const auto& e) { return e.path() == encoded; }),
+        changed_.end());
+  }
+  TreeComparison Compare() { return CompareTrees(entries_, changed_, root_, ""); }
+  static void ExpectTotals(const TreeComparison& compared, int64_t structure, int64_t content,
+                           int64_t metadata) {
+    EXPECT_EQ(compared.structure.total, structure) << Join(compared.structure.first, "; ");
+    EXPECT_EQ(compared.content.total, content) << Join(compared.content.first, "; ");
+    EXPECT_EQ(compared.metadata.total, metadata) << Join(compared.metadata.first, "; ");
+  }
+
+  TemporaryDirectory directory_;
+  std::string root_ = NormalisePaths({directory_ / "tree"}).front();
+  std::vector<v1::TreeEntry> entries_, changed_;
+};
+
+TEST_F(DetailsTest, WhatIsEncodedIsDecodedAsItWas) {
+  entries_[3].set_not_covered("said \"no\"");
+  const auto decoded = DecodeTree(EncodeTree(entries_));
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  ASSERT_EQ(decoded->entries.size(), entries_.size());
+  for (size_t i = 0; i < entries_.size(); ++i)
+    EXPECT_EQ(decoded->entries[i].DebugString(), entries_[i].DebugString());
+  EXPECT_EQ(decoded->summary.files(), 11);
+  EXPECT_EQ(decoded->summary.directories(), 5);
+  EXPECT_EQ(decoded->summary.symlinks(), 3);
+  EXPECT_EQ(decoded->summary.others(), 1);
+}
+
+TEST_F(DetailsTest, ALineThatWasAlteredLostOrCutIsDataLoss) {
+  const std::string text = EncodeTree(entries_);
+  std::string altered = text;
+  altered[altered.size() - 20] ^= 1;
+  for (const std::string& bad :
+       {altered, text.substr(0, text.size() - 1), text.substr(0, text.rfind('\n', text.size() - 2) + 1),
+        std::string("{}"), std::string("nonsense\n"), std::string()}) {
+    EXPECT_EQ(DecodeTree(bad).status().code(), absl::StatusCode::kDataLoss) << bad.substr(0, 80);
+  }
+}
+
+TEST_F(DetailsTest, ATreeEqualsItself) {
+  const TreeComparison compared = Compare();
+  ExpectTotals(compared, 0, 0, 0);
+  EXPECT_EQ(compared.compared, 20);
+  EXPECT_EQ(compared.files, 11);
+}
+
+TEST_F(DetailsTest, ATreeRestoredElsewhereIsComparedPathByPath) {
+  for (auto& entry : changed_) {
+    entry.set_path("/scratch/a%20b" + entry.path());
+    if (!entry.hard_link().empty()) entry.set_hard_link("/scratch/a%20b" + entry.hard_link());
+  }
+  const TreeComparison compared = CompareTrees(entries_, changed_, root_, "/scratch/a b");
+  ExpectTotals(compared, 0, 0, 0);
+  EXPECT_EQ(compared.compared, 20);
+  // Below another path nothing is looked at.
+  EXPECT_EQ(CompareTrees(entries_, changed_, root_ + "/empty", "/scratch/a b").compared, 1);
+}
+
+TEST_F(DetailsTest, AMissingAnUnexpectedAndAnotherTypedEntryAreStructureAndNothingElse) {
+  Remove("/a directory/deep/er/secret");
+  Changed("/a directory/deep/er").set_mtime_ns(5);
+  ExpectTotals(Compare(), 1, 0, 0);
+  Changed("/nothing").set_type("dir");
+  Changed("/nothing").set_mode(0);
+  ExpectTotals(Compare(), 2, 0, 0);
+  changed_.emplace_back().set_path(PercentEncode(root_ + "/zzz"));
+  changed_.back().set_type("file");
+  const TreeComparison compared = Compare();
+  ExpectTotals(compared, 3, 0, 0);
+  EXPECT_THAT(compared.structure.first, testing::Contains(HasSubstr("/zzz: file is unexpected")));
+}
+
+TEST_F(DetailsTest, OtherBytesOtherLengthAndOtherTargetsAreContent) {
+  Changed("/program").set_sha256("00");
+  ExpectTotals(Compare(), 0, 1, 0);
+  Changed("/nothing").set_bytes(1);
+  Changed("/link").set_target("elsewhere");
+  ExpectTotals(Compare(), 0, 3, 0);
+}
+
+TEST_F(DetailsTest, ModeOwnerTimesAttributesAndLinksAreMetadata) {
+  Changed("/program").set_mode(0755);
+  Changed("/link").set_uid(99);
+  Changed("/pipe").set_gid(99);
+  Changed("/a directory").set_mtime_ns(7);
+  Changed("/empty").clear_xattrs();
+  Changed("/linked").clear_hard_link();
+  const TreeComparison compared = Compare();
+  ExpectTotals(compared, 0, 0, 6);
+  EXPECT_THAT(compared.metadata.first, testing::Contains(HasSubstr("/program: mode is 0755, was 4755")));
+  EXPECT_THAT(compared.metadata.first,
+              testing::Contains(HasSubstr("/linked: is a file of its own, was a hard link to")));
+}
+
+TEST_F(DetailsTest, WhatWasNotCoveredIsCountedAndLeftOutAndSocketsAreToo) {
+  EntryAt(entries_, PercentEncode(root_ + "/program"))->set_not_covered("changed while it was backed up");
+  EntryAt(entries_, PercentEncode(root_ + "/pipe"))->set_type("socket");
+  Remove("/pipe");
+  Changed("/program").set_sha256("00");
+  const TreeComparison compared = Compare();
+  ExpectTotals(compared, 0, 0, 0);
+  EXPECT_EQ(compared.not_covered, 1);
+  EXPECT_EQ(compared.compared, 18);
+}
+
+CapturedEntry Captured(const std::string& path, int64_t ctime_ns) {
+  CapturedEntry captured;
+  captured.entry.set_path(path);
+  captured.entry.set_type("file");
+  captured.ctime_ns = ctime_ns;
+  return captured;
+}
+
+std::vector<std::string> Marks(const std::vector<CapturedEntry>& entries) {
+  std::vector<std::string> marks;
+  for (const CapturedEntry& one : entries) marks.push_back(one.entry.path() + " " + one.entry.not_covered());
+  return marks;
+}
+
+TEST(CoverageTest, WhatChangedVanishedOrAppearedIsMarked) {
+  std::vector<CapturedEntry> before = {Captured("/a", 1), Captured("/b", 1), Captured("/d", 1)};
+  MarkChanges(&before, {Captured("/a", 1), Captured("/b", 2), Captured("/c", 1)});
+  EXPECT_THAT(Marks(before),
+              ElementsAre("/a ", "/b changed while it was backed up", "/c appeared while the backup ran",
+                          "/d vanished while it was backed up"));
+}
+
+TEST(CoverageTest, WithoutExcludesWhatTheSnapshotLacksIsMarked) {
+  std::vector<CapturedEntry> entries = {Captured("/s/a", 1), Captured("/s/b", 1), Captured("/s/c:%20d", 1)};
+  SnapshotView view;
+  view.types = {{"/", "dir"}, {"/s", "dir"}, {"/s/a", "file"}, {"/s/z", "fifo"}};
+  view.errors = {"/s/c: d: open: denied", "/elsewhere: odd"};
+  const SnapshotCoverage coverage = ApplySnapshot(&entries, view, {"/s/a", "/s/b", "/s/c: d", "/s/z"});
+  EXPECT_THAT(Marks(entries),
+              ElementsAre("/s/a ", "/s/b is not in the snapshot", "/s/c:%20d restic: open: denied",
+                          "/s/z appeared and vanished while the backup ran"));
+  EXPECT_EQ(coverage.left_out, 0);
+  EXPECT_THAT(coverage.unmatched_errors, ElementsAre("/elsewhere: odd"));
+}
+
+TEST(CoverageTest, WithExcludesWhatTheSnapshotLacksIsDroppedButErrorsAreKept) {
+  std::vector<CapturedEntry> entries = {Captured("/s/a", 1), Captured("/s/b.tmp", 1), Captured("/s/c", 1)};
+  SnapshotView view;
+  view.excludes = true;
+  view.types = {{"/s/a", "file"}};
+  view.errors = {"/s/c: open failed"};
+  EXPECT_EQ(ApplySnapshot(&entries, view, {"/s"}).left_out, 1);
+  EXPECT_THAT(Marks(entries), ElementsAre("/s/a ", "/s/c restic: open failed"));
+}
+
+TEST(CoverageTest, NamesAreReadAsResticPrintsThem) {
+  EXPECT_EQ(AsResticPrints("caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"),
+            "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
+  EXPECT_EQ(AsResticPrints("\xff\xc3"), "\xef\xbf\xbd\xef\xbf\xbd");
+  EXPECT_EQ(AsResticPrints("\xed\xa0\x80"), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
+}
+
+}  // namespace
+}  // namespace salvor::agent

@@ -1,0 +1,155 @@
+#include "agent/disk/tree.h"
+
+#include <gmock/gmock.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+
+#include "agent/disk/file_digest.h"
+#include "agent/disk/tree_testing.h"
+#include "agent/process/process_testing.h"
+#include "agent/process/sha256.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class TreeTest : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_NO_FATAL_FAILURE(MakeOddTree(root_)); }
+  v1::TreeEntry& At(const std::string& path) { return *EntryAt(entries_, PercentEncode(root_ + path)); }
+  void Walk() { entries_ = EntriesOf({root_}); }
+
+  TemporaryDirectory directory_;
+  std::string root_ = NormalisePaths({directory_ / "tree"}).front();
+  std::vector<v1::TreeEntry> entries_;
+};
+
+TEST_F(TreeTest, EveryEntryIsListedOnceSortedAndPercentEncoded) {
+  Walk();
+  EXPECT_EQ(entries_.size(), 20u);
+  EXPECT_TRUE(std::is_sorted(entries_.begin(), entries_.end(),
+                             [](const auto& a, const auto& b) { return a.path() < b.path(); }));
+  EXPECT_THAT(At("/a directory/not utf-8 \xff\xfe").path(), HasSubstr("not%20utf-8%20%FF%FE"));
+  EXPECT_EQ(At("/a directory/new\nline").sha256(), ToHex(Sha256::Of("two")));
+  EXPECT_EQ(At("/nothing").mtime_ns(), 1'000'000'000'123'456'789);
+  EXPECT_EQ(At("/program").mode(), 04755);
+  EXPECT_EQ(At("/pipe").type(), "fifo");
+}
+
+TEST_F(TreeTest, SymlinksAreRecordedAndNeverFollowed) {
+  Walk();
+  EXPECT_EQ(At("/outside").type(), "symlink");
+  EXPECT_EQ(At("/outside").target(), "/etc");
+  EXPECT_EQ(At("/dangling").target(), "no%20such%20thing");
+  for (const auto& entry : entries_) EXPECT_THAT(entry.path(), testing::Not(HasSubstr("outside/")));
+  entries_ = EntriesOf({root_ + "/outside"});
+  ASSERT_EQ(entries_.size(), 1u);
+  EXPECT_EQ(entries_[0].type(), "symlink");
+}
+
+TEST_F(TreeTest, HardLinksNameTheFirstPathOfTheirInode) {
+  Walk();
+  EXPECT_EQ(At("/a directory/again").hard_link(), "");
+  EXPECT_EQ(At("/linked").hard_link(), At("/a directory/again").path());
+  EXPECT_EQ(At("/linked").sha256(), ToHex(Sha256::Of("once")));
+}
+
+TEST_F(TreeTest, ExtendedAttributesAreSortedAndInHex) {
+  ASSERT_EQ(::setxattr((root_ + "/linked").c_str(), "user.also", "x", 1, 0), 0);
+  Walk();
+  EXPECT_THAT(At("/linked").xattrs(),
+              ElementsAre("user.also=78", "user.color=" + ToHex(std::string("blue\0green", 10))));
+  EXPECT_THAT(At("/empty").xattrs(), ElementsAre("user.note="));
+}
+
+TEST_F(TreeTest, OwnersAreRecorded) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root gives files away";
+  Walk();
+  EXPECT_EQ(At("/a directory/deep").uid(), 12);
+  EXPECT_EQ(At("/a directory/deep").gid(), 34);
+  EXPECT_EQ(At("/link").uid(), 56);
+}
+
+TEST_F(TreeTest, HolesCountAsZerosAndAreNotRead) {
+  PutSparse(root_ + "/huge", int64_t{1} << 30, "end");
+  Walk();
+  std::string zeros(3 << 20, '\0');
+  zeros.replace(zeros.size() - 3, 3, "end");
+  EXPECT_EQ(At("/sparse").sha256(), ToHex(Sha256::Of(zeros)));
+  EXPECT_EQ(At("/huge").bytes(), int64_t{1} << 30);
+  // sha256sum reads the holes; ours must say the same.
+  const auto told =
+      RunProcess(Supervisor(), Shell("sha256sum '" + root_ + "/huge'"), {}, absl::InfiniteFuture());
+  ASSERT_TRUE(told.ok()) << told.status();
+  EXPECT_EQ(At("/huge").sha256(), told->output.substr(0, 64));
+}
+
+TEST_F(TreeTest, TwoWalksOfAnUntouchedTreeAreTheSame) {
+  Walk();
+  const std::vector<v1::TreeEntry> first = entries_;
+  Walk();
+  ASSERT_EQ(first.size(), entries_.size());
+  for (size_t i = 0; i < first.size(); ++i) EXPECT_EQ(first[i].DebugString(), entries_[i].DebugString());
+}
+
+TEST_F(TreeTest, AMissingPathIsAnErrorUnlessItIsFine) {
+  EXPECT_EQ(WalkPaths({root_ + "/none"}, {}).status().code(), absl::StatusCode::kNotFound);
+  WalkOptions options;
+  options.missing_is_fine = true;
+  const auto walked = WalkPaths({root_ + "/none", root_ + "/no/such"}, options);
+  ASSERT_TRUE(walked.ok()) << walked.status();
+  EXPECT_TRUE(walked->empty());
+}
+
+TEST_F(TreeTest, AFileThatGrowsWhileItIsReadIsNotCovered) {
+  PutSparse(root_ + "/growing", 200 << 20, "end");
+  bool grown = false;
+  WalkOptions options;
+  options.progress = [&](const WalkProgress& progress) {
+    if (progress.bytes_hashed == 0 || grown) return;
+    grown = true;
+    PutSparse(root_ + "/growing", 201 << 20, "more");
+  };
+  const auto walked = WalkPaths({root_ + "/growing"}, options);
+  ASSERT_TRUE(walked.ok()) << walked.status();
+  ASSERT_TRUE(grown);
+  EXPECT_EQ(walked->at(0).entry.not_covered(), "changed while it was read");
+  EXPECT_EQ(walked->at(0).entry.sha256(), "");
+}
+
+TEST_F(TreeTest, AStopRequestEndsTheWalk) {
+  std::stop_source source;
+  source.request_stop();
+  WalkOptions options;
+  options.stop = source.get_token();
+  EXPECT_EQ(WalkPaths({root_}, options).status().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(TreeTest, SocketsAreListedAsSuch) {
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = directory_ / "s";
+  ASSERT_LT(path.size(), sizeof address.sun_path);
+  path.copy(address.sun_path, path.size());
+  ASSERT_EQ(::bind(fd.Get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  entries_ = EntriesOf({path});
+  ASSERT_EQ(entries_.size(), 1u);
+  EXPECT_EQ(entries_[0].type(), "socket");
+}
+
+TEST(PathsTest, NormalisedPathsHaveNoDoubleSlashesAndNoneInsideAnother) {
+  EXPECT_THAT(NormalisePaths({"/srv//b/", "/srv/a/x", "/srv/a", "/srv/a b", "/srv/b"}),
+              ElementsAre("/srv/a", "/srv/a b", "/srv/b"));
+  EXPECT_THAT(NormalisePaths({"/x", "/"}), ElementsAre("/"));
+  EXPECT_FALSE(IsAtOrBelow("/srv/ab", "/srv/a"));
+  EXPECT_TRUE(IsAtOrBelow("/srv/a/b", "/srv/a"));
+}
+
+}  // namespace
+}  // namespace salvor::agent

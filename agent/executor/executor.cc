@@ -1,0 +1,313 @@
+#include "agent/executor/executor.h"
+
+#include <thread>
+#include <utility>
+
+#include "agent/executor/redact.h"
+#include "base/io/log.h"
+#include "proto/time.h"
+
+namespace salvor::agent {
+namespace {
+
+constexpr absl::Duration kProgressPace = absl::Milliseconds(500);
+
+std::string KindOf(const v1::Action& action) {
+  const auto* field = v1::Action::descriptor()->FindFieldByNumber(action.kind_case());
+  return field == nullptr ? "" : field->name();
+}
+
+v1::ActionResult Failure(v1::Error::Reason reason, const std::string& message, bool retryable) {
+  v1::ActionResult result;
+  result.mutable_error()->set_reason(reason);
+  result.mutable_error()->set_message(message);
+  result.mutable_error()->set_retryable(retryable);
+  return result;
+}
+
+// The obligation is undone when the step that releases it succeeded.
+bool Releases(const v1::Task& task) { return task.action().has_scratch_stop(); }
+
+}  // namespace
+
+Executor::Executor(ExecutorOptions options) : options_(std::move(options)) {}
+
+Executor::~Executor() {
+  MutexLock lock(mutex_);
+  stopping_ = true;
+  for (const auto& [key, attempt] : attempts_) attempt->stop.request_stop();
+  while (threads_ > 0) idle_.Wait(mutex_);
+}
+
+Executor::Key Executor::KeyOf(const v1::LeaseKey& lease) {
+  return {lease.run(), lease.step(), lease.attempt(), lease.epoch()};
+}
+
+void Executor::SetSink(ReportSink* sink) {
+  MutexLock lock(mutex_);
+  sink_ = sink;
+}
+
+Status Executor::Recover() {
+  ASSIGN_OR_RETURN(std::vector<JournalEntry> entries, options_.journal->Entries());
+  for (JournalEntry& entry : entries) {
+    auto attempt = std::make_shared<Attempt>();
+    attempt->task = std::move(entry.task);
+    const v1::LeaseKey& lease = attempt->task.lease();
+    if (!entry.result) {
+      LogWarning("{} of run {} was interrupted: cleaning up", lease.step(), lease.run());
+      if (options_.clean_up) options_.clean_up(attempt->task);
+      entry.result = Failure(v1::Error::REASON_INTERRUPTED, "the agent died in the middle of it", true);
+      RETURN_IF_ERROR(options_.journal->Finish(lease, *entry.result));
+    }
+    attempt->result = std::move(entry.result);
+    MutexLock lock(mutex_);
+    attempts_[KeyOf(lease)] = attempt;
+  }
+  return OkStatus();
+}
+
+void Executor::Launch(std::function<void()> work) {
+  ++threads_;
+  std::thread([this, work = std::move(work)] {
+    work();
+    MutexLock lock(mutex_);
+    --threads_;
+    idle_.NotifyAll();
+  }).detach();
+}
+
+void Executor::Submit(v1::Task task) {
+  auto attempt = std::make_shared<Attempt>();
+  attempt->task = std::move(task);
+  const auto entry = options_.actions.find(KindOf(attempt->task.action()));
+  const bool waits = attempt->task.action().has_noop() && attempt->task.action().noop().wait_for_cancel();
+  const bool instant = entry != options_.actions.end() && entry->second.instant && !waits;
+  {
+    MutexLock lock(mutex_);
+    if (stopping_ || !attempts_.emplace(KeyOf(attempt->task.lease()), attempt).second) return;
+    ++running_;
+    if (!instant) {
+      if (options_.observer != nullptr) options_.observer->OnRunning(running_);
+      return Launch([this, attempt] { RunTask(attempt); });
+    }
+  }
+  Finish(attempt, Act(attempt, entry->second), false);
+}
+
+void Executor::RunTask(const AttemptPointer& attempt) {
+  const v1::Task& task = attempt->task;
+  std::optional<v1::HeldObligation> obligation;
+  if (!task.obligation().empty()) {
+    obligation.emplace();
+    obligation->set_run(task.lease().run());
+    obligation->set_name(task.obligation());
+    obligation->set_kind("scratch");
+    if (task.has_obligation_deadline()) {
+      *obligation->mutable_deadline() =
+          ToProto(options_.clock->Now() + FromProto(task.obligation_deadline()));
+    }
+  }
+  if (Status status = options_.journal->Begin(task, obligation); !status.ok()) {
+    return Finish(attempt, Failure(v1::Error::REASON_UNAVAILABLE, MessageOf(status), true), false);
+  }
+  const auto entry = options_.actions.find(KindOf(task.action()));
+  if (entry == options_.actions.end()) {
+    return Finish(attempt,
+                  Failure(v1::Error::REASON_INVALID, "this agent can't do " + KindOf(task.action()), false),
+                  true);
+  }
+  Finish(attempt, Act(attempt, entry->second), true);
+}
+
+v1::ActionResult Executor::Act(const AttemptPointer& attempt, const ActionEntry& entry) {
+  const v1::Task& task = attempt->task;
+  const absl::Time started = options_.clock->Now();
+  ReportSink* sink = nullptr;
+  {
+    MutexLock lock(mutex_);
+    sink = sink_;
+  }
+  ActionContext context{*options_.config,       task,    attempt->stop.get_token(),
+                        absl::InfiniteFuture(), nullptr, nullptr};
+  context.scratch = options_.scratch;
+  if (task.has_timeout()) context.deadline = started + FromProto(task.timeout());
+  context.progress = [this, attempt](const v1::Progress& progress) { OnProgress(attempt, progress); };
+  context.log = [this, sink, attempt](std::string_view source, std::string_view line) {
+    v1::LogLine record;
+    *record.mutable_at() = ToProto(options_.clock->Now());
+    record.set_source(std::string(source));
+    record.set_text(Redact(line));
+    if (sink != nullptr) sink->Log(attempt->task.lease(), record);
+  };
+  StatusOr<v1::ActionResult> outcome = entry.run(task.action(), context);
+  v1::ActionResult result;
+  if (outcome.ok()) {
+    result = *std::move(outcome);
+  } else {
+    *result.mutable_error() = ToError(outcome.status());
+  }
+  for (v1::Check& check : *result.mutable_checks()) {
+    if (check.component().empty()) check.set_component(task.component());
+  }
+  *result.mutable_started_at() = ToProto(started);
+  *result.mutable_finished_at() = ToProto(options_.clock->Now());
+  return result;
+}
+
+void Executor::Finish(const AttemptPointer& attempt, v1::ActionResult result, bool journaled) {
+  const v1::Task& task = attempt->task;
+  const bool succeeded = !result.has_error();
+  {
+    MutexLock lock(mutex_);
+    --running_;
+    if (options_.observer != nullptr && journaled) options_.observer->OnRunning(running_);
+    if (stopping_) return;  // the journal has it begun and not ended: that is what happened
+  }
+  if (journaled) {
+    if (Status status = options_.journal->Finish(task.lease(), result); !status.ok())
+      LogError("{}", MessageOf(status));
+    if (succeeded && Releases(task)) {
+      for (const v1::HeldObligation& held : Obligations()) {
+        if (held.run() != task.lease().run()) continue;
+        if (Status status = options_.journal->CloseObligation(held.run(), held.name()); !status.ok())
+          LogError("{}", MessageOf(status));
+      }
+    }
+  }
+  if (options_.observer != nullptr) {
+    options_.observer->OnTask(KindOf(task.action()), succeeded,
+                              FromProto(result.finished_at()) - FromProto(result.started_at()));
+  }
+  v1::Report report;
+  *report.mutable_lease() = task.lease();
+  ReportSink* sink = nullptr;
+  {
+    MutexLock lock(mutex_);
+    if (attempt->superseded) return;
+    attempt->result = result;
+    sink = sink_;
+  }
+  *report.mutable_result() = std::move(result);
+  if (sink != nullptr) sink->Report(report);
+}
+
+void Executor::OnProgress(const AttemptPointer& attempt, v1::Progress progress) {
+  const absl::Time now = options_.clock->Now();
+  ReportSink* sink = nullptr;
+  int64_t more = 0;
+  {
+    MutexLock lock(mutex_);
+    if (now < attempt->last_progress + kProgressPace) return;
+    const absl::Duration since = now - attempt->last_progress;
+    more = progress.bytes_done() - attempt->last_bytes;
+    if (attempt->last_bytes > 0 && progress.bytes_per_second() == 0 && more > 0) {
+      progress.set_bytes_per_second(static_cast<double>(more) / absl::ToDoubleSeconds(since));
+    }
+    attempt->last_progress = now;
+    attempt->last_bytes = progress.bytes_done();
+    sink = sink_;
+  }
+  if (options_.observer != nullptr && more > 0)
+    options_.observer->OnProgress(KindOf(attempt->task.action()), more);
+  v1::ProgressReport report;
+  *report.mutable_lease() = attempt->task.lease();
+  *progress.mutable_at() = ToProto(now);
+  *report.mutable_progress() = std::move(progress);
+  if (sink != nullptr) sink->Progress(report);
+}
+
+void Executor::Cancel(const v1::LeaseKey& lease) {
+  MutexLock lock(mutex_);
+  const auto found = attempts_.find(KeyOf(lease));
+  if (found != attempts_.end()) found->second->stop.request_stop();
+}
+
+void Executor::Acknowledge(const v1::LeaseKey& lease) {
+  bool journaled = false;
+  {
+    MutexLock lock(mutex_);
+    const auto found = attempts_.find(KeyOf(lease));
+    if (found == attempts_.end() || !found->second->result) return;
+    const auto entry = options_.actions.find(KindOf(found->second->task.action()));
+    journaled = entry == options_.actions.end() || !entry->second.instant ||
+                found->second->task.action().noop().wait_for_cancel();
+    attempts_.erase(found);
+  }
+  if (!journaled) return;
+  if (Status status = options_.journal->Forget(lease); !status.ok()) LogError("{}", MessageOf(status));
+}
+
+void Executor::Supersede(const v1::LeaseKey& lease) {
+  {
+    MutexLock lock(mutex_);
+    const auto found = attempts_.find(KeyOf(lease));
+    if (found == attempts_.end()) return;
+    found->second->superseded = true;
+    found->second->stop.request_stop();
+    attempts_.erase(found);
+  }
+  LogWarning("{} of run {} is superseded: stopping it", lease.step(), lease.run());
+  if (Status status = options_.journal->Forget(lease); !status.ok()) LogError("{}", MessageOf(status));
+}
+
+void Executor::Release(const v1::HeldObligation& obligation) {
+  MutexLock lock(mutex_);
+  if (stopping_ || !releasing_.insert({obligation.run(), obligation.name()}).second) return;
+  Launch([this, obligation] {
+    const Status status = options_.release(obligation);
+    LogInfo("obligation {} of run {}: {}", obligation.name(), obligation.run(),
+            status.ok() ? "released" : MessageOf(status));
+    if (status.ok()) {
+      if (Status closed = options_.journal->CloseObligation(obligation.run(), obligation.name());
+          !closed.ok())
+        LogError("{}", MessageOf(closed));
+    }
+    ReportSink* sink = nullptr;
+    {
+      MutexLock inner(mutex_);
+      releasing_.erase({obligation.run(), obligation.name()});
+      sink = stopping_ ? nullptr : sink_;
+    }
+    if (status.ok() && sink != nullptr) sink->HoldingsChanged();
+  });
+}
+
+std::vector<v1::LeaseKey> Executor::Held() {
+  MutexLock lock(mutex_);
+  std::vector<v1::LeaseKey> held;
+  for (const auto& [key, attempt] : attempts_) held.push_back(attempt->task.lease());
+  return held;
+}
+
+std::vector<v1::HeldObligation> Executor::Obligations() {
+  auto obligations = options_.journal->Obligations();
+  if (obligations.ok()) return *std::move(obligations);
+  LogError("{}", MessageOf(obligations.status()));
+  return {};
+}
+
+std::vector<v1::Report> Executor::Unacknowledged() {
+  MutexLock lock(mutex_);
+  std::vector<v1::Report> reports;
+  for (const auto& [key, attempt] : attempts_) {
+    if (!attempt->result) continue;
+    v1::Report& report = reports.emplace_back();
+    *report.mutable_lease() = attempt->task.lease();
+    *report.mutable_result() = *attempt->result;
+  }
+  return reports;
+}
+
+std::vector<std::string> Executor::Capabilities() const {
+  std::vector<std::string> kinds;
+  for (const auto& [kind, entry] : options_.actions) kinds.push_back(kind);
+  return kinds;
+}
+
+int Executor::Running() {
+  MutexLock lock(mutex_);
+  return running_;
+}
+
+}  // namespace salvor::agent

@@ -1,0 +1,117 @@
+// Takes tasks, journals, runs, and keeps results until they are acknowledged.
+//
+// Each task has a thread of its own (instant ones run in place). An attempt whose result is not acknowledged
+// is "held": it is named in every hello, and its result is offered again after a reconnect. At start,
+// attempts that a dead predecessor left without a result end as interrupted, after `clean_up` removed what
+// they left.
+//
+// Thread-safe. The destructor stops all tasks and waits for them; their results are lost on purpose then, and
+// the journal says so to the next start.
+#pragma once
+
+#include <absl/time/time.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "agent/actions/action.h"
+#include "agent/journal/journal.h"
+#include "base/clock.h"
+#include "base/io/mutex.h"
+
+namespace salvor::agent {
+
+// Where results, progress and logs go. Called from any thread; must not block.
+class ReportSink {
+ public:
+  virtual ~ReportSink() = default;
+  virtual void Report(const v1::Report& report) = 0;
+  virtual void Progress(const v1::ProgressReport& progress) = 0;
+  virtual void Log(const v1::LeaseKey& lease, const v1::LogLine& line) = 0;
+  // What the agent holds has changed by itself (an obligation was released on order): say hello again.
+  virtual void HoldingsChanged() = 0;
+};
+
+// What the executor tells the metrics. Thread-safe.
+class ExecutorObserver {
+ public:
+  virtual ~ExecutorObserver() = default;
+  virtual void OnTask(const std::string& kind, bool succeeded, absl::Duration took) = 0;
+  virtual void OnProgress(const std::string& kind,
+                          int64_t bytes) = 0;  // since the last call for this attempt
+  virtual void OnRunning(int running) = 0;
+};
+
+struct ExecutorOptions {
+  const AgentConfig* config = nullptr;
+  const Clock* clock = nullptr;
+  Journal* journal = nullptr;
+  ScratchServers* scratch = nullptr;
+  ActionRegistry actions;
+  ExecutorObserver* observer = nullptr;                      // may be null
+  std::function<void(const v1::Task&)> clean_up;             // after a crash, before "interrupted"
+  std::function<Status(const v1::HeldObligation&)> release;  // undoes one obligation; may block
+};
+
+class Executor {
+ public:
+  explicit Executor(ExecutorOptions options);  // everything pointed to must outlive it
+  ~Executor();
+
+  // Before Submit, and before the first Recover.
+  void SetSink(ReportSink* sink);
+  // Ends what a predecessor left. Call once.
+  Status Recover();
+
+  void Submit(v1::Task task);
+  void Cancel(const v1::LeaseKey& lease);
+  void Acknowledge(const v1::LeaseKey& lease);
+  // The control plane will not take a result of this attempt: stop it, and forget it.
+  void Supersede(const v1::LeaseKey& lease);
+  // Undo this obligation, in the background.
+  void Release(const v1::HeldObligation& obligation);
+
+  std::vector<v1::LeaseKey> Held();
+  std::vector<v1::HeldObligation> Obligations();
+  std::vector<v1::Report> Unacknowledged();
+  std::vector<std::string> Capabilities() const;
+  int Running();
+
+ private:
+  using Key = std::tuple<std::string, std::string, int, int64_t>;
+  struct Attempt {
+    v1::Task task;
+    std::stop_source stop;
+    std::optional<v1::ActionResult> result;
+    bool superseded = false;
+    absl::Time last_progress = absl::InfinitePast();
+    int64_t last_bytes = 0;
+  };
+  using AttemptPointer = std::shared_ptr<Attempt>;
+
+  static Key KeyOf(const v1::LeaseKey& lease);
+  void RunTask(const AttemptPointer& attempt);
+  v1::ActionResult Act(const AttemptPointer& attempt, const ActionEntry& entry);
+  void Finish(const AttemptPointer& attempt, v1::ActionResult result, bool journaled);
+  void OnProgress(const AttemptPointer& attempt, v1::Progress progress);
+  void Launch(std::function<void()> work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const ExecutorOptions options_;
+  Mutex mutex_;
+  CondVar idle_;
+  ReportSink* sink_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  std::map<Key, AttemptPointer> attempts_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::pair<std::string, std::string>> releasing_ ABSL_GUARDED_BY(mutex_);
+  int running_ ABSL_GUARDED_BY(mutex_) = 0;
+  int threads_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace salvor::agent

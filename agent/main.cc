@@ -1,0 +1,79 @@
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+
+#include "agent/agent.h"
+#include "base/io/log.h"
+#include "base/io/mutex.h"
+#include "base/io/program/signals.h"
+
+namespace {
+
+// The supervisor is installed beside this program.
+std::string BesideThisProgram(const std::string& name) {
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? name : (self.parent_path() / name).string();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  salvor::agent::AgentOptions options;
+  options.version = salvor::ProgramVersion();
+  options.config.supervisor = BesideThisProgram("salvor-supervise");
+  std::string log_level = "info";
+  CLI::App app(
+      "The agent of Salvor: does a run's steps on this host.\n\n"
+      "Example:\n  salvor-agent --name host-a --environment local --server unix:///run/salvor/salvord.sock "
+      "\\\n"
+      "    --token-file /etc/salvor/agent.token --state-directory /var/lib/salvor-agent");
+  app.set_version_flag("--version", options.version);
+  app.add_option("--name", options.config.name, "this agent's name, the same after every restart")
+      ->required();
+  app.add_option("--environment", options.config.environment, "the Environment it serves")->required();
+  app.add_option("--server", options.server, "the control plane: unix:///path, or host:port")->required();
+  app.add_option("--ca-file", options.tls.authorities, "PEM of whom to trust; needed beyond this machine");
+  app.add_option("--token-file", options.token_file, "the agents' token, mode 0600")->required();
+  app.add_option("--state-directory", options.config.state_directory, "journal, scratch servers, caches")
+      ->required();
+  app.add_option("--supervisor", options.config.supervisor, "path of salvor-supervise")
+      ->capture_default_str();
+  app.add_option("--postgres-bin-directory", options.config.postgres_bin_directory,
+                 "where pg_dump and initdb are")
+      ->capture_default_str();
+  app.add_option("--scratch-user", options.config.scratch_user,
+                 "who runs scratch servers when the agent is root");
+  app.add_option("--max-parallel", options.config.max_parallel, "tasks at once")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10000));
+  app.add_option("--metrics-listen", options.metrics_listen, "host:port for Prometheus, on this machine");
+  app.add_option("--log-level", log_level, "debug, info, warning or error")->capture_default_str();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  salvor::InitLog("salvor-agent", log_level);
+
+  salvor::Mutex mutex;
+  bool stop = false;
+  salvor::agent::Agent* running = nullptr;
+  salvor::StopOnSignals([&] {
+    salvor::MutexLock lock(mutex);
+    stop = true;
+    if (running != nullptr) running->Stop();
+  });
+  auto agent = salvor::agent::Agent::Start(std::move(options));
+  if (!agent.ok()) return salvor::ReportFailure(agent.status());
+  {
+    salvor::MutexLock lock(mutex);
+    running = agent->get();
+    if (stop) running->Stop();
+  }
+  const salvor::Status status = (*agent)->Run();
+  if (!status.ok()) return salvor::ReportFailure(status);
+  salvor::LogInfo("salvor-agent stops");
+  return 0;
+}

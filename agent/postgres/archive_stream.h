@@ -1,0 +1,75 @@
+// Reads pg_dump's custom format as it flows by: what is in it, how many rows each table has, the hash of
+// their content, and whether the stream is whole. No seeking, bounded memory, no I/O.
+//
+// Archive versions 1.12 to 1.16 (PostgreSQL 9.0 to 18) without compression. An archive of another version, or
+// a compressed one, cannot be looked into: that is no failure, Readable() says no and why, and nothing counts
+// as covered. A readable archive that is cut, even by one byte, fails at Finish: pg_restore --list does not
+// notice, and an uncompressed archive has no checksum of its own.
+//
+// Tables are taken from COPY data (pg_dump's default); data written as INSERT statements counts as not
+// covered.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/postgres/row_digest.h"
+#include "base/status.h"
+
+namespace salvor::agent {
+
+// One table's data in the archive.
+struct ArchiveTable {
+  std::string schema;
+  std::string name;
+  std::string columns;   // as in its COPY statement: "(id, name)"; empty for a table without columns
+  bool covered = false;  // its rows were read
+  int64_t rows = 0;
+  std::string content_hash;  // 16 bytes, see RowDigest; empty when only counted
+};
+
+struct ArchiveSummary {
+  std::string version;  // "1.14"
+  std::string database;
+  std::string server_version, dump_version;
+  int64_t entries = 0;  // of the table of contents
+  std::vector<ArchiveTable> tables;
+  int64_t large_objects = 0;
+  int64_t large_object_bytes = 0;
+  std::string large_object_hash;  // 16 bytes; empty when only counted
+};
+
+class ArchiveStream {
+ public:
+  explicit ArchiveStream(RowDigest::Mode mode = RowDigest::Mode::kHash);
+  ~ArchiveStream();
+
+  // Any part of the stream, cut anywhere. DataLoss when it cannot be a pg_dump archive; then Feed goes on
+  // failing.
+  Status Feed(std::string_view bytes);
+
+  // The stream is at its end: DataLoss unless everything that the table of contents promises was there.
+  Status Finish();
+
+  // False: what flows by cannot be looked into, and Why() says why. Known after the first bytes.
+  bool Readable() const;
+  std::string Why() const;
+
+  // After Finish.
+  const ArchiveSummary& Summary() const;
+
+  // Tables so far, for progress.
+  int64_t TablesDone() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// "(id, name)" of "COPY public.orders (id, name) FROM stdin;\n".
+std::string ColumnsOfCopyStatement(std::string_view statement);
+
+}  // namespace salvor::agent

@@ -1,0 +1,434 @@
+#include "agent/postgres/connection.h"
+
+#include <absl/time/clock.h>
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+
+#include "base/io/files.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+constexpr char kNoPassfile[] = "/nonexistent/none";  // so that libpq does not fall back to ~/.pgpass
+constexpr char kPinnedOptions[] =
+    "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c bytea_output=hex -c extra_float_digits=3 "
+    "-c lc_monetary=C";
+constexpr char kPlainOptions[] = "";
+constexpr int kPollMs = 100;  // how late a stop request or a deadline may be seen
+constexpr absl::Duration kCancelGrace = absl::Seconds(10);
+
+struct Parameters {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  void Add(std::string key, std::string value) { pairs.emplace_back(std::move(key), std::move(value)); }
+};
+
+std::string HostOf(const v1::PostgresConnection& where) {
+  return where.socket_directory().empty() ? where.host() : where.socket_directory();
+}
+
+std::string PortOf(const v1::PostgresConnection& where) {
+  return std::to_string(where.port() == 0 ? 5432 : where.port());
+}
+
+std::string DatabaseOf(const v1::PostgresConnection& where, const std::string& database) {
+  if (!database.empty()) return database;
+  return where.maintenance_database().empty() ? "postgres" : where.maintenance_database();
+}
+
+absl::StatusCode CodeOf(std::string_view state) {
+  const std::string_view group = state.substr(0, 2);
+  if (group == "08" || state == "57P01" || state == "57P02" || state == "57P03" || state == "53300") {
+    return absl::StatusCode::kUnavailable;
+  }
+  if (group == "28") return absl::StatusCode::kUnauthenticated;
+  if (state == "42501") return absl::StatusCode::kPermissionDenied;
+  if (state == "57014") return absl::StatusCode::kCancelled;
+  if (group == "40" || state == "55P03") return absl::StatusCode::kAborted;
+  if (group == "53") return absl::StatusCode::kResourceExhausted;
+  if (state == "3D000" || state == "42P01" || state == "42704") return absl::StatusCode::kNotFound;
+  if (state == "42P04" || state == "42710" || state == "42P07" || state == "23505") {
+    return absl::StatusCode::kAlreadyExists;
+  }
+  if (group == "XX") return absl::StatusCode::kDataLoss;
+  return absl::StatusCode::kInternal;
+}
+
+// libpq gives no SQLSTATE for a refused connection, so its English text decides (lc_messages may translate
+// the server's part; then it stays Unavailable, which is merely tried again).
+absl::StatusCode CodeOfRefusal(std::string_view text) {
+  const auto has = [text](std::string_view part) { return text.find(part) != std::string_view::npos; };
+  if (has("password authentication failed") || has("no password supplied") || has("authentication failed") ||
+      has("no pg_hba.conf entry") || has("fe_sendauth")) {
+    return absl::StatusCode::kUnauthenticated;
+  }
+  if (has("role \"") && has("does not exist")) return absl::StatusCode::kUnauthenticated;
+  if (has("database \"") && has("does not exist")) return absl::StatusCode::kNotFound;
+  if (has("permission denied for database") || has("is not permitted to log in") ||
+      has("not currently accepting connections")) {
+    return absl::StatusCode::kPermissionDenied;
+  }
+  return absl::StatusCode::kUnavailable;
+}
+
+std::string OneLine(std::string_view text) {
+  std::string line;
+  for (const std::string& part : Split(Trim(text), '\n')) {
+    if (!line.empty()) line += "; ";
+    line += std::string(Trim(part));
+  }
+  return line;
+}
+
+Status CheckPassfile(const v1::PostgresConnection& where) {
+  // libpq would ignore a file that others can read, and fail later with a less helpful message.
+  return where.passfile().empty() ? OkStatus() : CheckSecretFile(where.passfile());
+}
+
+}  // namespace
+
+std::string Describe(const v1::PostgresConnection& where) {
+  if (!where.socket_directory().empty()) return fmt::format("socket {}", where.socket_directory());
+  return fmt::format("{}:{}", where.host().empty() ? "localhost" : where.host(), PortOf(where));
+}
+
+std::string AsUtf8(std::string_view bytes) {
+  const auto valid_at = [bytes](size_t at) -> size_t {  // length of the sequence, 0 when it is none
+    const auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
+    const unsigned char first = byte(at);
+    const size_t length = first < 0x80                    ? 1
+                          : first >= 0xC2 && first < 0xE0 ? 2
+                          : first >= 0xE0 && first < 0xF0 ? 3
+                          : first >= 0xF0 && first < 0xF5 ? 4
+                                                          : 0;
+    if (length == 0 || at + length > bytes.size()) return 0;
+    for (size_t i = 1; i < length; ++i) {
+      if ((byte(at + i) & 0xC0) != 0x80) return 0;
+    }
+    if (first == 0xE0 && byte(at + 1) < 0xA0) return 0;
+    if (first == 0xED && byte(at + 1) >= 0xA0) return 0;
+    if (first == 0xF0 && byte(at + 1) < 0x90) return 0;
+    if (first == 0xF4 && byte(at + 1) >= 0x90) return 0;
+    return length;
+  };
+  std::string text;
+  for (size_t at = 0; at < bytes.size();) {
+    const size_t length = valid_at(at);
+    if (length == 0) {
+      text += fmt::format("\\x{:02x}", static_cast<unsigned char>(bytes[at++]));
+    } else {
+      text += bytes.substr(at, length);
+      at += length;
+    }
+  }
+  return text;
+}
+
+Rows::Rows(pg_result* result) : result_(result) {}
+Rows::Rows(Rows&& other) noexcept : result_(std::exchange(other.result_, nullptr)) {}
+Rows& Rows::operator=(Rows&& other) noexcept {
+  std::swap(result_, other.result_);
+  return *this;
+}
+Rows::~Rows() { PQclear(result_); }
+int Rows::Count() const { return PQntuples(result_); }
+int Rows::Columns() const { return PQnfields(result_); }
+bool Rows::IsNull(int row, int column) const { return PQgetisnull(result_, row, column) != 0; }
+std::string Rows::Text(int row, int column) const { return std::string(View(row, column)); }
+std::string_view Rows::View(int row, int column) const {
+  return {PQgetvalue(result_, row, column), static_cast<size_t>(PQgetlength(result_, row, column))};
+}
+bool Rows::Bool(int row, int column) const { return View(row, column) == "t"; }
+int64_t Rows::Int(int row, int column) const {
+  const std::string_view text = View(row, column);
+  int64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+int64_t Rows::Affected() const {
+  const std::string_view text = PQcmdTuples(result_);
+  int64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+Connection::Connection(pg_conn* connection, SessionOptions options)
+    : connection_(connection), options_(std::move(options)) {}
+
+Connection::~Connection() { PQfinish(connection_); }
+
+StatusOr<std::unique_ptr<Connection>> Connection::Open(const v1::PostgresConnection& where,
+                                                       SessionOptions options) {
+  RETURN_IF_ERROR(CheckPassfile(where));
+  Parameters parameters;
+  parameters.Add("host", HostOf(where));
+  parameters.Add("port", PortOf(where));
+  parameters.Add("user", where.user());
+  parameters.Add("dbname", DatabaseOf(where, options.database));
+  parameters.Add("passfile", where.passfile().empty() ? kNoPassfile : where.passfile());
+  parameters.Add("sslmode", where.sslmode().empty() ? "prefer" : where.sslmode());
+  parameters.Add("application_name", "salvor");
+  parameters.Add("client_encoding", options.client_encoding);
+  parameters.Add("options", options.pinned ? kPinnedOptions : kPlainOptions);
+  parameters.Add("connect_timeout", "15");
+  parameters.Add("keepalives_idle", "60");  // a session that only holds a snapshot is silent for hours
+  std::vector<const char*> keys, values;
+  for (const auto& pair : parameters.pairs) {
+    keys.push_back(pair.first.c_str());
+    values.push_back(pair.second.c_str());
+  }
+  keys.push_back(nullptr);
+  values.push_back(nullptr);
+  // The last argument: never read dbname as a connection string.
+  std::unique_ptr<Connection> opened(
+      new Connection(PQconnectdbParams(keys.data(), values.data(), /*expand_dbname=*/0), std::move(options)));
+  if (PQstatus(opened->connection_) != CONNECTION_OK) {
+    const std::string text = AsUtf8(OneLine(PQerrorMessage(opened->connection_)));
+    return MakeStatus(CodeOfRefusal(text), text);
+  }
+  PQsetNoticeProcessor(
+      opened->connection_, [](void*, const char*) {}, nullptr);
+  if (opened->options_.pinned) RETURN_IF_ERROR(opened->Pin());
+  return opened;
+}
+
+// What cannot, or need not, travel in the start-up packet: an empty search path, no timeouts of the server's,
+// and an error rather than silently fewer rows where row-level security would filter.
+Status Connection::Pin() {
+  std::string sql =
+      "SET search_path TO ''; SET statement_timeout TO 0; SET lock_timeout TO 0; "
+      "SET idle_in_transaction_session_timeout TO 0; SET row_security TO off; SET quote_all_identifiers TO "
+      "off; "
+      "SET standard_conforming_strings TO on; SET synchronize_seqscans TO off";
+  if (ServerVersion() >= 170000) sql += "; SET transaction_timeout TO 0";
+  return Execute(sql);
+}
+
+Status Connection::ErrorOf(const pg_result* result) {
+  const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+  sql_state_ = state == nullptr ? "" : state;
+  const char* primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+  const char* detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+  std::string text = OneLine(primary == nullptr ? PQresultErrorMessage(result) : primary);
+  // Integrity errors carry values of rows, which have no place in a message.
+  if (detail != nullptr && sql_state_.substr(0, 2) != "23") text += fmt::format(" ({})", OneLine(detail));
+  if (sql_state_.empty()) {
+    return MakeStatus(
+        PQstatus(connection_) == CONNECTION_OK ? absl::StatusCode::kInternal : absl::StatusCode::kUnavailable,
+        AsUtf8(text));
+  }
+  return MakeStatus(CodeOf(sql_state_), AsUtf8(text));
+}
+
+// Asks the server to stop what runs and eats what still comes; the session stays usable where it can.
+Status Connection::Interrupt(Status why) {
+  if (PGcancel* cancel = PQgetCancel(connection_)) {
+    std::array<char, 256> error{};
+    PQcancel(cancel, error.data(), static_cast<int>(error.size()));
+    PQfreeCancel(cancel);
+  }
+  const absl::Time until = absl::Now() + kCancelGrace;
+  while (absl::Now() < until && PQconsumeInput(connection_) == 1) {
+    if (!PQisBusy(connection_)) {
+      pg_result* result = PQgetResult(connection_);
+      if (result == nullptr) return why;
+      const bool copying = PQresultStatus(result) == PGRES_COPY_OUT;
+      PQclear(result);
+      if (copying) {
+        char* row = nullptr;
+        while (PQgetCopyData(connection_, &row, 1) > 0) PQfreemem(row);
+      }
+      continue;
+    }
+    pollfd ready{PQsocket(connection_), POLLIN, 0};
+    poll(&ready, 1, kPollMs);
+  }
+  return why;
+}
+
+Status Connection::AwaitInput() {
+  while (true) {
+    if (options_.stop.stop_requested()) return Interrupt(Cancelled("stopped while the database worked"));
+    if (absl::Now() >= options_.deadline) {
+      return Interrupt(DeadlineExceeded("out of time while the database worked"));
+    }
+    pollfd ready{PQsocket(connection_), POLLIN, 0};
+    const int got = poll(&ready, 1, kPollMs);
+    if (got < 0 && errno != EINTR) return ErrnoStatus(errno, "poll");
+    if (got <= 0) continue;
+    if (PQconsumeInput(connection_) == 0) return Unavailable("{}", OneLine(PQerrorMessage(connection_)));
+    return OkStatus();
+  }
+}
+
+// All results of what was sent; the last one that is no error is handed out.
+Status Connection::TakeResults(pg_result** last) {
+  Status status;
+  while (true) {
+    while (PQisBusy(connection_)) RETURN_IF_ERROR(AwaitInput());
+    pg_result* result = PQgetResult(connection_);
+    if (result == nullptr) return status;
+    const ExecStatusType kind = PQresultStatus(result);
+    if (kind == PGRES_COMMAND_OK || kind == PGRES_TUPLES_OK || kind == PGRES_EMPTY_QUERY) {
+      std::swap(*last, result);
+    } else if (kind == PGRES_COPY_OUT || kind == PGRES_COPY_IN || kind == PGRES_COPY_BOTH) {
+      PQclear(result);
+      return Interrupt(InvalidArgument("COPY is not possible here"));
+    } else if (status.ok()) {
+      status = ErrorOf(result);
+    }
+    PQclear(result);
+  }
+}
+
+StatusOr<Rows> Connection::Run(const std::string& sql, const std::vector<std::string>& parameters,
+                               bool binary) {
+  sql_state_.clear();
+  std::vector<const char*> values;
+  for (const std::string& parameter : parameters) values.push_back(parameter.c_str());
+  if (PQsendQueryParams(connection_, sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(),
+                        nullptr, nullptr, binary ? 1 : 0) == 0) {
+    return Unavailable("{}", OneLine(PQerrorMessage(connection_)));
+  }
+  pg_result* result = nullptr;
+  Status status = TakeResults(&result);
+  Rows rows(result);
+  RETURN_IF_ERROR(status);
+  return rows;
+}
+
+StatusOr<Rows> Connection::Query(const std::string& sql, const std::vector<std::string>& parameters) {
+  return Run(sql, parameters, /*binary=*/false);
+}
+
+StatusOr<Rows> Connection::QueryBinary(const std::string& sql, const std::vector<std::string>& parameters) {
+  return Run(sql, parameters, /*binary=*/true);
+}
+
+StatusOr<std::string> Connection::Value(const std::string& sql, const std::vector<std::string>& parameters) {
+  ASSIGN_OR_RETURN(Rows rows, Query(sql, parameters));
+  if (rows.Count() == 0 || rows.Columns() == 0) return NotFound("the query gave no row");
+  return rows.Text(0, 0);
+}
+
+StatusOr<int64_t> Connection::Number(const std::string& sql, const std::vector<std::string>& parameters) {
+  ASSIGN_OR_RETURN(Rows rows, Query(sql, parameters));
+  if (rows.Count() == 0 || rows.Columns() == 0) return NotFound("the query gave no row");
+  return rows.Int(0, 0);
+}
+
+Status Connection::Execute(const std::string& sql) {
+  sql_state_.clear();
+  if (PQsendQuery(connection_, sql.c_str()) == 0) {
+    return Unavailable("{}", OneLine(PQerrorMessage(connection_)));
+  }
+  pg_result* result = nullptr;
+  Status status = TakeResults(&result);
+  PQclear(result);
+  return status;
+}
+
+Status Connection::CopyOut(const std::string& sql, const std::function<Status(std::string_view)>& row) {
+  sql_state_.clear();
+  if (PQsendQuery(connection_, sql.c_str()) == 0) {
+    return Unavailable("{}", OneLine(PQerrorMessage(connection_)));
+  }
+  while (PQisBusy(connection_)) RETURN_IF_ERROR(AwaitInput());
+  pg_result* first = PQgetResult(connection_);
+  if (first == nullptr || PQresultStatus(first) != PGRES_COPY_OUT) {
+    Status status = first == nullptr ? Internal("no answer to COPY") : OkStatus();
+    if (first != nullptr && PQresultStatus(first) == PGRES_FATAL_ERROR) status = ErrorOf(first);
+    PQclear(first);
+    pg_result* rest = nullptr;
+    Status drained = TakeResults(&rest);
+    PQclear(rest);
+    if (!status.ok()) return status;
+    return drained.ok() ? InvalidArgument("the statement is no COPY TO STDOUT") : drained;
+  }
+  PQclear(first);
+  while (true) {
+    char* data = nullptr;
+    const int size = PQgetCopyData(connection_, &data, /*async=*/1);
+    if (size == 0) {
+      RETURN_IF_ERROR(AwaitInput());
+      continue;
+    }
+    if (size < 0) break;  // -1: over, -2: an error, which TakeResults tells
+    Status status = row({data, static_cast<size_t>(size)});
+    PQfreemem(data);
+    if (!status.ok()) return Interrupt(status);
+  }
+  pg_result* last = nullptr;
+  Status status = TakeResults(&last);
+  PQclear(last);
+  return status;
+}
+
+Status Connection::ReadLargeObject(const std::string& oid,
+                                   const std::function<void(std::string_view)>& piece) {
+  constexpr int kPieceBytes = 4 << 20;
+  for (int64_t at = 0;; at += kPieceBytes) {
+    ASSIGN_OR_RETURN(Rows rows, QueryBinary("SELECT lo_get($1::oid, $2::bigint, $3::int)",
+                                            {oid, std::to_string(at), std::to_string(kPieceBytes)}));
+    const std::string_view bytes = rows.View(0, 0);
+    if (!bytes.empty()) piece(bytes);
+    if (bytes.size() < static_cast<size_t>(kPieceBytes)) return OkStatus();
+  }
+}
+
+void Connection::SetDeadline(absl::Time deadline) { options_.deadline = deadline; }
+
+bool Connection::Alive() {
+  pollfd ready{PQsocket(connection_), POLLIN, 0};
+  if (PQstatus(connection_) != CONNECTION_OK) return false;
+  if (poll(&ready, 1, 0) > 0 && PQconsumeInput(connection_) == 0) return false;
+  return PQstatus(connection_) == CONNECTION_OK;
+}
+
+int Connection::ServerVersion() const { return PQserverVersion(connection_); }
+
+namespace {
+
+std::string Owned(char* text) {
+  std::string copy = text == nullptr ? "" : text;
+  PQfreemem(text);
+  return copy;
+}
+
+}  // namespace
+
+std::string Connection::Identifier(std::string_view name) const {
+  return Owned(PQescapeIdentifier(connection_, name.data(), name.size()));
+}
+
+std::string Connection::Literal(std::string_view text) const {
+  return Owned(PQescapeLiteral(connection_, text.data(), text.size()));
+}
+
+std::string Connection::Table(std::string_view schema, std::string_view name) const {
+  return Identifier(schema) + "." + Identifier(name);
+}
+
+StatusOr<std::map<std::string, std::string>> ToolEnvironment(const v1::PostgresConnection& where,
+                                                             const std::string& database, bool pinned) {
+  RETURN_IF_ERROR(CheckPassfile(where));
+  std::map<std::string, std::string> environment = {
+      {"PGPORT", PortOf(where)},
+      {"PGUSER", where.user()},
+      {"PGDATABASE", DatabaseOf(where, database)},
+      {"PGPASSFILE", where.passfile().empty() ? kNoPassfile : where.passfile()},
+      {"PGSSLMODE", where.sslmode().empty() ? "prefer" : where.sslmode()},
+      {"PGAPPNAME", "salvor"},
+      {"PGCONNECT_TIMEOUT", "15"},
+  };
+  if (!HostOf(where).empty()) environment["PGHOST"] = HostOf(where);
+  if (pinned) environment["PGOPTIONS"] = kPinnedOptions;
+  return environment;
+}
+
+}  // namespace salvor::agent

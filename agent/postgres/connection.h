@@ -1,0 +1,115 @@
+// One session with a PostgreSQL server, through libpq.
+//
+// Whatever comes from outside reaches libpq as separate key/values, never as a connection string: a database
+// called "host=evil" is a name. Sessions for dumps and comparisons are pinned: what changes the text of a
+// value (time zone, date style, …) is set by the client, which wins over every ALTER ROLE and ALTER DATABASE
+// SET, and the search path is empty. Every wait ends on a stop request or at the deadline, by cancelling on
+// the server.
+#pragma once
+
+#include <absl/time/time.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "salvor/v1/object.pb.h"
+
+struct pg_conn;
+struct pg_result;
+
+namespace salvor::agent {
+
+struct SessionOptions {
+  std::string database;                  // empty: the connection's maintenance database
+  std::string client_encoding = "UTF8";  // for COPY that is compared byte by byte: the database's own
+  bool pinned = true;                    // false: as an application would see it
+  std::stop_token stop;
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+// The answer of one query, as text. Owns it; move-only.
+class Rows {
+ public:
+  explicit Rows(pg_result* result);
+  Rows(Rows&& other) noexcept;
+  Rows& operator=(Rows&& other) noexcept;
+  ~Rows();
+  int Count() const;
+  int Columns() const;
+  bool IsNull(int row, int column) const;
+  std::string Text(int row, int column) const;       // "" for NULL
+  std::string_view View(int row, int column) const;  // valid as long as this
+  int64_t Int(int row, int column) const;            // 0 for NULL or no number
+  bool Bool(int row, int column) const;              // 't'
+  int64_t Affected() const;
+
+ private:
+  pg_result* result_;
+};
+
+// Used by one thread at a time.
+class Connection {
+ public:
+  // Unauthenticated, NotFound (no such database), PermissionDenied, Unavailable for anything that may pass.
+  static StatusOr<std::unique_ptr<Connection>> Open(const v1::PostgresConnection& where,
+                                                    SessionOptions options);
+  ~Connection();
+
+  // One statement with text parameters $1 … .
+  StatusOr<Rows> Query(const std::string& sql, const std::vector<std::string>& parameters = {});
+  // The same with binary results, for bytea.
+  StatusOr<Rows> QueryBinary(const std::string& sql, const std::vector<std::string>& parameters = {});
+  // First column of the first row; NotFound without a row.
+  StatusOr<std::string> Value(const std::string& sql, const std::vector<std::string>& parameters = {});
+  StatusOr<int64_t> Number(const std::string& sql, const std::vector<std::string>& parameters = {});
+  // One or more statements without parameters or results.
+  Status Execute(const std::string& sql);
+  // COPY … TO STDOUT: each row with its newline. An error from `row` cancels and is returned.
+  Status CopyOut(const std::string& sql, const std::function<Status(std::string_view row)>& row);
+  // The content of a large object in pieces; needs nothing but SELECT on it.
+  Status ReadLargeObject(const std::string& oid, const std::function<void(std::string_view piece)>& piece);
+
+  void SetDeadline(absl::Time deadline);
+  // False once the server is gone; asks the socket, not the server.
+  bool Alive();
+  int ServerVersion() const;  // 150004
+  // SQLSTATE of the last error; "" when the last call worked or the error was not the server's.
+  const std::string& LastSqlState() const { return sql_state_; }
+
+  std::string Identifier(std::string_view name) const;                      // quoted
+  std::string Literal(std::string_view text) const;                         // quoted
+  std::string Table(std::string_view schema, std::string_view name) const;  // both quoted
+
+ private:
+  Connection(pg_conn* connection, SessionOptions options);
+  Status Pin();
+  StatusOr<Rows> Run(const std::string& sql, const std::vector<std::string>& parameters, bool binary);
+  Status AwaitInput();
+  Status Interrupt(Status why);
+  Status TakeResults(pg_result** last);
+  Status ErrorOf(const pg_result* result);
+
+  pg_conn* connection_;
+  SessionOptions options_;
+  std::string sql_state_;
+};
+
+// What pg_dump, pg_restore and the like need to reach `database`: environment only, so that no name and no
+// secret is ever an argument. `pinned` as for sessions.
+StatusOr<std::map<std::string, std::string>> ToolEnvironment(const v1::PostgresConnection& where,
+                                                             const std::string& database, bool pinned = true);
+
+// "socket /run/postgresql" or "db.example:5432", for messages.
+std::string Describe(const v1::PostgresConnection& where);
+
+// Bytes as UTF-8: text that is not valid has its high bytes as \xNN.
+std::string AsUtf8(std::string_view bytes);
+
+}  // namespace salvor::agent

@@ -1,0 +1,23 @@
+// Roles of a whole server, as they have to be made again. pg_dump leaves them out, and a dump restored
+// without them loses every owner and every grant.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/postgres/connection.h"
+#include "base/status.h"
+#include "salvor/v1/manifest.pb.h"
+
+namespace salvor::agent {
+
+struct Globals {
+  v1::GlobalsDetails details;         // all but dumpall_sql
+  std::vector<std::string> warnings;  // "passwords of roles are not readable …"
+};
+
+// All roles but the server's own (pg_…), by name. Passwords are kept as the server's hashes where they are
+// readable. Nothing in it is meant for a log.
+StatusOr<Globals> CaptureGlobals(Connection& connection);
+
+}  // namespace salvor::agent

@@ -1,0 +1,275 @@
+#include "agent/postgres/inventory.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <map>
+
+#include "agent/postgres/catalog_queries.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+constexpr int kMigrationRowsAtMost = 10000;
+
+std::string Fingerprint(std::string_view body) {
+  const XXH128_hash_t hash = XXH3_128bits(body.data(), body.size());
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+Status CaptureCatalog(Connection& connection, v1::DatabaseDetails& details) {
+  const int version = connection.ServerVersion();
+  for (const CatalogQuery& query : CatalogQueries()) {
+    if (version < query.since || version > query.until) continue;
+    ASSIGN_OR_RETURN_IN(Rows rows, connection.Query(query.sql), fmt::format("reading {}", query.kind));
+    std::vector<std::string> lines;
+    for (int i = 0; i < rows.Count(); ++i) {
+      std::string line = AsUtf8(rows.View(i, 0));
+      if (rows.Columns() > 1) line += " text=" + Fingerprint(rows.View(i, 1));
+      lines.push_back(std::move(line));
+    }
+    std::sort(lines.begin(), lines.end());
+    v1::CatalogSection* section = details.add_catalog();
+    section->set_kind(query.kind);
+    for (std::string& line : lines) section->add_lines(std::move(line));
+  }
+  return OkStatus();
+}
+
+Status CaptureReferencedRoles(Connection& connection, v1::DatabaseDetails& details) {
+  ASSIGN_OR_RETURN(
+      Rows rows,
+      connection.Query(
+          "SELECT DISTINCT pg_get_userbyid(r) FROM ("
+          "SELECT refobjid AS r FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND objid >= 16384"
+          "  AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+          " UNION SELECT relowner FROM pg_class WHERE oid >= 16384 UNION SELECT proowner FROM pg_proc WHERE "
+          "oid >= 16384"
+          " UNION SELECT nspowner FROM pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_'"
+          " UNION SELECT lomowner FROM pg_largeobject_metadata"
+          " UNION SELECT datdba FROM pg_database WHERE datname = current_database()"
+          " UNION SELECT a.grantee FROM pg_database d, LATERAL aclexplode(d.datacl) a"
+          "  WHERE d.datname = current_database() AND a.grantee <> 0"
+          " UNION SELECT s.setrole FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase"
+          "  WHERE d.datname = current_database() AND s.setrole <> 0) u"));
+  v1::CatalogSection* section = details.add_catalog();
+  section->set_kind(kReferencedRoles);
+  for (int i = 0; i < rows.Count(); ++i) section->add_lines(AsUtf8(rows.View(i, 0)));
+  std::sort(section->mutable_lines()->begin(), section->mutable_lines()->end());
+  return OkStatus();
+}
+
+// GRANT and REVOKE that turn a fresh database's privileges into these. Nothing when they are the default.
+Status AddDatabaseGrants(Connection& connection, v1::DatabaseProperties& properties) {
+  ASSIGN_OR_RETURN(
+      Rows rows, connection.Query(
+                     "SELECT a.grantee = 0, CASE WHEN a.grantee = 0 THEN '' ELSE pg_get_userbyid(a.grantee) "
+                     "END, a.privilege_type,"
+                     " a.is_grantable FROM pg_database d, LATERAL aclexplode(d.datacl) a WHERE d.datname = "
+                     "current_database()"
+                     " ORDER BY a.grantee = 0, pg_get_userbyid(a.grantee), a.privilege_type COLLATE \"C\""));
+  ASSIGN_OR_RETURN(
+      Rows defaults,
+      connection.Query("SELECT datacl IS NULL FROM pg_database WHERE datname = current_database()"));
+  if (defaults.Count() == 1 && defaults.Bool(0, 0)) return OkStatus();
+  properties.add_statements("REVOKE ALL ON DATABASE %DB% FROM PUBLIC");
+  properties.add_statements("REVOKE ALL ON DATABASE %DB% FROM " + connection.Identifier(properties.owner()));
+  for (int i = 0; i < rows.Count(); ++i) {
+    const std::string who = rows.Bool(i, 0) ? "PUBLIC" : connection.Identifier(rows.View(i, 1));
+    properties.add_statements(fmt::format("GRANT {} ON DATABASE %DB% TO {}{}", rows.View(i, 2), who,
+                                          rows.Bool(i, 3) ? " WITH GRANT OPTION" : ""));
+  }
+  return OkStatus();
+}
+
+Status CaptureProperties(Connection& connection, v1::DatabaseDetails& details) {
+  ASSIGN_OR_RETURN(
+      Rows rows,
+      connection.Query(
+          "SELECT datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype,"
+          " COALESCE(to_jsonb(d)->>'datlocprovider', 'c'),"
+          " COALESCE(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale', ''), datconnlimit,"
+          " COALESCE(shobj_description(d.oid, 'pg_database'), '') FROM pg_database d WHERE datname = "
+          "current_database()"));
+  if (rows.Count() != 1) return Internal("the database does not find itself in pg_database");
+  v1::DatabaseProperties& properties = *details.mutable_properties();
+  details.set_database(AsUtf8(rows.View(0, 0)));
+  properties.set_owner(AsUtf8(rows.View(0, 1)));
+  properties.set_encoding(rows.Text(0, 2));
+  details.set_encoding(rows.Text(0, 2));
+  properties.set_collate(rows.Text(0, 3));
+  properties.set_ctype(rows.Text(0, 4));
+  properties.set_locale_provider(rows.Text(0, 5));
+  properties.set_icu_locale(rows.Text(0, 6));
+  properties.set_connection_limit(static_cast<int32_t>(rows.Int(0, 7)));
+  properties.set_comment(AsUtf8(rows.View(0, 8)));
+
+  ASSIGN_OR_RETURN(
+      Rows settings,
+      connection.Query(
+          "SELECT s.setrole <> 0, CASE WHEN s.setrole = 0 THEN '' ELSE pg_get_userbyid(s.setrole) END, c"
+          " FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, LATERAL "
+          "unnest(s.setconfig) c"
+          " WHERE d.datname = current_database() ORDER BY 1, pg_get_userbyid(s.setrole), c COLLATE \"C\""));
+  for (int i = 0; i < settings.Count(); ++i) {
+    const std::string assignment = SettingAssignment(connection, settings.Text(i, 2));
+    properties.add_statements(AsUtf8(settings.Bool(i, 0)
+                                         ? fmt::format("ALTER ROLE {} IN DATABASE %DB% SET {}",
+                                                       connection.Identifier(settings.View(i, 1)), assignment)
+                                         : fmt::format("ALTER DATABASE %DB% SET {}", assignment)));
+  }
+  return AddDatabaseGrants(connection, properties);
+}
+
+Status CaptureSequences(Connection& connection, v1::DatabaseDetails& details) {
+  ASSIGN_OR_RETURN(
+      Rows list,
+      connection.Query(
+          "SELECT n.nspname, c.relname, COALESCE(d.refobjid::regclass::text, ''), COALESCE(a.attname, '')"
+          " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+          " LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN "
+          "('a', 'i')"
+          "  AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0"
+          " LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid"
+          " WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'"
+          " AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = 'pg_class'::regclass AND x.objid = "
+          "c.oid"
+          "  AND x.deptype = 'e') ORDER BY 1, 2"));
+  constexpr int kAtOnce = 200;
+  for (int begin = 0; begin < list.Count(); begin += kAtOnce) {
+    const int end = std::min(begin + kAtOnce, list.Count());
+    std::string sql;
+    for (int i = begin; i < end; ++i) {
+      sql += fmt::format("{}SELECT {}, last_value FROM {}", i == begin ? "" : " UNION ALL ", i,
+                         connection.Table(list.View(i, 0), list.View(i, 1)));
+    }
+    ASSIGN_OR_RETURN(Rows values, connection.Query(sql));
+    for (int row = 0; row < values.Count(); ++row) {
+      const int i = static_cast<int>(values.Int(row, 0));
+      v1::SequenceExpectation* sequence = details.add_sequences();
+      sequence->set_schema(AsUtf8(list.View(i, 0)));
+      sequence->set_name(AsUtf8(list.View(i, 1)));
+      sequence->set_at_least(values.Int(row, 1));
+      sequence->set_owned_by_table(AsUtf8(list.View(i, 2)));
+      sequence->set_owned_by_column(AsUtf8(list.View(i, 3)));
+    }
+  }
+  return OkStatus();
+}
+
+Status CaptureMigrations(Connection& connection, v1::DatabaseDetails& details) {
+  std::string names;
+  for (const std::string& name : MigrationTableNames())
+    names += (names.empty() ? "" : ",") + connection.Literal(name);
+  ASSIGN_OR_RETURN(Rows tables, connection.Query("SELECT c.oid::regclass FROM pg_class c JOIN pg_namespace n "
+                                                 "ON n.oid = c.relnamespace WHERE c.relkind = 'r'"
+                                                 " AND n.nspname !~ '^pg_' AND c.relname IN (" +
+                                                 names + ") ORDER BY c.oid::regclass::text COLLATE \"C\""));
+  for (int i = 0; i < tables.Count(); ++i) {
+    const std::string table = tables.Text(i, 0);
+    ASSIGN_OR_RETURN_IN(Rows rows,
+                        connection.Query(fmt::format("SELECT t::text FROM ONLY {} t LIMIT {}", table,
+                                                     kMigrationRowsAtMost + 1)),
+                        fmt::format("reading {}", table));
+    if (rows.Count() > kMigrationRowsAtMost) continue;  // a table of that name, but no list of migrations
+    std::vector<std::string> lines;
+    for (int row = 0; row < rows.Count(); ++row) lines.push_back(AsUtf8(rows.View(row, 0)));
+    std::sort(lines.begin(), lines.end());
+    v1::MigrationTable* migration = details.add_migrations();
+    migration->set_table(AsUtf8(table));
+    for (std::string& line : lines) migration->add_rows(std::move(line));
+  }
+  return OkStatus();
+}
+
+Status CaptureExtensions(Connection& connection, v1::DatabaseDetails& details) {
+  ASSIGN_OR_RETURN(Rows rows,
+                   connection.Query("SELECT extname, extversion FROM pg_extension ORDER BY extname"));
+  for (int i = 0; i < rows.Count(); ++i) {
+    v1::ExtensionExpectation* extension = details.add_extensions();
+    extension->set_name(rows.Text(i, 0));
+    extension->set_version(rows.Text(i, 1));
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+StatusOr<std::vector<std::string>> DumpWarnings(Connection& connection) {
+  std::vector<std::string> warnings;
+  struct Item {
+    const char* sql;
+    const char* text;
+  };
+  static const Item kItems[] = {
+      {"SELECT c.oid::regclass::text FROM pg_class c WHERE c.relkind = 'f' AND c.oid >= 16384",
+       "rows of foreign tables live elsewhere and are not in the dump: {}"},
+      {"SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
+       " WHERE NOT i.indisvalid AND c.relkind <> 'p' AND c.oid >= 16384",
+       "invalid indexes are left out of the dump: {}"},
+      {"SELECT format('%s on %s', k.conname, k.conrelid::regclass) FROM pg_constraint k WHERE NOT "
+       "k.convalidated",
+       "constraints that were never validated are restored as such: {}"},
+      {"SELECT c.oid::regclass::text FROM pg_class c WHERE c.relkind = 'm' AND NOT c.relispopulated",
+       "materialized views without data stay without data: {}"},
+      {"SELECT s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
+       " WHERE d.datname = current_database()",
+       "subscriptions come back disabled: {}"},
+      {"SELECT n.nspname || '.' || c.collname FROM pg_collation c JOIN pg_namespace n ON n.oid = "
+       "c.collnamespace"
+       " WHERE c.collversion <> pg_collation_actual_version(c.oid)",
+       "collations changed under their indexes, which should be rebuilt: {}"},
+  };
+  for (const Item& item : kItems) {
+    ASSIGN_OR_RETURN(Rows rows, connection.Query(std::string(item.sql) + " ORDER BY 1 LIMIT 21"));
+    if (rows.Count() == 0) continue;
+    std::vector<std::string> names;
+    for (int i = 0; i < std::min(rows.Count(), 20); ++i) names.push_back(AsUtf8(rows.View(i, 0)));
+    if (rows.Count() > 20) names.push_back("…");
+    warnings.push_back(fmt::format(fmt::runtime(item.text), Join(names, ", ")));
+  }
+  return warnings;
+}
+
+StatusOr<std::vector<DumpedTable>> ListDumpedTables(Connection& connection) {
+  ASSIGN_OR_RETURN(
+      Rows rows,
+      connection.Query(
+          "SELECT n.nspname, c.relname, COALESCE(x.condition, ''), pg_table_size(c.oid), x.condition IS NOT "
+          "NULL"
+          " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+          " LEFT JOIN LATERAL (SELECT e.extcondition[i] AS condition FROM pg_extension e,"
+          "   generate_subscripts(e.extconfig, 1) i WHERE e.extconfig[i] = c.oid LIMIT 1) x ON true"
+          " WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND (x.condition IS NOT NULL"
+          "  OR (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (SELECT FROM "
+          "pg_depend d"
+          "   WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')))"
+          " ORDER BY 4, 1, 2"));
+  std::vector<DumpedTable> tables;
+  for (int i = 0; i < rows.Count(); ++i) {
+    tables.push_back({rows.Text(i, 0), rows.Text(i, 1), rows.Text(i, 2), rows.Int(i, 3), rows.Bool(i, 4)});
+  }
+  return tables;
+}
+
+StatusOr<Inventory> CaptureInventory(Connection& connection) {
+  Inventory inventory;
+  v1::DatabaseDetails& details = inventory.details;
+  details.set_server_version_num(connection.ServerVersion());
+  RETURN_IF_ERROR(CaptureProperties(connection, details));
+  ASSIGN_OR_RETURN(inventory.tables, ListDumpedTables(connection));
+  for (const DumpedTable& table : inventory.tables) inventory.table_bytes += table.bytes;
+  RETURN_IF_ERROR(CaptureCatalog(connection, details));
+  RETURN_IF_ERROR(CaptureReferencedRoles(connection, details));
+  RETURN_IF_ERROR(CaptureSequences(connection, details));
+  RETURN_IF_ERROR(CaptureExtensions(connection, details));
+  RETURN_IF_ERROR(CaptureMigrations(connection, details));
+  ASSIGN_OR_RETURN(const int64_t objects, connection.Number("SELECT count(*) FROM pg_largeobject_metadata"));
+  details.mutable_large_objects()->set_count(objects);
+  ASSIGN_OR_RETURN(inventory.warnings, DumpWarnings(connection));
+  return inventory;
+}
+
+}  // namespace salvor::agent

@@ -1,0 +1,467 @@
+#include "agent/postgres/scratch_server.h"
+
+#include <absl/time/clock.h>
+#include <dirent.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <thread>
+
+#include "agent/postgres/connection.h"
+#include "agent/postgres/scratch_state.h"
+#include "agent/process/process.h"
+#include "base/io/files.h"
+#include "base/io/log.h"
+#include "base/names.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+constexpr size_t kLongestSocketDirectory = 90;  // the path with "/.s.PGSQL.5432" must fit into 107 bytes
+constexpr int64_t kServerBytes = int64_t{256} << 20;  // an empty cluster, its WAL and room to breathe
+constexpr absl::Duration kStartTimeout = absl::Seconds(90);
+constexpr absl::Duration kInitTimeout = absl::Minutes(5);
+constexpr absl::Duration kOrphanGrace = absl::Seconds(20);
+
+StatusOr<passwd> UserOf(const std::string& name) {
+  errno = 0;
+  const passwd* entry = getpwnam(name.c_str());
+  if (entry == nullptr) {
+    return WithHint(FailedPrecondition("there is no user '{}' to run scratch servers", name),
+                    "Name an existing user as scratch_user in the agent's configuration.");
+  }
+  return *entry;
+}
+
+bool IsRoot() { return geteuid() == 0; }
+
+}  // namespace
+
+StatusOr<int> ToolVersion(const std::string& supervisor, const std::string& program) {
+  ProcessSpec spec;
+  spec.argv = {program, "--version"};
+  ASSIGN_OR_RETURN(ExitStatus exit,
+                   RunProcess(supervisor, std::move(spec), {}, absl::Now() + absl::Seconds(30)));
+  const size_t space = exit.output.find(") ");
+  int major = 0, minor = 0;
+  if (space != std::string::npos) {
+    const char* const end = exit.output.data() + exit.output.size();
+    const auto first = std::from_chars(exit.output.data() + space + 2, end, major);
+    if (first.ptr != end && *first.ptr == '.')
+      std::from_chars(first.ptr + 1, end, minor);  // "17beta1" has none
+  }
+  if (major <= 0) return Internal("{} --version says '{}'", program, Elide(Trim(exit.output), 80));
+  return major * 10000 + minor;
+}
+
+// One running postgres. Started and waited for on a thread of its own, as the kernel's parent-death signal
+// belongs to the thread that forked, not to the process.
+class ScratchServers::Server {
+ public:
+  Server(std::string supervisor, ProcessSpec spec) {
+    thread_ = std::thread([this, supervisor = std::move(supervisor), moved = std::move(spec)]() mutable {
+      Run(supervisor, std::move(moved));
+    });
+  }
+
+  ~Server() {
+    stop_.request_stop();
+    thread_.join();
+  }
+
+  // Blocks until the process was started, or not.
+  Status Started() {
+    MutexLock lock(mutex_);
+    while (!tried_) changed_.Wait(mutex_);
+    return start_status_;
+  }
+
+  // True when it ended while we waited.
+  bool AwaitEnd(absl::Duration at_most) {
+    MutexLock lock(mutex_);
+    if (!ended_) changed_.WaitFor(mutex_, absl::ToChronoNanoseconds(at_most));
+    return ended_;
+  }
+
+  std::string LastWords() {
+    MutexLock lock(mutex_);
+    return last_words_;
+  }
+
+ private:
+  void Run(const std::string& supervisor, ProcessSpec spec) {
+    spec.on_error_line = [this](std::string_view line) { Keep(line); };
+    spec.on_output_line = [this](std::string_view line) { Keep(line); };
+    auto process = Process::Start(supervisor, std::move(spec));
+    AnnounceStart(process.status());
+    if (!process.ok()) return;
+    const auto exit = (*process)->Wait(stop_.get_token(), absl::InfiniteFuture());
+    process->reset();
+    AnnounceEnd(exit.ok() ? exit->Describe() : MessageOf(exit.status()));
+  }
+
+  void AnnounceStart(const Status& status) {
+    MutexLock lock(mutex_);
+    tried_ = true;
+    start_status_ = status;
+    if (!status.ok()) ended_ = true;
+    changed_.NotifyAll();
+  }
+
+  void AnnounceEnd(const std::string& how) {
+    MutexLock lock(mutex_);
+    ended_ = true;
+    if (last_words_.empty()) last_words_ = how;
+    changed_.NotifyAll();
+  }
+
+  void Keep(std::string_view line) {
+    MutexLock lock(mutex_);
+    if (line.find("FATAL") != std::string_view::npos || line.find("PANIC") != std::string_view::npos ||
+        last_words_.empty()) {
+      last_words_ = Elide(line, 500);
+    }
+  }
+
+  std::stop_source stop_;
+  Mutex mutex_;
+  CondVar changed_;
+  bool tried_ ABSL_GUARDED_BY(mutex_) = false;
+  Status start_status_ ABSL_GUARDED_BY(mutex_);
+  std::string last_words_ ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+ScratchServers::ScratchServers(ScratchOptions options) : options_(std::move(options)) {}
+ScratchServers::~ScratchServers() = default;
+
+std::string ScratchServers::DirectoryOf(const std::string& name) const {
+  return options_.state_directory + "/scratch/" + name;
+}
+
+std::string ScratchServers::FilesDirectory(const std::string& state_directory, const std::string& name) {
+  return state_directory + "/scratch/" + name + "/files";
+}
+
+std::string ScratchServers::RunAs() const { return IsRoot() ? options_.scratch_user : ""; }
+
+std::shared_ptr<ScratchServers::Slot> ScratchServers::SlotOf(const std::string& name) {
+  MutexLock lock(mutex_);
+  std::shared_ptr<Slot>& slot = slots_[name];
+  if (!slot) slot = std::make_shared<Slot>();
+  return slot;
+}
+
+v1::PostgresConnection ScratchServers::ConnectionTo(const ScratchState& state) {
+  v1::PostgresConnection connection;
+  connection.set_socket_directory(state.socket_directory);
+  connection.set_user(kScratchSuperuser);
+  return connection;
+}
+
+Status ScratchServers::GiveToScratchUser(const std::string& path) const {
+  if (RunAs().empty()) return OkStatus();
+  ASSIGN_OR_RETURN(passwd user, UserOf(RunAs()));
+  if (chown(path.c_str(), user.pw_uid, user.pw_gid) != 0) return ErrnoStatus(errno, "chown " + path);
+  return OkStatus();
+}
+
+// Root's state directory is private, but the server's user has to pass through it. Passing through is all it
+// gets: its group may enter a name it knows, and list nothing.
+Status ScratchServers::MakeReachable() const {
+  RETURN_IF_ERROR(MakeDirectories(options_.state_directory, 0700));
+  RETURN_IF_ERROR(MakeDirectories(options_.state_directory + "/scratch", 0700));
+  if (RunAs().empty()) return OkStatus();
+  ASSIGN_OR_RETURN(passwd user, UserOf(RunAs()));
+  for (const std::string& path : {options_.state_directory, options_.state_directory + "/scratch"}) {
+    struct stat facts {};
+    if (stat(path.c_str(), &facts) != 0) return ErrnoStatus(errno, path);
+    if ((facts.st_mode & S_IXOTH) != 0 || (facts.st_gid == user.pw_gid && (facts.st_mode & S_IXGRP) != 0))
+      continue;
+    if (chown(path.c_str(), static_cast<uid_t>(-1), user.pw_gid) != 0)
+      return ErrnoStatus(errno, "chgrp " + path);
+    if (chmod(path.c_str(), (facts.st_mode & S_IRWXU) | S_IXGRP) != 0)
+      return ErrnoStatus(errno, "chmod " + path);
+  }
+  return OkStatus();
+}
+
+StatusOr<std::string> ScratchServers::MakeSocketDirectory(const std::string& directory) const {
+  std::string path = directory + "/socket";
+  if (path.size() > kLongestSocketDirectory) {
+    // The random part keeps others from waiting for us at a name they can guess.
+    path = "/tmp/salvor-" + ToHex(RandomBytes(8));
+  }
+  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return ErrnoStatus(errno, "mkdir " + path);
+  RETURN_IF_ERROR(GiveToScratchUser(path));
+  return path;
+}
+
+Status ScratchServers::Prepare(const ScratchRequest& request, ScratchState& state) const {
+  RETURN_IF_ERROR(CheckObjectName(request.name));
+  if (request.postgres && IsRoot() && options_.scratch_user.empty()) {
+    return WithHint(FailedPrecondition("PostgreSQL does not run as root and no scratch_user is set"),
+                    "Set scratch_user in the agent's configuration, for example to postgres.");
+  }
+  if (request.postgres && request.server_version_num > 0) {
+    ASSIGN_OR_RETURN(const int local, ToolVersion(options_.supervisor, options_.bin_directory + "/postgres"));
+    if (local / 10000 < request.server_version_num / 10000) {
+      return WithHint(FailedPrecondition("the backup is of PostgreSQL {}, the agent's is {}",
+                                         request.server_version_num / 10000, local / 10000),
+                      "Install the newer PostgreSQL and set postgres_bin_directory to it.");
+    }
+  }
+  RETURN_IF_ERROR(MakeReachable());
+  ASSIGN_OR_RETURN(const int64_t free, FreeBytes(options_.state_directory));
+  const int64_t need =
+      request.expected_bytes + request.expected_bytes / 10 * 3 + (request.postgres ? kServerBytes : 0);
+  if (free < need) {
+    return WithHint(ResourceExhausted("a drill needs {} below {}, {} are free", HumanBytes(need),
+                                      options_.state_directory, HumanBytes(free)),
+                    "Free some space, or point the agent's state_directory to a larger disk.");
+  }
+  state.name = request.name;
+  state.directory = DirectoryOf(request.name);
+  state.postgres = request.postgres;
+  state.created_at = absl::Now();
+  state.deadline = request.deadline;
+  RETURN_IF_ERROR(MakeDirectories(state.directory, RunAs().empty() ? 0700 : 0711));
+  RETURN_IF_ERROR(WriteScratchState(state));
+  RETURN_IF_ERROR(MakeDirectories(state.directory + "/files", 0700));
+  if (!request.postgres) return OkStatus();
+  ASSIGN_OR_RETURN(state.socket_directory, MakeSocketDirectory(state.directory));
+  RETURN_IF_ERROR(WriteScratchState(state));
+  return InitDatabase(state);
+}
+
+Status ScratchServers::InitDatabase(const ScratchState& state) const {
+  const std::string data = state.directory + "/data";
+  RETURN_IF_ERROR(RemoveTree(data));  // of an attempt that died half-way
+  RETURN_IF_ERROR(MakeDirectories(data, 0700));
+  RETURN_IF_ERROR(GiveToScratchUser(data));
+  ProcessSpec spec;
+  spec.argv = {options_.bin_directory + "/initdb",
+               "--pgdata=" + data,
+               std::string("--username=") + kScratchSuperuser,
+               "--auth=trust",
+               "--encoding=UTF8",
+               "--locale=C.UTF-8",
+               "--no-sync",
+               "--no-instructions"};
+  spec.user = RunAs();
+  RETURN_IF_ERROR_IN(
+      RunProcess(options_.supervisor, std::move(spec), {}, absl::Now() + kInitTimeout).status(),
+      "making a scratch server");
+  return WriteFileAtomically(state.directory + "/ready", "", 0600);
+}
+
+namespace {
+
+// Nothing here may act on the world, and nothing needs to outlive the machine. It has to outlive the process,
+// though: with synchronous_commit off, a restore that was reported as done could be gone after a restart.
+std::vector<std::string> ServerSettings(const std::string& socket_directory) {
+  return {"listen_addresses=",
+          "unix_socket_directories=" + socket_directory,
+          "unix_socket_permissions=0700",
+          "port=5432",
+          "archive_mode=off",
+          "wal_level=minimal",
+          "max_wal_senders=0",
+          "fsync=off",
+          "full_page_writes=off",
+          "max_wal_size=4GB",
+          "checkpoint_timeout=1h",
+          "shared_preload_libraries=",
+          "session_preload_libraries=",
+          "local_preload_libraries=",
+          "max_logical_replication_workers=0",
+          "max_prepared_transactions=0",
+          "logging_collector=off",
+          "log_destination=stderr",
+          "max_locks_per_transaction=1024",
+          "max_connections=50",
+          "cluster_name=salvor-scratch",
+          "jit=off"};
+}
+
+ProcessSpec ServerProcess(const ScratchOptions& options, const ScratchState& state, const std::string& user) {
+  ProcessSpec spec;
+  spec.argv = {options.bin_directory + "/postgres", "-D", state.directory + "/data"};
+  for (const std::string& setting : ServerSettings(state.socket_directory)) {
+    spec.argv.push_back("-c");
+    spec.argv.push_back(setting);
+  }
+  spec.user = user;
+  spec.new_network = state.not_isolated.empty();
+  spec.stop_signal = SIGQUIT;  // at once: what is thrown away needs no shutdown checkpoint
+  return spec;
+}
+
+}  // namespace
+
+Status ScratchServers::Launch(Slot& slot, ScratchState& state) const {
+  // Children of a server that was killed hold its memory for a moment more: then the first try ends at once.
+  const absl::Time retry_until = absl::Now() + kOrphanGrace;
+  while (true) {
+    RETURN_IF_ERROR(StopOrphan(state));
+    const Status launched = LaunchOnce(slot, state);
+    if (launched.ok() || launched.code() != absl::StatusCode::kAborted || absl::Now() > retry_until)
+      return launched;
+  }
+}
+
+Status ScratchServers::LaunchOnce(Slot& slot, ScratchState& state) const {
+  state.not_isolated.clear();
+  slot.server = std::make_unique<Server>(options_.supervisor, ServerProcess(options_, state, RunAs()));
+  if (Status isolated = slot.server->Started(); !isolated.ok()) {
+    state.not_isolated = fmt::format("an own network namespace cannot be had: {}", MessageOf(isolated));
+    slot.server = std::make_unique<Server>(options_.supervisor, ServerProcess(options_, state, RunAs()));
+    RETURN_IF_ERROR_IN(slot.server->Started(), "starting a scratch server");
+  }
+  RETURN_IF_ERROR(WriteScratchState(state));
+  const absl::Time until = absl::Now() + kStartTimeout;
+  Status last;
+  while (absl::Now() < until) {
+    auto connection = Connection::Open(ConnectionTo(state), {});
+    if (connection.ok()) return OkStatus();
+    last = connection.status();
+    if (slot.server->AwaitEnd(absl::Milliseconds(20))) {
+      const std::string words = slot.server->LastWords();
+      slot.server.reset();
+      return Aborted("the scratch server ended while it started: {}", words);
+    }
+  }
+  slot.server.reset();
+  return WithContext(last, "the scratch server does not answer");
+}
+
+// True while the server runs and answers; what has ended is let go.
+bool ScratchServers::Runs(Slot& slot, const ScratchState& state) const {
+  if (!slot.server) return false;
+  if (Connection::Open(ConnectionTo(state), {}).ok()) return true;
+  // Dying, or only too busy for one more session.
+  if (slot.server->AwaitEnd(absl::Seconds(2)) || FindServerProcess(state.directory + "/data") == 0)
+    slot.server.reset();
+  return slot.server != nullptr;
+}
+
+// A server of an agent that died: its supervisor is stopping it. We wait, then end it ourselves.
+Status ScratchServers::StopOrphan(const ScratchState& state) const {
+  const std::string data = state.directory + "/data";
+  const absl::Time until = absl::Now() + kOrphanGrace;
+  bool told = false;
+  Mutex mutex;
+  CondVar tick;
+  while (const int pid = FindServerProcess(data)) {
+    if (!told) kill(pid, SIGQUIT);
+    told = true;
+    if (absl::Now() > until) {
+      kill(pid, SIGKILL);
+      if (absl::Now() > until + kOrphanGrace)
+        return Unavailable("process {} of {} does not end", pid, state.directory);
+    }
+    MutexLock lock(mutex);
+    tick.WaitFor(mutex, std::chrono::milliseconds(20));
+  }
+  return OkStatus();
+}
+
+StatusOr<ScratchState> ScratchServers::Start(const ScratchRequest& request) {
+  RETURN_IF_ERROR(CheckObjectName(request.name));
+  const std::shared_ptr<Slot> slot = SlotOf(request.name);
+  MutexLock lock(slot->mutex);
+  const auto known = ReadScratchState(DirectoryOf(request.name));
+  const bool ready = known.ok() && known->postgres == request.postgres &&
+                     (!request.postgres || ReadFile(known->directory + "/ready").ok());
+  ScratchState state;
+  if (ready) {
+    state = *known;
+    state.deadline = request.deadline;
+    RETURN_IF_ERROR(WriteScratchState(state));
+  } else {
+    slot->server.reset();
+    if (known.ok()) RETURN_IF_ERROR(StopOrphan(*known));
+    RETURN_IF_ERROR(Prepare(request, state));
+  }
+  if (request.postgres && !Runs(*slot, state)) RETURN_IF_ERROR(Launch(*slot, state));
+  return state;
+}
+
+StatusOr<ScratchState> ScratchServers::EnsureRunning(const std::string& name) {
+  RETURN_IF_ERROR(CheckObjectName(name));
+  const std::shared_ptr<Slot> slot = SlotOf(name);
+  MutexLock lock(slot->mutex);
+  ASSIGN_OR_RETURN_IN(ScratchState state, ReadScratchState(DirectoryOf(name)),
+                      fmt::format("there is no scratch server '{}'", name));
+  if (state.postgres && !Runs(*slot, state)) {
+    if (!ReadFile(state.directory + "/ready").ok())
+      return NotFound("scratch server '{}' was never whole", name);
+    RETURN_IF_ERROR(Launch(*slot, state));
+  }
+  return state;
+}
+
+Status ScratchServers::Remove(const std::string& name) {
+  RETURN_IF_ERROR(CheckObjectName(name));
+  const std::shared_ptr<Slot> slot = SlotOf(name);
+  MutexLock lock(slot->mutex);
+  slot->server.reset();
+  const std::string directory = DirectoryOf(name);
+  ScratchState state;
+  state.directory = directory;
+  if (const auto known = ReadScratchState(directory); known.ok()) state = *known;
+  RETURN_IF_ERROR(StopOrphan(state));
+  const bool outside =
+      !state.socket_directory.empty() && state.socket_directory.rfind("/tmp/salvor-", 0) == 0;
+  if (outside) RETURN_IF_ERROR(RemoveTree(state.socket_directory));
+  return RemoveTree(directory);
+}
+
+Status ScratchServers::RemoveExpired(absl::Time now) {
+  ASSIGN_OR_RETURN(std::vector<ScratchState> all, List());
+  Status first;
+  for (const ScratchState& state : all) {
+    // What has no readable state may be in the middle of being made or removed: the next start cleans it.
+    if (state.deadline > now || state.deadline == absl::InfinitePast()) continue;
+    Status removed = Remove(state.name);
+    if (!removed.ok() && first.ok())
+      first = WithContext(removed, fmt::format("removing scratch '{}'", state.name));
+    if (removed.ok()) LogWarning("scratch '{}' was removed: its deadline has passed", state.name);
+  }
+  return first;
+}
+
+StatusOr<std::vector<ScratchState>> ScratchServers::List() const {
+  std::vector<ScratchState> all;
+  const std::string path = options_.state_directory + "/scratch";
+  DIR* directory = opendir(path.c_str());
+  if (directory == nullptr) {
+    if (errno == ENOENT) return all;
+    return ErrnoStatus(errno, path);
+  }
+  while (const dirent* entry = readdir(directory)) {
+    const std::string name = entry->d_name;
+    if (!CheckObjectName(name).ok()) continue;
+    const auto state = ReadScratchState(path + "/" + name);
+    if (state.ok()) {
+      all.push_back(*state);
+    } else {
+      // Something died before its first word, or damaged it. It is ours to clean, and long overdue.
+      ScratchState unknown;
+      unknown.name = name;
+      unknown.directory = path + "/" + name;
+      unknown.deadline = absl::InfinitePast();
+      all.push_back(unknown);
+    }
+  }
+  closedir(directory);
+  return all;
+}
+
+}  // namespace salvor::agent

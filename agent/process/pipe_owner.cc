@@ -1,0 +1,140 @@
+#include "agent/process/pipe_owner.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "agent/process/pump.h"
+
+namespace salvor::agent {
+namespace {
+
+// A consumer that died is an error to report, not a signal to die of. Only this thread writes.
+class SigpipeBlocked {
+ public:
+  SigpipeBlocked() {
+    ::sigemptyset(&sigpipe_);
+    ::sigaddset(&sigpipe_, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &sigpipe_, &before_);
+  }
+  ~SigpipeBlocked() {
+    if (::sigismember(&before_, SIGPIPE) == 1) return;
+    const timespec now{};
+    while (::sigtimedwait(&sigpipe_, nullptr, &now) < 0 && errno == EINTR) continue;
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  SigpipeBlocked(const SigpipeBlocked&) = delete;
+  SigpipeBlocked& operator=(const SigpipeBlocked&) = delete;
+
+ private:
+  sigset_t sigpipe_{}, before_{};
+};
+
+// Waits for a process beside the pump, which keeps its stderr drained.
+class Waiter {
+ public:
+  Waiter(Process& process, std::stop_token stop, absl::Time deadline)
+      : thread_(
+            [this, &process, stop = std::move(stop), deadline] { result_ = process.Wait(stop, deadline); }) {}
+  ~Waiter() { Join(); }
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+
+  const StatusOr<ExitStatus>& Join() {
+    if (thread_.joinable()) thread_.join();
+    return result_;
+  }
+
+ private:
+  StatusOr<ExitStatus> result_ = Internal("not waited for");
+  std::thread thread_;
+};
+
+struct Ends {
+  UniqueFd read, write;
+};
+
+StatusOr<Ends> MakeLargePipe() {
+  int fds[2];
+  if (::pipe2(fds, O_CLOEXEC) != 0) return ErrnoStatus(errno, "make a pipe");
+  (void)::fcntl(fds[0], F_SETPIPE_SZ,
+                1 << 20);  // refused to the unprivileged beyond a limit: only slower then
+  return Ends{UniqueFd(fds[0]), UniqueFd(fds[1])};
+}
+
+// Both processes, the pipes between them and us, and what became of each.
+class OwnedPipe {
+ public:
+  Status Start(const std::string& supervisor, ProcessSpec producer, ProcessSpec consumer) {
+    producer_argv_ = producer.argv;
+    consumer_argv_ = consumer.argv;
+    ASSIGN_OR_RETURN(Ends from, MakeLargePipe());
+    ASSIGN_OR_RETURN(Ends to, MakeLargePipe());
+    consumer.spare_input = UniqueFd(::fcntl(to.write.Get(), F_DUPFD_CLOEXEC, 3));
+    if (!consumer.spare_input.Valid()) return ErrnoStatus(errno, "duplicate a pipe");
+    consumer.input = std::move(to.read);
+    producer.output = std::move(from.write);
+    from_ = std::move(from.read);
+    to_ = std::move(to.write);
+    ASSIGN_OR_RETURN(consumer_, Process::Start(supervisor, std::move(consumer)));
+    ASSIGN_OR_RETURN(producer_, Process::Start(supervisor, std::move(producer)));
+    return OkStatus();
+  }
+
+  StatusOr<PipeOutcome> Run(const PipeOptions& options, const std::stop_token& stop, absl::Time deadline) {
+    SigpipeBlocked blocked;
+    Pump pump(from_.Get(), to_.Get(), options);
+    Waiter producer(*producer_, stop, deadline), consumer(*consumer_, stop, deadline);
+    Status verdict = pump.Run();
+    if (!verdict.ok() || pump.ConsumerGone()) producer_->Stop();
+    const StatusOr<ExitStatus>& produced = producer.Join();
+    if (verdict.ok() && !pump.ConsumerGone()) verdict = JudgeProducer(produced, pump, options);
+    if (verdict.ok() && !pump.ConsumerGone()) verdict = pump.Finish();
+    const bool whole = verdict.ok() && !pump.ConsumerGone();
+    if (whole) {
+      consumer_->ReleaseInput();
+      to_.Reset();
+    } else {
+      consumer_->Stop();
+    }
+    const StatusOr<ExitStatus>& consumed = consumer.Join();
+    RETURN_IF_ERROR(verdict);
+    RETURN_IF_ERROR(consumed.status());
+    if (!consumed->Ok()) return ProcessError(consumer_argv_, *consumed);
+    if (!whole)
+      return Internal("{}: ended before it had read everything ({})", consumer_argv_[0],
+                      consumed->Describe());
+    return PipeOutcome{pump.Bytes(), pump.Digest(), *produced, *consumed};
+  }
+
+ private:
+  // Whether the stream is whole, so that its end may be shown.
+  Status JudgeProducer(const StatusOr<ExitStatus>& produced, Pump& pump, const PipeOptions& options) {
+    RETURN_IF_ERROR(produced.status());
+    if (!produced->Ok()) return ProcessError(producer_argv_, *produced);
+    RETURN_IF_ERROR(pump.CheckExpectations());
+    return options.observer != nullptr ? options.observer->OnEnd() : OkStatus();
+  }
+
+  std::vector<std::string> producer_argv_, consumer_argv_;
+  // Before the processes, so that they are closed after a consumer that had to be stopped is dead.
+  UniqueFd from_, to_;
+  std::unique_ptr<Process> consumer_, producer_;
+};
+
+}  // namespace
+
+StatusOr<PipeOutcome> RunPipe(const std::string& supervisor, ProcessSpec producer, ProcessSpec consumer,
+                              PipeOptions options, std::stop_token stop, absl::Time deadline) {
+  OwnedPipe pipe;
+  RETURN_IF_ERROR(pipe.Start(supervisor, std::move(producer), std::move(consumer)));
+  return pipe.Run(options, stop, deadline);
+}
+
+}  // namespace salvor::agent

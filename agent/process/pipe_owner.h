@@ -1,0 +1,50 @@
+// The owner of a stream between a producer and a consumer process (pg_dump | restic, restic | pg_restore).
+//
+// Bytes pass through the agent, which hashes and counts them and shows them to an observer. The consumer sees
+// end of file only after the producer has exited 0 and the observer agreed that the stream is whole; on
+// anything else the consumer is stopped while its input is still open, so that it keeps nothing. See
+// docs/adr on the pipe; the traps are measured in restic 0.14: end of file after a failed dump commits a
+// truncated snapshot.
+#pragma once
+
+#include <absl/time/time.h>
+
+#include <cstdint>
+#include <functional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include "agent/process/process.h"
+#include "base/status.h"
+
+namespace salvor::agent {
+
+// Sees every byte, in order, on the pumping thread. An error from either call fails the stream.
+class StreamObserver {
+ public:
+  virtual ~StreamObserver() = default;
+  virtual Status OnBytes(std::string_view bytes) = 0;
+  virtual Status OnEnd() = 0;  // the producer has exited 0: is what was seen whole?
+};
+
+struct PipeOutcome {
+  int64_t bytes = 0;
+  std::string sha256;  // 32 bytes
+  ExitStatus producer;
+  ExitStatus consumer;
+};
+
+struct PipeOptions {
+  StreamObserver* observer = nullptr;              // borrowed; may be null
+  std::function<void(int64_t bytes)> on_progress;  // at most some times a second; may be null
+  int64_t expect_bytes = -1;                       // when known (a restore): anything else is DataLoss …
+  std::string expect_sha256;                       // … found before the consumer sees end of file
+};
+
+// Runs both; spec.input/output of the joined ends are set here. The error names the side that failed first,
+// with its root cause: "pg_dump: server closed the connection unexpectedly (exit code 1)".
+StatusOr<PipeOutcome> RunPipe(const std::string& supervisor, ProcessSpec producer, ProcessSpec consumer,
+                              PipeOptions options, std::stop_token stop, absl::Time deadline);
+
+}  // namespace salvor::agent

@@ -1,0 +1,237 @@
+#include "agent/process/pipe_owner.h"
+
+#include <absl/time/clock.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <thread>
+
+#include "agent/process/process_testing.h"
+#include "agent/process/sha256.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+using testing::HasSubstr;
+
+const absl::Time kNever = absl::InfiniteFuture();
+
+// Keeps what it reads only once it has seen end of file, as restic does; notes an interrupt. (On a thread
+// that waits for it: Python runs a handler only between two calls, and a read may block for ever just
+// before.)
+constexpr char kKeeper[] =
+    "import os,signal,threading\n"
+    "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})\n"
+    "def stop():\n"
+    "  signal.sigwait({signal.SIGINT}); open('interrupted','w'); os._exit(130)\n"
+    "threading.Thread(target=stop, daemon=True).start()\n"
+    "open('ready','w')\n"
+    "total = 0\n"
+    "while True:\n"
+    "  data = os.read(0, 1 << 20)\n"
+    "  if not data: break\n"
+    "  total += len(data)\n"
+    "open('kept','w').write(str(total))\n";
+
+class RecordingObserver : public StreamObserver {
+ public:
+  Status OnBytes(std::string_view bytes) override {
+    sha256_.Update(bytes);
+    bytes_ += static_cast<int64_t>(bytes.size());
+    return bytes_ > refuse_after_ ? DataLoss("this is no dump") : OkStatus();
+  }
+  Status OnEnd() override { return end_; }
+
+  int64_t refuse_after_ = INT64_MAX;
+  int64_t bytes_ = 0;
+  Status end_;
+  Sha256 sha256_;
+};
+
+class PipeTest : public testing::Test {
+ protected:
+  ProcessSpec Keeper() {
+    ProcessSpec spec;
+    spec.argv = {"python3", "-c", kKeeper};
+    spec.working_directory = directory_.Path();
+    spec.stop_signal = SIGINT;
+    return spec;
+  }
+  StatusOr<PipeOutcome> Execute(ProcessSpec producer, ProcessSpec consumer, PipeOptions options = {},
+                                std::stop_token stop = {}, absl::Time deadline = kNever) {
+    return RunPipe(Supervisor(), std::move(producer), std::move(consumer), std::move(options), stop,
+                   deadline);
+  }
+  void ExpectNothingKept() {
+    EXPECT_FALSE(Exists(directory_ / "kept"));
+    EXPECT_TRUE(Exists(directory_ / "interrupted"));
+  }
+
+  // The keeper must be ready to note its interrupt before anything fails.
+  std::string WhenReady(const std::string& script) {
+    return "while [ ! -e " + directory_ / "ready" + " ]; do sleep 0.01; done; " + script;
+  }
+
+  TemporaryDirectory directory_;
+};
+
+TEST_F(PipeTest, EveryByteArrivesHashedCountedAndObserved) {
+  RecordingObserver observer;
+  PipeOptions options;
+  options.observer = &observer;
+  int64_t told = 0;
+  options.on_progress = [&](int64_t bytes) { told = bytes; };
+  const auto outcome = Execute(Shell("seq 1 3000000"), Shell("sha256sum"), options);
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(outcome->bytes, 22888896);
+  EXPECT_EQ(outcome->consumer.output, ToHex(outcome->sha256) + "  -\n");
+  EXPECT_EQ(observer.sha256_.Finish(), outcome->sha256);
+  EXPECT_EQ(told, outcome->bytes);
+}
+
+TEST_F(PipeTest, AnEmptyStreamIsAStream) {
+  const auto outcome = Execute(Shell("true"), Keeper());
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(outcome->bytes, 0);
+  EXPECT_EQ(outcome->sha256, Sha256::Of(""));
+  EXPECT_EQ(*ReadFile(directory_ / "kept"), "0");
+}
+
+TEST_F(PipeTest, AProducerThatFailsAfter100kLeavesNothingWithTheConsumer) {
+  const auto outcome =
+      Execute(Shell(WhenReady("head -c 100000 /dev/zero; echo 'server closed the connection' >&2; exit 3")),
+              Keeper());
+  EXPECT_EQ(MessageOf(outcome.status()), "sh: server closed the connection (exit code 3)");
+  ExpectNothingKept();
+}
+
+TEST_F(PipeTest, AProducerThatEndsItsOutputButThenFailsIsFoundOut) {
+  const auto outcome =
+      Execute(Shell(WhenReady("head -c 100000 /dev/zero; exec >&-; sleep 0.2; exit 9")), Keeper());
+  EXPECT_THAT(MessageOf(outcome.status()), HasSubstr("exit code 9"));
+  ExpectNothingKept();
+}
+
+TEST_F(PipeTest, AConsumerThatDiesIsTheRootCause) {
+  const auto outcome = Execute(Shell("exec cat /dev/zero"),
+                               Shell("head -c 1000 >/dev/null; echo 'no space left' >&2; exit 7"));
+  EXPECT_EQ(MessageOf(outcome.status()), "sh: no space left (exit code 7)");
+}
+
+TEST_F(PipeTest, AConsumerThatDiesWhileTheProducerIsSilentIsNoticedAtOnce) {
+  const absl::Time start = absl::Now();
+  const auto outcome = Execute(Shell("exec sleep 1000"), Shell("echo 'wrong password' >&2; exit 1"));
+  EXPECT_EQ(MessageOf(outcome.status()), "sh: wrong password (exit code 1)");
+  EXPECT_LT(absl::Now() - start, absl::Seconds(20));
+}
+
+TEST_F(PipeTest, AConsumerThatStopsReadingEarlyIsAFailureEvenWhenItExitsZero) {
+  const auto outcome = Execute(Shell("exec cat /dev/zero"), Shell("head -c 1000 >/dev/null"));
+  EXPECT_EQ(MessageOf(outcome.status()), "sh: ended before it had read everything (exit code 0)");
+}
+
+TEST_F(PipeTest, AnObserverThatRefusesStopsBoth) {
+  RecordingObserver observer;
+  observer.refuse_after_ = 1 << 20;
+  PipeOptions options;
+  options.observer = &observer;
+  const auto outcome = Execute(Shell(WhenReady("exec cat /dev/zero")), Keeper(), options);
+  EXPECT_EQ(MessageOf(outcome.status()), "this is no dump");
+  ExpectNothingKept();
+}
+
+TEST_F(PipeTest, AnObserverMayRefuseTheEnd) {
+  RecordingObserver observer;
+  observer.end_ = DataLoss("the dump has no end marker");
+  PipeOptions options;
+  options.observer = &observer;
+  const auto outcome = Execute(Shell(WhenReady("head -c 5000000 /dev/zero")), Keeper(), options);
+  EXPECT_EQ(MessageOf(outcome.status()), "the dump has no end marker");
+  ExpectNothingKept();
+}
+
+TEST_F(PipeTest, OneByteTooFewOrTooManyNeverReachesTheEnd) {
+  for (const int64_t expected : {4'999'999, 5'000'001}) {
+    PipeOptions options;
+    options.expect_bytes = expected;
+    const auto outcome = Execute(Shell(WhenReady("head -c 5000000 /dev/zero")), Keeper(), options);
+    EXPECT_EQ(outcome.status().code(), absl::StatusCode::kDataLoss) << outcome.status();
+    ExpectNothingKept();
+    ASSERT_EQ(::unlink((directory_ / "interrupted").c_str()), 0);
+    ASSERT_EQ(::unlink((directory_ / "ready").c_str()), 0);
+  }
+}
+
+TEST_F(PipeTest, AnotherDigestNeverReachesTheEnd) {
+  PipeOptions options;
+  options.expect_bytes = 5'000'000;
+  options.expect_sha256 = Sha256::Of("something else");
+  const auto outcome = Execute(Shell(WhenReady("head -c 5000000 /dev/zero")), Keeper(), options);
+  EXPECT_EQ(outcome.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(MessageOf(outcome.status()), HasSubstr("SHA-256"));
+  ExpectNothingKept();
+}
+
+TEST_F(PipeTest, TheExpectedStreamPasses) {
+  PipeOptions options;
+  options.expect_bytes = 5;
+  options.expect_sha256 = Sha256::Of("hello");
+  const auto outcome = Execute(Shell("printf hello"), Keeper(), options);
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(*ReadFile(directory_ / "kept"), "5");
+}
+
+TEST_F(PipeTest, AStopRequestInMidStreamKeepsNothing) {
+  std::stop_source stop;
+  std::thread canceller([&] {
+    EXPECT_TRUE(Eventually([&] { return Exists(directory_ / "ready"); }));
+    stop.request_stop();
+  });
+  const auto outcome = Execute(Shell("exec cat /dev/zero"), Keeper(), {}, stop.get_token());
+  canceller.join();
+  EXPECT_EQ(outcome.status().code(), absl::StatusCode::kCancelled) << outcome.status();
+  ExpectNothingKept();
+}
+
+TEST_F(PipeTest, TheDeadlineKeepsNothing) {
+  const auto outcome =
+      Execute(Shell(WhenReady("exec cat /dev/zero")), Keeper(), {}, {}, absl::Now() + absl::Seconds(2));
+  EXPECT_EQ(outcome.status().code(), absl::StatusCode::kDeadlineExceeded) << outcome.status();
+  ExpectNothingKept();
+}
+
+TEST_F(PipeTest, MuchTalkOnStderrDoesNotHoldUpTheStream) {
+  const auto outcome =
+      Execute(Shell("for i in 1 2 3; do head -c 3000000 /dev/zero >&2; head -c 3000000 /dev/zero; done"),
+              Shell("head -c 5000000 /dev/zero >&2; wc -c; head -c 5000000 /dev/zero >&2"));
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(outcome->consumer.output, "9000000\n");
+}
+
+TEST_F(PipeTest, AProducerThatCannotStartStopsTheConsumer) {
+  ProcessSpec missing;
+  missing.argv = {"salvor-no-such-program"};
+  const auto outcome = Execute(std::move(missing), Keeper());
+  EXPECT_EQ(outcome.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_FALSE(Exists(directory_ / "kept"));
+}
+
+TEST_F(PipeTest, AnAgentKilledInMidStreamLeavesNothingWithTheConsumer) {
+  const pid_t agent = ::fork();
+  ASSERT_GE(agent, 0);
+  if (agent == 0) {
+    (void)Execute(Shell("exec cat /dev/zero"), Keeper());
+    ::_exit(0);
+  }
+  ASSERT_TRUE(Eventually([&] { return Exists(directory_ / "ready"); }));
+  ::kill(agent, SIGKILL);
+  ::waitpid(agent, nullptr, 0);
+  EXPECT_TRUE(Eventually([&] { return Exists(directory_ / "interrupted"); }));
+  EXPECT_FALSE(Exists(directory_ / "kept"));
+}
+
+}  // namespace
+}  // namespace salvor::agent

@@ -1,0 +1,442 @@
+#include "agent/process/process.h"
+
+#include <absl/time/clock.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+
+#include "agent/process/line_splitter.h"
+#include "base/io/mutex.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+constexpr size_t kErrorTailBytes = 64 << 10;
+// The process is gone and a stranger still holds its stderr: not waited for any longer than this.
+constexpr absl::Duration kDrainAfterEnd = absl::Seconds(2);
+
+struct Ends {
+  UniqueFd read, write;
+};
+
+// Never 0, 1 or 2, whatever the agent itself was started with: those are set for the child by number.
+UniqueFd AboveStandardStreams(UniqueFd fd) {
+  if (!fd.Valid() || fd.Get() > 2) return fd;
+  return UniqueFd(::fcntl(fd.Get(), F_DUPFD_CLOEXEC, 3));
+}
+
+StatusOr<Ends> MakePipe() {
+  int fds[2];
+  if (::pipe2(fds, O_CLOEXEC) != 0) return ErrnoStatus(errno, "make a pipe");
+  return Ends{AboveStandardStreams(UniqueFd(fds[0])), AboveStandardStreams(UniqueFd(fds[1]))};
+}
+
+// A socket rather than a pipe, so that writing to a dead supervisor is an error and no SIGPIPE.
+StatusOr<Ends> MakeControl() {
+  int fds[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+    return ErrnoStatus(errno, "make a socket pair");
+  return Ends{AboveStandardStreams(UniqueFd(fds[0])), AboveStandardStreams(UniqueFd(fds[1]))};
+}
+
+std::vector<std::string> EnvironmentOf(const ProcessSpec& spec) {
+  const auto inherited = [](const char* name, const char* otherwise) {
+    const char* value = std::getenv(name);
+    return std::string(value != nullptr && *value != '\0' ? value : otherwise);
+  };
+  std::map<std::string, std::string> variables = {
+      {"PATH", inherited("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")},
+      {"TZ", "UTC"},
+      {"LC_ALL", "C.UTF-8"}};
+  if (spec.user.empty()) variables["HOME"] = inherited("HOME", "/");  // of another user: the supervisor knows
+  for (const auto& [name, value] : spec.environment) variables[name] = value;
+  std::vector<std::string> lines;
+  for (const auto& [name, value] : variables) lines.push_back(name + "=" + value);
+  return lines;
+}
+
+std::vector<char*> Pointers(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+std::string ProgramName(const std::vector<std::string>& argv) {
+  if (argv.empty()) return "process";
+  const size_t slash = argv[0].rfind('/');
+  return slash == std::string::npos ? argv[0] : argv[0].substr(slash + 1);
+}
+
+// "exec 2" of the supervisor's report, as people read it.
+Status StartFailure(const ProcessSpec& spec, const std::string& report) {
+  const size_t space = report.find(' ');
+  const std::string stage = report.substr(0, space);
+  const int error = space == std::string::npos ? EIO : std::atoi(report.c_str() + space + 1);
+  if (stage == "exec" && error == ENOENT) {
+    return WithHint(
+        NotFound("{}: no such program", spec.argv[0]),
+        fmt::format("Install {} on the agent's host, or put it into the agent's PATH.", spec.argv[0]));
+  }
+  if (stage == "exec") return ErrnoStatus(error, "start " + spec.argv[0]);
+  if (stage == "user") {
+    return WithHint(ErrnoStatus(error, fmt::format("run {} as user {}", spec.argv[0], spec.user)),
+                    "The user must exist, and only an agent that runs as root can become another.");
+  }
+  if (stage == "network") return ErrnoStatus(error, "make an empty network namespace for " + spec.argv[0]);
+  if (stage == "directory") return ErrnoStatus(error, "enter directory " + spec.working_directory);
+  return ErrnoStatus(error, fmt::format("start {} ({})", spec.argv[0], stage));
+}
+
+Status CheckSpec(const ProcessSpec& spec) {
+  RETURN_IF_ERROR(spec.problem);
+  if (spec.argv.empty() || spec.argv[0].empty()) return InvalidArgument("a process needs an argv");
+  for (const std::string& argument : spec.argv) {
+    if (argument.find('\0') != std::string::npos) return InvalidArgument("an argument holds a NUL byte");
+  }
+  for (const auto& [name, value] : spec.environment) {
+    if (name.empty() || name.find_first_of(std::string("=\0", 2)) != std::string::npos ||
+        value.find('\0') != std::string::npos) {
+      return InvalidArgument("environment variable '{}' cannot be passed on", PercentEncode(name));
+    }
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+struct Process::State {
+  ProcessSpec spec;
+  pid_t supervisor = -1;
+  int pid = -1;
+  UniqueFd report, output, error;
+  std::string report_text;
+  ExitStatus status;
+  bool reported = false;  // the final line has come
+  bool ended = false;     // and everything is collected
+  std::optional<Status> broken;
+  LineSplitter output_lines, error_lines;
+
+  Mutex mutex;
+  UniqueFd control ABSL_GUARDED_BY(mutex);
+
+  void Command(char command) {
+    MutexLock lock(mutex);
+    if (control.Valid()) (void)!::send(control.Get(), &command, 1, MSG_NOSIGNAL);
+  }
+  Status Spawn(const std::string& supervisor_path, Ends control_ends, Ends report_ends, UniqueFd input_end,
+               UniqueFd output_end, UniqueFd error_end);
+  Status AwaitStart();
+  StatusOr<std::string> NextReport();
+  bool ReadReport();
+  void TakeNextReport();
+  void ReadOutput();
+  void ReadError();
+  void Collect(int stop_event, std::optional<Status>* reason, const std::stop_token& stop,
+               absl::Time deadline);
+  void Finish();
+  bool Over() const { return reported && !output.Valid() && !error.Valid(); }
+};
+
+Process::Process() : state_(std::make_unique<State>()) {}
+
+StatusOr<std::unique_ptr<Process>> Process::Start(const std::string& supervisor, ProcessSpec spec) {
+  RETURN_IF_ERROR(CheckSpec(spec));
+  std::unique_ptr<Process> process(new Process());
+  State& state = *process->state_;
+  ASSIGN_OR_RETURN(Ends control, MakeControl());
+  ASSIGN_OR_RETURN(Ends report, MakePipe());
+  ASSIGN_OR_RETURN(Ends error, MakePipe());
+  UniqueFd input = AboveStandardStreams(std::move(spec.input));
+  if (!input.Valid()) input = AboveStandardStreams(UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+  UniqueFd output = AboveStandardStreams(std::move(spec.output));
+  if (!output.Valid()) {
+    ASSIGN_OR_RETURN(Ends ends, MakePipe());
+    state.output = std::move(ends.read);
+    output = std::move(ends.write);
+  }
+  spec.spare_input = AboveStandardStreams(std::move(spec.spare_input));
+  state.error = std::move(error.read);
+  state.spec = std::move(spec);
+  state.output_lines = LineSplitter(state.spec.on_output_line);
+  state.error_lines = LineSplitter(state.spec.on_error_line);
+  RETURN_IF_ERROR(state.Spawn(supervisor, std::move(control), std::move(report), std::move(input),
+                              std::move(output), std::move(error.write)));
+  RETURN_IF_ERROR(state.AwaitStart());
+  return process;
+}
+
+// posix_spawn, because only async-signal-safe code may run between fork and exec in a program with threads.
+Status Process::State::Spawn(const std::string& supervisor_path, Ends control_ends, Ends report_ends,
+                             UniqueFd input_end, UniqueFd output_end, UniqueFd error_end) {
+  std::vector<std::string> arguments = {supervisor_path,
+                                        "--control",
+                                        std::to_string(control_ends.read.Get()),
+                                        "--report",
+                                        std::to_string(report_ends.write.Get()),
+                                        "--signal",
+                                        std::to_string(spec.stop_signal),
+                                        "--grace-ms",
+                                        std::to_string(absl::ToInt64Milliseconds(spec.stop_grace)),
+                                        "--directory",
+                                        spec.working_directory};
+  if (spec.spare_input.Valid())
+    arguments.insert(arguments.end(), {"--spare", std::to_string(spec.spare_input.Get())});
+  for (const int fd : {error.Get(), output.Get()}) {
+    if (fd >= 0) arguments.insert(arguments.end(), {"--drain", std::to_string(fd)});
+  }
+  if (!spec.user.empty()) arguments.insert(arguments.end(), {"--user", spec.user});
+  if (spec.new_network) arguments.push_back("--new-network");
+  arguments.push_back("--");
+  arguments.insert(arguments.end(), spec.argv.begin(), spec.argv.end());
+  std::vector<std::string> environment = EnvironmentOf(spec);
+  std::vector<char*> argv = Pointers(arguments), envp = Pointers(environment);
+
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, input_end.Get(), 0);
+  ::posix_spawn_file_actions_adddup2(&actions, output_end.Get(), 1);
+  ::posix_spawn_file_actions_adddup2(&actions, error_end.Get(), 2);
+  for (const int fd : {control_ends.read.Get(), report_ends.write.Get(), spec.spare_input.Get(), error.Get(),
+                       output.Get()}) {
+    if (fd >= 0)
+      ::posix_spawn_file_actions_adddup2(&actions, fd, fd);  // the same number: only drops O_CLOEXEC
+  }
+  posix_spawnattr_t attributes;
+  ::posix_spawnattr_init(&attributes);
+  sigset_t none, all;
+  ::sigemptyset(&none);
+  ::sigfillset(&all);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setsigdefault(&attributes, &all);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  pid_t spawned = -1;
+  const int error_number =
+      ::posix_spawn(&spawned, supervisor_path.c_str(), &actions, &attributes, argv.data(), envp.data());
+  ::posix_spawnattr_destroy(&attributes);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (error_number != 0) return ErrnoStatus(error_number, "start the supervisor " + supervisor_path);
+  supervisor = spawned;
+  report = std::move(report_ends.read);
+  spec.spare_input.Reset();
+  MutexLock lock(mutex);
+  control = std::move(control_ends.write);
+  return OkStatus();
+}
+
+Status Process::State::AwaitStart() {
+  while (true) {
+    StatusOr<std::string> line = NextReport();
+    if (line.ok() && *line == "started") return OkStatus();
+    if (line.ok() && line->rfind("pid ", 0) == 0) {
+      pid = std::atoi(line->c_str() + 4);
+      continue;
+    }
+    Finish();
+    if (!line.ok()) return line.status();
+    return StartFailure(spec, line->rfind("failed ", 0) == 0 ? line->substr(7) : *line);
+  }
+}
+
+// The next line of the supervisor's report, waiting for it.
+StatusOr<std::string> Process::State::NextReport() {
+  size_t end = 0;
+  while ((end = report_text.find('\n')) == std::string::npos) {
+    if (!ReadReport()) return Internal("the supervisor of {} ended without a word", ProgramName(spec.argv));
+  }
+  std::string line = report_text.substr(0, end);
+  report_text.erase(0, end + 1);
+  return line;
+}
+
+// False at the end of the report.
+bool Process::State::ReadReport() {
+  char text[256];
+  ssize_t length = 0;
+  do {
+    length = ::read(report.Get(), text, sizeof text);
+  } while (length < 0 && errno == EINTR);
+  if (length > 0) report_text.append(text, static_cast<size_t>(length));
+  return length > 0;
+}
+
+void Process::State::TakeNextReport() {
+  const StatusOr<std::string> line = NextReport();
+  reported = true;
+  if (!line.ok()) {
+    broken = WithHint(line.status(), "Something killed salvor-supervise; what it ran was killed with it.");
+  } else if (line->rfind("exit ", 0) == 0) {
+    status.code = std::atoi(line->c_str() + 5);
+  } else if (line->rfind("signal ", 0) == 0) {
+    status.signal = std::atoi(line->c_str() + 7);
+  } else {
+    reported = false;
+  }
+}
+
+void Process::State::ReadOutput() {
+  char text[65536];
+  const ssize_t length = ::read(output.Get(), text, sizeof text);
+  if (length < 0 && errno == EINTR) return;
+  if (length <= 0) {
+    output.Reset();
+    output_lines.End();
+    return;
+  }
+  const std::string_view bytes(text, static_cast<size_t>(length));
+  if (spec.on_output_line) return output_lines.Add(bytes);
+  const size_t room = spec.keep_output - std::min(spec.keep_output, status.output.size());
+  status.output.append(bytes.substr(0, room));
+  if (bytes.size() > room) status.output_cut = true;
+}
+
+void Process::State::ReadError() {
+  char text[65536];
+  const ssize_t length = ::read(error.Get(), text, sizeof text);
+  if (length < 0 && errno == EINTR) return;
+  if (length <= 0) {
+    error.Reset();
+    error_lines.End();
+    return;
+  }
+  const std::string_view bytes(text, static_cast<size_t>(length));
+  status.error_tail.append(bytes);
+  if (status.error_tail.size() > kErrorTailBytes)
+    status.error_tail.erase(0, status.error_tail.size() - kErrorTailBytes);
+  error_lines.Add(bytes);
+}
+
+// Runs until the process has ended and its streams are read to their end. A stop request or the deadline
+// stops it and is noted as the reason.
+void Process::State::Collect(int stop_event, std::optional<Status>* reason, const std::stop_token& stop,
+                             absl::Time deadline) {
+  absl::Time drain_until = absl::InfiniteFuture();
+  while (!reported && report_text.find('\n') != std::string::npos) TakeNextReport();  // came with "started"
+  while (!Over()) {
+    const absl::Time now = absl::Now();
+    if (now >= drain_until) return;
+    if (!reason->has_value() && !reported) {
+      if (stop.stop_requested())
+        *reason = Cancelled("stopped on request");
+      else if (now >= deadline)
+        *reason = DeadlineExceeded("out of time");
+      if (reason->has_value()) Command('S');
+    }
+    const absl::Time wake =
+        reported ? drain_until : (reason->has_value() ? absl::InfiniteFuture() : deadline);
+    const int timeout_ms =
+        wake == absl::InfiniteFuture()
+            ? -1
+            : static_cast<int>(std::clamp<int64_t>(absl::ToInt64Milliseconds(wake - now) + 1, 0, 3'600'000));
+    pollfd polled[] = {{reported ? -1 : report.Get(), POLLIN, 0},
+                       {output.Get(), POLLIN, 0},
+                       {error.Get(), POLLIN, 0},
+                       {reason->has_value() || reported ? -1 : stop_event, POLLIN, 0}};
+    if (::poll(polled, 4, timeout_ms) < 0) continue;
+    if (polled[1].revents != 0) ReadOutput();
+    if (polled[2].revents != 0) ReadError();
+    if (polled[0].revents != 0) TakeNextReport();
+    if (reported && drain_until == absl::InfiniteFuture()) drain_until = absl::Now() + kDrainAfterEnd;
+  }
+}
+
+void Process::State::Finish() {
+  if (supervisor > 0) {
+    while (::waitpid(supervisor, nullptr, 0) < 0 && errno == EINTR) continue;
+  }
+  supervisor = -1;
+  ended = true;
+  output.Reset();
+  error.Reset();
+  MutexLock lock(mutex);
+  control.Reset();
+}
+
+StatusOr<ExitStatus> Process::Wait(std::stop_token stop, absl::Time deadline) {
+  State& state = *state_;
+  std::optional<Status> reason;
+  if (!state.ended) {
+    UniqueFd stop_event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!stop_event.Valid()) return ErrnoStatus(errno, "make an event");
+    std::stop_callback wake(stop, [fd = stop_event.Get()] {
+      const uint64_t one = 1;
+      (void)!::write(fd, &one, sizeof one);
+    });
+    state.Collect(stop_event.Get(), &reason, stop, deadline);
+    state.Finish();
+  }
+  if (reason.has_value()) {
+    const std::string cause = RootCause(state.status.error_tail);
+    const std::string program = ProgramName(state.spec.argv);
+    return WithContext(cause.empty()
+                           ? *reason
+                           : MakeStatus(reason->code(), fmt::format("{} ({})", MessageOf(*reason), cause)),
+                       program);
+  }
+  if (state.broken.has_value()) return *state.broken;
+  return state.status;
+}
+
+Process::~Process() {
+  if (state_->ended || state_->supervisor <= 0) return;
+  Stop();
+  (void)Wait(std::stop_token(), absl::InfiniteFuture());
+}
+
+void Process::ReleaseInput() { state_->Command('R'); }
+
+void Process::Stop() { state_->Command('S'); }
+
+int Process::Pid() const { return state_->pid; }
+
+std::string ExitStatus::Describe() const {
+  return signal != 0 ? fmt::format("killed by signal {}", signal) : fmt::format("exit code {}", code);
+}
+
+Status ProcessError(const std::vector<std::string>& argv, const ExitStatus& status) {
+  const std::string program = ProgramName(argv);
+  std::string cause = RootCause(status.error_tail);
+  if (cause.rfind(program + ": ", 0) == 0) cause.erase(0, program.size() + 2);
+  if (cause.rfind("error: ", 0) == 0) cause.erase(0, 7);
+  const std::string said = cause.empty() ? "failed without a word" : cause;
+  // Somebody, or the kernel for want of memory, ended it: that says nothing about the work itself.
+  if (status.signal != 0) return Aborted("{}: {} ({})", program, said, status.Describe());
+  return Internal("{}: {} ({})", program, said, status.Describe());
+}
+
+StatusOr<ExitStatus> RunProcess(const std::string& supervisor, ProcessSpec spec, std::stop_token stop,
+                                absl::Time deadline) {
+  const std::vector<std::string> argv = spec.argv;
+  ASSIGN_OR_RETURN(std::unique_ptr<Process> process, Process::Start(supervisor, std::move(spec)));
+  ASSIGN_OR_RETURN(ExitStatus status, process->Wait(std::move(stop), deadline));
+  if (!status.Ok()) return ProcessError(argv, status);
+  return status;
+}
+
+std::string RootCause(std::string_view error_tail) {
+  constexpr size_t kLines = 3, kMostBytes = 1000;
+  std::vector<std::string> last;
+  while (!error_tail.empty() && last.size() < kLines) {
+    const size_t start = error_tail.find_last_of("\r\n");
+    const std::string_view line =
+        Trim(start == std::string_view::npos ? error_tail : error_tail.substr(start + 1));
+    if (!line.empty()) last.emplace_back(line);
+    error_tail = start == std::string_view::npos ? std::string_view() : error_tail.substr(0, start);
+  }
+  std::reverse(last.begin(), last.end());
+  return Elide(Join(last, "; "), kMostBytes);
+}
+
+}  // namespace salvor::agent

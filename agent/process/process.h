@@ -1,0 +1,91 @@
+// Subprocesses that cannot outlive us. Each runs under a small supervisor program (salvor-supervise), which
+// is its parent: when this agent is gone, even by SIGKILL, the supervisor stops the process group with
+// `stop_signal`, then SIGKILL after `stop_grace`. What a process started and left running when it ended is
+// ended too (SIGTERM, SIGKILL after at most 2 s): nothing can be daemonised from here. argv only, never a
+// shell.
+#pragma once
+
+#include <absl/time/time.h>
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/io/files.h"
+#include "base/status.h"
+
+namespace salvor::agent {
+
+struct ProcessSpec {
+  Status problem = OkStatus();    // of who made the spec and could not finish it: Start answers with it
+  std::vector<std::string> argv;  // argv[0] is looked up in PATH unless it has a slash
+  std::map<std::string, std::string>
+      environment;  // laid over a minimal one: PATH, HOME, TZ=UTC, LC_ALL=C.UTF-8
+  std::string working_directory = "/";
+  UniqueFd input;   // the child's stdin; /dev/null when invalid. See spare_input
+  UniqueFd output;  // the child's stdout; collected (see below) when invalid
+  // The write end of the pipe whose read end is `input`. The supervisor holds it too, so that the child
+  // cannot see end of file when this agent dies: it is interrupted instead. Process::ReleaseInput lets it go.
+  UniqueFd spare_input;
+  int stop_signal = 15;  // restic wants SIGINT: on SIGTERM it leaves a stale lock
+  absl::Duration stop_grace = absl::Seconds(10);
+  std::string user;          // run as this user (root only); empty: as we are
+  bool new_network = false;  // an own, empty network namespace; Start fails where it cannot be had
+  std::function<void(std::string_view line)> on_output_line;  // stdout by lines, called from Wait; else kept
+  std::function<void(std::string_view line)> on_error_line;   // stderr by lines, called from Wait
+  size_t keep_output = 1 << 20;  // bytes of stdout kept when it has neither fd nor callback
+};
+
+struct ExitStatus {
+  int code = 0;  // valid when signal == 0
+  int signal = 0;
+  std::string output;  // at most keep_output bytes
+  bool output_cut = false;
+  std::string error_tail;  // the last 64 KiB of stderr
+  bool Ok() const { return signal == 0 && code == 0; }
+  std::string Describe() const;  // "exit code 1", "killed by signal 9"
+};
+
+// One running process. Owned by one thread; Stop and ReleaseInput may be called from others.
+class Process {
+ public:
+  // `supervisor` is the path of salvor-supervise.
+  static StatusOr<std::unique_ptr<Process>> Start(const std::string& supervisor, ProcessSpec spec);
+  ~Process();  // stops it if it still runs, and waits
+
+  // Until it has ended. On a stop request or past the deadline it is stopped first, and the answer is
+  // Cancelled or DeadlineExceeded with the tail of stderr in the message.
+  StatusOr<ExitStatus> Wait(std::stop_token stop, absl::Time deadline);
+
+  // The supervisor lets go of spare_input: after this, closing our own end is end of file to the child.
+  void ReleaseInput();
+
+  // Sends stop_signal now; SIGKILL after the grace.
+  void Stop();
+
+  // Of the supervised process itself (not the supervisor), for /proc look-ups and tests.
+  int Pid() const;
+
+ private:
+  Process();
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// What a failed process is to people: Internal "<program>: <last lines of stderr> (exit code 1)"; Aborted, which is
+// worth another try, when a signal ended it.
+Status ProcessError(const std::vector<std::string>& argv, const ExitStatus& status);
+
+// Start and Wait. A non-zero exit is ProcessError.
+StatusOr<ExitStatus> RunProcess(const std::string& supervisor, ProcessSpec spec, std::stop_token stop,
+                                absl::Time deadline);
+
+// The last few non-empty lines of a stderr tail, joined by "; ": the root cause for a message.
+std::string RootCause(std::string_view error_tail);
+
+}  // namespace salvor::agent

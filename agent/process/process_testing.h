@@ -1,0 +1,65 @@
+// What tests of subprocesses share. Tests only.
+#pragma once
+
+#include <absl/time/clock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "agent/process/process.h"
+#include "base/io/files.h"
+
+namespace salvor::agent {
+
+inline std::string Supervisor() {
+  const char* path = std::getenv("SALVOR_SUPERVISE");
+  return path != nullptr ? path : "salvor-supervise";
+}
+
+inline ProcessSpec Shell(const std::string& script) {
+  ProcessSpec spec;
+  spec.argv = {"sh", "-c", script};
+  return spec;
+}
+
+// Until the condition holds; false when it did not within `limit`.
+inline bool Eventually(const std::function<bool()>& condition, absl::Duration limit = absl::Seconds(20)) {
+  for (const absl::Time end = absl::Now() + limit; !condition(); absl::SleepFor(absl::Milliseconds(5))) {
+    if (absl::Now() > end) return false;
+  }
+  return true;
+}
+
+inline bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+// Not running any more; at most a zombie, where nobody reaps orphans (containers).
+inline bool Gone(int pid) {
+  const StatusOr<std::string> stat = ReadFile("/proc/" + std::to_string(pid) + "/stat");
+  if (!stat.ok()) return true;
+  const size_t name_end = stat->rfind(") ");
+  return name_end == std::string::npos || (*stat)[name_end + 2] == 'Z' || (*stat)[name_end + 2] == 'X';
+}
+
+// A directory that goes with the test.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() : path_(testing::TempDir() + "/salvor-test-XXXXXX") {
+    if (::mkdtemp(path_.data()) == nullptr) ADD_FAILURE() << "no temporary directory at " << path_;
+  }
+  ~TemporaryDirectory() { (void)RemoveTree(path_); }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+
+  const std::string& Path() const { return path_; }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace salvor::agent

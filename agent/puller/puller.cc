@@ -1,0 +1,243 @@
+#include "agent/puller/puller.h"
+
+#include <grpcpp/create_channel.h>
+
+#include <algorithm>
+#include <random>
+#include <thread>
+#include <utility>
+
+#include "base/io/grpc/status.h"
+#include "base/io/log.h"
+#include "proto/time.h"
+#include "salvor/v1/agent_service.grpc.pb.h"
+
+namespace salvor::agent {
+namespace {
+
+constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
+constexpr absl::Duration kLastBackoff = absl::Seconds(10);
+constexpr int kMostLogLines =
+    20'000;  // kept while there is no connection; older ones are dropped, and that is said
+
+using Stream = grpc::ClientReaderWriter<v1::AgentMessage, v1::ControlMessage>;
+
+class GrpcPuller final : public Puller, public ReportSink {
+ public:
+  GrpcPuller(const AgentConfig& config, Executor& executor, PullerOptions options)
+      : config_(config), executor_(executor), options_(std::move(options)) {
+    executor_.SetSink(this);
+  }
+
+  Status Run() override {
+    absl::Duration backoff = kFirstBackoff;
+    std::mt19937 random(std::random_device{}());
+    while (!Stopping()) {
+      const Status status = Session(backoff);
+      if (Stopping()) return OkStatus();
+      if (status.code() == absl::StatusCode::kFailedPrecondition) return status;
+      LogWarning("no connection to {}: {}; trying again", options_.endpoint.address, MessageOf(status));
+      const double fraction = std::uniform_real_distribution<double>(0.5, 1)(random);
+      MutexLock lock(mutex_);
+      if (!stopping_) changed_.WaitFor(mutex_, absl::ToChronoMilliseconds(backoff * fraction));
+      backoff = std::min(backoff * 2, kLastBackoff);
+    }
+    return OkStatus();
+  }
+
+  void Stop() override {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+    if (context_ != nullptr) context_->TryCancel();
+    changed_.NotifyAll();
+  }
+
+  bool Connected() override {
+    MutexLock lock(mutex_);
+    return connected_;
+  }
+
+  // ReportSink. Results that can't be sent now are offered again by the executor after the next hello.
+  void Report(const v1::Report& report) override {
+    MutexLock lock(mutex_);
+    if (!connected_) return;
+    *next_.add_reports() = report;
+    next_.set_credits(next_.credits() + 1);
+    waiting_ = true;
+    changed_.NotifyAll();
+  }
+  void Progress(const v1::ProgressReport& progress) override {
+    MutexLock lock(mutex_);
+    if (!connected_) return;
+    *next_.add_progress() = progress;
+    waiting_ = true;
+    changed_.NotifyAll();
+  }
+  void Log(const v1::LeaseKey& lease, const v1::LogLine& line) override {
+    MutexLock lock(mutex_);
+    if (log_lines_ >= kMostLogLines) return;
+    ++log_lines_;
+    const int last = next_.logs_size() - 1;
+    const bool same = last >= 0 && next_.logs(last).run() == lease.run() &&
+                      next_.logs(last).step() == lease.step() &&
+                      next_.logs(last).attempt() == lease.attempt();
+    v1::LogLines* lines = same ? next_.mutable_logs(last) : next_.add_logs();
+    lines->set_run(lease.run());
+    lines->set_step(lease.step());
+    lines->set_attempt(lease.attempt());
+    *lines->add_lines() = line;
+    if (log_lines_ == kMostLogLines)
+      lines->mutable_lines(lines->lines_size() - 1)->set_text("… more lines were dropped: no connection");
+    waiting_ = true;
+    changed_.NotifyAll();
+  }
+  void HoldingsChanged() override {
+    MutexLock lock(mutex_);
+    say_hello_ = true;
+    changed_.NotifyAll();
+  }
+
+ private:
+  bool Stopping() {
+    MutexLock lock(mutex_);
+    return stopping_;
+  }
+
+  v1::AgentHello Hello() {
+    v1::AgentHello hello;
+    hello.set_agent(config_.name);
+    hello.set_environment(config_.environment);
+    hello.set_runtime(v1::RUNTIME_HOST);
+    hello.set_version(options_.version);
+    hello.set_protocol(1);
+    hello.set_host(options_.host);
+    for (std::string& kind : executor_.Capabilities()) hello.add_capabilities(std::move(kind));
+    for (const v1::LeaseKey& lease : executor_.Held()) *hello.add_held() = lease;
+    for (const v1::HeldObligation& held : executor_.Obligations()) *hello.add_obligations() = held;
+    return hello;
+  }
+
+  // One connection, from hello to its end.
+  Status Session(absl::Duration& backoff) {
+    auto token = Token::Load(options_.token_file, false);
+    if (!token.ok()) {
+      return token.status().code() == absl::StatusCode::kNotFound
+                 ? token.status()
+                 : FailedPrecondition("{}", MessageOf(token.status()));
+    }
+    ASSIGN_OR_RETURN(auto credentials, ChannelCredentialsFor(options_.endpoint, options_.tls));
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    auto stub = v1::AgentService::NewStub(
+        grpc::CreateCustomChannel(options_.endpoint.address, credentials, arguments));
+    grpc::ClientContext context;
+    token->Attach(context);
+    {
+      MutexLock lock(mutex_);
+      if (stopping_) return OkStatus();
+      context_ = &context;
+    }
+    std::unique_ptr<Stream> stream = stub->Connect(&context);
+    const Status status = Converse(*stream, backoff);
+    {
+      MutexLock lock(mutex_);
+      context_ = nullptr;
+    }
+    context.TryCancel();
+    const Status closed = FromGrpc(stream->Finish(), context);
+    if (!closed.ok()) return closed;
+    return status.ok() ? Unavailable("the control plane ended the stream") : status;
+  }
+
+  Status Converse(Stream& stream, absl::Duration& backoff) {
+    v1::AgentMessage first;
+    {
+      // From here on reports go out on this stream; those of before are collected below.
+      MutexLock lock(mutex_);
+      v1::AgentMessage logs;
+      logs.mutable_logs()->Swap(next_.mutable_logs());
+      next_ = std::move(logs);
+      connected_ = true;
+    }
+    *first.mutable_hello() = Hello();
+    for (v1::Report& report : executor_.Unacknowledged()) *first.add_reports() = std::move(report);
+    first.set_credits(std::max(0, config_.max_parallel - executor_.Running()));
+    Status status = OkStatus();
+    v1::ControlMessage welcome;
+    if (!stream.Write(first) || !stream.Read(&welcome) || !welcome.has_welcome()) {
+      status = Unavailable("no welcome");
+    } else {
+      LogInfo("connected to control plane {}", welcome.welcome().control_plane_version());
+      backoff = kFirstBackoff;
+      const absl::Duration heartbeat = FromProto(welcome.welcome().heartbeat_interval());
+      std::thread writer([&] { Write(stream, heartbeat); });
+      Take(std::move(welcome));
+      v1::ControlMessage message;
+      while (stream.Read(&message)) {
+        Take(std::move(message));
+        message.Clear();
+      }
+      Disconnected();
+      writer.join();
+    }
+    Disconnected();
+    return status;
+  }
+
+  void Disconnected() {
+    MutexLock lock(mutex_);
+    connected_ = false;
+    changed_.NotifyAll();
+  }
+
+  void Write(Stream& stream, absl::Duration heartbeat) {
+    while (true) {
+      v1::AgentMessage message;
+      bool hello = false;
+      {
+        MutexLock lock(mutex_);
+        if (connected_ && !waiting_ && !say_hello_)
+          changed_.WaitFor(mutex_, absl::ToChronoMilliseconds(heartbeat));
+        if (!connected_) return;
+        message.Swap(&next_);
+        waiting_ = false;
+        log_lines_ = 0;
+        hello = std::exchange(say_hello_, false);
+      }
+      if (hello) *message.mutable_hello() = Hello();
+      message.set_heartbeat(true);
+      if (!stream.Write(message)) return;
+    }
+  }
+
+  void Take(v1::ControlMessage message) {
+    for (const v1::LeaseKey& lease : message.acks()) executor_.Acknowledge(lease);
+    for (const v1::LeaseKey& lease : message.superseded()) executor_.Supersede(lease);
+    for (const v1::LeaseKey& lease : message.cancels()) executor_.Cancel(lease);
+    for (const v1::HeldObligation& held : message.release()) executor_.Release(held);
+    for (v1::Task& task : *message.mutable_tasks()) executor_.Submit(std::move(task));
+  }
+
+  const AgentConfig& config_;
+  Executor& executor_;
+  const PullerOptions options_;
+
+  Mutex mutex_;
+  CondVar changed_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool connected_ ABSL_GUARDED_BY(mutex_) = false;
+  bool waiting_ ABSL_GUARDED_BY(mutex_) = false;
+  bool say_hello_ ABSL_GUARDED_BY(mutex_) = false;
+  int log_lines_ ABSL_GUARDED_BY(mutex_) = 0;
+  v1::AgentMessage next_ ABSL_GUARDED_BY(mutex_);
+  grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
+};
+
+}  // namespace
+
+std::unique_ptr<Puller> MakePuller(const AgentConfig& config, Executor& executor, PullerOptions options) {
+  return std::make_unique<GrpcPuller>(config, executor, std::move(options));
+}
+
+}  // namespace salvor::agent

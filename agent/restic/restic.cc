@@ -1,0 +1,268 @@
+#include "agent/restic/restic.h"
+
+#include <absl/time/clock.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "agent/process/pipe_owner.h"
+#include "agent/process/sha256.h"
+#include "agent/restic/environment_file.h"
+#include "agent/restic/restic_errors.h"
+#include "agent/restic/restic_json.h"
+#include "base/io/files.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+constexpr size_t kMostErrors = 100;
+constexpr size_t kIdsPerForget = 100;
+
+std::vector<std::string> TagArguments(const std::map<std::string, std::string>& tags) {
+  std::vector<std::string> arguments;
+  for (const auto& [name, value] : tags) arguments.insert(arguments.end(), {"--tag", ResticTag(name, value)});
+  return arguments;
+}
+
+void Append(std::vector<std::string>* arguments, const std::vector<std::string>& more) {
+  arguments->insert(arguments->end(), more.begin(), more.end());
+}
+
+// An anonymous file with this text, at its start.
+StatusOr<UniqueFd> MemoryFile(std::string_view text) {
+  UniqueFd fd(::memfd_create("salvor", MFD_CLOEXEC));
+  if (!fd.Valid()) return ErrnoStatus(errno, "make a file in memory");
+  while (!text.empty()) {
+    const ssize_t written = ::write(fd.Get(), text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return ErrnoStatus(errno, "write a file in memory");
+    text.remove_prefix(static_cast<size_t>(written));
+  }
+  if (::lseek(fd.Get(), 0, SEEK_SET) != 0) return ErrnoStatus(errno, "rewind a file in memory");
+  return fd;
+}
+
+// restic's include patterns are globs of path components.
+std::string EscapePattern(const std::string& path) {
+  std::string pattern;
+  for (const char c : path) {
+    if (c == '*' || c == '?' || c == '[' || c == ']' || c == '\\') pattern += '\\';
+    pattern += c;
+  }
+  return pattern;
+}
+
+Status CheckPasswordFile(const v1::ResticLocation& location) {
+  if (location.password_file().empty()) {
+    return WithHint(InvalidArgument("the Location names no password file"), "Set spec.restic.passwordFile.");
+  }
+  return WithHint(CheckSecretFile(location.password_file()),
+                  fmt::format("Put the repository's password into {} on the agent's host, mode 0600.",
+                              location.password_file()));
+}
+
+}  // namespace
+
+Restic::Restic(v1::ResticLocation location, ResticContext context)
+    : location_(std::move(location)), context_(std::move(context)) {}
+
+ProcessSpec Restic::Spec(std::vector<std::string> arguments) const {
+  ProcessSpec spec;
+  spec.problem = CheckPasswordFile(location_);
+  if (spec.problem.ok() && !location_.environment_file().empty()) {
+    auto variables = ReadEnvironmentFile(location_.environment_file());
+    spec.problem = variables.status();
+    if (variables.ok()) spec.environment = *std::move(variables);
+  }
+  spec.environment["RESTIC_REPOSITORY"] = location_.repository();
+  spec.environment["RESTIC_PASSWORD_FILE"] = location_.password_file();
+  spec.environment["RESTIC_PROGRESS_FPS"] = "2";
+  const std::string& cache =
+      location_.cache_directory().empty() ? context_.cache_directory : location_.cache_directory();
+  if (!cache.empty()) spec.environment["RESTIC_CACHE_DIR"] = cache;
+  spec.argv = {"restic"};
+  for (const std::string& option : location_.options()) spec.argv.insert(spec.argv.end(), {"-o", option});
+  Append(&spec.argv, arguments);
+  spec.stop_signal = SIGINT;
+  spec.stop_grace = absl::Seconds(20);
+  spec.on_error_line = context_.log_line;
+  return spec;
+}
+
+StatusOr<ExitStatus> Restic::RunSpec(ProcessSpec spec) const {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Process> process,
+                   Process::Start(context_.supervisor, std::move(spec)));
+  ASSIGN_OR_RETURN(ExitStatus status, process->Wait(context_.stop, context_.deadline));
+  if (status.Ok()) return status;
+  if (status.signal != 0) return ProcessError({"restic"}, status);
+  return ResticError(status.error_tail, status.code, location_);
+}
+
+StatusOr<ExitStatus> Restic::Run(std::vector<std::string> arguments, size_t keep_output) const {
+  ProcessSpec spec = Spec(std::move(arguments));
+  spec.keep_output = keep_output;
+  return RunSpec(std::move(spec));
+}
+
+Status Restic::Explain(const Status& status) const {
+  const std::string message = MessageOf(status);
+  if (status.code() != absl::StatusCode::kInternal || message.rfind("restic: ", 0) != 0) return status;
+  return ResticError(message.substr(8), 0, location_);
+}
+
+bool Restic::IsLocked(const Status& status) { return IsResticLocked(status); }
+
+Status Restic::Check() const { return Run({"cat", "config"}).status(); }
+
+Status Restic::Init() const { return Run({"init"}).status(); }
+
+ProcessSpec Restic::StdinBackup(const std::string& file_name,
+                                const std::map<std::string, std::string>& tags) const {
+  std::vector<std::string> arguments = {"backup",  "--json",           "--host", "salvor",
+                                        "--stdin", "--stdin-filename", file_name};
+  Append(&arguments, TagArguments(tags));
+  ProcessSpec spec = Spec(std::move(arguments));
+  spec.environment["RESTIC_PROGRESS_FPS"] = "0.01";  // stdout is kept for its last line, the summary
+  return spec;
+}
+
+StatusOr<ResticSnapshot> Restic::FindSaved(const ExitStatus& consumer,
+                                           const std::map<std::string, std::string>& tags) const {
+  std::string id;
+  for (const std::string& line : Split(consumer.output, '\n')) {
+    const ResticMessage message = ParseResticMessage(line);
+    if (message.kind == ResticMessage::Kind::kSummary) id = message.summary.snapshot;
+  }
+  if (id.size() < 8) return DataLoss("restic says that it succeeded and names no snapshot");
+  ASSIGN_OR_RETURN(const std::vector<ResticSnapshot> found, Find(tags));
+  for (const ResticSnapshot& snapshot : found) {
+    if (snapshot.id.rfind(id, 0) == 0) return snapshot;
+  }
+  return DataLoss("restic says that it made snapshot {}, and it is not in the repository", id);
+}
+
+StatusOr<ResticSnapshot> Restic::StoreText(const std::string& file_name, std::string_view text,
+                                           const std::map<std::string, std::string>& tags) const {
+  ProcessSpec producer;
+  producer.argv = {"cat"};
+  ASSIGN_OR_RETURN(producer.input, MemoryFile(text));
+  PipeOptions options;
+  options.expect_bytes = static_cast<int64_t>(text.size());
+  options.expect_sha256 = Sha256::Of(text);
+  const auto outcome = RunPipe(context_.supervisor, std::move(producer), StdinBackup(file_name, tags),
+                               std::move(options), context_.stop, context_.deadline);
+  if (!outcome.ok()) return WithContext(Explain(outcome.status()), "store " + file_name);
+  return FindSaved(outcome->consumer, tags);
+}
+
+StatusOr<ResticBackupSummary> Restic::BackupPaths(const std::vector<std::string>& paths,
+                                                  const std::vector<std::string>& exclude,
+                                                  const std::map<std::string, std::string>& tags,
+                                                  std::function<void(int64_t, int64_t)> on_progress) const {
+  std::vector<std::string> arguments = {"backup", "--json", "--host", "salvor"};
+  Append(&arguments, TagArguments(tags));
+  for (const std::string& pattern : exclude) arguments.push_back("--exclude=" + pattern);
+  arguments.push_back("--");
+  Append(&arguments, paths);
+  ProcessSpec spec = Spec(std::move(arguments));
+  ResticBackupSummary summary;
+  spec.on_output_line = [&](std::string_view line) {
+    const ResticMessage message = ParseResticMessage(line);
+    if (message.kind == ResticMessage::Kind::kStatus && on_progress)
+      on_progress(message.bytes_done, message.bytes_total);
+    if (message.kind == ResticMessage::Kind::kSummary) {
+      summary.snapshot = message.summary.snapshot;
+      summary.bytes_processed = message.summary.bytes_processed;
+      summary.files_processed = message.summary.files_processed;
+    }
+  };
+  spec.on_error_line = [&](std::string_view line) {
+    const ResticMessage message = ParseResticMessage(line);
+    if (message.kind == ResticMessage::Kind::kError && summary.errors.size() < kMostErrors)
+      summary.errors.push_back(message.error);
+    if (!context_.log_line) return;
+    context_.log_line(message.kind == ResticMessage::Kind::kError ? std::string_view(message.error) : line);
+  };
+  ASSIGN_OR_RETURN(const std::unique_ptr<Process> process,
+                   Process::Start(context_.supervisor, std::move(spec)));
+  ASSIGN_OR_RETURN(const ExitStatus status, process->Wait(context_.stop, context_.deadline));
+  summary.incomplete = status.signal == 0 && status.code == 3;
+  if (!status.Ok() && !summary.incomplete) {
+    if (status.signal != 0) return ProcessError({"restic"}, status);
+    return ResticError(status.error_tail, status.code, location_);
+  }
+  ExitStatus named;
+  named.output = fmt::format(R"({{"message_type":"summary","snapshot_id":"{}"}})", summary.snapshot);
+  ASSIGN_OR_RETURN(const ResticSnapshot snapshot, FindSaved(named, tags));
+  summary.snapshot = snapshot.id;
+  return summary;
+}
+
+StatusOr<std::vector<ResticSnapshot>> Restic::Find(const std::map<std::string, std::string>& tags) const {
+  std::vector<std::string> wanted;
+  for (const auto& [name, value] : tags) wanted.push_back(ResticTag(name, value));
+  std::vector<std::string> arguments = {"snapshots", "--json", "--no-lock"};
+  if (!wanted.empty()) Append(&arguments, {"--tag", Join(wanted, ",")});
+  ASSIGN_OR_RETURN(const ExitStatus status, Run(std::move(arguments), size_t{1} << 30));
+  return ParseResticSnapshots(status.output);
+}
+
+StatusOr<ResticSnapshot> Restic::FindOne(const std::map<std::string, std::string>& tags) const {
+  ASSIGN_OR_RETURN(const std::vector<ResticSnapshot> found, Find(tags));
+  std::vector<std::string> wanted;
+  for (const auto& [name, value] : tags) wanted.push_back(ResticTag(name, value));
+  if (found.empty()) return NotFound("no snapshot is tagged {}", Join(wanted, " "));
+  if (found.size() > 1)
+    return FailedPrecondition("{} snapshots are tagged {}, where there should be one", found.size(),
+                              Join(wanted, " "));
+  return found.front();
+}
+
+ProcessSpec Restic::Dump(const std::string& snapshot, const std::string& path) const {
+  return Spec({"dump", "--", snapshot, path});
+}
+
+StatusOr<std::string> Restic::LoadText(const v1::Artifact& artifact) const {
+  ProcessSpec spec = Dump(artifact.snapshot(), artifact.path());
+  constexpr size_t kMostBytes = size_t{4} << 30;
+  spec.keep_output = artifact.bytes() > 0 ? static_cast<size_t>(artifact.bytes()) : kMostBytes;
+  StatusOr<ExitStatus> status = RunSpec(std::move(spec));
+  if (!status.ok()) return WithContext(status.status(), "load " + artifact.name());
+  if (status->output_cut ||
+      (artifact.bytes() > 0 && static_cast<int64_t>(status->output.size()) != artifact.bytes())) {
+    return DataLoss("{} in snapshot {} is {}{} bytes long and should be {}", artifact.name(),
+                    artifact.snapshot(), status->output_cut ? "more than " : "", status->output.size(),
+                    artifact.bytes());
+  }
+  if (!artifact.sha256().empty() && Sha256::Of(status->output) != artifact.sha256()) {
+    return DataLoss("{} in snapshot {} has another SHA-256 than it should have", artifact.name(),
+                    artifact.snapshot());
+  }
+  return std::move(status->output);
+}
+
+Status Restic::Restore(const std::string& snapshot, const std::string& target_directory,
+                       const std::vector<std::string>& include) const {
+  std::vector<std::string> arguments = {"restore", "--target", target_directory};
+  for (const std::string& path : include) arguments.push_back("--include=" + EscapePattern(path));
+  Append(&arguments, {"--", snapshot});
+  return Run(std::move(arguments)).status();
+}
+
+Status Restic::Forget(const std::vector<std::string>& snapshots) const {
+  for (size_t start = 0; start < snapshots.size(); start += kIdsPerForget) {
+    std::vector<std::string> arguments = {"forget", "--"};
+    for (size_t i = start; i < std::min(snapshots.size(), start + kIdsPerForget); ++i)
+      arguments.push_back(snapshots[i]);
+    RETURN_IF_ERROR(Run(std::move(arguments)).status());
+  }
+  return OkStatus();
+}
+
+Status Restic::Unlock() const { return Run({"unlock"}).status(); }
+
+}  // namespace salvor::agent

@@ -1,0 +1,122 @@
+// restic as a library would be: one repository, typed answers, errors by kind. Debian's 0.14 and newer.
+//
+// Rules (shared with nothing else): the password goes by RESTIC_PASSWORD_FILE; every snapshot carries
+// --host salvor and tags salvor, backup=…, component=…, artifact=…, run=…; success is judged by exit code and
+// by finding the snapshot again. Exit codes of 0.14 are all 1: its text decides (wrong password, no
+// repository, locked), newer versions' 10, 11, 12 do too. Secrets and the repository's address (it may hold a
+// password) go by environment, never by argv. What takes no lock: Find. Forget and Init need the repository
+// for themselves.
+#pragma once
+
+#include <absl/time/time.h>
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "agent/process/process.h"
+#include "base/status.h"
+#include "salvor/v1/action.pb.h"
+#include "salvor/v1/object.pb.h"
+
+namespace salvor::agent {
+
+// What every call needs and no call changes. `log_line` gets stderr of restic, redacted by the caller.
+struct ResticContext {
+  std::string supervisor;       // path of salvor-supervise
+  std::string cache_directory;  // used when the Location names none
+  std::stop_token stop;
+  absl::Time deadline = absl::InfiniteFuture();
+  std::function<void(std::string_view line)> log_line;
+};
+
+struct ResticSnapshot {
+  std::string id;  // full, 64 hex digits
+  absl::Time time;
+  std::map<std::string, std::string> tags;  // "backup" -> "shop-…"; a tag without '=' maps to ""
+  std::vector<std::string> paths;
+};
+
+struct ResticBackupSummary {
+  std::string snapshot;  // full id
+  int64_t bytes_processed = 0;
+  int64_t files_processed = 0;
+  bool incomplete = false;          // exit code 3: some files could not be read
+  std::vector<std::string> errors;  // "path: reason", at most 100
+};
+
+// One entry of a snapshot. restic prints names that are not UTF-8 with U+FFFD for each wrong byte.
+using SnapshotPathSink = std::function<void(const std::string& path, const std::string& type)>;
+
+// Thread-safe: holds no state but its two values; every call is a process.
+class Restic {
+ public:
+  Restic(v1::ResticLocation location, ResticContext context);
+
+  // FailedPrecondition: wrong password (hint: check the file). NotFound: no repository there. Unavailable:
+  // backend does not answer, or locked.
+  Status Check() const;
+  Status Init() const;
+
+  // argv and environment of `restic backup --stdin`, for RunPipe; stop_signal is SIGINT. Find it afterwards
+  // with FindSaved: restic 0.14's own summary has only a short id.
+  ProcessSpec StdinBackup(const std::string& file_name, const std::map<std::string, std::string>& tags) const;
+
+  // The snapshot that a StdinBackup with these tags has just made, from its exit status
+  // (PipeOutcome::consumer). An earlier attempt's snapshot with the same tags does not confuse it. DataLoss
+  // when it is not to be found.
+  StatusOr<ResticSnapshot> FindSaved(const ExitStatus& consumer,
+                                     const std::map<std::string, std::string>& tags) const;
+
+  // Of RunPipe with one of our specs: the same error by kind, with a hint. Other errors pass as they are.
+  Status Explain(const Status& status) const;
+
+  // A short text as a one-file snapshot, uploaded through the pipe's rules.
+  StatusOr<ResticSnapshot> StoreText(const std::string& file_name, std::string_view text,
+                                     const std::map<std::string, std::string>& tags) const;
+
+  StatusOr<ResticBackupSummary> BackupPaths(
+      const std::vector<std::string>& paths, const std::vector<std::string>& exclude,
+      const std::map<std::string, std::string>& tags,
+      std::function<void(int64_t done, int64_t total)> on_progress) const;
+
+  // Snapshots with all these tags ("" as value: the tag alone), oldest first.
+  StatusOr<std::vector<ResticSnapshot>> Find(const std::map<std::string, std::string>& tags) const;
+  // Exactly one, else NotFound or FailedPrecondition.
+  StatusOr<ResticSnapshot> FindOne(const std::map<std::string, std::string>& tags) const;
+
+  // argv of `restic dump SNAPSHOT PATH`, for RunPipe as the producer.
+  ProcessSpec Dump(const std::string& snapshot, const std::string& path) const;
+  // A one-file snapshot's content; DataLoss unless it has this size and digest (when given).
+  StatusOr<std::string> LoadText(const v1::Artifact& artifact) const;
+
+  // Everything in a snapshot, parents of its paths too. Takes no lock.
+  Status ListPaths(const std::string& snapshot, const SnapshotPathSink& each) const;
+
+  // Into `target_directory`, which gets the absolute paths below it. `include`: only these paths.
+  Status Restore(const std::string& snapshot, const std::string& target_directory,
+                 const std::vector<std::string>& include) const;
+
+  // Forgets exactly these snapshots (no prune). None is fine.
+  Status Forget(const std::vector<std::string>& snapshots) const;
+  // Removes stale locks only (restic's own judgement), never --remove-all.
+  Status Unlock() const;
+
+  // Whether the error says that another process has locked the repository.
+  static bool IsLocked(const Status& status);
+
+  const v1::ResticLocation& Location() const { return location_; }
+
+ private:
+  ProcessSpec Spec(std::vector<std::string> arguments) const;
+  StatusOr<ExitStatus> Run(std::vector<std::string> arguments, size_t keep_output = size_t{64} << 20) const;
+  StatusOr<ExitStatus> RunSpec(ProcessSpec spec) const;
+
+  v1::ResticLocation location_;
+  ResticContext context_;
+};
+
+}  // namespace salvor::agent

@@ -1,0 +1,234 @@
+#include "agent/restic/restic.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "agent/process/pipe_owner.h"
+#include "agent/process/sha256.h"
+#include "agent/restic/restic_testing.h"
+
+namespace salvor::agent {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const std::map<std::string, std::string> kTags = {{"salvor", ""}, {"backup", "shop-1"}, {"artifact", "a"}};
+
+class ResticTest : public testing::Test {
+ protected:
+  void Init() {
+    const Status made = repository_.Open().Init();
+    ASSERT_TRUE(made.ok()) << made;
+  }
+  std::string Make(const std::string& name, const std::string& text) {
+    const std::string path = repository_.Path() + "/" + name;
+    EXPECT_TRUE(WriteFileAtomically(path, text).ok());
+    return path;
+  }
+  ResticRepositoryForTest repository_;
+};
+
+TEST_F(ResticTest, SaysThatThereIsNoRepositoryUntilItIsMade) {
+  const Restic restic = repository_.Open();
+  EXPECT_EQ(restic.Check().code(), absl::StatusCode::kNotFound) << restic.Check();
+  Init();
+  EXPECT_TRUE(restic.Check().ok()) << restic.Check();
+  EXPECT_FALSE(restic.Init().ok());  // not a second time
+}
+
+TEST_F(ResticTest, AWrongPasswordIsAPreconditionWithAHint) {
+  Init();
+  Make("other", "wrong\n");
+  ASSERT_EQ(::chmod((repository_.Path() + "/other").c_str(), 0600), 0);
+  v1::ResticLocation location = repository_.Location();
+  location.set_password_file(repository_.Path() + "/other");
+  const Status status = ResticRepositoryForTest::Open(location).Check();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+  EXPECT_THAT(HintOf(status), HasSubstr("/other"));
+}
+
+TEST_F(ResticTest, APasswordFileThatOthersMayReadIsRefusedBeforeResticRuns) {
+  ASSERT_EQ(::chmod(repository_.Location().password_file().c_str(), 0644), 0);
+  const Status status = repository_.Open().Check();
+  EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied) << status;
+  EXPECT_THAT(HintOf(status), HasSubstr("chmod 600"));
+  repository_.Location().set_password_file("/nowhere/password");
+  EXPECT_THAT(HintOf(repository_.Open().Check()),
+              HasSubstr("Put the repository's password into /nowhere/password"));
+}
+
+TEST_F(ResticTest, ABackendThatDoesNotAnswerIsUnavailable) {
+  repository_.Location().set_repository("rest:http://user:secret@127.0.0.1:1/");
+  const Status status = repository_.Open().Check();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_THAT(MessageOf(status), testing::Not(HasSubstr("secret")));
+}
+
+TEST_F(ResticTest, ATextIsStoredFoundAndLoadedAndItsExpectationsAreChecked) {
+  Init();
+  const Restic restic = repository_.Open();
+  const std::string text("{\"a\": \"\xc3\xa9\n\"}\0end", 15);
+  const auto stored = restic.StoreText("details.json", text, kTags);
+  ASSERT_TRUE(stored.ok()) << stored.status();
+  EXPECT_EQ(stored->id.size(), 64u);
+  EXPECT_EQ(stored->tags, kTags);
+  const auto found = restic.FindOne(kTags);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->id, stored->id);
+  EXPECT_EQ(restic.FindOne({{"backup", "other"}}).status().code(), absl::StatusCode::kNotFound);
+
+  v1::Artifact artifact;
+  artifact.set_name("a");
+  artifact.set_snapshot(stored->id);
+  artifact.set_path("/details.json");
+  artifact.set_bytes(static_cast<int64_t>(text.size()));
+  artifact.set_sha256(Sha256::Of(text));
+  const auto loaded = restic.LoadText(artifact);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(*loaded, text);
+  v1::Artifact other = artifact;
+  other.set_bytes(artifact.bytes() - 1);
+  EXPECT_EQ(restic.LoadText(other).status().code(), absl::StatusCode::kDataLoss);
+  other = artifact;
+  other.set_sha256(Sha256::Of("x"));
+  EXPECT_EQ(restic.LoadText(other).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(ResticTest, AnEarlierAttemptsSnapshotIsNotTakenForTheNewOne) {
+  Init();
+  const Restic restic = repository_.Open();
+  const auto first = restic.StoreText("x", "one", kTags);
+  const auto second = restic.StoreText("x", "two", kTags);
+  ASSERT_TRUE(first.ok() && second.ok()) << first.status() << second.status();
+  EXPECT_NE(first->id, second->id);
+  EXPECT_EQ(restic.FindOne(kTags).status().code(), absl::StatusCode::kFailedPrecondition);
+  ASSERT_TRUE(restic.Forget({first->id}).ok());
+  EXPECT_EQ(restic.FindOne(kTags)->id, second->id);
+  EXPECT_TRUE(restic.Forget({}).ok());
+}
+
+TEST_F(ResticTest, PathsAreBackedUpAndRestoredWithOddNames) {
+  Init();
+  const Restic restic = repository_.Open();
+  const std::string odd = repository_.Path() + "/tree [a]*\n\xff";
+  ASSERT_TRUE(MakeDirectories(odd).ok());
+  ASSERT_TRUE(WriteFileAtomically(odd + "/file", "content").ok());
+  ASSERT_TRUE(WriteFileAtomically(odd + "/left-out.tmp", "x").ok());
+  Make("beside", "not asked for");
+  int64_t total = 0;
+  const auto summary = restic.BackupPaths({odd, repository_.Path() + "/beside"}, {"*.tmp"}, kTags,
+                                          [&](int64_t, int64_t all) { total = all; });
+  ASSERT_TRUE(summary.ok()) << summary.status();
+  EXPECT_EQ(summary->snapshot.size(), 64u);
+  EXPECT_EQ(summary->files_processed, 2);
+  EXPECT_EQ(summary->bytes_processed, 20);
+  EXPECT_FALSE(summary->incomplete);
+  const std::string target = repository_.Path() + "/target";
+  const Status restored = restic.Restore(summary->snapshot, target, {odd});
+  ASSERT_TRUE(restored.ok()) << restored;
+  EXPECT_EQ(*ReadFile(target + odd + "/file"), "content");
+  EXPECT_FALSE(Exists(target + odd + "/left-out.tmp"));
+  EXPECT_FALSE(Exists(target + repository_.Path() + "/beside"));
+}
+
+TEST_F(ResticTest, NoPathAtAllIsAnErrorAndOneThatIsMissingIsNot) {
+  Init();
+  EXPECT_FALSE(repository_.Open().BackupPaths({"/nowhere"}, {}, kTags, nullptr).ok());
+  // This is why callers look themselves: restic 0.14 says nothing worse than "skipping".
+  const auto summary = repository_.Open().BackupPaths({"/nowhere", Make("there", "x")}, {}, kTags, nullptr);
+  ASSERT_TRUE(summary.ok()) << summary.status();
+  EXPECT_EQ(summary->files_processed, 1);
+}
+
+// Without root's right to read everything.
+TEST_F(ResticTest, UnreadableFilesMakeItIncompleteAndAreNamed) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become another user";
+  const std::string open = testing::TempDir() + "/salvor-unprivileged-" + std::to_string(::getpid());
+  ASSERT_TRUE(MakeDirectories(open + "/tree").ok());
+  ASSERT_TRUE(WriteFileAtomically(open + "/tree/secret", "x", 0600).ok());
+  ASSERT_TRUE(WriteFileAtomically(open + "/tree/plain", "x", 0644).ok());
+  ASSERT_EQ(::chown(open.c_str(), 1, 1), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (::setgid(1) != 0 || ::setuid(1) != 0) ::_exit(1);
+    v1::ResticLocation location;
+    location.set_repository(open + "/repository");
+    location.set_password_file(open + "/password");
+    location.set_cache_directory(open + "/cache");
+    if (!WriteFileAtomically(open + "/password", "x\n", 0600).ok()) ::_exit(2);
+    const Restic restic = ResticRepositoryForTest::Open(location);
+    if (!restic.Init().ok()) ::_exit(3);
+    const auto summary = restic.BackupPaths({open + "/tree"}, {}, kTags, nullptr);
+    if (!summary.ok()) ::_exit(4);
+    if (!summary->incomplete || summary->files_processed != 1 || summary->errors.empty()) ::_exit(5);
+    ::_exit(summary->errors[0] == open + "/tree/secret: could not be read" ||
+                    summary->errors[0].find("/tree/secret: ") != std::string::npos
+                ? 0
+                : 6);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_TRUE(RemoveTree(open).ok());
+}
+
+TEST_F(ResticTest, AnotherResticAtWorkIsALockAndGoneOnesLocksAreStale) {
+  Init();
+  const Restic restic = repository_.Open();
+  const auto kept = restic.StoreText("x", "one", kTags);
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  ProcessSpec spec = restic.StdinBackup("y", kTags);
+  int fds[2];
+  ASSERT_EQ(::pipe2(fds, O_CLOEXEC), 0);
+  UniqueFd own(fds[1]);
+  spec.input = UniqueFd(fds[0]);
+  auto busy = Process::Start(Supervisor(), std::move(spec));
+  ASSERT_TRUE(busy.ok()) << busy.status();
+  const std::string locks = repository_.Location().repository() + "/locks";
+  ASSERT_TRUE(Eventually([&] {
+    const auto listed = RunProcess(Supervisor(), Shell("ls " + locks), {}, absl::InfiniteFuture());
+    return listed.ok() && !listed->output.empty();
+  }));
+  const Status locked = restic.Forget({kept->id});
+  EXPECT_EQ(locked.code(), absl::StatusCode::kUnavailable) << locked;
+  EXPECT_TRUE(Restic::IsLocked(locked));
+  ASSERT_EQ(::kill((*busy)->Pid(), SIGKILL), 0);
+  EXPECT_FALSE((*busy)->Wait({}, absl::InfiniteFuture())->Ok());
+  EXPECT_TRUE(Restic::IsLocked(restic.Forget({kept->id})));  // its lock is still there
+  EXPECT_TRUE(restic.Unlock().ok());
+  EXPECT_TRUE(restic.Forget({kept->id}).ok());
+}
+
+TEST_F(ResticTest, AFullDiskIsToldAsSuch) {
+  const std::string small = repository_.Path() + "/small";
+  ASSERT_TRUE(MakeDirectories(small).ok());
+  if (::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=6m") != 0) GTEST_SKIP() << "cannot mount a tmpfs";
+  repository_.Location().set_repository(small + "/repository");
+  Init();
+  const Restic restic = repository_.Open();
+  const std::string noise = RandomBytes(20 << 20);
+  const auto stored = restic.StoreText("x", noise, kTags);
+  EXPECT_EQ(stored.status().code(), absl::StatusCode::kResourceExhausted) << stored.status();
+  EXPECT_THAT(HintOf(stored.status()), HasSubstr("Free space"));
+  EXPECT_TRUE(restic.Find(kTags).value().empty());
+  EXPECT_EQ(::umount2(small.c_str(), MNT_DETACH), 0);
+}
+
+TEST_F(ResticTest, CancellingIsCancelled) {
+  Init();
+  std::stop_source stop;
+  stop.request_stop();
+  ResticContext context;
+  context.supervisor = Supervisor();
+  context.stop = stop.get_token();
+  EXPECT_EQ(Restic(repository_.Location(), context).Check().code(), absl::StatusCode::kCancelled);
+}
+
+}  // namespace
+}  // namespace salvor::agent

@@ -1,0 +1,40 @@
+// A real, empty restic repository for a test. Tests only.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/process/process_testing.h"
+#include "agent/restic/restic.h"
+#include "base/io/files.h"
+
+namespace salvor::agent {
+
+class ResticRepositoryForTest {
+ public:
+  // The directory, password and cache; Init it as the test needs it.
+  ResticRepositoryForTest() {
+    location_.set_repository(directory_ / "repository");
+    location_.set_password_file(directory_ / "password");
+    location_.set_cache_directory(directory_ / "cache");
+    EXPECT_TRUE(WriteFileAtomically(directory_ / "password", "a password for a test\n", 0600).ok());
+  }
+
+  Restic Open() const { return Open(location_); }
+  static Restic Open(v1::ResticLocation location) {
+    ResticContext context;
+    context.supervisor = Supervisor();
+    return Restic(std::move(location), std::move(context));
+  }
+  v1::ResticLocation& Location() { return location_; }
+  const std::string& Path() const { return directory_.Path(); }
+
+ private:
+  TemporaryDirectory directory_;
+  v1::ResticLocation location_;
+};
+
+}  // namespace salvor::agent

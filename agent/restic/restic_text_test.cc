@@ -1,0 +1,112 @@
+// What restic says, without restic: its errors, its JSON, and the files around it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/restic/environment_file.h"
+#include "agent/restic/restic_errors.h"
+#include "agent/restic/restic_json.h"
+
+namespace salvor::agent {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+v1::ResticLocation Location() {
+  v1::ResticLocation location;
+  location.set_password_file("/etc/salvor/password");
+  return location;
+}
+
+absl::StatusCode CodeOf(std::string_view text, int exit_code = 1) {
+  return ResticError(text, exit_code, Location()).code();
+}
+
+TEST(ResticErrors, AreToldApartByTheirText) {
+  EXPECT_EQ(CodeOf("Fatal: wrong password or no key found"), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(CodeOf("Fatal: unable to open config file: stat /r/config: no such file or directory"),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(CodeOf("Fatal: unable to open config file: client.Head: dial tcp 127.0.0.1:1: connect: "
+                   "connection refused\n"
+                   "Is there a repository at the following location?"),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(CodeOf("unable to create lock in backend: repository is already locked by PID 3 on vm by root"),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(CodeOf("Fatal: unable to save snapshot: write /r/data/df: no space left on device"),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(CodeOf("unable to create lock in backend: open /r/locks/x: no space left on device"),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(CodeOf("Fatal: unable to open config file: open /r/config: permission denied"),
+            absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(CodeOf("Fatal: something new"), absl::StatusCode::kInternal);
+}
+
+TEST(ResticErrors, AreToldApartByExitCodeWhereResticHasThem) {
+  EXPECT_EQ(CodeOf("", 10), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(IsResticLocked(ResticError("", 11, Location())));
+  EXPECT_EQ(CodeOf("", 12), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(ResticErrors, AWrongPasswordPointsToItsFile) {
+  EXPECT_THAT(HintOf(ResticError("wrong password or no key found", 1, Location())),
+              HasSubstr("/etc/salvor/password"));
+}
+
+TEST(ResticErrors, NeverShowThePasswordInARepositorysAddress) {
+  const std::string message =
+      MessageOf(ResticError("Head \"https://user:secret@host:8000/x@y\": EOF", 1, Location()));
+  EXPECT_THAT(message, Not(HasSubstr("secret")));
+  EXPECT_THAT(message, HasSubstr("https://host:8000/x@y"));
+}
+
+TEST(ResticJson, ReadsWhat014Prints) {
+  const ResticMessage summary = ParseResticMessage(
+      R"({"message_type":"summary","files_new":1,"total_files_processed":3,"total_bytes_processed":3000000,"snapshot_id":"f7c9cf46"})");
+  EXPECT_EQ(summary.kind, ResticMessage::Kind::kSummary);
+  EXPECT_EQ(summary.summary.snapshot, "f7c9cf46");
+  EXPECT_EQ(summary.summary.bytes_processed, 3000000);
+  EXPECT_EQ(summary.summary.files_processed, 3);
+  EXPECT_EQ(ParseResticMessage(R"({"message_type":"error","error":{},"during":"scan","item":"/a"})").error,
+            "/a: could not be read");
+  EXPECT_EQ(ParseResticMessage(R"({"message_type":"error","error":{"message":"no"},"item":"/a"})").error,
+            "/a: no");
+}
+
+TEST(ResticJson, TakesAnythingElseForNothing) {
+  for (const char* line :
+       {"", "open repository", "[1]", "{\"message_type\":7}", "{\"message_type\":\"summary\",", "null"}) {
+    EXPECT_EQ(ParseResticMessage(line).kind, ResticMessage::Kind::kOther) << line;
+  }
+  EXPECT_FALSE(ParseResticSnapshots("{}").ok());
+  EXPECT_FALSE(ParseResticSnapshots("[{\"id\":\"x\"}]").ok());
+  EXPECT_FALSE(ParseResticSnapshots("").ok());
+}
+
+TEST(ResticJson, SnapshotsComeOldestFirstWithTheirTags) {
+  const auto snapshots = ParseResticSnapshots(
+      R"([{"time":"2026-11-21T08:15:29.4Z","id":"bb","tags":["salvor","a=x%2Cy"]},{"time":"2026-11-21T09:15:28+01:00","id":"aa"}])");
+  ASSERT_TRUE(snapshots.ok()) << snapshots.status();
+  ASSERT_EQ(snapshots->size(), 2u);
+  EXPECT_EQ((*snapshots)[0].id, "aa");
+  EXPECT_EQ((*snapshots)[1].tags.at("a"), "x,y");
+  EXPECT_EQ((*snapshots)[1].tags.at("salvor"), "");
+  EXPECT_EQ(ResticTag("a", "x,y"), "a=x%2Cy");
+}
+
+TEST(EnvironmentFile, HoldsOneVariableALine) {
+  const auto variables = ParseEnvironment("# key\n\nAWS_ACCESS_KEY_ID = abc\nSECRET=\"a b=c\"\r\nEMPTY=\n");
+  ASSERT_TRUE(variables.ok()) << variables.status();
+  EXPECT_EQ(variables->at("AWS_ACCESS_KEY_ID"), "abc");
+  EXPECT_EQ(variables->at("SECRET"), "a b=c");
+  EXPECT_EQ(variables->at("EMPTY"), "");
+}
+
+TEST(EnvironmentFile, ErrorsNameTheLineAndNeverItsText) {
+  const Status status = ParseEnvironment("A=b\nsecret value\n").status();
+  EXPECT_THAT(MessageOf(status), HasSubstr("line 2"));
+  EXPECT_THAT(MessageOf(status), Not(HasSubstr("secret")));
+  EXPECT_FALSE(ParseEnvironment("RESTIC_PASSWORD=x\n").ok());
+}
+
+}  // namespace
+}  // namespace salvor::agent

@@ -1,0 +1,48 @@
+// Prometheus metrics behind a small door; the library stays in the .cc. Thread-safe.
+//
+// Series are made on first use and removed with their object. Names and units follow Prometheus' conventions:
+// salvor_ in front, base units at the end, _total for counters.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+
+namespace salvor {
+
+using MetricLabels = std::map<std::string, std::string>;
+
+class MetricRegistry {
+ public:
+  MetricRegistry();
+  ~MetricRegistry();
+
+  // Declares before use; `help` is a sentence. Declaring twice is a programming error.
+  void DeclareCounter(const std::string& name, const std::string& help);
+  void DeclareGauge(const std::string& name, const std::string& help);
+  void DeclareHistogram(const std::string& name, const std::string& help, const std::vector<double>& buckets);
+
+  void Add(const std::string& counter, const MetricLabels& labels, double by = 1);
+  void Set(const std::string& gauge, const MetricLabels& labels, double value);
+  void Remove(const std::string& gauge, const MetricLabels& labels);
+  void Observe(const std::string& histogram, const MetricLabels& labels, double value);
+
+  // Called at each scrape, before the values are read: for gauges that are computed.
+  void OnScrape(std::function<void()> refresh);
+
+  // Serves /metrics on this address ("127.0.0.1:9420") until the registry is destroyed.
+  Status Serve(const std::string& address);
+
+  // The text that a scrape gets.
+  std::string Text();
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace salvor

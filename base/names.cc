@@ -1,0 +1,67 @@
+#include "base/names.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace salvor {
+namespace {
+
+bool IsLowerAlphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+
+}  // namespace
+
+Status CheckObjectName(std::string_view name) {
+  const bool fits =
+      !name.empty() && name.size() <= 63 && IsLowerAlphanumeric(name.front()) &&
+      IsLowerAlphanumeric(name.back()) &&
+      std::all_of(name.begin(), name.end(), [](char c) { return IsLowerAlphanumeric(c) || c == '-'; });
+  if (fits) return OkStatus();
+  return InvalidArgument(
+      "name '{}' must be 1 to 63 of a-z, 0-9 and '-', and start and end with a letter or digit",
+      PercentEncode(name.substr(0, 80)));
+}
+
+Status CheckDatabaseName(std::string_view name) {
+  if (name.empty()) return InvalidArgument("database name is empty");
+  if (name.size() > 63) return InvalidArgument("database name is longer than 63 bytes");
+  if (name.front() == '-') return InvalidArgument("database name '{}' starts with '-'", PercentEncode(name));
+  const bool printable = std::all_of(
+      name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; });
+  if (!printable)
+    return InvalidArgument("database name '{}' contains control characters", PercentEncode(name));
+  return OkStatus();
+}
+
+Status CheckAbsolutePath(std::string_view path) {
+  if (path.empty() || path.front() != '/') {
+    return InvalidArgument("path '{}' must be absolute", PercentEncode(path.substr(0, 200)));
+  }
+  if (path.find('\0') != std::string_view::npos) return InvalidArgument("path contains a NUL byte");
+  for (const std::string& part : Split(path.substr(1), '/')) {
+    if (part == "." || part == "..") {
+      return InvalidArgument("path '{}' must not contain '{}'", PercentEncode(path.substr(0, 200)), part);
+    }
+  }
+  return OkStatus();
+}
+
+std::string MakeRunName(std::string_view kind, std::string_view application, absl::Time now,
+                        uint64_t entropy) {
+  const std::string stamp(absl::FormatTime("%Y%m%d-%H%M%S", now, absl::UTCTimeZone()));
+  return fmt::format("{}-{}-{}-{:04x}", kind, application, stamp, entropy & 0xffff);
+}
+
+std::string Slug(std::string_view text) {
+  std::string slug;
+  for (const char c : text.substr(0, 40)) {
+    const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    slug += IsLowerAlphanumeric(lower) || lower == '.' ? lower : '-';
+  }
+  while (!slug.empty() && !IsLowerAlphanumeric(slug.front())) slug.erase(0, 1);
+  return slug.empty() ? "x" : slug;
+}
+
+}  // namespace salvor

@@ -1,0 +1,31 @@
+// Names from outside are hostile: what each kind of name may look like, and how ours are made. Pure.
+#pragma once
+
+#include <absl/time/time.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace salvor {
+
+// DNS label, as for Kubernetes objects: [a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?
+Status CheckObjectName(std::string_view name);
+
+// Anything PostgreSQL can name a database but what tools could mistake for something else: no leading '-',
+// no control characters, at most 63 bytes. Values go to libpq as separate key/values, never into a conninfo.
+Status CheckDatabaseName(std::string_view name);
+
+// Absolute, without "." or ".." components, without NUL.
+Status CheckAbsolutePath(std::string_view path);
+
+// "backup-shop-20261121-101500-4f2a": sorts by time within an application. `entropy` decides the last part.
+std::string MakeRunName(std::string_view kind, std::string_view application, absl::Time now,
+                        uint64_t entropy);
+
+// A part of a step or artifact id from any text: [a-z0-9.-] only, never empty; not unique by itself.
+std::string Slug(std::string_view text);
+
+}  // namespace salvor

@@ -1,0 +1,38 @@
+#include "base/names.h"
+
+#include <gtest/gtest.h>
+
+namespace salvor {
+namespace {
+
+TEST(Names, ObjectsAreDnsLabels) {
+  for (const char* good : {"a", "shop", "shop-2", "0"}) EXPECT_TRUE(CheckObjectName(good).ok()) << good;
+  for (const char* bad : {"", "-a", "a-", "Shop", "a_b", "a b", "../x", "a\n"})
+    EXPECT_FALSE(CheckObjectName(bad).ok()) << bad;
+  EXPECT_FALSE(CheckObjectName(std::string(64, 'a')).ok());
+}
+
+// CVE-2026-20253: a "database" that is a connection string. It is a legal name; libpq gets it as a value.
+TEST(Names, DatabasesMayBeOddButNotDangerous) {
+  for (const char* good : {"shop", "Shop Größe", "host=evil", "a\"b"})
+    EXPECT_TRUE(CheckDatabaseName(good).ok()) << good;
+  for (const char* bad : {"", "-c", "a\nb", "\x01"}) EXPECT_FALSE(CheckDatabaseName(bad).ok()) << bad;
+}
+
+TEST(Names, PathsDoNotClimb) {
+  EXPECT_TRUE(CheckAbsolutePath("/srv/shop").ok());
+  for (const char* bad : {"", "srv", "/srv/../etc", "/./a"}) EXPECT_FALSE(CheckAbsolutePath(bad).ok()) << bad;
+}
+
+TEST(Names, RunsSortByTime) {
+  EXPECT_EQ(MakeRunName("backup", "shop", absl::FromUnixSeconds(1795256100), 0xabcd1234),
+            "backup-shop-20261121-101500-1234");
+}
+
+TEST(Names, SlugsAreSafeEverywhere) {
+  EXPECT_EQ(Slug("Shop Audit"), "shop-audit");
+  EXPECT_EQ(Slug("--"), "x");
+}
+
+}  // namespace
+}  // namespace salvor

@@ -1,0 +1,5 @@
+if(SALVOR_SANITIZE)
+  string(REPLACE ";" "," sanitizers "${SALVOR_SANITIZE}")
+  add_compile_options(-fsanitize=${sanitizers} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${sanitizers})
+endif()

@@ -1,0 +1,55 @@
+// The declared objects: checked as a whole, stored, and put together for a run. Thread-safe.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/io/mutex.h"
+#include "base/status.h"
+#include "controlplane/store/store.h"
+
+namespace salvor::controlplane {
+
+// An application with everything it names.
+struct ResolvedApplication {
+  std::string name;
+  std::string environment;
+  std::string location;  // its name
+  v1::LocationSpec location_spec;
+  std::vector<v1::Component> components;  // the driver's with the application's laid over them
+};
+
+class Catalog {
+ public:
+  static StatusOr<std::unique_ptr<Catalog>> Load(Store& store);
+
+  // All or none: with problems nothing is changed. One outcome per object.
+  struct Applied {
+    std::vector<v1::ApplyResponse::Outcome> outcomes;
+    std::vector<v1::Problem> problems;
+  };
+  StatusOr<Applied> Apply(std::vector<v1::Object> objects, bool dry_run);
+
+  // By kind and name, either may be empty. In the order of kinds and names.
+  std::vector<v1::Object> List(const std::string& kind, const std::string& name);
+
+  // FailedPrecondition names who still refers to it.
+  Status Delete(const std::string& kind, const std::string& name);
+
+  StatusOr<ResolvedApplication> Resolve(const std::string& application);
+  StatusOr<v1::LocationSpec> Location(const std::string& name);
+
+ private:
+  explicit Catalog(Store& store) : store_(store) {}
+  using Objects = std::map<std::string, v1::Object>;  // "Kind/name"
+  StatusOr<v1::Object> Find(const std::string& kind, const std::string& name)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  Store& store_;
+  Mutex mutex_;
+  Objects objects_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace salvor::controlplane

@@ -1,0 +1,43 @@
+// One active run in the engine's memory. Guarded by the engine's lock.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/io/mutex.h"
+#include "flows/run/reducer.h"
+#include "salvor/v1/agent_service.pb.h"
+#include "salvor/v1/run.pb.h"
+
+namespace salvor::controlplane {
+
+struct ActiveRun {
+  v1::RunHeader header;
+  flows::RunState state;
+  int64_t next_event = 0;  // its sequence number
+  int64_t revision = 0;
+  bool finish_is_durable = false;
+  std::string bound_agent;  // who began the steps that never move
+  std::vector<int> keyed;   // steps with concurrency keys
+  std::map<int, v1::Progress> progress;
+  v1::EventBatch pending;  // of the call that is under way
+  CondVar changed, finished;
+
+  const v1::Step& Step(int step) const { return state.graph->Step(step); }
+  const flows::StepState& At(int step) const { return state.steps[static_cast<size_t>(step)]; }
+  v1::LeaseKey Lease(int step) const {
+    v1::LeaseKey lease;
+    lease.set_run(header.name());
+    lease.set_step(Step(step).id());
+    lease.set_attempt(At(step).attempt);
+    lease.set_epoch(At(step).epoch);
+    return lease;
+  }
+};
+using RunPointer = std::shared_ptr<ActiveRun>;
+using ActiveRuns = std::unordered_map<std::string, RunPointer>;
+
+}  // namespace salvor::controlplane

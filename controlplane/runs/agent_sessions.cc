@@ -1,0 +1,88 @@
+#include "controlplane/runs/agent_sessions.h"
+
+#include "proto/time.h"
+
+namespace salvor::controlplane {
+
+void Session::SetObligations(const v1::AgentHello& hello) {
+  obligations.clear();
+  for (const v1::HeldObligation& held : hello.obligations()) obligations[{held.run(), held.name()}] = held;
+}
+
+SessionPointer AgentSessions::Add(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link,
+                                  absl::Time now) {
+  auto session = std::make_shared<Session>();
+  session->id = ++last_id_;
+  session->link = std::move(link);
+  session->last_seen = now;
+  session->capabilities = {hello.capabilities().begin(), hello.capabilities().end()};
+  session->SetObligations(hello);
+  v1::AgentStatus& status = session->status;
+  status.set_name(hello.agent());
+  status.set_environment(hello.environment());
+  status.set_runtime(hello.runtime());
+  status.set_version(hello.version());
+  status.set_host(hello.host());
+  status.set_connected(true);
+  sessions_[session->id] = session;
+  lost_.erase(hello.agent());
+  return session;
+}
+
+v1::AgentStatus AgentSessions::Remove(const SessionPointer& session) {
+  sessions_.erase(session->id);
+  lost_[session->status.name()] = session->last_seen;
+  v1::AgentStatus& known = known_[session->status.name()];
+  known = session->status;
+  known.set_connected(false);
+  *known.mutable_last_seen_at() = ToProto(session->last_seen);
+  return known;
+}
+
+SessionPointer AgentSessions::Find(int64_t id) const {
+  const auto found = sessions_.find(id);
+  return found == sessions_.end() ? nullptr : found->second;
+}
+
+SessionPointer AgentSessions::Find(const std::string& agent) const {
+  for (const auto& [id, session] : sessions_) {
+    if (session->status.name() == agent) return session;
+  }
+  return nullptr;
+}
+
+std::vector<SessionPointer> AgentSessions::Of(const std::string& environment) const {
+  std::vector<SessionPointer> sessions;
+  for (const auto& [id, session] : sessions_) {
+    if (session->status.environment() == environment) sessions.push_back(session);
+  }
+  return sessions;
+}
+
+std::vector<SessionPointer> AgentSessions::SilentSince(absl::Time time) const {
+  std::vector<SessionPointer> silent;
+  for (const auto& [id, session] : sessions_) {
+    if (session->last_seen < time) silent.push_back(session);
+  }
+  return silent;
+}
+
+std::optional<absl::Time> AgentSessions::LastHeard(const std::string& agent) const {
+  const auto found = lost_.find(agent);
+  if (found == lost_.end()) return std::nullopt;
+  return found->second;
+}
+
+std::vector<v1::AgentStatus> AgentSessions::List() const {
+  std::map<std::string, v1::AgentStatus> agents = known_;
+  for (const auto& [id, session] : sessions_) {
+    v1::AgentStatus& status = agents[session->status.name()];
+    status = session->status;
+    *status.mutable_last_seen_at() = ToProto(session->last_seen);
+  }
+  std::vector<v1::AgentStatus> listed;
+  for (auto& [name, status] : agents) listed.push_back(std::move(status));
+  return listed;
+}
+
+}  // namespace salvor::controlplane

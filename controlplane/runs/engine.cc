@@ -1,0 +1,445 @@
+#include "controlplane/runs/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/io/log.h"
+#include "controlplane/runs/engine_impl.h"
+#include "controlplane/runs/records.h"
+#include "flows/run/invariants.h"
+#include "flows/run/view.h"
+#include "proto/time.h"
+
+namespace salvor::controlplane {
+namespace {
+
+RunPointer MakeRun(v1::RunHeader header, flows::Graph graph) {
+  auto run = std::make_shared<ActiveRun>();
+  run->header = std::move(header);
+  run->state = flows::NewRun(std::make_shared<const flows::Graph>(std::move(graph)));
+  for (int step = 0; step < run->state.graph->StepCount(); ++step) {
+    if (!run->Step(step).keys().empty()) run->keyed.push_back(step);
+  }
+  return run;
+}
+
+// What a later step learns of an earlier one: its result, or why there is none.
+v1::ActionResult InputOf(const ActiveRun& run, const std::string& id) {
+  const int step = run.state.graph->Find(id);
+  if (step < 0) return {};
+  const flows::StepState& at = run.At(step);
+  v1::ActionResult result;
+  if (at.result != nullptr) result = *at.result;
+  if (at.phase != v1::STEP_PHASE_SUCCEEDED) {
+    result.clear_artifacts();
+    result.mutable_error()->set_message(at.reason.empty() ? "it did not run" : at.reason);
+  }
+  return result;
+}
+
+void CheckInvariants(const ActiveRun& run) {
+  if (run.state.graph->StepCount() > 64) return;  // linear in the steps: large flows are checked in tests
+  for (const std::string& broken : flows::BrokenInvariants(run.state)) {
+    LogError("run {}: an invariant is broken, please report it: {}", run.header.name(), broken);
+  }
+}
+
+// A run that is over, from its stored events.
+StatusOr<v1::Run> ViewOfStored(Store& store, const std::string& name) {
+  auto stored = store.LoadRun(name);
+  if (!stored.ok()) return WithHint(stored.status(), "List them with: salvor run list");
+  ASSIGN_OR_RETURN(flows::Graph graph, flows::Graph::Make(std::move(stored->flow)));
+  flows::RunState state = flows::NewRun(std::make_shared<const flows::Graph>(std::move(graph)));
+  for (const v1::Event& event : stored->events) {
+    flows::Effects ignored;
+    RETURN_IF_ERROR_IN(flows::Reduce(state, event, ignored), "replay run " + name);
+  }
+  v1::Run view = flows::View(stored->header, state, true);
+  view.set_revision(-1);
+  return view;
+}
+
+}  // namespace
+
+Engine::Impl::~Impl() {
+  // Callbacks of batches in flight use this object: wait for the last.
+  (void)CommitAndWait(store_, {});
+}
+
+Status Engine::Impl::Recover() {
+  MutexLock lock(mutex_);
+  ASSIGN_OR_RETURN(const std::vector<v1::Backup> backups, store_.ListBackups());
+  for (const v1::Backup& backup : backups) {
+    backups_.Put(backup);
+    if (observer_ != nullptr) observer_->OnBackup(backup);
+  }
+  ASSIGN_OR_RETURN(const std::vector<v1::AgentStatus> agents, store_.ListAgents());
+  for (const v1::AgentStatus& agent : agents) sessions_.Know(agent);
+  ASSIGN_OR_RETURN(const std::vector<StoredObligation> obligations, store_.ListObligations());
+  for (const StoredObligation& held : obligations) {
+    unconfirmed_[{held.obligation.run(), held.obligation.name()}] = held;
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, store_.ActiveRuns());
+  Turn turn;
+  for (const std::string& name : names) RETURN_IF_ERROR_IN(RecoverRun(turn, name), "recover run " + name);
+  Conclude(turn);
+  if (!names.empty()) LogInfo("{} active runs go on where they were", names.size());
+  return OkStatus();
+}
+
+Status Engine::Impl::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location) {
+  PutRun put{header, flow};
+  ASSIGN_OR_RETURN(flows::Graph graph, flows::Graph::Make(std::move(flow)));
+  {
+    MutexLock lock(mutex_);
+    if (runs_.count(header.name()) > 0) return AlreadyExists("run {} exists already", header.name());
+    Turn turn;
+    turn.batch.push_back(std::move(put));
+    if (!backup_location.empty()) RecordBackup(turn, BeginBackup(header, backup_location));
+    RunPointer run = MakeRun(std::move(header), std::move(graph));
+    runs_[run->header.name()] = run;
+    v1::Event event;
+    event.mutable_run_requested();
+    Happen(turn, run, std::move(event));
+    Conclude(turn);
+  }
+  return CommitAndWait(store_, {});  // batches are committed in order: ours is durable when this one is
+}
+
+Status Engine::Impl::CancelRun(const std::string& name, const std::string& by, const std::string& reason) {
+  {
+    MutexLock lock(mutex_);
+    const RunPointer run = FindActive(name);
+    if (run == nullptr || run->state.Finished()) return FailedPrecondition("run {} is not active", name);
+    if (run->state.phase == v1::RUN_PHASE_CANCELLING) return OkStatus();
+    Turn turn;
+    v1::Event event;
+    event.mutable_cancel_requested()->set_by(by);
+    event.mutable_cancel_requested()->set_reason(reason);
+    Happen(turn, run, std::move(event));
+    Conclude(turn);
+  }
+  return CommitAndWait(store_, {});
+}
+
+StatusOr<v1::Run> Engine::Impl::GetRun(const std::string& name) {
+  {
+    MutexLock lock(mutex_);
+    if (const RunPointer run = FindActive(name)) return ViewOf(*run, true);
+  }
+  return ViewOfStored(store_, name);
+}
+
+StatusOr<v1::Run> Engine::Impl::WaitForChange(const std::string& name, int64_t seen, absl::Duration timeout) {
+  {
+    MutexLock lock(mutex_);
+    const RunPointer run = FindActive(name);
+    if (run != nullptr) {
+      const absl::Time until = absl::Now() + timeout;
+      while (!run->finish_is_durable && run->revision == seen) {
+        const absl::Duration left = until - absl::Now();
+        if (left <= absl::ZeroDuration() || !run->changed.WaitFor(mutex_, absl::ToChronoMilliseconds(left)))
+          break;
+      }
+      return ViewOf(*run, true);
+    }
+  }
+  return ViewOfStored(store_, name);
+}
+
+bool Engine::Impl::WaitUntilFinished(const std::string& name, absl::Duration timeout) {
+  MutexLock lock(mutex_);
+  const RunPointer run = FindActive(name);
+  const absl::Time until = absl::Now() + timeout;
+  while (run != nullptr && !run->finish_is_durable) {
+    const absl::Duration left = until - absl::Now();
+    if (left <= absl::ZeroDuration()) return false;
+    run->finished.WaitFor(mutex_, absl::ToChronoMilliseconds(left));
+  }
+  return true;
+}
+
+StatusOr<std::vector<v1::Run>> Engine::Impl::ListRuns(const std::string& application, int limit,
+                                                      bool active_only) {
+  ASSIGN_OR_RETURN(std::vector<v1::Run> runs, store_.ListRuns(application, limit));
+  MutexLock lock(mutex_);
+  for (v1::Run& run : runs) {
+    if (const RunPointer active = FindActive(run.header().name())) run = ViewOf(*active, false);
+  }
+  if (active_only) {
+    runs.erase(std::remove_if(runs.begin(), runs.end(),
+                              [](const v1::Run& run) {
+                                return run.phase() != v1::RUN_PHASE_RUNNING &&
+                                       run.phase() != v1::RUN_PHASE_CANCELLING;
+                              }),
+               runs.end());
+  }
+  return runs;
+}
+
+std::vector<v1::Backup> Engine::Impl::ListBackups(const std::string& application) {
+  MutexLock lock(mutex_);
+  return backups_.List(application);
+}
+
+StatusOr<v1::Backup> Engine::Impl::FindBackup(const std::string& reference) {
+  MutexLock lock(mutex_);
+  return backups_.Resolve(reference);
+}
+
+void Engine::Impl::SetWakeUp(std::function<void()> wake_up) {
+  MutexLock lock(mutex_);
+  wake_up_ = std::move(wake_up);
+}
+
+absl::Duration Engine::Impl::OldestReadyAge() {
+  MutexLock lock(mutex_);
+  const absl::Time now = clock_.Now();
+  return now - ready_.OldestSince(now);
+}
+
+int Engine::Impl::ActiveRunCount() {
+  MutexLock lock(mutex_);
+  return static_cast<int>(runs_.size());
+}
+
+int Engine::Impl::OpenObligationCount() {
+  MutexLock lock(mutex_);
+  int open = static_cast<int>(unconfirmed_.size());
+  for (const auto& [name, run] : runs_) {
+    for (const auto& obligation : run->state.obligations)
+      open += obligation.phase == v1::ObligationStatus::PHASE_OPEN;
+  }
+  return open;
+}
+
+RunPointer Engine::Impl::FindActive(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  const auto found = runs_.find(name);
+  return found == runs_.end() ? nullptr : found->second;
+}
+
+Status Engine::Impl::RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  ASSIGN_OR_RETURN(StoredRun stored, store_.LoadRun(name));
+  ASSIGN_OR_RETURN(flows::Graph graph, flows::Graph::Make(std::move(stored.flow)));
+  RunPointer run = MakeRun(std::move(stored.header), std::move(graph));
+  for (const v1::Event& event : stored.events) {
+    flows::Effects ignored;
+    RETURN_IF_ERROR(flows::Reduce(run->state, event, ignored));
+    if (!event.has_step_granted()) continue;
+    const int step = run->state.graph->Find(event.step_granted().step());
+    if (!run->Step(step).movable()) run->bound_agent = event.step_granted().agent();
+  }
+  run->next_event = static_cast<int64_t>(stored.events.size());
+  runs_[name] = run;
+  if (stored.events.empty()) {
+    v1::Event event;
+    event.mutable_run_requested();
+    Happen(turn, run, std::move(event));
+    return OkStatus();
+  }
+  for (const flows::Effect& effect : flows::Outstanding(run->state)) Act(turn, run, effect);
+  return OkStatus();
+}
+
+void Engine::Impl::Happen(Turn& turn, const RunPointer& run, v1::Event event)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  *event.mutable_at() = ToProto(clock_.Now());
+  flows::Effects effects;
+  if (Status status = flows::Reduce(run->state, event, effects); !status.ok()) {
+    LogError("run {}: an event was refused: {}", run->header.name(), MessageOf(status));
+    return;
+  }
+  *run->pending.add_events() = std::move(event);
+  Touch(turn, run);
+  for (const flows::Effect& effect : effects) Act(turn, run, effect);
+}
+
+void Engine::Impl::Touch(Turn& turn, const RunPointer& run) {
+  ++run->revision;
+  if (std::find(turn.touched.begin(), turn.touched.end(), run) == turn.touched.end())
+    turn.touched.push_back(run);
+}
+
+void Engine::Impl::Act(Turn& turn, const RunPointer& run, const flows::Effect& effect)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  if (const auto* ready = std::get_if<flows::StepReady>(&effect)) {
+    ready_.Push(run, ready->step);
+    turn.dispatch.insert(run->header.environment());
+  } else if (const auto* timer = std::get_if<flows::StartTimer>(&effect)) {
+    const bool earliest = timers_.empty() || timer->at < timers_.top().at;
+    timers_.push({timer->at, run->header.name(), timer->step, timer->attempt, timer->kind});
+    if (earliest && wake_up_) wake_up_();
+  } else if (const auto* cancel = std::get_if<flows::CancelStep>(&effect)) {
+    if (const SessionPointer session = sessions_.Find(run->At(cancel->step).agent)) {
+      *turn.messages[session].add_cancels() = run->Lease(cancel->step);
+    }
+  } else {
+    FinishRun(turn, run);
+  }
+  if (!run->keyed.empty()) turn.dispatch.insert(run->header.environment());  // a key may have become free
+}
+
+void Engine::Impl::FinishRun(Turn& turn, const RunPointer& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  turn.finished.push_back(run);
+  Touch(turn, run);
+  const v1::Run view = flows::View(run->header, run->state, true);
+  if (const v1::Backup* known = backups_.Find(run->header.backup())) {
+    if (run->header.kind() == v1::RUN_KIND_BACKUP) {
+      RecordBackup(turn, FinishBackup(*known, view));
+    } else if (run->header.kind() == v1::RUN_KIND_DRILL) {
+      if (auto drilled = AfterDrill(*known, view)) RecordBackup(turn, *std::move(drilled));
+    }
+  }
+  for (size_t i = 0; i < run->state.obligations.size(); ++i) {
+    if (run->state.obligations[i].phase == v1::ObligationStatus::PHASE_UNCONFIRMED)
+      KeepObligation(turn, run, i);
+  }
+  if (observer_ != nullptr) observer_->OnRun(view);
+  LogInfo("run {} is over: {}{}{}", run->header.name(), v1::RunPhase_Name(run->state.phase).substr(10),
+          run->state.reason.empty() ? "" : ": ", run->state.reason);
+}
+
+void Engine::Impl::RecordBackup(Turn& turn, v1::Backup backup) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  if (observer_ != nullptr) observer_->OnBackup(backup);
+  turn.batch.push_back(PutBackup{backup});
+  backups_.Put(std::move(backup));
+}
+
+void Engine::Impl::Conclude(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  while (!turn.dispatch.empty()) {
+    const std::string environment = *turn.dispatch.begin();
+    turn.dispatch.erase(turn.dispatch.begin());
+    Dispatch(turn, environment);
+  }
+  for (const RunPointer& run : turn.touched) {
+    if (!run->pending.events().empty()) {
+      const int64_t first = run->next_event;
+      run->next_event += run->pending.events_size();
+      turn.batch.push_back(AppendEvents{run->header.name(), first, std::move(run->pending)});
+      run->pending.Clear();
+    }
+    CheckInvariants(*run);
+    run->changed.NotifyAll();
+  }
+  for (const RunPointer& run : turn.finished) {
+    turn.batch.push_back(controlplane::FinishRun{flows::View(run->header, run->state, false)});
+  }
+  if (turn.batch.empty() && turn.messages.empty()) return;
+  store_.Commit(std::move(turn.batch), [this, messages = std::move(turn.messages),
+                                        finished = std::move(turn.finished)](const Status& status) mutable {
+    if (!status.ok()) {
+      if (options_.on_fatal) options_.on_fatal(status);
+      return;
+    }
+    for (auto& [session, message] : messages) session->link->Send(std::move(message));
+    if (!finished.empty()) Forget(finished);
+  });
+}
+
+void Engine::Impl::Forget(const std::vector<RunPointer>& finished) {
+  MutexLock lock(mutex_);
+  for (const RunPointer& run : finished) {
+    run->finish_is_durable = true;
+    ++run->revision;
+    runs_.erase(run->header.name());
+    run->changed.NotifyAll();
+    run->finished.NotifyAll();
+  }
+}
+
+void Engine::Impl::Dispatch(Turn& turn, const std::string& environment)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  for (const Assignment& assigned : ready_.Assign(environment, sessions_, runs_)) {
+    Grant(turn, assigned.session, assigned.ready);
+  }
+}
+
+void Engine::Impl::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& ready)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  const RunPointer& run = ready.run;
+  const v1::Step& step = run->Step(ready.step);
+  v1::Event event;
+  v1::StepGranted* granted = event.mutable_step_granted();
+  granted->set_step(step.id());
+  granted->set_attempt(run->At(ready.step).attempt + 1);
+  granted->set_epoch(run->At(ready.step).epoch + 1);
+  granted->set_agent(session->status.name());
+  Happen(turn, run, std::move(event));
+  if (!step.movable()) run->bound_agent = session->status.name();
+  v1::Task* task = turn.messages[session].add_tasks();
+  *task->mutable_lease() = run->Lease(ready.step);
+  *task->mutable_action() = step.action();
+  task->set_component(step.component());
+  task->set_title(step.title());
+  if (step.has_attempt_timeout()) *task->mutable_timeout() = step.attempt_timeout();
+  for (const std::string& input : step.inputs()) (*task->mutable_inputs())[input] = InputOf(*run, input);
+  const int opens = run->state.graph->At(ready.step).opens;
+  if (opens < 0) return;
+  const v1::Obligation& obligation = run->state.graph->ObligationAt(opens);
+  task->set_obligation(obligation.name());
+  if (obligation.has_deadline()) *task->mutable_obligation_deadline() = obligation.deadline();
+}
+
+v1::Run Engine::Impl::ViewOf(ActiveRun& run, bool steps) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  v1::Run view = flows::View(run.header, run.state, steps);
+  view.set_revision(run.revision);
+  // What is not durable yet has not happened to anyone outside.
+  if (run.state.Finished() && !run.finish_is_durable) view.set_phase(v1::RUN_PHASE_RUNNING);
+  if (!steps) return view;
+  for (int step = 0; step < run.state.graph->StepCount(); ++step) {
+    v1::StepStatus& status = *view.mutable_steps(step);
+    const auto progress = run.progress.find(step);
+    if (progress != run.progress.end()) *status.mutable_progress() = progress->second;
+    if (status.phase() == v1::STEP_PHASE_READY) status.set_reason(WhyItWaits(run, step, sessions_, runs_));
+    if (status.phase() == v1::STEP_PHASE_RUNNING && sessions_.Find(status.agent()) == nullptr) {
+      status.set_reason(fmt::format("agent {} is not connected; its result is awaited", status.agent()));
+    }
+  }
+  return view;
+}
+
+StatusOr<std::unique_ptr<Engine>> Engine::Create(Store& store, const Clock& clock, EngineOptions options,
+                                                 EngineObserver* observer) {
+  auto impl = std::make_unique<Impl>(store, clock, std::move(options), observer);
+  RETURN_IF_ERROR(impl->Recover());
+  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() = default;
+
+Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location) {
+  return impl_->StartRun(std::move(header), std::move(flow), backup_location);
+}
+Status Engine::CancelRun(const std::string& name, const std::string& by, const std::string& reason) {
+  return impl_->CancelRun(name, by, reason);
+}
+StatusOr<v1::Run> Engine::GetRun(const std::string& name) { return impl_->GetRun(name); }
+StatusOr<v1::Run> Engine::WaitForChange(const std::string& name, int64_t seen, absl::Duration timeout) {
+  return impl_->WaitForChange(name, seen, timeout);
+}
+bool Engine::WaitUntilFinished(const std::string& name, absl::Duration timeout) {
+  return impl_->WaitUntilFinished(name, timeout);
+}
+StatusOr<std::vector<v1::Run>> Engine::ListRuns(const std::string& application, int limit, bool active_only) {
+  return impl_->ListRuns(application, limit, active_only);
+}
+std::vector<v1::Backup> Engine::ListBackups(const std::string& application) {
+  return impl_->ListBackups(application);
+}
+StatusOr<v1::Backup> Engine::FindBackup(const std::string& reference) { return impl_->FindBackup(reference); }
+std::vector<v1::AgentStatus> Engine::ListAgents() { return impl_->ListAgents(); }
+StatusOr<int64_t> Engine::Connect(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link) {
+  return impl_->Connect(hello, std::move(link));
+}
+void Engine::Receive(int64_t session, v1::AgentMessage message) {
+  impl_->Receive(session, std::move(message));
+}
+void Engine::Disconnect(int64_t session) { impl_->Disconnect(session); }
+absl::Time Engine::Tick() { return impl_->Tick(); }
+void Engine::SetWakeUp(std::function<void()> wake_up) { impl_->SetWakeUp(std::move(wake_up)); }
+absl::Duration Engine::OldestReadyAge() { return impl_->OldestReadyAge(); }
+int Engine::ActiveRunCount() { return impl_->ActiveRunCount(); }
+int Engine::OpenObligationCount() { return impl_->OpenObligationCount(); }
+
+}  // namespace salvor::controlplane

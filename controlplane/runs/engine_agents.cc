@@ -1,0 +1,272 @@
+#include <algorithm>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "base/io/log.h"
+#include "controlplane/runs/engine_impl.h"
+#include "proto/time.h"
+
+namespace salvor::controlplane {
+namespace {
+
+// Overtaken timers are not worth an event in the journal.
+bool Matters(const ActiveRun& run, const Timer& timer) {
+  if (timer.step < 0) return true;
+  const flows::StepState& at = run.At(timer.step);
+  if (at.attempt != timer.attempt) return false;
+  switch (timer.kind) {
+    case v1::TimerFired::KIND_BACKOFF:
+      return at.phase == v1::STEP_PHASE_BACKOFF;
+    case v1::TimerFired::KIND_QUEUE_TIMEOUT:
+      return at.phase == v1::STEP_PHASE_READY;
+    default:
+      return at.phase == v1::STEP_PHASE_RUNNING;
+  }
+}
+
+}  // namespace
+
+std::vector<v1::AgentStatus> Engine::Impl::ListAgents() {
+  MutexLock lock(mutex_);
+  std::vector<v1::AgentStatus> agents = sessions_.List();
+  for (v1::AgentStatus& agent : agents) agent.set_running(RunningOn(agent.name()));
+  return agents;
+}
+
+StatusOr<int64_t> Engine::Impl::Connect(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link) {
+  if (hello.protocol() != 1) {
+    return WithHint(InvalidArgument("agent {} speaks protocol {}, this control plane speaks 1", hello.agent(),
+                                    hello.protocol()),
+                    "Run an agent and a control plane at most one version apart.");
+  }
+  if (hello.agent().empty() || hello.environment().empty())
+    return InvalidArgument("hello without agent or environment");
+  MutexLock lock(mutex_);
+  CloseOlder(hello.agent());
+  const SessionPointer session = sessions_.Add(hello, std::move(link), clock_.Now());
+  Turn turn;
+  v1::AgentWelcome* welcome = turn.messages[session].mutable_welcome();
+  *welcome->mutable_heartbeat_interval() = ToProto(options_.heartbeat_interval);
+  *welcome->mutable_lease_duration() = ToProto(options_.lease_duration);
+  welcome->set_control_plane_version(options_.version);
+  ResumeLeases(turn, session, hello);
+  SettleObligations(turn, session);
+  LogInfo("agent {} of environment {} is connected", hello.agent(), hello.environment());
+  turn.dispatch.insert(hello.environment());
+  Conclude(turn);
+  return session->id;
+}
+
+void Engine::Impl::Receive(int64_t id, v1::AgentMessage message) {
+  MutexLock lock(mutex_);
+  const SessionPointer session = sessions_.Find(id);
+  if (session == nullptr) return;
+  session->last_seen = clock_.Now();
+  session->credits += message.credits();
+  Turn turn;
+  for (v1::Report& report : *message.mutable_reports()) OnReport(turn, session, std::move(report));
+  for (v1::ProgressReport& progress : *message.mutable_progress()) OnProgress(std::move(progress));
+  for (v1::LogLines& lines : *message.mutable_logs()) turn.batch.push_back(AppendLog{std::move(lines)});
+  if (message.has_hello()) {  // an agent that still lives says again what it holds
+    session->SetObligations(message.hello());
+    SettleObligations(turn, session);
+  }
+  turn.dispatch.insert(session->status.environment());
+  Conclude(turn);
+}
+
+void Engine::Impl::Disconnect(int64_t id) {
+  MutexLock lock(mutex_);
+  const SessionPointer session = sessions_.Find(id);
+  if (session == nullptr) return;
+  Turn turn;
+  turn.batch.push_back(PutAgent{sessions_.Remove(session)});
+  LogWarning("agent {} is not connected any more", session->status.name());
+  for (const auto& [name, run] : runs_) Touch(turn, run);
+  Conclude(turn);
+  if (wake_up_) wake_up_();
+}
+
+absl::Time Engine::Impl::Tick() {
+  MutexLock lock(mutex_);
+  const absl::Time now = clock_.Now();
+  Turn turn;
+  while (!timers_.empty() && timers_.top().at <= now) {
+    const Timer timer = timers_.top();
+    timers_.pop();
+    FireTimer(turn, timer);
+  }
+  ExpireLeases(turn, now);
+  Conclude(turn);
+  absl::Time next = now + options_.heartbeat_interval;
+  if (!timers_.empty()) next = std::min(next, timers_.top().at);
+  return next;
+}
+
+int Engine::Impl::RunningOn(const std::string& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  int running = 0;
+  for (const auto& [name, run] : runs_) {
+    for (const flows::StepState& at : run->state.steps)
+      running += at.phase == v1::STEP_PHASE_RUNNING && at.agent == agent;
+  }
+  return running;
+}
+
+void Engine::Impl::CloseOlder(const std::string& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  const SessionPointer older = sessions_.Find(agent);
+  if (older == nullptr) return;
+  older->link->Close("the agent opened a newer connection");
+  sessions_.Remove(older);
+}
+
+void Engine::Impl::ResumeLeases(Turn& turn, const SessionPointer& session, const v1::AgentHello& hello)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  std::set<std::tuple<std::string, std::string, int>> held;
+  for (const v1::LeaseKey& lease : hello.held()) {
+    held.insert({lease.run(), lease.step(), lease.attempt()});
+    const RunPointer run = FindActive(lease.run());
+    const bool ours = run != nullptr && flows::CheckReport(run->state, lease.step(), lease.attempt(),
+                                                           lease.epoch()) != flows::Fence::kSuperseded;
+    if (!ours) *turn.messages[session].add_superseded() = lease;
+  }
+  const auto runs = runs_;
+  for (const auto& [name, run] : runs) {
+    for (int step = 0; step < run->state.graph->StepCount(); ++step) {
+      const flows::StepState& at = run->At(step);
+      if (at.phase != v1::STEP_PHASE_RUNNING || at.agent != hello.agent()) continue;
+      if (held.count({name, run->Step(step).id(), at.attempt}) == 0) {
+        ReportLost(turn, run, step);
+      } else {
+        const bool stop =
+            run->state.phase == v1::RUN_PHASE_CANCELLING && run->state.graph->At(step).releases < 0;
+        if (stop || at.must_fail) *turn.messages[session].add_cancels() = run->Lease(step);
+        Touch(turn, run);
+      }
+    }
+  }
+}
+
+void Engine::Impl::ReportLost(Turn& turn, const RunPointer& run, int step)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  v1::Event event;
+  v1::StepReported* reported = event.mutable_step_reported();
+  reported->set_step(run->Step(step).id());
+  reported->set_attempt(run->At(step).attempt);
+  reported->set_epoch(run->At(step).epoch);
+  reported->set_jitter(options_.random ? options_.random() : 0);
+  v1::Error* error = reported->mutable_result()->mutable_error();
+  error->set_reason(v1::Error::REASON_LOST);
+  error->set_message(
+      fmt::format("agent {} came back and does not know of this attempt", run->At(step).agent));
+  error->set_retryable(true);
+  Happen(turn, run, std::move(event));
+}
+
+void Engine::Impl::SettleObligations(Turn& turn, const SessionPointer& session)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  for (const auto& [key, held] : session->obligations) {
+    const RunPointer run = FindActive(key.first);
+    if (run == nullptr || run->state.Finished()) *turn.messages[session].add_release() = held;
+  }
+  for (auto it = unconfirmed_.begin(); it != unconfirmed_.end();) {
+    const bool gone =
+        it->second.agent == session->status.name() && session->obligations.count(it->first) == 0;
+    if (gone) {
+      LogInfo("obligation {} of run {} is released", it->first.second, it->first.first);
+      turn.batch.push_back(EraseObligation{it->first.first, it->first.second});
+      it = unconfirmed_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+}
+
+void Engine::Impl::KeepObligation(Turn& turn, const RunPointer& run, size_t i)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  StoredObligation held;
+  held.agent = run->bound_agent;
+  held.obligation.set_run(run->header.name());
+  held.obligation.set_name(run->state.graph->ObligationAt(static_cast<int>(i)).name());
+  unconfirmed_[{run->header.name(), held.obligation.name()}] = held;
+  turn.batch.push_back(PutObligation{held.agent, held.obligation});
+}
+
+void Engine::Impl::OnReport(Turn& turn, const SessionPointer& session, v1::Report report)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  const v1::LeaseKey& lease = report.lease();
+  const RunPointer run = FindActive(lease.run());
+  // A run that is over has taken all its reports: this one was acknowledged, and the acknowledgement was
+  // lost.
+  const flows::Fence fence =
+      run == nullptr ? flows::Fence::kDuplicate
+                     : flows::CheckReport(run->state, lease.step(), lease.attempt(), lease.epoch());
+  if (fence == flows::Fence::kSuperseded) {
+    *turn.messages[session].add_superseded() = lease;
+    return;
+  }
+  *turn.messages[session].add_acks() = lease;
+  if (fence == flows::Fence::kDuplicate) return;
+  const int step = run->state.graph->Find(lease.step());
+  run->progress.erase(step);
+  v1::Event event;
+  v1::StepReported* reported = event.mutable_step_reported();
+  reported->set_step(lease.step());
+  reported->set_attempt(lease.attempt());
+  reported->set_epoch(lease.epoch());
+  reported->set_jitter(options_.random ? options_.random() : 0);
+  *reported->mutable_result() = std::move(*report.mutable_result());
+  const absl::Time granted_at = run->At(step).granted_at;
+  Happen(turn, run, std::move(event));
+  if (observer_ == nullptr) return;
+  observer_->OnStep(run->header, run->Step(step), run->At(step).phase, clock_.Now() - granted_at);
+  if (run->At(step).phase == v1::STEP_PHASE_BACKOFF) observer_->OnRetry(run->header);
+}
+
+void Engine::Impl::OnProgress(v1::ProgressReport report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  const v1::LeaseKey& lease = report.lease();
+  const RunPointer run = FindActive(lease.run());
+  if (run == nullptr) return;
+  const auto fence = flows::CheckReport(run->state, lease.step(), lease.attempt(), lease.epoch());
+  if (fence != flows::Fence::kAccept) return;
+  run->progress[run->state.graph->Find(lease.step())] = std::move(*report.mutable_progress());
+  ++run->revision;
+  run->changed.NotifyAll();
+}
+
+void Engine::Impl::FireTimer(Turn& turn, const Timer& timer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  const RunPointer run = FindActive(timer.run);
+  if (run == nullptr || run->state.Finished() || !Matters(*run, timer)) return;
+  v1::Event event;
+  v1::TimerFired* fired = event.mutable_timer_fired();
+  if (timer.step >= 0) fired->set_step(run->Step(timer.step).id());
+  fired->set_attempt(timer.attempt);
+  fired->set_kind(timer.kind);
+  Happen(turn, run, std::move(event));
+}
+
+void Engine::Impl::ExpireLeases(Turn& turn, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  for (const SessionPointer& session : sessions_.SilentSince(now - options_.lease_duration)) {
+    LogWarning("agent {} is silent for {}", session->status.name(),
+               absl::FormatDuration(now - session->last_seen));
+    session->link->Close("no heartbeat");
+    turn.batch.push_back(PutAgent{sessions_.Remove(session)});
+  }
+  const auto runs = runs_;
+  for (const auto& [name, run] : runs) {
+    for (int step = 0; step < run->state.graph->StepCount(); ++step) {
+      const flows::StepState& at = run->At(step);
+      if (at.phase != v1::STEP_PHASE_RUNNING || at.lease_expired || !run->Step(step).movable()) continue;
+      if (sessions_.Find(at.agent) != nullptr) continue;
+      // After a restart nobody has been heard from: agents get a lease's time to come back.
+      const absl::Time since = sessions_.LastHeard(at.agent).value_or(std::max(at.granted_at, started_at_));
+      if (now - since <= options_.lease_duration) continue;
+      v1::Event event;
+      event.mutable_lease_expired()->set_step(run->Step(step).id());
+      event.mutable_lease_expired()->set_epoch(at.epoch);
+      Happen(turn, run, std::move(event));
+    }
+  }
+}
+
+}  // namespace salvor::controlplane

@@ -1,0 +1,169 @@
+// The engine's inside: state, and the calls by which an event goes through it. engine.cc has people's calls
+// and the way of an event; engine_agents.cc has agents' calls, leases and time. Nobody else includes this.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <queue>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/io/mutex.h"
+#include "controlplane/runs/active_run.h"
+#include "controlplane/runs/agent_sessions.h"
+#include "controlplane/runs/backup_index.h"
+#include "controlplane/runs/engine.h"
+#include "controlplane/runs/ready_queue.h"
+
+namespace salvor::controlplane {
+
+// Everything one call to the engine leads to: stored first, then sent.
+struct Turn {
+  Batch batch;
+  std::vector<RunPointer> touched;
+  std::vector<RunPointer> finished;
+  std::map<SessionPointer, v1::ControlMessage> messages;
+  std::set<std::string> dispatch;  // environments to look at before the end of the call
+};
+
+// The earliest on top.
+struct Timer {
+  absl::Time at;
+  std::string run;
+  int step;
+  int attempt;
+  v1::TimerFired::Kind kind;
+  bool operator<(const Timer& other) const { return at > other.at; }
+};
+
+class Engine::Impl {
+ public:
+  Impl(Store& store, const Clock& clock, EngineOptions options, EngineObserver* observer)
+      : store_(store),
+        clock_(clock),
+        options_(std::move(options)),
+        observer_(observer),
+        started_at_(clock.Now()) {}
+
+  ~Impl();
+
+  Status Recover();
+
+  Status StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location);
+
+  Status CancelRun(const std::string& name, const std::string& by, const std::string& reason);
+
+  StatusOr<v1::Run> GetRun(const std::string& name);
+
+  StatusOr<v1::Run> WaitForChange(const std::string& name, int64_t seen, absl::Duration timeout);
+
+  bool WaitUntilFinished(const std::string& name, absl::Duration timeout);
+
+  StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit, bool active_only);
+
+  std::vector<v1::Backup> ListBackups(const std::string& application);
+
+  StatusOr<v1::Backup> FindBackup(const std::string& reference);
+
+  std::vector<v1::AgentStatus> ListAgents();
+
+  StatusOr<int64_t> Connect(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link);
+
+  void Receive(int64_t id, v1::AgentMessage message);
+
+  void Disconnect(int64_t id);
+
+  absl::Time Tick();
+
+  void SetWakeUp(std::function<void()> wake_up);
+
+  absl::Duration OldestReadyAge();
+
+  int ActiveRunCount();
+  int OpenObligationCount();
+
+ private:
+  RunPointer FindActive(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  Status RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- one event -----------------------------------------------------------------------------------------
+
+  void Happen(Turn& turn, const RunPointer& run, v1::Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void Touch(Turn& turn, const RunPointer& run);
+
+  void Act(Turn& turn, const RunPointer& run, const flows::Effect& effect)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void FinishRun(Turn& turn, const RunPointer& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void RecordBackup(Turn& turn, v1::Backup backup) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // The end of every call: grants what can be granted, stores, and sends once that is durable.
+  void Conclude(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void Forget(const std::vector<RunPointer>& finished);
+
+  // ---- granting ------------------------------------------------------------------------------------------
+
+  void Dispatch(Turn& turn, const std::string& environment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void Grant(Turn& turn, const SessionPointer& session, const ReadyStep& ready)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- agents --------------------------------------------------------------------------------------------
+
+  int RunningOn(const std::string& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void CloseOlder(const std::string& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // What the agent holds goes on; what it does not know any more is lost and may be tried again; what it
+  // holds and we do not is superseded.
+  void ResumeLeases(Turn& turn, const SessionPointer& session, const v1::AgentHello& hello)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void ReportLost(Turn& turn, const RunPointer& run, int step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Obligations that the agent still holds although their run is over (or unknown) are to be released now;
+  // those that were unconfirmed and that it does not hold any more are released.
+  void SettleObligations(Turn& turn, const SessionPointer& session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void KeepObligation(Turn& turn, const RunPointer& run, size_t i) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void OnReport(Turn& turn, const SessionPointer& session, v1::Report report)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void OnProgress(v1::ProgressReport report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- time ----------------------------------------------------------------------------------------------
+
+  void FireTimer(Turn& turn, const Timer& timer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Leases are held by sessions, in memory: an agent that is not heard from for a lease's time loses those of
+  // its steps that another agent may take. The others wait for it.
+  void ExpireLeases(Turn& turn, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- views ---------------------------------------------------------------------------------------------
+
+  v1::Run ViewOf(ActiveRun& run, bool steps) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  Store& store_;
+  const Clock& clock_;
+  const EngineOptions options_;
+  EngineObserver* const observer_;
+  const absl::Time started_at_;
+
+  Mutex mutex_;
+  std::function<void()> wake_up_ ABSL_GUARDED_BY(mutex_);
+  ActiveRuns runs_ ABSL_GUARDED_BY(mutex_);
+  ReadyQueue ready_ ABSL_GUARDED_BY(mutex_);
+  AgentSessions sessions_ ABSL_GUARDED_BY(mutex_);
+  BackupIndex backups_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::pair<std::string, std::string>, StoredObligation> unconfirmed_ ABSL_GUARDED_BY(mutex_);
+  std::priority_queue<Timer> timers_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace salvor::controlplane

@@ -1,0 +1,116 @@
+#include "controlplane/runs/ready_queue.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "flows/run/view.h"
+
+namespace salvor::controlplane {
+namespace {
+
+std::string NameOf(const ReadyStep& ready) {
+  return fmt::format("{} of {}", ready.run->Step(ready.step).id(), ready.run->header.name());
+}
+
+bool StillReady(const ReadyStep& ready) {
+  const flows::StepState& at = ready.run->At(ready.step);
+  return at.phase == v1::STEP_PHASE_READY || (at.phase == v1::STEP_PHASE_RUNNING && at.lease_expired);
+}
+
+// Derived from the running steps at every look: a count kept apart would drift.
+std::vector<flows::KeyHold> HeldKeys(const ActiveRuns& runs) {
+  std::vector<flows::KeyHold> held;
+  for (const auto& [name, run] : runs) {
+    for (const int step : run->keyed) {
+      if (run->At(step).phase != v1::STEP_PHASE_RUNNING) continue;
+      for (const v1::ConcurrencyKey& key : run->Step(step).keys()) {
+        held.push_back({key.name(), key.exclusive(), fmt::format("{} of {}", run->Step(step).id(), name)});
+      }
+    }
+  }
+  return held;
+}
+
+SessionPointer Choose(const std::vector<SessionPointer>& sessions, const ReadyStep& ready) {
+  const ActiveRun& run = *ready.run;
+  const v1::Step& step = run.Step(ready.step);
+  const flows::StepState& at = run.At(ready.step);
+  const std::string kind = flows::ActionKind(step.action());
+  SessionPointer best;
+  for (const SessionPointer& session : sessions) {
+    const std::string& agent = session->status.name();
+    const bool elsewhere = !step.movable() && !run.bound_agent.empty() && run.bound_agent != agent;
+    const bool has_it = at.phase == v1::STEP_PHASE_RUNNING && at.agent == agent;
+    if (session->credits <= 0 || elsewhere || has_it || session->capabilities.count(kind) == 0) continue;
+    if (best == nullptr || session->credits > best->credits) best = session;
+  }
+  return best;
+}
+
+bool AnyCredit(const std::vector<SessionPointer>& sessions) {
+  return std::any_of(sessions.begin(), sessions.end(),
+                     [](const SessionPointer& session) { return session->credits > 0; });
+}
+
+}  // namespace
+
+std::vector<Assignment> ReadyQueue::Assign(const std::string& environment, const AgentSessions& sessions,
+                                           const ActiveRuns& runs) {
+  std::vector<Assignment> assigned;
+  const auto queue = queues_.find(environment);
+  if (queue == queues_.end() || queue->second.empty()) return assigned;
+  const std::vector<SessionPointer> candidates = sessions.Of(environment);
+  std::deque<ReadyStep> waiting, still;
+  waiting.swap(queue->second);
+  const bool keyed = std::any_of(waiting.begin(), waiting.end(), [](const ReadyStep& ready) {
+    return !ready.run->Step(ready.step).keys().empty();
+  });
+  std::vector<flows::KeyHold> held = keyed ? HeldKeys(runs) : std::vector<flows::KeyHold>();
+  bool room = AnyCredit(candidates);
+  for (ReadyStep& ready : waiting) {
+    if (!StillReady(ready)) continue;
+    SessionPointer session = room ? Choose(candidates, ready) : nullptr;
+    const auto& keys = ready.run->Step(ready.step).keys();
+    if (session != nullptr && !flows::WaitsFor(keys, held)) {
+      for (const v1::ConcurrencyKey& key : keys) held.push_back({key.name(), key.exclusive(), NameOf(ready)});
+      if (--session->credits == 0) room = AnyCredit(candidates);
+      assigned.push_back({std::move(ready), std::move(session)});
+      continue;
+    }
+    // An exclusive step that waits keeps later shared ones from overtaking it for ever.
+    for (const v1::ConcurrencyKey& key : keys) {
+      if (key.exclusive() && session != nullptr) held.push_back({key.name(), true, NameOf(ready)});
+    }
+    still.push_back(std::move(ready));
+  }
+  queue->second = std::move(still);
+  return assigned;
+}
+
+absl::Time ReadyQueue::OldestSince(absl::Time now) const {
+  for (const auto& [environment, queue] : queues_) {
+    for (const ReadyStep& ready : queue) {
+      if (StillReady(ready)) now = std::min(now, ready.run->At(ready.step).ready_at);
+    }
+  }
+  return now;
+}
+
+std::string WhyItWaits(const ActiveRun& run, int step, const AgentSessions& sessions,
+                       const ActiveRuns& runs) {
+  const std::vector<SessionPointer> candidates = sessions.Of(run.header.environment());
+  if (candidates.empty())
+    return fmt::format("no agent of environment {} is connected", run.header.environment());
+  const std::string kind = flows::ActionKind(run.Step(step).action());
+  const bool able = std::any_of(candidates.begin(), candidates.end(), [&](const SessionPointer& session) {
+    return session->capabilities.count(kind) > 0;
+  });
+  if (!able) return fmt::format("no connected agent can do {}", kind);
+  if (!run.Step(step).movable() && !run.bound_agent.empty() && sessions.Find(run.bound_agent) == nullptr) {
+    return fmt::format("agent {} is not connected", run.bound_agent);
+  }
+  if (auto waits = flows::WaitsFor(run.Step(step).keys(), HeldKeys(runs))) return *waits;
+  return "waits for an agent with room for one more";
+}
+
+}  // namespace salvor::controlplane

@@ -1,0 +1,46 @@
+// What waits for an agent, oldest first, and who gets it. One thread at a time: the engine's lock guards it.
+#pragma once
+
+#include <absl/time/time.h>
+
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "controlplane/runs/active_run.h"
+#include "controlplane/runs/agent_sessions.h"
+#include "flows/plan/admission.h"
+
+namespace salvor::controlplane {
+
+struct ReadyStep {
+  RunPointer run;
+  int step;
+};
+
+struct Assignment {
+  ReadyStep ready;
+  SessionPointer session;  // its credit is taken already
+};
+
+class ReadyQueue {
+ public:
+  void Push(const RunPointer& run, int step) { queues_[run->header.environment()].push_back({run, step}); }
+
+  // Everything that can be granted now: an agent of the environment has room and can do it, and its
+  // concurrency keys are free. The rest stays.
+  std::vector<Assignment> Assign(const std::string& environment, const AgentSessions& sessions,
+                                 const ActiveRuns& runs);
+
+  // Of the step that has waited longest; `now` when none waits.
+  absl::Time OldestSince(absl::Time now) const;
+
+ private:
+  std::map<std::string, std::deque<ReadyStep>> queues_;  // by environment
+};
+
+// Why a ready step waits, for people.
+std::string WhyItWaits(const ActiveRun& run, int step, const AgentSessions& sessions, const ActiveRuns& runs);
+
+}  // namespace salvor::controlplane

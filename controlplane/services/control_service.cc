@@ -1,0 +1,189 @@
+#include "controlplane/services/control_service.h"
+
+#include <utility>
+
+#include "base/io/grpc/status.h"
+
+namespace salvor::controlplane {
+namespace {
+
+// A watcher sees a change at once, and then at most this often; it looks at its caller this often.
+constexpr absl::Duration kWatchPace = absl::Milliseconds(100);
+constexpr absl::Duration kWatchPatience = absl::Milliseconds(500);
+
+bool IsOver(const v1::Run& run) {
+  return run.phase() == v1::RUN_PHASE_SUCCEEDED || run.phase() == v1::RUN_PHASE_FAILED ||
+         run.phase() == v1::RUN_PHASE_CANCELLED;
+}
+
+std::string Caller() { return "operator"; }  // one token, one role
+
+}  // namespace
+
+ControlServiceImpl::ControlServiceImpl(Catalog& catalog, Engine& engine, Planner& planner, Store& store,
+                                       Token token, std::string version)
+    : catalog_(catalog),
+      engine_(engine),
+      planner_(planner),
+      store_(store),
+      token_(std::move(token)),
+      version_(std::move(version)) {}
+
+// Every method begins with it: no call without a token.
+#define CHECK_TOKEN() \
+  if (Status status = token_.Check(*context); !status.ok()) return ToGrpc(status, *context)
+
+grpc::Status ControlServiceImpl::GetVersion(grpc::ServerContext* context, const v1::GetVersionRequest*,
+                                            v1::GetVersionResponse* response) {
+  CHECK_TOKEN();
+  response->set_version(version_);
+  response->set_store("sqlite");
+  return grpc::Status::OK;
+}
+
+grpc::Status ControlServiceImpl::Apply(grpc::ServerContext* context, const v1::ApplyRequest* request,
+                                       v1::ApplyResponse* response) {
+  CHECK_TOKEN();
+  auto applied = catalog_.Apply({request->objects().begin(), request->objects().end()}, request->dry_run());
+  if (!applied.ok()) return ToGrpc(applied.status(), *context);
+  for (const auto outcome : applied->outcomes) response->add_outcomes(outcome);
+  for (v1::Problem& problem : applied->problems) *response->add_problems() = std::move(problem);
+  return grpc::Status::OK;
+}
+
+grpc::Status ControlServiceImpl::ListObjects(grpc::ServerContext* context,
+                                             const v1::ListObjectsRequest* request,
+                                             v1::ListObjectsResponse* response) {
+  CHECK_TOKEN();
+  for (v1::Object& object : catalog_.List(request->kind(), request->name()))
+    *response->add_objects() = std::move(object);
+  return grpc::Status::OK;
+}
+
+grpc::Status ControlServiceImpl::DeleteObject(grpc::ServerContext* context,
+                                              const v1::DeleteObjectRequest* request,
+                                              v1::DeleteObjectResponse*) {
+  CHECK_TOKEN();
+  return ToGrpc(catalog_.Delete(request->kind(), request->name()), *context);
+}
+
+grpc::Status ControlServiceImpl::CreateBackup(grpc::ServerContext* context,
+                                              const v1::CreateBackupRequest* request,
+                                              v1::CreateRunResponse* response) {
+  CHECK_TOKEN();
+  auto made = planner_.Execute(planner_.PlanBackup(*request, Caller()), request->dry_run());
+  if (made.ok()) *response = *std::move(made);
+  return ToGrpc(made.status(), *context);
+}
+
+grpc::Status ControlServiceImpl::CreateRestore(grpc::ServerContext* context,
+                                               const v1::CreateRestoreRequest* request,
+                                               v1::CreateRunResponse* response) {
+  CHECK_TOKEN();
+  auto made = planner_.Execute(planner_.PlanRestore(*request, Caller()), request->dry_run());
+  if (made.ok()) *response = *std::move(made);
+  return ToGrpc(made.status(), *context);
+}
+
+grpc::Status ControlServiceImpl::CreateDrill(grpc::ServerContext* context,
+                                             const v1::CreateDrillRequest* request,
+                                             v1::CreateRunResponse* response) {
+  CHECK_TOKEN();
+  auto made = planner_.Execute(planner_.PlanDrill(*request, Caller()), request->dry_run());
+  if (made.ok()) *response = *std::move(made);
+  return ToGrpc(made.status(), *context);
+}
+
+grpc::Status ControlServiceImpl::ListRuns(grpc::ServerContext* context, const v1::ListRunsRequest* request,
+                                          v1::ListRunsResponse* response) {
+  CHECK_TOKEN();
+  const int limit = request->limit() <= 0 ? 50 : std::min(request->limit(), 10'000);
+  auto runs = engine_.ListRuns(request->application(), limit, request->active_only());
+  if (!runs.ok()) return ToGrpc(runs.status(), *context);
+  for (v1::Run& run : *runs) *response->add_runs() = std::move(run);
+  return grpc::Status::OK;
+}
+
+grpc::Status ControlServiceImpl::GetRun(grpc::ServerContext* context, const v1::GetRunRequest* request,
+                                        v1::Run* response) {
+  CHECK_TOKEN();
+  auto run = engine_.GetRun(request->name());
+  if (run.ok()) *response = *std::move(run);
+  return ToGrpc(run.status(), *context);
+}
+
+grpc::Status ControlServiceImpl::WatchRun(grpc::ServerContext* context, const v1::GetRunRequest* request,
+                                          grpc::ServerWriter<v1::Run>* writer) {
+  CHECK_TOKEN();
+  int64_t seen = -2;  // no revision
+  while (!stopping_ && !context->IsCancelled()) {
+    auto run = engine_.WaitForChange(request->name(), seen, kWatchPatience);
+    if (!run.ok()) return ToGrpc(run.status(), *context);
+    if (run->revision() != seen || IsOver(*run)) {
+      if (!writer->Write(*run)) break;
+    }
+    if (IsOver(*run)) return grpc::Status::OK;
+    seen = run->revision();
+    engine_.WaitUntilFinished(request->name(), kWatchPace);
+  }
+  return ToGrpc(Unavailable("the watch was ended by the control plane"), *context);
+}
+
+grpc::Status ControlServiceImpl::CancelRun(grpc::ServerContext* context, const v1::CancelRunRequest* request,
+                                           v1::Run* response) {
+  CHECK_TOKEN();
+  const auto before = engine_.GetRun(request->name());
+  if (!before.ok()) return ToGrpc(before.status(), *context);
+  if (Status status = engine_.CancelRun(request->name(), Caller(), request->reason()); !status.ok())
+    return ToGrpc(status, *context);
+  auto run = engine_.GetRun(request->name());
+  if (run.ok()) *response = *std::move(run);
+  return ToGrpc(run.status(), *context);
+}
+
+grpc::Status ControlServiceImpl::GetRunLogs(grpc::ServerContext* context,
+                                            const v1::GetRunLogsRequest* request,
+                                            grpc::ServerWriter<v1::LogLines>* writer) {
+  CHECK_TOKEN();
+  int64_t next = 0;
+  while (true) {
+    const auto run = engine_.GetRun(request->name());
+    if (!run.ok()) return ToGrpc(run.status(), *context);
+    auto lines = store_.ReadLog(request->name(), next, next);
+    if (!lines.ok()) return ToGrpc(lines.status(), *context);
+    for (const v1::LogLines& some : *lines) {
+      if (!request->step().empty() && some.step() != request->step()) continue;
+      if (!writer->Write(some)) return grpc::Status::OK;
+    }
+    if (!request->follow() || IsOver(*run) || stopping_ || context->IsCancelled()) return grpc::Status::OK;
+    engine_.WaitUntilFinished(request->name(), kWatchPatience);
+  }
+}
+
+grpc::Status ControlServiceImpl::ListBackups(grpc::ServerContext* context,
+                                             const v1::ListBackupsRequest* request,
+                                             v1::ListBackupsResponse* response) {
+  CHECK_TOKEN();
+  for (v1::Backup& backup : engine_.ListBackups(request->application()))
+    *response->add_backups() = std::move(backup);
+  return grpc::Status::OK;
+}
+
+grpc::Status ControlServiceImpl::GetBackup(grpc::ServerContext* context, const v1::GetBackupRequest* request,
+                                           v1::Backup* response) {
+  CHECK_TOKEN();
+  auto backup = engine_.FindBackup(request->name());
+  if (backup.ok()) *response = *std::move(backup);
+  return ToGrpc(backup.status(), *context);
+}
+
+grpc::Status ControlServiceImpl::ListAgents(grpc::ServerContext* context, const v1::ListAgentsRequest*,
+                                            v1::ListAgentsResponse* response) {
+  CHECK_TOKEN();
+  for (v1::AgentStatus& agent : engine_.ListAgents()) *response->add_agents() = std::move(agent);
+  return grpc::Status::OK;
+}
+
+#undef CHECK_TOKEN
+
+}  // namespace salvor::controlplane

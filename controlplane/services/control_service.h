@@ -1,0 +1,61 @@
+// The user API, thin: authenticate, decode, call, encode.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "base/io/grpc/token.h"
+#include "controlplane/catalog/catalog.h"
+#include "controlplane/runs/engine.h"
+#include "controlplane/services/planner.h"
+#include "controlplane/store/store.h"
+#include "salvor/v1/control_service.grpc.pb.h"
+
+namespace salvor::controlplane {
+
+// Everything given must outlive the service. Thread-safe, as gRPC wants it.
+class ControlServiceImpl final : public v1::ControlService::Service {
+ public:
+  ControlServiceImpl(Catalog& catalog, Engine& engine, Planner& planner, Store& store, Token token,
+                     std::string version);
+
+  // Open watches end soon after this.
+  void Stop() { stopping_ = true; }
+
+  grpc::Status GetVersion(grpc::ServerContext*, const v1::GetVersionRequest*,
+                          v1::GetVersionResponse*) override;
+  grpc::Status Apply(grpc::ServerContext*, const v1::ApplyRequest*, v1::ApplyResponse*) override;
+  grpc::Status ListObjects(grpc::ServerContext*, const v1::ListObjectsRequest*,
+                           v1::ListObjectsResponse*) override;
+  grpc::Status DeleteObject(grpc::ServerContext*, const v1::DeleteObjectRequest*,
+                            v1::DeleteObjectResponse*) override;
+  grpc::Status CreateBackup(grpc::ServerContext*, const v1::CreateBackupRequest*,
+                            v1::CreateRunResponse*) override;
+  grpc::Status CreateRestore(grpc::ServerContext*, const v1::CreateRestoreRequest*,
+                             v1::CreateRunResponse*) override;
+  grpc::Status CreateDrill(grpc::ServerContext*, const v1::CreateDrillRequest*,
+                           v1::CreateRunResponse*) override;
+  grpc::Status ListRuns(grpc::ServerContext*, const v1::ListRunsRequest*, v1::ListRunsResponse*) override;
+  grpc::Status GetRun(grpc::ServerContext*, const v1::GetRunRequest*, v1::Run*) override;
+  grpc::Status WatchRun(grpc::ServerContext*, const v1::GetRunRequest*,
+                        grpc::ServerWriter<v1::Run>*) override;
+  grpc::Status CancelRun(grpc::ServerContext*, const v1::CancelRunRequest*, v1::Run*) override;
+  grpc::Status GetRunLogs(grpc::ServerContext*, const v1::GetRunLogsRequest*,
+                          grpc::ServerWriter<v1::LogLines>*) override;
+  grpc::Status ListBackups(grpc::ServerContext*, const v1::ListBackupsRequest*,
+                           v1::ListBackupsResponse*) override;
+  grpc::Status GetBackup(grpc::ServerContext*, const v1::GetBackupRequest*, v1::Backup*) override;
+  grpc::Status ListAgents(grpc::ServerContext*, const v1::ListAgentsRequest*,
+                          v1::ListAgentsResponse*) override;
+
+ private:
+  Catalog& catalog_;
+  Engine& engine_;
+  Planner& planner_;
+  Store& store_;
+  const Token token_;
+  const std::string version_;
+  std::atomic<bool> stopping_{false};
+};
+
+}  // namespace salvor::controlplane

@@ -1,0 +1,144 @@
+#include "controlplane/services/planner.h"
+
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/io/files.h"
+#include "base/names.h"
+#include "base/text.h"
+#include "proto/time.h"
+#include "strategies/compile.h"
+
+namespace salvor::controlplane {
+namespace {
+
+uint64_t Entropy() {
+  uint64_t entropy = 0;
+  std::memcpy(&entropy, RandomBytes(sizeof entropy).data(), sizeof entropy);
+  return entropy;
+}
+
+std::string Sha256(const std::string& bytes) {
+  std::string digest(SHA256_DIGEST_LENGTH, '\0');
+  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+         reinterpret_cast<unsigned char*>(digest.data()));
+  return digest;
+}
+
+}  // namespace
+
+Planner::Planner(Catalog& catalog, Engine& engine, const Clock& clock, std::string version)
+    : catalog_(catalog), engine_(engine), clock_(clock), version_(std::move(version)) {}
+
+v1::RunHeader Planner::Header(v1::RunKind kind, const std::string& word, const std::string& application,
+                              const std::string& environment, const std::string& by) {
+  v1::RunHeader header;
+  const absl::Time now = clock_.Now();
+  header.set_name(MakeRunName(word, application, now, Entropy()));
+  header.set_kind(kind);
+  header.set_application(application);
+  header.set_environment(environment);
+  header.set_requested_by(by);
+  *header.mutable_requested_at() = ToProto(now);
+  return header;
+}
+
+StatusOr<Planner::Plan> Planner::PlanBackup(const v1::CreateBackupRequest& request, const std::string& by) {
+  ASSIGN_OR_RETURN(const ResolvedApplication application, catalog_.Resolve(request.application()));
+  Plan plan;
+  plan.header = Header(v1::RUN_KIND_BACKUP, "backup", application.name, application.environment, by);
+  plan.header.set_backup(plan.header.name().substr(std::strlen("backup-")));
+  plan.backup_location = application.location;
+  v1::Manifest manifest;
+  manifest.set_format(1);
+  manifest.set_backup(plan.header.backup());
+  manifest.set_run(plan.header.name());
+  manifest.set_application(application.name);
+  manifest.set_environment(application.environment);
+  manifest.set_salvor_version(version_);
+  *manifest.mutable_created_at() = plan.header.requested_at();
+  for (const v1::Component& component : application.components) *manifest.add_components() = component;
+  strategies::BackupRequest wanted;
+  wanted.run = plan.header.name();
+  wanted.backup = plan.header.backup();
+  wanted.location = application.location_spec.restic();
+  ASSIGN_OR_RETURN(strategies::BackupPlan compiled,
+                   strategies::CompileBackup(application.components, manifest, wanted));
+  plan.flow = std::move(compiled.flow);
+  plan.effects = std::move(compiled.effects);
+  return plan;
+}
+
+StatusOr<v1::Backup> Planner::UsableBackup(const std::string& reference) {
+  ASSIGN_OR_RETURN(v1::Backup backup, engine_.FindBackup(reference));
+  if (backup.has_manifest()) return backup;
+  return WithHint(
+      FailedPrecondition(
+          "backup {} has no manifest, so nothing can be restored from it: {}", backup.name(),
+          backup.coverage() == v1::Backup::COVERAGE_RUNNING ? "it is still running" : backup.reason()),
+      fmt::format("Look at it with: salvor run show {}", backup.run()));
+}
+
+StatusOr<Planner::Plan> Planner::PlanRestore(const v1::CreateRestoreRequest& request, const std::string& by) {
+  if (request.to().empty()) {
+    return WithHint(InvalidArgument("a restore needs a clear target"),
+                    "Name the application to restore to with --to.");
+  }
+  ASSIGN_OR_RETURN(const v1::Backup backup, UsableBackup(request.backup()));
+  ASSIGN_OR_RETURN(const ResolvedApplication target, catalog_.Resolve(request.to()));
+  ASSIGN_OR_RETURN(const v1::LocationSpec location, catalog_.Location(backup.location()));
+  Plan plan;
+  plan.header = Header(v1::RUN_KIND_RESTORE, "restore", target.name, target.environment, by);
+  plan.header.set_backup(backup.name());
+  strategies::RestoreRequest wanted;
+  wanted.run = plan.header.name();
+  wanted.location = location.restic();
+  wanted.manifest = &backup.manifest();
+  wanted.rename_databases = {request.rename_databases().begin(), request.rename_databases().end()};
+  wanted.disk_root = request.disk_root();
+  std::map<std::string, v1::Component> to;
+  for (const v1::Component& component : target.components) to[component.name()] = component;
+  const std::vector<std::string> components(request.components().begin(), request.components().end());
+  ASSIGN_OR_RETURN(strategies::RestorePlan compiled, strategies::CompileRestore(wanted, to, components));
+  plan.flow = std::move(compiled.flow);
+  plan.effects = std::move(compiled.effects);
+  return plan;
+}
+
+StatusOr<Planner::Plan> Planner::PlanDrill(const v1::CreateDrillRequest& request, const std::string& by) {
+  ASSIGN_OR_RETURN(const v1::Backup backup, UsableBackup(request.backup()));
+  ASSIGN_OR_RETURN(const v1::LocationSpec location, catalog_.Location(backup.location()));
+  Plan plan;
+  plan.header = Header(v1::RUN_KIND_DRILL, "drill", backup.application(), backup.environment(), by);
+  plan.header.set_backup(backup.name());
+  strategies::RestoreRequest wanted;
+  wanted.run = plan.header.name();
+  wanted.drill = true;
+  wanted.location = location.restic();
+  wanted.manifest = &backup.manifest();
+  ASSIGN_OR_RETURN(strategies::RestorePlan compiled, strategies::CompileDrill(wanted));
+  plan.flow = std::move(compiled.flow);
+  plan.effects = std::move(compiled.effects);
+  return plan;
+}
+
+StatusOr<v1::CreateRunResponse> Planner::Execute(StatusOr<Plan> plan, bool dry_run) {
+  RETURN_IF_ERROR(plan.status());
+  RETURN_IF_ERROR(strategies::ValidateFlow(plan->flow));
+  v1::CreateRunResponse response;
+  for (const v1::PlannedEffect& effect : plan->effects) *response.add_effects() = effect;
+  response.set_backup(plan->header.backup());
+  if (dry_run) {
+    *response.mutable_flow() = std::move(plan->flow);
+    return response;
+  }
+  response.set_run(plan->header.name());
+  plan->header.set_flow_sha256(Sha256(plan->flow.SerializeAsString()));
+  RETURN_IF_ERROR(engine_.StartRun(plan->header, std::move(plan->flow), plan->backup_location));
+  return response;
+}
+
+}  // namespace salvor::controlplane

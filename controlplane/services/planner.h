@@ -1,0 +1,46 @@
+// From a request of a person to a run: resolve, compile, name. No gRPC.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "controlplane/catalog/catalog.h"
+#include "controlplane/runs/engine.h"
+#include "salvor/v1/control_service.pb.h"
+
+namespace salvor::controlplane {
+
+// Thread-safe; everything given must outlive it.
+class Planner {
+ public:
+  Planner(Catalog& catalog, Engine& engine, const Clock& clock, std::string version);
+
+  // A run that could be started: Start it, or show it.
+  struct Plan {
+    v1::RunHeader header;
+    v1::Flow flow;
+    std::vector<v1::PlannedEffect> effects;
+    std::string backup_location;  // of a backup run: name of its Location
+  };
+  StatusOr<Plan> PlanBackup(const v1::CreateBackupRequest& request, const std::string& by);
+  StatusOr<Plan> PlanRestore(const v1::CreateRestoreRequest& request, const std::string& by);
+  StatusOr<Plan> PlanDrill(const v1::CreateDrillRequest& request, const std::string& by);
+
+  // Starts it, unless it is only to be shown.
+  StatusOr<v1::CreateRunResponse> Execute(StatusOr<Plan> plan, bool dry_run);
+
+ private:
+  v1::RunHeader Header(v1::RunKind kind, const std::string& word, const std::string& application,
+                       const std::string& environment, const std::string& by);
+  StatusOr<v1::Backup> UsableBackup(const std::string& reference);
+
+  Catalog& catalog_;
+  Engine& engine_;
+  const Clock& clock_;
+  const std::string version_;
+};
+
+}  // namespace salvor::controlplane

@@ -1,0 +1,58 @@
+// Keeps everything in memory, for tests: written at once, called back from a thread of its own as the
+// contract says, gone with the object.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <thread>
+
+#include "base/io/mutex.h"
+#include "controlplane/store/store.h"
+
+namespace salvor::controlplane {
+
+class MemoryStore final : public Store {
+ public:
+  MemoryStore();
+  ~MemoryStore() override;
+  void Commit(Batch batch, std::function<void(const Status&)> durable) override;
+  StatusOr<std::vector<std::string>> ActiveRuns() override;
+  StatusOr<StoredRun> LoadRun(const std::string& name) override;
+  StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit) override;
+  StatusOr<std::vector<v1::Backup>> ListBackups() override;
+  StatusOr<std::vector<v1::Object>> ListObjects() override;
+  StatusOr<std::vector<v1::AgentStatus>> ListAgents() override;
+  StatusOr<std::vector<StoredObligation>> ListObligations() override;
+  StatusOr<std::vector<v1::LogLines>> ReadLog(const std::string& run, int64_t after, int64_t& next) override;
+  StoreStatistics Statistics() override;
+
+ private:
+  struct Entry {
+    StoredRun run;
+    v1::Run summary;
+    bool finished = false;
+  };
+  struct Callback {
+    std::function<void(const Status&)> durable;
+    Status status;
+  };
+  Status Apply(const Change& change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CallBack();
+
+  Mutex mutex_;
+  std::map<std::string, Entry> runs_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> order_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, v1::Backup> backups_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> backup_order_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::pair<std::string, std::string>, v1::Object> objects_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, v1::AgentStatus> agents_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::pair<std::string, std::string>, StoredObligation> obligations_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::vector<v1::LogLines>> logs_ ABSL_GUARDED_BY(mutex_);
+  StoreStatistics statistics_ ABSL_GUARDED_BY(mutex_);
+  CondVar changed_;
+  std::deque<Callback> callbacks_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace salvor::controlplane

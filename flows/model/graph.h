@@ -1,0 +1,56 @@
+// A Flow with its references resolved to indices: what the reducer walks. Immutable once made. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/status.h"
+#include "salvor/v1/flow.pb.h"
+
+namespace salvor::flows {
+
+class Graph {
+ public:
+  struct In {
+    int step;
+    v1::Edge::Condition condition;
+  };
+  struct Node {
+    std::vector<In> after;        // what decides whether this step runs
+    std::vector<int> dependents;  // steps to look at again once this one is terminal
+    int opens = -1;               // obligation that its grant opens
+    int releases = -1;            // obligation that it releases: such a step follows its own rules
+  };
+  struct Obligation {
+    int opened_by;
+    int released_by;
+    std::vector<int> guards;
+  };
+
+  // InvalidArgument names every dangling reference, double id and cycle.
+  static StatusOr<Graph> Make(v1::Flow flow);
+
+  const v1::Flow& Flow() const { return flow_; }
+  int StepCount() const { return flow_.steps_size(); }
+  const v1::Step& Step(int step) const { return flow_.steps(step); }
+  const Node& At(int step) const { return nodes_[static_cast<size_t>(step)]; }
+  const std::vector<Obligation>& Obligations() const { return obligations_; }
+  const v1::Obligation& ObligationAt(int obligation) const { return flow_.obligations(obligation); }
+
+  // -1 when there is none of that id.
+  int Find(const std::string& id) const;
+
+ private:
+  Status ResolveEdges();
+  Status ResolveObligations();
+  Status RefuseCycles() const;
+
+  v1::Flow flow_;
+  std::vector<Node> nodes_;
+  std::vector<Obligation> obligations_;
+  std::unordered_map<std::string, int> index_;
+};
+
+}  // namespace salvor::flows

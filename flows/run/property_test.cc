@@ -1,0 +1,201 @@
+// Random flows under random events: whatever happens, the invariants hold, every run ends, replaying the
+// stored events gives the same state, and a restart knows everything that is due.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <random>
+
+#include "flows/run/invariants.h"
+#include "flows/run/reducer.h"
+#include "flows/run/view.h"
+#include "proto/time.h"
+
+namespace salvor::flows {
+namespace {
+
+class Fate {
+ public:
+  explicit Fate(uint32_t seed) : random_(seed) {}
+  int Below(int n) { return static_cast<int>(random_() % static_cast<uint32_t>(n)); }
+  bool OneIn(int n) { return Below(n) == 0; }
+
+ private:
+  std::mt19937 random_;
+};
+
+v1::Flow RandomFlow(Fate& fate) {
+  v1::Flow flow;
+  const int count = 1 + fate.Below(9);
+  for (int i = 0; i < count; ++i) {
+    v1::Step* step = flow.add_steps();
+    step->set_id("s" + std::to_string(i));
+    step->set_movable(fate.OneIn(3));
+    step->mutable_retry()->set_attempts(1 + fate.Below(3));
+    if (fate.OneIn(3)) *step->mutable_attempt_timeout() = ToProto(absl::Seconds(10));
+    if (fate.OneIn(4)) *step->mutable_queue_timeout() = ToProto(absl::Seconds(10));
+    for (int before = 0; before < i; ++before) {
+      if (!fate.OneIn(3)) continue;
+      v1::Edge* edge = step->add_after();
+      edge->set_step("s" + std::to_string(before));
+      edge->set_condition(static_cast<v1::Edge::Condition>(fate.Below(3)));
+    }
+  }
+  if (fate.OneIn(2)) {
+    v1::Step* release = flow.add_steps();
+    release->set_id("release");
+    release->mutable_retry()->set_attempts(3);
+    v1::Obligation* obligation = flow.add_obligations();
+    obligation->set_name("hold");
+    obligation->set_opened_by("s0");
+    obligation->set_released_by("release");
+    for (int i = 1; i < count; ++i) {
+      if (fate.OneIn(2)) obligation->add_guards("s" + std::to_string(i));
+    }
+  }
+  if (fate.OneIn(4)) *flow.mutable_timeout() = ToProto(absl::Minutes(5));
+  return flow;
+}
+
+// The world around a reducer: holds what is due, and lets it happen in any order.
+class World {
+ public:
+  World(uint32_t seed) : fate_(seed) {
+    auto graph = Graph::Make(RandomFlow(fate_));
+    graph_ = std::make_shared<const Graph>(*std::move(graph));
+    state_ = NewRun(graph_);
+    v1::Event requested;
+    requested.mutable_run_requested();
+    Happen(requested);
+  }
+
+  void Run() {
+    for (int turn = 0; turn < 2000 && !state_.Finished(); ++turn) Turn();
+    ASSERT_TRUE(state_.Finished()) << "the run never ends";
+    RunState replayed = NewRun(graph_);
+    for (const v1::Event& event : events_) {
+      Effects ignored;
+      ASSERT_TRUE(Reduce(replayed, event, ignored).ok());
+    }
+    EXPECT_EQ(View({}, replayed, true).SerializeAsString(), View({}, state_, true).SerializeAsString());
+  }
+
+ private:
+  void Turn() {
+    now_ += absl::Milliseconds(fate_.Below(3000));
+    if (fate_.OneIn(60) && state_.phase == v1::RUN_PHASE_RUNNING) {
+      v1::Event cancel;
+      cancel.mutable_cancel_requested()->set_by("a person");
+      return Happen(cancel);
+    }
+    if (fate_.OneIn(80) && !state_.obligations.empty()) {
+      v1::Event early;
+      early.mutable_released_early()->set_obligation("hold");
+      return Happen(early);
+    }
+    if (fate_.OneIn(2) && FireTimer()) return;
+    const int step = fate_.Below(graph_->StepCount());
+    const StepState& at = state_.steps[static_cast<size_t>(step)];
+    v1::Event event;
+    const bool ready = at.phase == v1::STEP_PHASE_READY;
+    if (ready || (at.lease_expired && DueHasReady(step) && fate_.OneIn(2))) {
+      auto* granted = event.mutable_step_granted();
+      granted->set_step(graph_->Step(step).id());
+      granted->set_attempt(at.attempt + 1);
+      granted->set_epoch(++epoch_);
+      granted->set_agent("agent");
+      EXPECT_TRUE(DueHasReady(step)) << "a lost wake-up";
+      Happen(event);
+    } else if (at.phase == v1::STEP_PHASE_RUNNING && fate_.OneIn(5)) {
+      event.mutable_lease_expired()->set_step(graph_->Step(step).id());
+      event.mutable_lease_expired()->set_epoch(at.epoch);
+      Happen(event);
+    } else if (at.phase == v1::STEP_PHASE_RUNNING) {
+      auto* reported = event.mutable_step_reported();
+      reported->set_step(graph_->Step(step).id());
+      reported->set_attempt(at.attempt);
+      reported->set_epoch(fate_.OneIn(8) ? at.epoch - 1 : at.epoch);  // now and then from behind the fence
+      if (fate_.OneIn(3)) {
+        reported->mutable_result()->mutable_error()->set_message("it failed");
+        reported->mutable_result()->mutable_error()->set_retryable(fate_.OneIn(2));
+      }
+      Happen(event, reported->epoch() == at.epoch);
+    }
+  }
+
+  bool DueHasReady(int step) {
+    for (const Effect& effect : Outstanding(state_)) {
+      const auto* ready = std::get_if<StepReady>(&effect);
+      if (ready != nullptr && ready->step == step) return true;
+    }
+    return false;
+  }
+
+  // The earliest timer that a restart would set: so the timers of Outstanding alone must suffice.
+  bool FireTimer() {
+    std::optional<StartTimer> first;
+    for (const Effect& effect : Outstanding(state_)) {
+      const auto* timer = std::get_if<StartTimer>(&effect);
+      if (timer != nullptr && (!first || timer->at < first->at)) first = *timer;
+    }
+    if (!first) return false;
+    now_ = std::max(now_, first->at);
+    v1::Event event;
+    auto* fired = event.mutable_timer_fired();
+    if (first->step >= 0) fired->set_step(graph_->Step(first->step).id());
+    fired->set_attempt(first->attempt);
+    fired->set_kind(first->kind);
+    Happen(event);
+    return true;
+  }
+
+  void Happen(v1::Event event, bool accepted = true) {
+    *event.mutable_at() = ToProto(now_);
+    const RunState before = state_;
+    Effects effects;
+    const Status status = Reduce(state_, event, effects);
+    EXPECT_EQ(status.ok(), accepted) << status << "\n" << event.DebugString();
+    if (!status.ok()) {
+      EXPECT_EQ(View({}, before, true).SerializeAsString(), View({}, state_, true).SerializeAsString());
+      return;
+    }
+    events_.push_back(event);
+    ASSERT_THAT(BrokenInvariants(state_), testing::IsEmpty()) << event.DebugString();
+    ASSERT_THAT(BrokenBetween(before, state_), testing::IsEmpty()) << event.DebugString();
+  }
+
+  Fate fate_;
+  std::shared_ptr<const Graph> graph_;
+  RunState state_;
+  std::vector<v1::Event> events_;
+  absl::Time now_ = absl::FromUnixSeconds(1795256100);
+  int64_t epoch_ = 0;
+};
+
+TEST(Reducer, HoldsItsInvariantsUnderRandomEvents) {
+  for (uint32_t seed = 0; seed < 3000; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    World(seed).Run();
+    if (HasFailure()) return;
+  }
+}
+
+TEST(Graph, NamesEveryProblemOfAFlow) {
+  v1::Flow flow;
+  for (const char* id : {"a", "a", "b"}) flow.add_steps()->set_id(id);
+  flow.mutable_steps(2)->add_after()->set_step("nowhere");
+  const auto graph = Graph::Make(flow);
+  EXPECT_EQ(MessageOf(graph.status()),
+            "flow: step id 'a' is used twice; step 'b' is after 'nowhere', which is not in the flow");
+}
+
+TEST(Graph, RefusesCircles) {
+  v1::Flow flow;
+  for (const char* id : {"a", "b", "c"}) flow.add_steps()->set_id(id);
+  flow.mutable_steps(1)->add_after()->set_step("c");
+  flow.mutable_steps(2)->add_after()->set_step("b");
+  EXPECT_EQ(MessageOf(Graph::Make(flow).status()), "flow: steps wait for each other in a circle: b, c");
+}
+
+}  // namespace
+}  // namespace salvor::flows

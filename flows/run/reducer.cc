@@ -1,0 +1,444 @@
+#include "flows/run/reducer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "proto/time.h"
+
+namespace salvor::flows {
+namespace {
+
+// One event being applied: state, its time, and where effects go.
+class Transition {
+ public:
+  Transition(RunState& state, absl::Time now, Effects& effects)
+      : state_(state), now_(now), effects_(effects) {}
+
+  Status Apply(const v1::Event& event) {
+    switch (event.kind_case()) {
+      case v1::Event::kRunRequested:
+        return OnRequested();
+      case v1::Event::kStepGranted:
+        return OnGranted(event.step_granted());
+      case v1::Event::kStepReported:
+        return OnReported(event.step_reported());
+      case v1::Event::kLeaseExpired:
+        return OnLeaseExpired(event.lease_expired());
+      case v1::Event::kTimerFired:
+        return OnTimer(event.timer_fired());
+      case v1::Event::kCancelRequested:
+        return OnCancel(event.cancel_requested());
+      case v1::Event::kReleasedEarly:
+        return OnReleasedEarly(event.released_early());
+      case v1::Event::KIND_NOT_SET:
+        break;
+    }
+    return FailedPrecondition("event of an unknown kind");
+  }
+
+ private:
+  const Graph& graph() const { return *state_.graph; }
+  StepState& At(int step) { return state_.steps[static_cast<size_t>(step)]; }
+  bool IsRelease(int step) const { return graph().At(step).releases >= 0; }
+  bool Cancelling() const { return state_.phase == v1::RUN_PHASE_CANCELLING; }
+
+  Status OnRequested() {
+    if (state_.phase != v1::RUN_PHASE_UNSPECIFIED) return FailedPrecondition("run was requested already");
+    state_.phase = v1::RUN_PHASE_RUNNING;
+    state_.requested_at = now_;
+    if (graph().Flow().has_timeout()) {
+      effects_.push_back(
+          StartTimer{-1, 0, v1::TimerFired::KIND_RUN_TIMEOUT, now_ + FromProto(graph().Flow().timeout())});
+    }
+    for (int step = 0; step < graph().StepCount(); ++step) Settle(step);
+    FinishIfDone();
+    return OkStatus();
+  }
+
+  Status OnGranted(const v1::StepGranted& granted) {
+    const int step = graph().Find(granted.step());
+    if (step < 0) return FailedPrecondition("no step '{}'", granted.step());
+    StepState& at = At(step);
+    const bool regrant = at.phase == v1::STEP_PHASE_RUNNING && at.lease_expired &&
+                         graph().Step(step).movable() && !Cancelling();
+    if (at.phase != v1::STEP_PHASE_READY && !regrant)
+      return FailedPrecondition("step '{}' is not ready", granted.step());
+    if (granted.attempt() != at.attempt + 1)
+      return FailedPrecondition("attempt of '{}' out of order", granted.step());
+    if (granted.epoch() <= at.epoch) return FailedPrecondition("epoch of '{}' does not grow", granted.step());
+    at.phase = v1::STEP_PHASE_RUNNING;
+    at.attempt = granted.attempt();
+    at.epoch = granted.epoch();
+    at.agent = granted.agent();
+    at.lease_expired = false;
+    at.granted_at = now_;
+    if (at.first_granted_at == absl::InfinitePast()) at.first_granted_at = now_;
+    at.reason.clear();
+    if (const int opens = graph().At(step).opens; opens >= 0) {
+      ObligationState& obligation = state_.obligations[static_cast<size_t>(opens)];
+      if (obligation.phase == v1::ObligationStatus::PHASE_PENDING) {
+        obligation = {v1::ObligationStatus::PHASE_OPEN, now_};
+      }
+    }
+    if (graph().Step(step).has_attempt_timeout()) {
+      effects_.push_back(
+          StartTimer{step, at.attempt, v1::TimerFired::KIND_ATTEMPT_TIMEOUT, AttemptDeadline(step)});
+    }
+    return OkStatus();
+  }
+
+  Status OnReported(const v1::StepReported& reported) {
+    if (CheckReport(state_, reported.step(), reported.attempt(), reported.epoch()) != Fence::kAccept) {
+      return FailedPrecondition("report for '{}' is behind its fence", reported.step());
+    }
+    const int step = graph().Find(reported.step());
+    At(step).result = std::make_shared<v1::ActionResult>(reported.result());
+    EndAttempt(step, reported.result().has_error() ? &reported.result().error() : nullptr, reported.jitter());
+    FinishIfDone();
+    return OkStatus();
+  }
+
+  // The attempt is over; `error` is null when it succeeded.
+  void EndAttempt(int step, const v1::Error* error, double jitter) {
+    StepState& at = At(step);
+    at.lease_expired = false;
+    if (error == nullptr && at.must_fail) {
+      End(step, v1::STEP_PHASE_FAILED, at.reason);
+    } else if (error == nullptr) {
+      End(step, v1::STEP_PHASE_SUCCEEDED, "");
+    } else if (Cancelling() && !IsRelease(step)) {
+      End(step, v1::STEP_PHASE_CANCELLED, error->message());
+    } else if (error->retryable() && !at.must_fail && MayRetry(step)) {
+      at.phase = v1::STEP_PHASE_BACKOFF;
+      at.retry_at = now_ + Backoff(step, jitter);
+      at.reason = error->message();
+      effects_.push_back(StartTimer{step, at.attempt, v1::TimerFired::KIND_BACKOFF, at.retry_at});
+    } else if (error->retryable() &&
+               graph().Step(step).retry().on_exhausted() == v1::RetryPolicy::ON_EXHAUSTED_PAUSE &&
+               !at.must_fail) {
+      at.phase = v1::STEP_PHASE_PAUSED;
+      at.reason = error->message();
+    } else {
+      End(step, v1::STEP_PHASE_FAILED, error->message());
+    }
+  }
+
+  bool MayRetry(int step) {
+    const v1::RetryPolicy& policy = graph().Step(step).retry();
+    if (At(step).attempt >= std::max(policy.attempts(), 1)) return false;
+    return !policy.has_budget() || now_ < At(step).first_granted_at + FromProto(policy.budget());
+  }
+
+  absl::Duration Backoff(int step, double jitter) {
+    const v1::RetryPolicy& policy = graph().Step(step).retry();
+    const absl::Duration initial = policy.has_initial() ? FromProto(policy.initial()) : absl::Seconds(1);
+    const absl::Duration cap = policy.has_cap() ? FromProto(policy.cap()) : absl::Seconds(60);
+    const double factor = policy.factor() > 0 ? policy.factor() : 2;
+    const absl::Duration delay = std::min(cap, initial * std::pow(factor, At(step).attempt - 1));
+    return delay * (1 - std::clamp(policy.jitter(), 0.0, 1.0) * std::clamp(jitter, 0.0, 1.0));
+  }
+
+  Status OnLeaseExpired(const v1::LeaseExpired& expired) {
+    const int step = graph().Find(expired.step());
+    if (step < 0) return FailedPrecondition("no step '{}'", expired.step());
+    StepState& at = At(step);
+    if (at.phase != v1::STEP_PHASE_RUNNING || at.epoch != expired.epoch() || at.lease_expired)
+      return OkStatus();
+    at.lease_expired = true;
+    at.reason = fmt::format("agent {} is not heard from", at.agent);
+    if (graph().Step(step).movable() && !Cancelling()) effects_.push_back(StepReady{step});
+    return OkStatus();
+  }
+
+  Status OnTimer(const v1::TimerFired& timer) {
+    if (state_.Finished()) return OkStatus();
+    if (timer.kind() == v1::TimerFired::KIND_RUN_TIMEOUT) {
+      state_.timed_out = true;
+      return BeginCancel("the run's time is over");
+    }
+    if (timer.kind() == v1::TimerFired::KIND_CANCEL_GRACE) {
+      GiveUpWaiting();
+      FinishIfDone();
+      return OkStatus();
+    }
+    const int step = graph().Find(timer.step());
+    if (step < 0) return FailedPrecondition("no step '{}'", timer.step());
+    StepState& at = At(step);
+    if (at.attempt != timer.attempt()) return OkStatus();
+    if (timer.kind() == v1::TimerFired::KIND_BACKOFF && at.phase == v1::STEP_PHASE_BACKOFF) {
+      MakeReady(step);
+    } else if (timer.kind() == v1::TimerFired::KIND_QUEUE_TIMEOUT && at.phase == v1::STEP_PHASE_READY) {
+      End(step, v1::STEP_PHASE_FAILED, "waited too long for an agent or a concurrency key");
+    } else if (timer.kind() == v1::TimerFired::KIND_ATTEMPT_TIMEOUT && at.phase == v1::STEP_PHASE_RUNNING) {
+      effects_.push_back(CancelStep{step});
+      v1::Error error;
+      error.set_reason(v1::Error::REASON_TIMED_OUT);
+      error.set_message(fmt::format("attempt {} did not report in time", at.attempt));
+      error.set_retryable(true);
+      EndAttempt(step, &error, 0);
+    }
+    FinishIfDone();
+    return OkStatus();
+  }
+
+  // The agents had their time: what they have not confirmed is over, and said to be unconfirmed.
+  void GiveUpWaiting() {
+    for (int step = 0; step < graph().StepCount(); ++step) {
+      if (IsTerminal(At(step).phase) || IsRelease(step)) continue;
+      End(step, v1::STEP_PHASE_CANCELLED,
+          fmt::format("agent {} did not confirm that it stopped", At(step).agent));
+    }
+    for (const auto& obligation : graph().Obligations()) {
+      const int step = obligation.released_by;
+      const StepState& at = At(step);
+      if (IsTerminal(at.phase) || now_ < at.ready_at + kCancelGrace) continue;
+      End(step, v1::STEP_PHASE_FAILED, "release unconfirmed: no agent has done it yet");
+    }
+  }
+
+  Status OnCancel(const v1::CancelRequested& cancel) {
+    if (state_.Finished() || Cancelling())
+      return FailedPrecondition("the run is over or being cancelled already");
+    return BeginCancel(cancel.reason().empty()
+                           ? fmt::format("cancelled by {}", cancel.by())
+                           : fmt::format("cancelled by {}: {}", cancel.by(), cancel.reason()));
+  }
+
+  Status BeginCancel(std::string reason) {
+    if (Cancelling()) return OkStatus();
+    state_.phase = v1::RUN_PHASE_CANCELLING;
+    state_.reason = std::move(reason);
+    state_.cancel_at = now_;
+    effects_.push_back(StartTimer{-1, 0, v1::TimerFired::KIND_CANCEL_GRACE, now_ + kCancelGrace});
+    for (int step = 0; step < graph().StepCount(); ++step) {
+      if (IsTerminal(At(step).phase) || IsRelease(step)) continue;
+      if (At(step).phase == v1::STEP_PHASE_RUNNING) {
+        effects_.push_back(CancelStep{step});
+      } else {
+        End(step, v1::STEP_PHASE_CANCELLED, "not begun");
+      }
+    }
+    FinishIfDone();
+    return OkStatus();
+  }
+
+  Status OnReleasedEarly(const v1::ReleasedEarly& early) {
+    for (int i = 0; i < graph().Flow().obligations_size(); ++i) {
+      ObligationState& obligation = state_.obligations[static_cast<size_t>(i)];
+      if (graph().ObligationAt(i).name() != early.obligation()) continue;
+      if (obligation.phase != v1::ObligationStatus::PHASE_OPEN) return OkStatus();
+      obligation.phase = v1::ObligationStatus::PHASE_RELEASED;
+      state_.released_early = true;
+      const std::string reason = fmt::format("{} was released early: {}", early.obligation(), early.reason());
+      if (state_.reason.empty()) state_.reason = reason;
+      for (const int guard : graph().Obligations()[static_cast<size_t>(i)].guards) FailGuarded(guard, reason);
+      FinishIfDone();
+      return OkStatus();
+    }
+    return FailedPrecondition("no obligation '{}'", early.obligation());
+  }
+
+  void FailGuarded(int step, const std::string& reason) {
+    if (IsTerminal(At(step).phase)) return;  // terminal states never change; the run itself fails
+    if (At(step).phase == v1::STEP_PHASE_RUNNING) {
+      At(step).must_fail = true;
+      At(step).reason = reason;
+      effects_.push_back(CancelStep{step});
+    } else {
+      End(step, v1::STEP_PHASE_FAILED, reason);
+    }
+  }
+
+  absl::Time AttemptDeadline(int step) {
+    return At(step).granted_at + FromProto(graph().Step(step).attempt_timeout()) + kAttemptTimeoutGrace;
+  }
+
+  void MakeReady(int step) {
+    StepState& at = At(step);
+    at.phase = v1::STEP_PHASE_READY;
+    at.ready_at = now_;
+    effects_.push_back(StepReady{step});
+    if (graph().Step(step).has_queue_timeout()) {
+      effects_.push_back(StartTimer{step, at.attempt, v1::TimerFired::KIND_QUEUE_TIMEOUT,
+                                    now_ + FromProto(graph().Step(step).queue_timeout())});
+    }
+    if (IsRelease(step) && Cancelling()) {
+      effects_.push_back(StartTimer{-1, 0, v1::TimerFired::KIND_CANCEL_GRACE, now_ + kCancelGrace});
+    }
+  }
+
+  // The step is over; looks at everything that waited for it. Iterative: a flow may be a long chain.
+  void End(int step, v1::StepPhase phase, std::string reason) {
+    std::vector<int> look = {EndOne(step, phase, std::move(reason))};
+    while (!look.empty()) {
+      const int ended = look.back();
+      look.pop_back();
+      for (const int dependent : graph().At(ended).dependents) {
+        if (const int also = Decide(dependent); also >= 0) look.push_back(also);
+      }
+    }
+  }
+
+  int EndOne(int step, v1::StepPhase phase, std::string reason) {
+    StepState& at = At(step);
+    at.phase = phase;
+    at.finished_at = now_;
+    at.reason = std::move(reason);
+    --state_.open_steps;
+    if (const int releases = graph().At(step).releases; releases >= 0) {
+      ObligationState& obligation = state_.obligations[static_cast<size_t>(releases)];
+      if (phase == v1::STEP_PHASE_SUCCEEDED) obligation.phase = v1::ObligationStatus::PHASE_RELEASED;
+      if (phase == v1::STEP_PHASE_FAILED) obligation.phase = v1::ObligationStatus::PHASE_UNCONFIRMED;
+    }
+    return step;
+  }
+
+  void Settle(int step) {
+    const int ended = Decide(step);
+    if (ended < 0) return;
+    for (const int dependent : graph().At(ended).dependents) Settle(dependent);
+  }
+
+  // A pending step whose edges are all decided becomes ready or ends. Its index when it ended, else -1.
+  int Decide(int step) {
+    if (At(step).phase != v1::STEP_PHASE_PENDING) return -1;
+    if (IsRelease(step)) return DecideRelease(step);
+    for (const Graph::In& in : graph().At(step).after) {
+      const StepState& before = At(in.step);
+      if (!IsTerminal(before.phase)) return -1;
+    }
+    for (const Graph::In& in : graph().At(step).after) {
+      const v1::StepPhase phase = At(in.step).phase;
+      const bool holds =
+          in.condition == v1::Edge::CONDITION_FINISHED ||
+          (in.condition == v1::Edge::CONDITION_SUCCEEDED && phase == v1::STEP_PHASE_SUCCEEDED) ||
+          (in.condition == v1::Edge::CONDITION_FAILED && phase == v1::STEP_PHASE_FAILED);
+      if (holds) continue;
+      return EndOne(step, v1::STEP_PHASE_SKIPPED,
+                    fmt::format("{} {}", graph().Step(in.step).id(), PhaseWord(phase)));
+    }
+    MakeReady(step);
+    return -1;
+  }
+
+  int DecideRelease(int step) {
+    const int releases = graph().At(step).releases;
+    const Graph::Obligation& obligation = graph().Obligations()[static_cast<size_t>(releases)];
+    if (!IsTerminal(At(obligation.opened_by).phase)) return -1;
+    for (const int guard : obligation.guards) {
+      if (!IsTerminal(At(guard).phase)) return -1;
+    }
+    ObligationState& state = state_.obligations[static_cast<size_t>(releases)];
+    if (state.phase == v1::ObligationStatus::PHASE_PENDING) {
+      state.phase = v1::ObligationStatus::PHASE_NOT_NEEDED;
+      return EndOne(step, v1::STEP_PHASE_SKIPPED, "nothing to release");
+    }
+    MakeReady(step);
+    return -1;
+  }
+
+  static const char* PhaseWord(v1::StepPhase phase) {
+    switch (phase) {
+      case v1::STEP_PHASE_SUCCEEDED:
+        return "succeeded";
+      case v1::STEP_PHASE_FAILED:
+        return "failed";
+      case v1::STEP_PHASE_CANCELLED:
+        return "was cancelled";
+      default:
+        return "was skipped";
+    }
+  }
+
+  void FinishIfDone() {
+    if (state_.open_steps > 0 || state_.Finished()) return;
+    std::string failed;
+    absl::Time first = absl::InfiniteFuture();
+    for (int step = 0; step < graph().StepCount(); ++step) {
+      const StepState& at = At(step);
+      if (at.phase != v1::STEP_PHASE_FAILED || at.finished_at >= first) continue;
+      first = at.finished_at;
+      failed = fmt::format("{}: {}", graph().Step(step).id(), at.reason);
+    }
+    if (Cancelling() && !state_.timed_out) {
+      state_.phase = v1::RUN_PHASE_CANCELLED;
+      if (!failed.empty()) state_.reason += "; " + failed;
+    } else if (!failed.empty() || state_.timed_out || state_.released_early) {
+      state_.phase = v1::RUN_PHASE_FAILED;
+      if (!failed.empty() && !state_.timed_out) state_.reason = failed;
+    } else {
+      state_.phase = v1::RUN_PHASE_SUCCEEDED;
+    }
+    state_.finished_at = now_;
+    effects_.push_back(RunFinished{});
+  }
+
+  RunState& state_;
+  const absl::Time now_;
+  Effects& effects_;
+};
+
+}  // namespace
+
+RunState NewRun(std::shared_ptr<const Graph> graph) {
+  RunState state;
+  state.steps.resize(static_cast<size_t>(graph->StepCount()));
+  state.obligations.resize(graph->Obligations().size());
+  state.open_steps = graph->StepCount();
+  state.graph = std::move(graph);
+  return state;
+}
+
+Status Reduce(RunState& state, const v1::Event& event, Effects& effects) {
+  return Transition(state, FromProto(event.at()), effects).Apply(event);
+}
+
+Fence CheckReport(const RunState& state, const std::string& step, int attempt, int64_t epoch) {
+  const int index = state.graph->Find(step);
+  if (index < 0) return Fence::kSuperseded;
+  const StepState& at = state.steps[static_cast<size_t>(index)];
+  if (at.attempt != attempt || at.epoch != epoch) return Fence::kSuperseded;
+  if (at.phase == v1::STEP_PHASE_RUNNING) return Fence::kAccept;
+  // The same report again, because its acknowledgement was lost; or one whose attempt was given up meanwhile.
+  return at.result != nullptr ? Fence::kDuplicate : Fence::kSuperseded;
+}
+
+Effects Outstanding(const RunState& state) {
+  Effects due;
+  if (state.phase == v1::RUN_PHASE_UNSPECIFIED) return due;
+  if (state.Finished()) return {RunFinished{}};
+  const Graph& graph = *state.graph;
+  const bool cancelling = state.phase == v1::RUN_PHASE_CANCELLING;
+  if (graph.Flow().has_timeout() && !cancelling) {
+    due.push_back(StartTimer{-1, 0, v1::TimerFired::KIND_RUN_TIMEOUT,
+                             state.requested_at + FromProto(graph.Flow().timeout())});
+  }
+  if (cancelling)
+    due.push_back(StartTimer{-1, 0, v1::TimerFired::KIND_CANCEL_GRACE, state.cancel_at + kCancelGrace});
+  for (int i = 0; i < graph.StepCount(); ++i) {
+    const StepState& at = state.steps[static_cast<size_t>(i)];
+    const v1::Step& step = graph.Step(i);
+    if (at.phase == v1::STEP_PHASE_READY) {
+      due.push_back(StepReady{i});
+      if (step.has_queue_timeout()) {
+        due.push_back(StartTimer{i, at.attempt, v1::TimerFired::KIND_QUEUE_TIMEOUT,
+                                 at.ready_at + FromProto(step.queue_timeout())});
+      }
+      if (cancelling)
+        due.push_back(StartTimer{-1, 0, v1::TimerFired::KIND_CANCEL_GRACE, at.ready_at + kCancelGrace});
+    } else if (at.phase == v1::STEP_PHASE_BACKOFF) {
+      due.push_back(StartTimer{i, at.attempt, v1::TimerFired::KIND_BACKOFF, at.retry_at});
+    } else if (at.phase == v1::STEP_PHASE_RUNNING) {
+      if (step.has_attempt_timeout()) {
+        due.push_back(StartTimer{i, at.attempt, v1::TimerFired::KIND_ATTEMPT_TIMEOUT,
+                                 at.granted_at + FromProto(step.attempt_timeout()) + kAttemptTimeoutGrace});
+      }
+      if (at.must_fail || (cancelling && graph.At(i).releases < 0)) due.push_back(CancelStep{i});
+      if (at.lease_expired && step.movable() && !cancelling) due.push_back(StepReady{i});
+    }
+  }
+  return due;
+}
+
+}  // namespace salvor::flows

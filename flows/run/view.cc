@@ -1,0 +1,62 @@
+#include "flows/run/view.h"
+
+#include "proto/time.h"
+
+namespace salvor::flows {
+namespace {
+
+void SetTime(absl::Time time, google::protobuf::Timestamp* field) {
+  if (time != absl::InfinitePast()) *field = ToProto(time);
+}
+
+v1::StepStatus StepView(const RunState& state, int i) {
+  const v1::Step& step = state.graph->Step(i);
+  const StepState& at = state.steps[static_cast<size_t>(i)];
+  v1::StepStatus status;
+  status.set_id(step.id());
+  status.set_component(step.component());
+  status.set_title(step.title());
+  status.set_phase(at.phase);
+  status.set_attempt(at.attempt);
+  status.set_agent(at.agent);
+  status.set_reason(at.reason);
+  if (at.ready_at != absl::InfinitePast()) SetTime(at.ready_at, status.mutable_ready_at());
+  if (at.granted_at != absl::InfinitePast()) SetTime(at.granted_at, status.mutable_started_at());
+  if (at.finished_at != absl::InfinitePast()) SetTime(at.finished_at, status.mutable_finished_at());
+  if (at.result != nullptr) *status.mutable_result() = *at.result;
+  *status.mutable_after() = step.after();
+  status.set_action(ActionKind(step.action()));
+  return status;
+}
+
+}  // namespace
+
+std::string ActionKind(const v1::Action& action) {
+  const auto* field = v1::Action::descriptor()->FindFieldByNumber(action.kind_case());
+  return field == nullptr ? "" : field->name();
+}
+
+v1::Run View(const v1::RunHeader& header, const RunState& state, bool steps) {
+  v1::Run run;
+  *run.mutable_header() = header;
+  run.set_phase(state.phase);
+  run.set_reason(state.reason);
+  if (state.finished_at != absl::InfinitePast()) SetTime(state.finished_at, run.mutable_finished_at());
+  for (const StepState& at : state.steps) {
+    const bool failed = at.phase == v1::STEP_PHASE_FAILED && at.result != nullptr && at.result->has_error();
+    if (failed && run.hint().empty()) run.set_hint(at.result->error().hint());
+  }
+  if (!steps) return run;
+  for (int i = 0; i < state.graph->StepCount(); ++i) *run.add_steps() = StepView(state, i);
+  for (size_t i = 0; i < state.obligations.size(); ++i) {
+    v1::ObligationStatus* status = run.add_obligations();
+    status->set_name(state.graph->ObligationAt(static_cast<int>(i)).name());
+    status->set_phase(state.obligations[i].phase);
+    if (state.obligations[i].opened_at != absl::InfinitePast()) {
+      SetTime(state.obligations[i].opened_at, status->mutable_opened_at());
+    }
+  }
+  return run;
+}
+
+}  // namespace salvor::flows

@@ -1,0 +1,398 @@
+#include "strategies/compile.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/text.h"
+#include "strategies/disk/disk_strategy.h"
+#include "strategies/dummy/dummy_strategy.h"
+#include "strategies/postgres/postgres_strategy.h"
+#include "strategies/steps.h"
+
+namespace salvor::strategies {
+namespace {
+
+constexpr char kLocationOpen[] = "location.open";
+constexpr char kManifestWrite[] = "manifest.write";
+constexpr char kScratchStart[] = "scratch.start";
+constexpr char kScratchStop[] = "scratch.stop";
+constexpr int kQuickStepTimeout_s = 600;
+constexpr int kScratchDeadline_s = 24 * 3600;
+
+struct Part {
+  const v1::Component* component;
+  Fragment fragment;
+};
+
+v1::Step OpenLocation(const v1::ResticLocation& location, bool create) {
+  v1::Step step = MakeStep(kLocationOpen, "", "open location");
+  v1::LocationOpen* open = step.mutable_action()->mutable_location_open();
+  *open->mutable_location() = location;
+  open->set_create(create);
+  UseLocation(&step, location);
+  Retry(&step, 5, 2, 30);
+  SetAttemptTimeout(&step, kQuickStepTimeout_s);
+  return step;
+}
+
+void AfterUnlessAfterAny(std::vector<v1::Step>* steps, const std::string& earlier) {
+  for (v1::Step& step : *steps) {
+    if (step.after().empty()) After(&step, earlier);
+  }
+}
+
+void Append(std::vector<v1::Step>* steps, v1::Flow* flow) {
+  for (v1::Step& step : *steps) *flow->add_steps() = std::move(step);
+}
+
+Status CheckComponent(const v1::Component& component) {
+  const Strategy* strategy = StrategyOf(component);
+  if (strategy == nullptr) {
+    return InvalidArgument("component '{}' has no strategy that this version knows", component.name());
+  }
+  for (const FieldProblem& problem : strategy->Validate(component)) {
+    return WithHint(
+        FailedPrecondition("component '{}': {}: {}", component.name(), problem.field, problem.message),
+        "Correct the declaration, then apply it again.");
+  }
+  return OkStatus();
+}
+
+// Written whatever became of the captures, so that a partial backup is found too; its inputs are the steps
+// that keep something, and its edges all that nothing else of the captures waits for.
+v1::Step WriteManifest(const std::vector<v1::Component>& components, const v1::Manifest& header,
+                       const BackupRequest& request, const std::vector<Part>& parts) {
+  v1::Step step = MakeStep(kManifestWrite, "", "write manifest");
+  v1::ManifestWrite* write = step.mutable_action()->mutable_manifest_write();
+  *write->mutable_location() = request.location;
+  v1::Manifest* manifest = write->mutable_manifest();
+  *manifest = header;
+  if (manifest->format() == 0) manifest->set_format(1);
+  if (manifest->backup().empty()) manifest->set_backup(request.backup);
+  if (manifest->run().empty()) manifest->set_run(request.run);
+  manifest->clear_components();
+  for (const v1::Component& component : components) *manifest->add_components() = component;
+  manifest->clear_artifacts();
+  After(&step, kLocationOpen);
+  for (const Part& part : parts) {
+    std::set<std::string> keepers, waited_for;
+    for (const v1::PlannedArtifact& planned : part.fragment.artifacts) {
+      *write->add_planned() = planned;
+      if (keepers.insert(planned.step()).second) step.add_inputs(planned.step());
+    }
+    for (const v1::Step& capture : part.fragment.capture) {
+      for (const v1::Edge& edge : capture.after()) waited_for.insert(edge.step());
+    }
+    for (const v1::Step& capture : part.fragment.capture) {
+      if (keepers.count(capture.id()) == 0 && waited_for.count(capture.id()) != 0) continue;
+      After(&step, capture.id(), v1::Edge::CONDITION_FINISHED);
+    }
+  }
+  UseLocation(&step, request.location);
+  Retry(&step, 10, 2, 60);
+  SetAttemptTimeout(&step, kQuickStepTimeout_s);
+  return step;
+}
+
+std::vector<std::string> IdsOf(const std::vector<v1::Step>& steps) {
+  std::vector<std::string> ids;
+  for (const v1::Step& step : steps) ids.push_back(step.id());
+  return ids;
+}
+
+// A restore writes nothing before every guardrail of every component agreed. In a drill there is nothing to
+// be spoilt, and a component that cannot be restored must not hide whether the others can: there each
+// component's own guardrails suffice. Either way the application's checks wait until everything has been
+// written: a shop is not healthy before its files are there.
+void JoinRestore(const std::string& root, bool drill, std::vector<Part>* parts) {
+  std::vector<std::string> guardrails, writers;
+  for (Part& part : *parts) {
+    AfterUnlessAfterAny(&part.fragment.before, root);
+    const std::vector<std::string> before = IdsOf(part.fragment.before),
+                                   capture = IdsOf(part.fragment.capture);
+    guardrails.insert(guardrails.end(), before.begin(), before.end());
+    writers.insert(writers.end(), capture.begin(), capture.end());
+  }
+  for (Part& part : *parts) {
+    const std::vector<std::string> own_guardrails = IdsOf(part.fragment.before);
+    for (v1::Step& step : part.fragment.capture) {
+      for (const std::string& guardrail : drill ? own_guardrails : guardrails) After(&step, guardrail);
+    }
+    AfterUnlessAfterAny(&part.fragment.capture, root);
+    for (v1::Step& step : part.fragment.after) {
+      if (!step.action().has_application_checks()) continue;
+      for (const std::string& writer : writers) {
+        const bool own = writer.rfind(part.component->name() + ".", 0) == 0;
+        if (!own) After(&step, writer, v1::Edge::CONDITION_FINISHED);
+      }
+    }
+  }
+}
+
+// The restore fragments of the chosen components, in the manifest's order.
+StatusOr<std::vector<Part>> RestoreParts(const RestoreRequest& request,
+                                         const std::map<std::string, v1::Component>* to,
+                                         const std::vector<std::string>& chosen) {
+  std::vector<Part> parts;
+  for (const v1::Component& component : request.manifest->components()) {
+    const std::string& name = component.name();
+    if (!chosen.empty() && std::find(chosen.begin(), chosen.end(), name) == chosen.end()) continue;
+    const Strategy* strategy = StrategyOf(component);
+    if (strategy == nullptr) {
+      return InvalidArgument("component '{}' has no strategy that this version knows", name);
+    }
+    RestoreRequest one = request;
+    one.to.reset();
+    const bool needs_place = to != nullptr && !(component.has_disk() && !request.disk_root.empty());
+    if (to != nullptr && to->count(name) != 0) {
+      one.to = to->at(name);
+      if (one.to->strategy_case() != component.strategy_case()) {
+        return FailedPrecondition(
+            "component '{}' is of kind {} in the backup and of another kind in the target", name,
+            strategy->Name());
+      }
+    } else if (needs_place && !component.has_dummy()) {
+      return WithHint(FailedPrecondition("the target application has no component '{}'", name),
+                      "Declare it there, or name the components to restore and leave this one out.");
+    }
+    ASSIGN_OR_RETURN_IN(Fragment fragment, strategy->Restore(component, one), "component " + name);
+    parts.push_back({&component, std::move(fragment)});
+  }
+  return parts;
+}
+
+Status CheckRequest(const RestoreRequest& request, const std::vector<std::string>& chosen) {
+  if (request.manifest == nullptr) return InvalidArgument("there is no manifest to restore from");
+  const v1::Manifest& manifest = *request.manifest;
+  std::set<std::string> components, databases;
+  for (const v1::Component& component : manifest.components()) components.insert(component.name());
+  for (const v1::Artifact& artifact : manifest.artifacts()) {
+    if (!artifact.database().empty()) databases.insert(artifact.database());
+  }
+  if (components.empty()) return FailedPrecondition("backup '{}' has no components", manifest.backup());
+  for (const std::string& name : chosen) {
+    if (components.count(name) == 0) {
+      return InvalidArgument("backup '{}' has no component '{}', it has {}", manifest.backup(),
+                             PercentEncode(name), Join({components.begin(), components.end()}, ", "));
+    }
+  }
+  for (const auto& [source, name] : request.rename_databases) {
+    if (databases.count(source) == 0) {
+      return InvalidArgument("backup '{}' has no database '{}' to restore as '{}'", manifest.backup(),
+                             PercentEncode(source), PercentEncode(name));
+    }
+  }
+  return OkStatus();
+}
+
+// Two components may live on one server.
+Status RefuseSharedDestinations(const v1::Flow& flow) {
+  std::map<std::string, std::string> taken;
+  for (const v1::Step& step : flow.steps()) {
+    if (!step.action().has_postgres_restore()) continue;
+    const v1::PostgresRestore& restore = step.action().postgres_restore();
+    const v1::PostgresConnection& to = restore.target().connection();
+    const std::string place = fmt::format("{}|{}|{}|{}|{}", restore.target().scratch(), to.socket_directory(),
+                                          to.host(), to.port(), restore.database().name());
+    const auto [earlier, is_new] = taken.emplace(place, step.component());
+    if (!is_new) {
+      return WithHint(
+          InvalidArgument("components '{}' and '{}' would both restore database '{}' to the same server",
+                          earlier->second, step.component(), restore.database().name()),
+          "Restore them one after another, and rename one of the databases.");
+    }
+  }
+  return OkStatus();
+}
+
+Status RefuseMissing(const v1::Manifest& manifest, const std::vector<Part>& parts) {
+  std::vector<std::string> missing;
+  for (const Part& part : parts) {
+    for (const v1::MissingArtifact& one : part.fragment.missing) {
+      missing.push_back(fmt::format("{} of component {} ({})", one.title(), one.component(), one.why()));
+    }
+  }
+  const auto has_steps = [](const Part& part) { return !part.fragment.capture.empty(); };
+  if (missing.empty() && std::none_of(parts.begin(), parts.end(), has_steps)) {
+    return FailedPrecondition("backup '{}' holds nothing that could be restored", manifest.backup());
+  }
+  if (missing.empty()) return OkStatus();
+  return WithHint(
+      FailedPrecondition("backup '{}' is partial and lacks {}", manifest.backup(), Join(missing, "; ")),
+      "Choose a complete backup, or name the components to restore.");
+}
+
+v1::PlannedEffect ReadBackup(const v1::Manifest& manifest) {
+  int64_t bytes = 0;
+  for (const v1::Artifact& artifact : manifest.artifacts()) bytes += artifact.bytes();
+  return MakeEffect("read", "backup " + manifest.backup(),
+                    fmt::format("of {}, {} in {} artifacts", manifest.application(), HumanBytes(bytes),
+                                manifest.artifacts_size()));
+}
+
+void AppendRestore(std::vector<Part>* parts, RestorePlan* plan) {
+  for (Part& part : *parts) Append(&part.fragment.before, &plan->flow);
+  for (Part& part : *parts) Append(&part.fragment.capture, &plan->flow);
+  for (Part& part : *parts) Append(&part.fragment.after, &plan->flow);
+  for (const Part& part : *parts) {
+    plan->effects.insert(plan->effects.end(), part.fragment.effects.begin(), part.fragment.effects.end());
+  }
+}
+
+// The scratch server and folder of a drill: gone when the drill is over, whatever becomes of it.
+class Scratch {
+ public:
+  Scratch(const std::string& run, const std::vector<Part>& parts) {
+    start_ = MakeStep(kScratchStart, "", "make scratch place");
+    v1::ScratchStart* start = start_.mutable_action()->mutable_scratch_start();
+    start->set_name(run);
+    for (const Part& part : parts) Add(part.fragment, start);
+    After(&start_, kLocationOpen);
+    Retry(&start_, 3, 5, 60);
+    SetAttemptTimeout(&start_, kQuickStepTimeout_s);
+
+    stop_ = MakeStep(kScratchStop, "", "remove scratch place");
+    stop_.mutable_action()->mutable_scratch_stop()->set_name(run);
+    Retry(&stop_, 20, 2, 60);
+    SetAttemptTimeout(&stop_, kQuickStepTimeout_s);
+
+    obligation_.set_name("scratch");
+    obligation_.set_opened_by(kScratchStart);
+    obligation_.set_released_by(kScratchStop);
+    obligation_.mutable_deadline()->set_seconds(kScratchDeadline_s);
+  }
+
+  bool Needed() const { return obligation_.guards_size() > 0; }
+  const v1::Step& Start() const { return start_; }
+  v1::PlannedEffect Effect() const {
+    const v1::ScratchStart& start = start_.action().scratch_start();
+    return MakeEffect(
+        "create", start.postgres() ? "scratch server and folder" : "scratch folder",
+        fmt::format("about {}, removed when the drill is over", HumanBytes(start.expected_bytes())));
+  }
+  void Close(v1::Flow* flow) const {
+    *flow->add_steps() = stop_;
+    *flow->add_obligations() = obligation_;
+  }
+
+ private:
+  void Add(const Fragment& fragment, v1::ScratchStart* start) {
+    if (!fragment.needs_scratch) return;
+    start->set_postgres(start->postgres() || fragment.needs_scratch_postgres);
+    start->set_expected_bytes(start->expected_bytes() + fragment.scratch_bytes);
+    start->set_server_version_num(std::max(start->server_version_num(), fragment.server_version_num));
+    for (const auto* steps : {&fragment.before, &fragment.capture, &fragment.after}) {
+      for (const v1::Step& step : *steps) obligation_.add_guards(step.id());
+    }
+  }
+
+  v1::Step start_, stop_;
+  v1::Obligation obligation_;
+};
+
+}  // namespace
+
+const Strategy* StrategyOf(const v1::Component& component) {
+  static const PostgresStrategy kPostgres;
+  static const DiskStrategy kDisk;
+  static const DummyStrategy kDummy;
+  switch (component.strategy_case()) {
+    case v1::Component::kPostgres:
+      return &kPostgres;
+    case v1::Component::kDisk:
+      return &kDisk;
+    case v1::Component::kDummy:
+      return &kDummy;
+    case v1::Component::STRATEGY_NOT_SET:
+      break;
+  }
+  return nullptr;
+}
+
+StatusOr<BackupPlan> CompileBackup(const std::vector<v1::Component>& components, const v1::Manifest& header,
+                                   const BackupRequest& request) {
+  if (components.empty()) return FailedPrecondition("the application has no components");
+  BackupRequest scoped = request;
+  if (scoped.environment.empty()) scoped.environment = header.environment();
+  BackupPlan plan;
+  std::vector<Part> parts;
+  for (const v1::Component& component : components) {
+    RETURN_IF_ERROR(CheckComponent(component));
+    ASSIGN_OR_RETURN_IN(Fragment fragment, StrategyOf(component)->Backup(component, scoped),
+                        "component " + component.name());
+    AfterUnlessAfterAny(&fragment.before, kLocationOpen);
+    AfterUnlessAfterAny(&fragment.capture, kLocationOpen);
+    plan.effects.insert(plan.effects.end(), fragment.effects.begin(), fragment.effects.end());
+    parts.push_back({&component, std::move(fragment)});
+  }
+  v1::Step manifest = WriteManifest(components, header, scoped, parts);
+  plan.effects.push_back(MakeEffect(
+      "create", "backup " + request.backup,
+      fmt::format("{} artifacts and the manifest", manifest.action().manifest_write().planned_size())));
+  *plan.flow.add_steps() = OpenLocation(request.location, true);
+  for (Part& part : parts) {
+    Append(&part.fragment.before, &plan.flow);
+    Append(&part.fragment.capture, &plan.flow);
+    Append(&part.fragment.after, &plan.flow);
+  }
+  *plan.flow.add_steps() = std::move(manifest);
+  RETURN_IF_ERROR(ValidateFlow(plan.flow));
+  return plan;
+}
+
+StatusOr<RestorePlan> CompileRestore(const RestoreRequest& request,
+                                     const std::map<std::string, v1::Component>& to,
+                                     const std::vector<std::string>& components) {
+  RETURN_IF_ERROR(CheckRequest(request, components));
+  RestoreRequest restore = request;
+  restore.drill = false;
+  ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(restore, &to, components));
+  RETURN_IF_ERROR(RefuseMissing(*request.manifest, parts));
+  RestorePlan plan;
+  plan.effects.push_back(ReadBackup(*request.manifest));
+  JoinRestore(kLocationOpen, false, &parts);
+  *plan.flow.add_steps() = OpenLocation(request.location, false);
+  AppendRestore(&parts, &plan);
+  RETURN_IF_ERROR(RefuseSharedDestinations(plan.flow));
+  RETURN_IF_ERROR(ValidateFlow(plan.flow));
+  return plan;
+}
+
+StatusOr<RestorePlan> CompileDrill(const RestoreRequest& request) {
+  RestoreRequest drill = request;
+  drill.drill = true;
+  drill.to.reset();
+  drill.rename_databases.clear();
+  drill.disk_root.clear();
+  RETURN_IF_ERROR(CheckRequest(drill, {}));
+  ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(drill, nullptr, {}));
+  const auto has_steps = [](const Part& part) { return !part.fragment.capture.empty(); };
+  if (std::none_of(parts.begin(), parts.end(), has_steps))
+    RETURN_IF_ERROR(RefuseMissing(*request.manifest, parts));
+
+  RestorePlan plan;
+  plan.effects.push_back(ReadBackup(*request.manifest));
+  const Scratch scratch(request.run, parts);
+  *plan.flow.add_steps() = OpenLocation(request.location, false);
+  if (scratch.Needed()) {
+    *plan.flow.add_steps() = scratch.Start();
+    plan.effects.push_back(scratch.Effect());
+  }
+  JoinRestore(scratch.Needed() ? kScratchStart : kLocationOpen, true, &parts);
+  AppendRestore(&parts, &plan);
+  if (scratch.Needed()) scratch.Close(&plan.flow);
+  for (const Part& part : parts) {
+    for (const v1::MissingArtifact& missing : part.fragment.missing) {
+      plan.effects.push_back(
+          MakeEffect("skip", fmt::format("{} of {}", missing.title(), missing.component()),
+                     fmt::format("not in the backup ({}), so it cannot be proven", missing.why())));
+    }
+  }
+  RETURN_IF_ERROR(RefuseSharedDestinations(plan.flow));
+  RETURN_IF_ERROR(ValidateFlow(plan.flow));
+  return plan;
+}
+
+}  // namespace salvor::strategies

@@ -1,0 +1,194 @@
+#include "strategies/disk/disk_strategy.h"
+
+#include <fmt/core.h>
+
+#include "base/names.h"
+#include "base/text.h"
+#include "strategies/declarations.h"
+#include "strategies/steps.h"
+
+namespace salvor::strategies {
+namespace {
+
+constexpr int kTargetCheckTimeout_s = 600;
+
+// Whether `inner` is `outer` or lies below it. Both are absolute and without a slash at the end.
+bool IsWithin(const std::string& inner, const std::string& outer) {
+  if (outer == "/") return true;
+  return inner.rfind(outer, 0) == 0 && (inner.size() == outer.size() || inner[outer.size()] == '/');
+}
+
+void ValidatePaths(const v1::DiskComponent& disk, Problems* problems) {
+  if (disk.paths().empty()) problems->AddIncomplete("disk.paths", "needs at least one path");
+  for (int i = 0; i < disk.paths_size(); ++i) {
+    const std::string field = fmt::format("disk.paths[{}]", i);
+    const std::string& path = disk.paths(i);
+    problems->Check(field, CheckAbsolutePath(path));
+    if (path.size() > 1 && (path.back() == '/' || path.find("//") != std::string::npos)) {
+      problems->Add(field, "must not end with '/' or contain '//'");
+    }
+    for (int j = 0; j < disk.paths_size(); ++j) {
+      if (i == j || !IsWithin(path, disk.paths(j)) || (path == disk.paths(j) && i < j)) continue;
+      problems->Add(field,
+                    fmt::format("lies within '{}', which is there already", PercentEncode(disk.paths(j))));
+      break;
+    }
+  }
+}
+
+void ValidateExcludes(const v1::DiskComponent& disk, Problems* problems) {
+  for (int i = 0; i < disk.exclude_size(); ++i) {
+    const std::string& pattern = disk.exclude(i);
+    const std::string field = fmt::format("disk.exclude[{}]", i);
+    if (Trim(pattern).empty()) problems->Add(field, "is empty");
+    if (pattern.find('\0') != std::string::npos || pattern.find('\n') != std::string::npos) {
+      problems->Add(field, "must be one line without NUL bytes");
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<FieldProblem> DiskStrategy::Validate(const v1::Component& component) const {
+  Problems problems;
+  ValidatePaths(component.disk(), &problems);
+  ValidateExcludes(component.disk(), &problems);
+  ValidateChecks(component, nullptr, &problems);
+  return problems.Take();
+}
+
+StatusOr<Fragment> DiskStrategy::Backup(const v1::Component& component, const BackupRequest& request) const {
+  Fragment fragment;
+  const std::string& name = component.name();
+  const std::string artifact = name + ".tree";
+  v1::Step step = MakeStep(name + ".backup", name, "back up files");
+  v1::DiskBackup* backup = step.mutable_action()->mutable_disk_backup();
+  *backup->mutable_component() = component.disk();
+  *backup->mutable_target() = MakeTarget(request.location, request.backup, name, artifact);
+  UseLocation(&step, request.location);
+  Retry(&step, 3, 10, 120);
+
+  v1::PlannedArtifact planned;
+  planned.set_step(step.id());
+  planned.set_component(name);
+  planned.set_artifact(artifact);
+  planned.set_title("files");
+  fragment.artifacts.push_back(std::move(planned));
+  for (const std::string& path : component.disk().paths()) {
+    fragment.effects.push_back(MakeEffect("read", "files " + path, ""));
+  }
+  fragment.capture.push_back(std::move(step));
+  return fragment;
+}
+
+namespace {
+
+// The steps of a restore share a target, the location and the paths.
+struct DiskRestorePlan {
+  const v1::Component& component;
+  const RestoreRequest& request;
+  const v1::Artifact& tree;
+  const v1::Artifact& details;
+  v1::DiskTarget target;
+
+  template <typename Action>
+  void Fill(Action* action) const {
+    *action->mutable_target() = target;
+    *action->mutable_paths() = component.disk().paths();
+  }
+
+  v1::Step NewStep(const std::string& verb, const std::string& title) const {
+    return MakeStep(component.name() + "." + verb, component.name(), title);
+  }
+
+  v1::Step TargetCheck() const {
+    v1::Step step = NewStep("check-target", "check target");
+    Fill(step.mutable_action()->mutable_disk_target_check());
+    Retry(&step, 3, 2, 30);
+    SetAttemptTimeout(&step, kTargetCheckTimeout_s);
+    return step;
+  }
+
+  v1::Step Restore() const {
+    v1::Step step = NewStep("restore", "restore files");
+    v1::DiskRestore* restore = step.mutable_action()->mutable_disk_restore();
+    Fill(restore);
+    *restore->mutable_location() = request.location;
+    *restore->mutable_tree() = ForAction(tree);
+    restore->set_run(request.run);
+    UseLocation(&step, request.location);
+    Retry(&step, 3, 10, 120);
+    return step;
+  }
+
+  v1::Step Verify() const {
+    v1::Step step = NewStep("verify", "verify files");
+    v1::DiskVerify* verify = step.mutable_action()->mutable_disk_verify();
+    Fill(verify);
+    *verify->mutable_location() = request.location;
+    *verify->mutable_details() = ForAction(details);
+    After(&step, component.name() + ".restore");
+    UseLocation(&step, request.location);
+    Retry(&step, 3, 10, 120);
+    return step;
+  }
+
+  // After the comparison: what an application's own check writes must not look like a difference.
+  v1::Step Checks(const google::protobuf::RepeatedPtrField<v1::ApplicationCheck>& checks) const {
+    v1::Step step = NewStep("application-checks", fmt::format("run {} application check{}", checks.size(),
+                                                              checks.size() == 1 ? "" : "s"));
+    v1::ApplicationChecks* action = step.mutable_action()->mutable_application_checks();
+    action->set_component(component.name());
+    *action->mutable_checks() = checks;
+    action->set_drill(request.drill);
+    *action->mutable_disk() = target;
+    *action->mutable_paths() = component.disk().paths();
+    After(&step, component.name() + ".restore");
+    After(&step, component.name() + ".verify", v1::Edge::CONDITION_FINISHED);
+    Retry(&step, 2, 5, 30);
+    return step;
+  }
+};
+
+}  // namespace
+
+StatusOr<Fragment> DiskStrategy::Restore(const v1::Component& component,
+                                         const RestoreRequest& request) const {
+  Fragment fragment;
+  const v1::Artifact* tree = FindArtifact(*request.manifest, component.name(), v1::Artifact::KIND_TREE);
+  const v1::Artifact* details =
+      FindArtifact(*request.manifest, component.name(), v1::Artifact::KIND_TREE_DETAILS);
+  if (tree == nullptr || details == nullptr) {
+    fragment.missing.push_back(MakeMissing(*request.manifest, component.name(), "files"));
+    return fragment;
+  }
+  DiskRestorePlan plan{component, request, *tree, *details, {}};
+  std::string below = "in the scratch folder";
+  if (request.drill) {
+    plan.target.set_scratch(request.run);
+  } else {
+    plan.target.set_root(request.disk_root.empty() ? "/" : request.disk_root);
+    RETURN_IF_ERROR_IN(CheckAbsolutePath(plan.target.root()), "directory to restore files below");
+    below = plan.target.root() == "/" ? "in their own place" : "below " + plan.target.root();
+  }
+  fragment.needs_scratch = request.drill;
+  fragment.scratch_bytes = tree->bytes();
+  fragment.before.push_back(plan.TargetCheck());
+  fragment.capture.push_back(plan.Restore());
+  fragment.after.push_back(plan.Verify());
+  const auto& checks = request.to ? request.to->checks() : component.checks();
+  if (!checks.empty()) fragment.after.push_back(plan.Checks(checks));
+
+  for (const std::string& path : component.disk().paths()) {
+    fragment.effects.push_back(MakeEffect(
+        "create", "files " + path, fmt::format("{}, from a tree of {}", below, DescribeArtifact(*tree))));
+  }
+  if (!request.drill) {
+    fragment.effects.push_back(
+        MakeEffect("check", "these paths",
+                   fmt::format("must hold nothing {} yet: otherwise nothing is written", below)));
+  }
+  return fragment;
+}
+
+}  // namespace salvor::strategies

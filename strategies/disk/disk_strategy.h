@@ -1,0 +1,20 @@
+// Paths of a host: files as they are, with what a restored copy must equal. Pure.
+#pragma once
+
+#include "strategies/strategy.h"
+
+namespace salvor::strategies {
+
+class DiskStrategy : public Strategy {
+ public:
+  std::string_view Name() const override { return "disk"; }
+  std::vector<FieldProblem> Validate(const v1::Component& component) const override;
+
+  // <c>.backup
+  StatusOr<Fragment> Backup(const v1::Component& component, const BackupRequest& request) const override;
+
+  // <c>.check-target → <c>.restore → <c>.verify → <c>.application-checks
+  StatusOr<Fragment> Restore(const v1::Component& component, const RestoreRequest& request) const override;
+};
+
+}  // namespace salvor::strategies

@@ -1,0 +1,83 @@
+#include "strategies/disk/disk_strategy.h"
+
+#include <gmock/gmock.h>
+
+#include "strategies/strategy_testing.h"
+
+namespace salvor::strategies {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+std::vector<std::string> Problems(const std::string& text) {
+  return ProblemLines(DiskStrategy().Validate(FromText<v1::Component>(text)));
+}
+
+TEST(DiskStrategy, RefusesPathsThatAreNoneOrMeetEachOther) {
+  EXPECT_THAT(Problems(R"(name: "f" disk {})"),
+              ElementsAre("disk.paths: needs at least one path (incomplete)"));
+  EXPECT_THAT(Problems(R"(name: "f" disk { paths: "srv" paths: "/srv/" paths: "/a/../b" paths: "/x\000y" })"),
+              ElementsAre("disk.paths[0]: path 'srv' must be absolute",
+                          "disk.paths[1]: must not end with '/' or contain '//'",
+                          "disk.paths[2]: path '/a/../b' must not contain '..'",
+                          "disk.paths[3]: path contains a NUL byte"));
+  EXPECT_THAT(Problems(R"(name: "f" disk { paths: "/srv/a" paths: "/srv" paths: "/srv" paths: "/srvx" })"),
+              ElementsAre("disk.paths[0]: lies within '/srv', which is there already",
+                          "disk.paths[2]: lies within '/srv', which is there already"));
+  EXPECT_THAT(Problems(R"(name: "f" disk { paths: "/" })"), IsEmpty());
+}
+
+TEST(DiskStrategy, RefusesPatternsThatAreNotOneLine) {
+  EXPECT_THAT(
+      Problems(R"(name: "f" disk { paths: "/srv" exclude: " " exclude: "a\nb" exclude: "*.tmp" })"),
+      ElementsAre("disk.exclude[0]: is empty", "disk.exclude[1]: must be one line without NUL bytes"));
+}
+
+TEST(DiskStrategy, HasNoDatabaseToAsk) {
+  EXPECT_THAT(Problems(R"(name: "f" disk { paths: "/srv" }
+                          checks { name: "a" sql { database: "shop" query: "SELECT 1" } }
+                          checks { name: "b" command { argv: "/usr/bin/test" } })"),
+              ElementsAre("checks[0].sql: needs a component with databases; use command or http"));
+}
+
+TEST(DiskStrategy, RestoresBelowTheirOwnPlaceUnlessToldAnother) {
+  const v1::Manifest manifest = AManifest({FilesComponent()});
+  RestoreRequest request = ARestoreRequest(manifest);
+  const auto root = [&] {
+    const auto fragment = DiskStrategy().Restore(FilesComponent(), request);
+    EXPECT_TRUE(fragment.ok()) << fragment.status();
+    return fragment->capture[0].action().disk_restore().target().root();
+  };
+  EXPECT_EQ(root(), "/");
+  request.disk_root = "/srv/elsewhere";
+  EXPECT_EQ(root(), "/srv/elsewhere");
+}
+
+TEST(DiskStrategy, RunsTheChecksOnThePathsThatWereRestored) {
+  v1::Component files = FilesComponent();
+  *files.add_checks() = FromText<v1::ApplicationCheck>(R"(name: "b" command { argv: "/usr/bin/test" })");
+  const v1::Manifest manifest = AManifest({files});
+  RestoreRequest request = ARestoreRequest(manifest, "drill-shop-1");
+  request.drill = true;
+  const auto fragment = DiskStrategy().Restore(files, request);
+  ASSERT_TRUE(fragment.ok()) << fragment.status();
+  const v1::ApplicationChecks& checks = fragment->after[1].action().application_checks();
+  EXPECT_TRUE(checks.drill());
+  EXPECT_EQ(checks.disk().scratch(), "drill-shop-1");
+  EXPECT_THAT(checks.paths(), ElementsAre("/srv/shop", "/etc/shop"));
+  EXPECT_EQ(fragment->scratch_bytes, 4096);
+}
+
+TEST(DiskStrategy, MissesATreeWithoutItsDetails) {
+  v1::Manifest manifest = AManifest({FilesComponent()});
+  Lose(v1::Artifact::KIND_TREE_DETAILS, "", "files", "files", &manifest);
+  const auto fragment = DiskStrategy().Restore(FilesComponent(), ARestoreRequest(manifest));
+  ASSERT_TRUE(fragment.ok()) << fragment.status();
+  ASSERT_EQ(fragment->missing.size(), 1u);
+  EXPECT_EQ(fragment->missing[0].why(), "pg_dump: connection refused");
+  EXPECT_THAT(fragment->capture, IsEmpty());
+}
+
+}  // namespace
+}  // namespace salvor::strategies

@@ -1,0 +1,346 @@
+#include "strategies/postgres/postgres_strategy.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/names.h"
+#include "base/text.h"
+#include "strategies/declarations.h"
+#include "strategies/steps.h"
+
+namespace salvor::strategies {
+namespace {
+
+constexpr int kQuickStepTimeout_s = 600;
+constexpr int kDatabasesPerTargetCheck = 50;  // keeps the payload well below its limit
+constexpr int kDefaultPort = 5432;
+
+std::vector<std::string> DatabasesOf(const v1::Component& component) {
+  return {component.postgres().databases().begin(), component.postgres().databases().end()};
+}
+
+// "/run/postgresql:5432": what tells one server of an environment from another.
+std::string ServerName(const v1::PostgresConnection& connection) {
+  const std::string& place = connection.host().empty() ? connection.socket_directory() : connection.host();
+  return fmt::format("{}:{}", place, connection.port() == 0 ? kDefaultPort : connection.port());
+}
+
+void ValidateConnection(const v1::PostgresConnection& connection, Problems* problems) {
+  const std::string field = "postgres.connection";
+  if (connection.host().empty() == connection.socket_directory().empty()) {
+    const std::string message = "needs either socketDirectory or host";
+    connection.host().empty() ? problems->AddIncomplete(field, message)
+                              : problems->Add(field, message + ", not both");
+  }
+  problems->CheckPath(field + ".socketDirectory", connection.socket_directory());
+  if (!connection.host().empty()) {
+    problems->CheckWord(field + ".host", connection.host(), "host");
+    if (connection.host().find_first_of("/, ") != std::string::npos) {
+      problems->Add(field + ".host", "must be one host name or address");
+    }
+  }
+  if (connection.port() < 0 || connection.port() > 65535)
+    problems->Add(field + ".port", "must be from 1 to 65535");
+  if (!connection.user().empty()) problems->CheckWord(field + ".user", connection.user(), "user");
+  problems->CheckPath(field + ".passfile", connection.passfile());
+  static const std::vector<std::string> kSslModes = {"",        "disable",   "allow",      "prefer",
+                                                     "require", "verify-ca", "verify-full"};
+  if (std::find(kSslModes.begin(), kSslModes.end(), connection.sslmode()) == kSslModes.end()) {
+    problems->Add(field + ".sslmode", "must be disable, allow, prefer, require, verify-ca or verify-full");
+  }
+  if (!connection.maintenance_database().empty()) {
+    problems->Check(field + ".maintenanceDatabase", CheckDatabaseName(connection.maintenance_database()));
+  }
+}
+
+void ValidateDatabases(const v1::PostgresComponent& postgres, Problems* problems) {
+  if (postgres.databases().empty())
+    problems->AddIncomplete("postgres.databases", "needs at least one database");
+  std::set<std::string> names;
+  for (int i = 0; i < postgres.databases_size(); ++i) {
+    const std::string& name = postgres.databases(i);
+    const std::string field = fmt::format("postgres.databases[{}]", i);
+    problems->Check(field, CheckDatabaseName(name));
+    if (name == "template0") problems->Add(field, "template0 takes no connections and cannot be dumped");
+    if (!names.insert(name).second)
+      problems->Add(field, fmt::format("'{}' stands here twice", PercentEncode(name)));
+  }
+}
+
+void ValidateCapture(const v1::PostgresComponent& postgres, Problems* problems) {
+  const std::string field = "postgres.dumpDirectory";
+  problems->CheckPath(field, postgres.dump_directory());
+  if (postgres.capture() == v1::CAPTURE_VOLUME && postgres.dump_directory().empty()) {
+    problems->AddIncomplete(field, "is needed for capture Volume");
+  }
+  if (postgres.capture() != v1::CAPTURE_VOLUME && !postgres.dump_directory().empty()) {
+    problems->AddIncomplete(field, "has no meaning without capture Volume");
+  }
+}
+
+// The plan of one component's restore.
+class RestorePlanner {
+ public:
+  RestorePlanner(const v1::Component& component, const RestoreRequest& request)
+      : component_(component), request_(request), manifest_(*request.manifest), name_(component.name()) {}
+
+  StatusOr<Fragment> Plan() {
+    RETURN_IF_ERROR(ChooseTarget());
+    globals_ = FindArtifact(manifest_, name_, v1::Artifact::KIND_POSTGRES_GLOBALS);
+    if (globals_ == nullptr) fragment_.missing.push_back(MakeMissing(manifest_, name_, "roles"));
+    RETURN_IF_ERROR(ChooseDatabases());
+    // Without its roles a dump cannot be given back its owners and grants: that would prove nothing.
+    if (globals_ == nullptr || databases_.empty()) return std::move(fragment_);
+    fragment_.needs_scratch = fragment_.needs_scratch_postgres = request_.drill;
+    AddTargetChecks();
+    AddRoles();
+    for (const Database& database : databases_) AddDatabase(database);
+    if (!request_.drill) {
+      fragment_.effects.push_back(
+          MakeEffect("check", "these databases",
+                     fmt::format("must not exist on {} yet: otherwise nothing is written", server_)));
+    }
+    AddApplicationChecks();
+    return std::move(fragment_);
+  }
+
+ private:
+  struct Database {
+    std::string slug;
+    v1::RestoreDatabase restore;
+  };
+
+  Status ChooseTarget() {
+    if (request_.drill) {
+      target_.set_scratch(request_.run);
+      server_ = "the scratch server";
+      key_ = "postgres-restore:" + request_.run;
+      return OkStatus();
+    }
+    if (!request_.to || !request_.to->has_postgres()) {
+      return FailedPrecondition("there is no server to restore component '{}' to", name_);
+    }
+    *target_.mutable_connection() = request_.to->postgres().connection();
+    server_ = ServerName(target_.connection());
+    key_ = fmt::format("postgres-restore:{}/{}", manifest_.environment(), server_);
+    return OkStatus();
+  }
+
+  Status ChooseDatabases() {
+    const std::vector<std::string> sources = DatabasesOf(component_);
+    const std::vector<std::string> slugs = UniqueSlugs(sources);
+    std::set<std::string> names;
+    for (size_t i = 0; i < sources.size(); ++i) {
+      const auto* dump = FindArtifact(manifest_, name_, v1::Artifact::KIND_POSTGRES_DUMP, sources[i]);
+      const auto* details = FindArtifact(manifest_, name_, v1::Artifact::KIND_POSTGRES_DETAILS, sources[i]);
+      if (dump == nullptr || details == nullptr) {
+        fragment_.missing.push_back(MakeMissing(manifest_, name_, "database " + sources[i]));
+        continue;
+      }
+      Database database{slugs[i], {}};
+      const auto renamed = request_.rename_databases.find(sources[i]);
+      database.restore.set_source(sources[i]);
+      database.restore.set_name(renamed == request_.rename_databases.end() ? sources[i] : renamed->second);
+      RETURN_IF_ERROR_IN(CheckDatabaseName(database.restore.name()), "rename database " + sources[i]);
+      if (!names.insert(database.restore.name()).second) {
+        return InvalidArgument("two databases of component '{}' would be restored as '{}'", name_,
+                               database.restore.name());
+      }
+      *database.restore.mutable_dump() = ForAction(*dump);
+      *database.restore.mutable_details() = ForAction(*details);
+      databases_.push_back(std::move(database));
+    }
+    return OkStatus();
+  }
+
+  v1::Step NewStep(const std::string& verb, const std::string& title) const {
+    return MakeStep(name_ + "." + verb, name_, title);
+  }
+
+  void AddTargetChecks() {
+    for (size_t begin = 0; begin < databases_.size(); begin += kDatabasesPerTargetCheck) {
+      const std::string number = begin == 0 ? "" : fmt::format("-{}", begin / kDatabasesPerTargetCheck + 1);
+      v1::Step step = NewStep("check-target" + number, "check target");
+      v1::PostgresTargetCheck* check = step.mutable_action()->mutable_postgres_target_check();
+      *check->mutable_target() = target_;
+      *check->mutable_location() = request_.location;
+      *check->mutable_globals() = ForAction(*globals_);
+      for (size_t i = begin; i < std::min(databases_.size(), begin + kDatabasesPerTargetCheck); ++i) {
+        *check->add_databases() = databases_[i].restore;
+      }
+      UseLocation(&step, request_.location);
+      Retry(&step, 3, 2, 30);
+      SetAttemptTimeout(&step, kQuickStepTimeout_s);
+      fragment_.before.push_back(std::move(step));
+    }
+  }
+
+  void AddRoles() {
+    v1::Step step = NewStep("restore-roles", "restore roles");
+    v1::PostgresRestoreRoles* roles = step.mutable_action()->mutable_postgres_restore_roles();
+    *roles->mutable_target() = target_;
+    *roles->mutable_location() = request_.location;
+    *roles->mutable_globals() = ForAction(*globals_);
+    UseLocation(&step, request_.location);
+    Retry(&step, 3, 2, 30);
+    SetAttemptTimeout(&step, kQuickStepTimeout_s);
+    fragment_.capture.push_back(std::move(step));
+    fragment_.effects.push_back(
+        MakeEffect("create", "roles that are missing",
+                   fmt::format("on {}, from {}", server_, DescribeArtifact(*globals_))));
+    fragment_.effects.push_back(
+        MakeEffect("keep", "roles that exist", fmt::format("on {}, as they are", server_)));
+  }
+
+  void AddDatabase(const Database& database) {
+    const std::string& source = database.restore.source();
+    const std::string& name = database.restore.name();
+    const v1::Artifact& dump = database.restore.dump();
+
+    v1::Step restore = NewStep("restore." + database.slug, "restore database " + name);
+    v1::PostgresRestore* action = restore.mutable_action()->mutable_postgres_restore();
+    *action->mutable_target() = target_;
+    *action->mutable_location() = request_.location;
+    *action->mutable_database() = database.restore;
+    action->set_run(request_.run);
+    After(&restore, name_ + ".restore-roles");
+    UseLocation(&restore, request_.location);
+    UseKey(&restore, key_, 1);
+    Retry(&restore, 3, 10, 120);
+
+    v1::Step verify = NewStep("verify." + database.slug, "verify database " + name);
+    v1::PostgresVerify* compare = verify.mutable_action()->mutable_postgres_verify();
+    *compare->mutable_target() = target_;
+    *compare->mutable_location() = request_.location;
+    *compare->mutable_database() = database.restore;
+    *compare->mutable_globals() = ForAction(*globals_);
+    After(&verify, restore.id());
+    UseLocation(&verify, request_.location);
+    UseKey(&verify, key_, 1);
+    Retry(&verify, 3, 10, 120);
+
+    fragment_.capture.push_back(std::move(restore));
+    fragment_.after.push_back(std::move(verify));
+    fragment_.scratch_bytes += 2 * dump.bytes();  // the tables and their indexes
+    fragment_.server_version_num = std::max(fragment_.server_version_num, dump.server_version_num());
+    const std::string from = source == name ? "from dump" : fmt::format("from dump of {},", source);
+    fragment_.effects.push_back(MakeEffect(
+        "create", "database " + name, fmt::format("on {}, {} {}", server_, from, DescribeArtifact(dump))));
+  }
+
+  // After every comparison: what an application's own check writes must not look like a difference.
+  void AddApplicationChecks() {
+    const v1::Component& declares = request_.to ? *request_.to : component_;
+    if (declares.checks().empty()) return;
+    v1::Step step =
+        NewStep("application-checks", fmt::format("run {} application check{}", declares.checks_size(),
+                                                  declares.checks_size() == 1 ? "" : "s"));
+    v1::ApplicationChecks* action = step.mutable_action()->mutable_application_checks();
+    action->set_component(name_);
+    *action->mutable_checks() = declares.checks();
+    action->set_drill(request_.drill);
+    *action->mutable_postgres() = target_;
+    auto& names = *action->mutable_database_names();
+    for (const Database& database : databases_) {
+      names[database.restore.source()] = database.restore.name();
+      After(&step, fmt::format("{}.restore.{}", name_, database.slug));
+      After(&step, fmt::format("{}.verify.{}", name_, database.slug), v1::Edge::CONDITION_FINISHED);
+    }
+    // The target's own checks name its databases as they are called there; the backup's names go first.
+    for (const Database& database : databases_)
+      names.insert({database.restore.name(), database.restore.name()});
+    Retry(&step, 2, 5, 30);
+    fragment_.after.push_back(std::move(step));
+  }
+
+  const v1::Component& component_;
+  const RestoreRequest& request_;
+  const v1::Manifest& manifest_;
+  const std::string& name_;
+  v1::PostgresTarget target_;
+  std::string server_;
+  std::string key_;
+  const v1::Artifact* globals_ = nullptr;
+  std::vector<Database> databases_;
+  Fragment fragment_;
+};
+
+void AddPlanned(const v1::Step& step, const std::string& artifact, const std::string& title,
+                Fragment* fragment) {
+  v1::PlannedArtifact planned;
+  planned.set_step(step.id());
+  planned.set_component(step.component());
+  planned.set_artifact(artifact);
+  planned.set_title(title);
+  fragment->artifacts.push_back(std::move(planned));
+}
+
+}  // namespace
+
+std::vector<FieldProblem> PostgresStrategy::Validate(const v1::Component& component) const {
+  Problems problems;
+  const v1::PostgresComponent& postgres = component.postgres();
+  ValidateConnection(postgres.connection(), &problems);
+  ValidateDatabases(postgres, &problems);
+  ValidateCapture(postgres, &problems);
+  problems.CheckDuration("postgres.expectations.countBudget", postgres.expectations().count_budget(), true);
+  problems.CheckDuration("postgres.lockWaitTimeout", postgres.lock_wait_timeout(), false);
+  const std::vector<std::string> databases = DatabasesOf(component);
+  ValidateChecks(component, &databases, &problems);
+  return problems.Take();
+}
+
+StatusOr<Fragment> PostgresStrategy::Backup(const v1::Component& component,
+                                            const BackupRequest& request) const {
+  Fragment fragment;
+  const std::string& name = component.name();
+  const std::string server = ServerName(component.postgres().connection());
+  const std::string server_key = fmt::format("postgres:{}/{}", request.environment, server);
+
+  v1::Step preflight = MakeStep(name + ".preflight", name, "check server");
+  *preflight.mutable_action()->mutable_postgres_preflight()->mutable_component() = component.postgres();
+  Retry(&preflight, 3, 2, 30);
+  SetAttemptTimeout(&preflight, kQuickStepTimeout_s);
+
+  v1::Step globals = MakeStep(name + ".globals", name, "dump roles");
+  v1::PostgresGlobals* roles = globals.mutable_action()->mutable_postgres_globals();
+  *roles->mutable_component() = component.postgres();
+  *roles->mutable_target() = MakeTarget(request.location, request.backup, name, name + ".globals");
+  After(&globals, preflight.id());
+  UseLocation(&globals, request.location);
+  Retry(&globals, 3, 10, 120);
+  AddPlanned(globals, name + ".globals", "roles", &fragment);
+  fragment.effects.push_back(MakeEffect("read", "roles", "on " + server));
+
+  fragment.before.push_back(preflight);
+  fragment.capture.push_back(globals);
+  const std::vector<std::string> databases = DatabasesOf(component);
+  const std::vector<std::string> slugs = UniqueSlugs(databases);
+  for (size_t i = 0; i < databases.size(); ++i) {
+    const std::string artifact = fmt::format("{}.dump.{}", name, slugs[i]);
+    v1::Step step = MakeStep(artifact, name, "dump database " + databases[i]);
+    v1::PostgresDump* dump = step.mutable_action()->mutable_postgres_dump();
+    *dump->mutable_component() = component.postgres();
+    dump->mutable_component()->clear_databases();  // all of them in every step would grow with the square
+    dump->mutable_component()->add_databases(databases[i]);
+    dump->set_database(databases[i]);
+    *dump->mutable_target() = MakeTarget(request.location, request.backup, name, artifact);
+    After(&step, preflight.id());
+    UseLocation(&step, request.location);
+    UseKey(&step, server_key, 1);  // kind to the server: one dump at a time
+    Retry(&step, 3, 10, 120);
+    AddPlanned(step, artifact, "database " + databases[i], &fragment);
+    fragment.effects.push_back(MakeEffect("read", "database " + databases[i], "on " + server));
+    fragment.capture.push_back(std::move(step));
+  }
+  return fragment;
+}
+
+StatusOr<Fragment> PostgresStrategy::Restore(const v1::Component& component,
+                                             const RestoreRequest& request) const {
+  return RestorePlanner(component, request).Plan();
+}
+
+}  // namespace salvor::strategies

@@ -1,0 +1,22 @@
+// PostgreSQL by logical dumps: one consistent dump a database, roles apart. Pure.
+#pragma once
+
+#include "strategies/strategy.h"
+
+namespace salvor::strategies {
+
+class PostgresStrategy : public Strategy {
+ public:
+  std::string_view Name() const override { return "postgres"; }
+  std::vector<FieldProblem> Validate(const v1::Component& component) const override;
+
+  // <c>.preflight → <c>.globals, and <c>.dump.<slug> for each database, one at a time per server.
+  StatusOr<Fragment> Backup(const v1::Component& component, const BackupRequest& request) const override;
+
+  // <c>.check-target → <c>.restore-roles → <c>.restore.<slug> → <c>.verify.<slug> → <c>.application-checks.
+  // A database whose dump or expectations are not in the manifest is missing; without the roles everything
+  // is.
+  StatusOr<Fragment> Restore(const v1::Component& component, const RestoreRequest& request) const override;
+};
+
+}  // namespace salvor::strategies

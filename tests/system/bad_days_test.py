@@ -1,0 +1,273 @@
+"""Bad days, each with the real programs: processes killed, disks full, passwords wrong, agents cut off.
+
+In each the run ends in the right state with a reason, nothing acknowledged is lost, no truncated snapshot can be
+restored from, and nothing is left running (Stack checks the last at its end).
+"""
+
+import os
+import signal
+import subprocess
+import unittest
+
+from stack import BIN, Stack, wait_for
+
+LARGE = 1_500_000  # rows: a dump of some 200 MB, long enough to be caught in the middle
+
+
+def freeze_in_mid_dump(stack, run):
+    """pg_dump of this run, stopped by SIGSTOP once bytes have reached the repository's side."""
+    def flowing():
+        status = stack.steps(run)["db.dump.shop"]
+        return int(status.get("progress", {}).get("bytes_done", status.get("progress", {}).get("bytesDone", 0))) > 1 << 20
+    wait_for("bytes to flow", flowing)
+    pids = stack.children("pg_dump")
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    assert pids, "the dump was over before it could be stopped: use more rows"
+    return pids
+
+
+def dumps_kept(stack):
+    return [s for s in stack.snapshots() if any(t.startswith("artifact=db.dump") or t.startswith("artifact=db-") for t in s.get("tags", []))
+            and not any("details" in t or "globals" in t for t in s.get("tags", []))]
+
+
+class AgentDies(unittest.TestCase):
+    def test_at_every_step_boundary(self):
+        with Stack() as stack:
+            first = stack.start_run("backup", "create", "shop")
+            self.assertEqual(stack.outcome(first), "SUCCEEDED")
+            for step in stack.steps(first):
+                with self.subTest(boundary=step):
+                    run = stack.start_run("backup", "create", "shop")
+                    stack.wait_for_step(run, step, "SUCCEEDED", "RUNNING")
+                    stack.kill_agent()
+                    stack.start_agent()
+                    self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
+                    self.assertEqual(stack.backup()["run"], run)
+                    self.assertEqual(stack.backup()["coverage"], "COVERAGE_COMPLETE")
+            stack.cli("drill", "create", "--backup", "latest:shop", "--wait")
+
+    def test_in_mid_dump(self):
+        with Stack(rows=LARGE) as stack:
+            run = stack.start_run("backup", "create", "shop")
+            frozen = freeze_in_mid_dump(stack, run)
+            stack.kill_agent()
+            for pid in frozen:
+                try:
+                    os.kill(pid, signal.SIGCONT)
+                except ProcessLookupError:
+                    pass
+            wait_for("its children to end", lambda: not stack.children("pg_dump", "restic", "salvor-supervise"))
+            self.assertEqual(dumps_kept(stack), [], "restic must not have committed half a dump")
+            stack.start_agent()
+            self.assertEqual(stack.outcome(run), "SUCCEEDED")
+            self.assertGreaterEqual(stack.steps(run)["db.dump.shop"]["attempt"], 2)
+            self.assertEqual(stack.locks(), [])
+            stack.cli("drill", "create", "--backup", "latest:shop", "--wait")
+
+    def test_in_mid_drill(self):
+        with Stack(rows=LARGE) as stack:
+            stack.cli("backup", "create", "shop", "--wait")
+            run = stack.start_run("drill", "create", "--backup", "latest:shop")
+            stack.wait_for_step(run, "db.restore.shop", "RUNNING")
+            stack.kill_agent()
+            stack.start_agent()
+            self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
+            self.assertEqual(stack.backup()["verification"], "VERIFICATION_PROVEN")
+            self.assertEqual(list((stack.dir / "agent" / "scratch").iterdir()), [])
+
+    def test_cut_off_and_back_with_a_result(self):
+        with Stack(rows=LARGE) as stack:
+            run = stack.start_run("backup", "create", "shop")
+            stack.wait_for_step(run, "db.dump.shop", "RUNNING")
+            stack.kill_salvord()  # for the agent that is being cut off; the dump goes on
+            wait_for("the dump to end without a control plane", lambda: not stack.children("pg_dump"))
+            stack.start_salvord()
+            self.assertEqual(stack.outcome(run), "SUCCEEDED")
+            self.assertEqual(stack.steps(run)["db.dump.shop"]["attempt"], 1, "nothing ran twice")
+
+
+class ControlPlaneDies(unittest.TestCase):
+    def test_at_every_step_boundary(self):
+        with Stack() as stack:
+            first = stack.start_run("backup", "create", "shop")
+            self.assertEqual(stack.outcome(first), "SUCCEEDED")
+            for step in stack.steps(first):
+                with self.subTest(boundary=step):
+                    run = stack.start_run("backup", "create", "shop")
+                    stack.wait_for_step(run, step, "SUCCEEDED", "RUNNING")
+                    stack.kill_salvord()
+                    stack.start_salvord()
+                    self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
+                    for status in stack.steps(run).values():
+                        self.assertEqual(status["attempt"], 1, f"{status['id']} ran twice")
+
+    def test_together_with_the_agent(self):
+        with Stack(rows=LARGE) as stack:
+            run = stack.start_run("backup", "create", "shop")
+            freeze_in_mid_dump(stack, run)
+            stack.kill_salvord()
+            stack.kill_agent()
+            for pid in stack.children("pg_dump"):
+                os.kill(pid, signal.SIGCONT)
+            wait_for("all children to end", lambda: not stack.children("pg_dump", "restic", "salvor-supervise"))
+            stack.start_salvord()
+            stack.start_agent()
+            self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
+            self.assertEqual(stack.locks(), [])
+
+
+class ToolsDie(unittest.TestCase):
+    def test_restic_is_killed(self):
+        with Stack(rows=LARGE) as stack:
+            run = stack.start_run("backup", "create", "shop")
+            frozen = freeze_in_mid_dump(stack, run)
+            for pid in stack.children("restic"):
+                os.kill(pid, signal.SIGKILL)
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+            self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
+            self.assertGreaterEqual(stack.steps(run)["db.dump.shop"]["attempt"], 2)
+            stack.cli("drill", "create", "--backup", "latest:shop", "--wait")
+
+    def test_pg_dump_is_killed(self):
+        with Stack(rows=LARGE) as stack:
+            run = stack.start_run("backup", "create", "shop")
+            for pid in freeze_in_mid_dump(stack, run):
+                os.kill(pid, signal.SIGKILL)
+            self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
+            self.assertEqual(len(dumps_kept(stack)), 1, "one whole dump, and no half one")
+            stack.cli("drill", "create", "--backup", "latest:shop", "--wait")
+
+    def test_the_server_stops_in_mid_dump_and_stays_away(self):
+        with Stack(rows=LARGE) as stack:
+            run = stack.start_run("backup", "create", "shop")
+            frozen = freeze_in_mid_dump(stack, run)
+            stack.stop_postgres()
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+            self.assertEqual(stack.outcome(run), "FAILED")
+            self.assertIn("db.dump.shop", stack.run(run)["reason"])
+            backup = stack.backup()
+            self.assertEqual(backup["coverage"], "COVERAGE_PARTIAL", "the files are there, and what is missing is named")
+            self.assertEqual([m["title"] for m in backup["manifest"]["missing"]], ["database shop"])
+            self.assertEqual(dumps_kept(stack), [])
+            waited = stack.cli("backup", "show", "latest:shop")
+            self.assertIn("database shop", waited.stdout)
+
+
+class RepositoryIsInTrouble(unittest.TestCase):
+    def test_wrong_password(self):
+        with Stack() as stack:
+            stack.cli("backup", "create", "shop", "--wait")
+            stack.password.write_text("another one\n")
+            done = stack.cli("backup", "create", "shop", "--wait", check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("password", done.stdout + done.stderr)
+            self.assertNotIn("another one", done.stdout + done.stderr)
+
+    @unittest.skipUnless(os.geteuid() == 0, "mounting a small file system needs root")
+    def test_disk_full(self):
+        with Stack() as stack:
+            (stack.uploads / "large").write_bytes(os.urandom(24 << 20))
+            small = stack.dir / "small"
+            small.mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", small], check=True)
+            try:
+                stack.apply(stack.declaration(repository=small / "vault"))
+                done = stack.cli("backup", "create", "shop", "--wait", check=False)
+                self.assertIn(done.returncode, (1, 3))
+                self.assertIn("space", done.stdout + done.stderr)
+            finally:
+                subprocess.run(["umount", "-l", small], check=True)
+
+    def test_a_dump_cut_short_by_one_byte_is_not_restored_from(self):
+        with Stack() as stack:
+            stack.cli("backup", "create", "shop", "--wait")
+            manifest = stack.backup()["manifest"]
+            dump = next(a for a in manifest["artifacts"] if a["kind"] == "KIND_POSTGRES_DUMP")
+            # The same snapshot again, one byte shorter, under the same tags; the original forgotten.
+            raw = subprocess.run(["restic", "-r", stack.repository, "--no-cache", "--password-file", stack.password, "dump",
+                                  dump["snapshot"], dump["path"]], capture_output=True, check=True).stdout
+            tree = next(s for s in stack.snapshots() if s["id"] == dump["snapshot"])
+            tags = [a for t in tree["tags"] for a in ("--tag", t)]
+            subprocess.run(["restic", "-r", stack.repository, "--no-cache", "--password-file", stack.password, "backup", "--stdin",
+                            "--stdin-filename", dump["path"], "--host", tree["hostname"], *tags], input=raw[:-1], check=True,
+                           capture_output=True)
+            stack.restic("forget", dump["snapshot"])
+            done = stack.cli("drill", "create", "--backup", "latest:shop", "--wait", check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertNotEqual(stack.backup()["verification"], "VERIFICATION_PROVEN")
+
+
+class Cancelling(unittest.TestCase):
+    def test_a_running_dump_is_really_stopped(self):
+        with Stack(rows=LARGE) as stack:
+            run = stack.start_run("backup", "create", "shop")
+            frozen = freeze_in_mid_dump(stack, run)
+            stack.cli("run", "cancel", run, "--reason", "wrong one")
+            for pid in frozen:
+                try:
+                    os.kill(pid, signal.SIGCONT)
+                except ProcessLookupError:
+                    pass
+            self.assertEqual(stack.outcome(run), "CANCELLED")
+            self.assertEqual(stack.children("pg_dump", "restic"), [])
+            self.assertEqual(dumps_kept(stack), [])
+            self.assertEqual(stack.locks(), [])
+
+    def test_a_drill_is_cleaned_up(self):
+        with Stack(rows=LARGE) as stack:
+            stack.cli("backup", "create", "shop", "--wait")
+            run = stack.start_run("drill", "create", "--backup", "latest:shop")
+            stack.wait_for_step(run, "db.restore.shop", "RUNNING")
+            stack.cli("run", "cancel", run)
+            self.assertEqual(stack.outcome(run), "CANCELLED")
+            self.assertEqual(list((stack.dir / "agent" / "scratch").iterdir()), [])
+
+
+class BadInput(unittest.TestCase):
+    def test_ten_mistakes_are_ten_problems(self):
+        with Stack() as stack:
+            before = stack.cli("get", "Application", "-o", "yaml").stdout
+            path = stack.dir / "bad.yaml"
+            path.write_text("""apiVersion: salvor.dev/v1
+kind: Application
+metadata: {name: Shop_1}
+spec:
+  environmnt: local
+  environment: nowhere
+  components:
+  - name: db
+    postgres:
+      connection: {socketDirectory: relative, port: "x"}
+      databases: []
+      capture: stream
+      expectations: {countBudget: soon}
+  - name: db
+    disk: {paths: [etc, /srv/../etc]}
+""")
+            done = stack.cli("apply", "-f", path, check=False)
+            self.assertEqual(done.returncode, 8)
+            problems = [line for line in (done.stdout + done.stderr).splitlines() if "bad.yaml:" in line]
+            self.assertGreaterEqual(len(problems), 3, done.stderr)
+            self.assertEqual(stack.cli("get", "Application", "-o", "yaml").stdout, before)
+
+    def test_listening_beyond_the_machine_without_tls_is_refused(self):
+        with Stack() as stack:
+            done = subprocess.run([BIN / "salvord", "--state-directory", stack.dir / "other", "--listen", "0.0.0.0:0"],
+                                  capture_output=True, text=True, check=False, timeout=30)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("unencrypted", done.stderr)
+
+    def test_a_call_without_the_token_is_refused(self):
+        with Stack() as stack:
+            (stack.dir / "wrong.token").write_text("0" * 64 + "\n")
+            (stack.dir / "wrong.token").chmod(0o600)
+            done = stack.cli("run", "list", "--token-file", stack.dir / "wrong.token", check=False)
+            self.assertEqual(done.returncode, 4)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,322 @@
+"""A whole Salvor on one machine for tests: real PostgreSQL, real restic, real salvord, agent and CLI.
+
+Everything lives in one temporary directory and is reached by unix sockets only. Waiting is polling with a
+deadline; nothing sleeps for a guessed time. Only processes that the stack started are ever ended, by id.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.request
+
+BIN = pathlib.Path(os.environ.get("SALVOR_BIN", "build/dev/bin")).resolve()
+POSTGRES_BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
+DEADLINE_S = float(os.environ.get("SALVOR_TEST_DEADLINE_S", "120"))
+_TICK = threading.Event()  # never set: its timed wait is the pause between two looks
+
+
+def wait_for(what, condition, deadline_s=DEADLINE_S):
+    """The first true answer of condition(); fails naming `what` when the deadline passes."""
+    until = time.monotonic() + deadline_s
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > until:
+            raise AssertionError(f"waited {deadline_s:.0f} s in vain for: {what}")
+        _TICK.wait(0.02)
+
+
+def processes():
+    """pid -> argv of every process that can be read."""
+    found = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                argv = (entry / "cmdline").read_bytes().split(b"\0")
+                if argv and argv[0]:
+                    found[int(entry.name)] = [os.fsdecode(a) for a in argv]
+    return found
+
+
+def free_ports(count):
+    """Loopback ports that nobody used a moment ago."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def environment_of(pid):
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+    return b""
+
+
+class Stack:
+    """Use as a context manager. `rows` decides how large the database shop is (about 100 bytes each)."""
+
+    def __init__(self, rows=2000, files=40):
+        self.rows, self.files = rows, files
+        self.ports = free_ports(2)
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="salvor-system-"))
+        self.dir.chmod(0o755)
+        self.salvord = self.agent = None
+        self.owner = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+        self.uploads = self.dir / "uploads"
+        self.repository = self.dir / "vault"
+        self.password = self.dir / "vault.password"
+
+    # ---- set-up and tear-down
+
+    def __enter__(self):
+        try:
+            self._start_postgres()
+            self._load_data()
+            self._make_uploads()
+            self.password.write_text("not a secret, but nobody knows\n")
+            self.password.chmod(0o600)
+            self.start_salvord()
+            self.start_agent()
+            self.apply(self.declaration())
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, kind, value, trace):
+        for process in (self.agent, self.salvord):
+            if process is not None and process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+        self._pg_ctl("-m", "immediate", "stop", check=False)
+        left = self.leftovers()
+        if kind is not None:
+            for name in ("salvord.log", "agent.log"):
+                log = self.dir / name
+                if log.exists():
+                    print(f"--- {name}\n{log.read_text()[-4000:]}")
+        shutil.rmtree(self.dir, ignore_errors=True)
+        if kind is None and left:
+            raise AssertionError(f"processes are left running: {left}")
+
+    def _as_owner(self, argv):
+        if os.geteuid() == 0:
+            return ["setpriv", f"--reuid={self.owner}", f"--regid={self.owner}", "--init-groups", *argv]
+        return list(argv)
+
+    def _start_postgres(self):
+        data, socket = self.dir / "pg-data", self.dir / "pg"
+        for path in (data, socket):
+            path.mkdir()
+            shutil.chown(path, self.owner)
+        subprocess.run(self._as_owner([POSTGRES_BIN / "initdb", "-D", data, "-A", "trust", "--no-sync", "--no-instructions",
+                                       "-E", "UTF8", "--locale=C.UTF-8", "-U", "postgres"]),
+                       check=True, stdout=subprocess.DEVNULL, cwd="/")
+        self._pg_ctl("start")
+
+    def _pg_ctl(self, *arguments, check=True):
+        options = f"-c listen_addresses='' -c unix_socket_directories={self.dir}/pg -c fsync=off -c autovacuum=off"
+        return subprocess.run(self._as_owner([POSTGRES_BIN / "pg_ctl", "-D", self.dir / "pg-data", "-w", "-s", "-l",
+                                              self.dir / "pg" / "server.log", "-o", options, *arguments]),
+                              check=check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+
+    def stop_postgres(self):
+        self._pg_ctl("-m", "immediate", "stop")
+
+    def start_postgres_again(self):
+        self._pg_ctl("start")
+
+    def sql(self, query, database="postgres"):
+        done = subprocess.run(["psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-h", self.dir / "pg", "-U", "postgres", "-d",
+                               database], input=query, text=True, capture_output=True, check=False)
+        if done.returncode != 0:
+            raise AssertionError(f"psql: {done.stderr}")
+        return done.stdout.strip()
+
+    def _load_data(self):
+        self.sql("CREATE ROLE shop_owner; CREATE ROLE shop_app LOGIN; CREATE DATABASE shop OWNER shop_owner")
+        self.sql(f"""
+            CREATE TABLE orders(id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer text NOT NULL, body text, at timestamptz);
+            INSERT INTO orders(customer, body, at)
+              SELECT 'customer ' || g, md5(g::text) || md5((g + 1)::text), '2026-01-01'::timestamptz + g * interval '1 minute'
+              FROM generate_series(1, {self.rows}) g;
+            CREATE TABLE schema_migrations(version text PRIMARY KEY); INSERT INTO schema_migrations VALUES ('1'), ('2');
+            ALTER TABLE orders OWNER TO shop_owner; GRANT SELECT, INSERT ON orders TO shop_app;
+            SELECT lo_from_bytea(0, 'a large object');
+        """, "shop")
+
+    def _make_uploads(self):
+        self.uploads.mkdir()
+        for i in range(self.files):
+            (self.uploads / f"file {i}").write_bytes(os.urandom(1000 + i))
+        (self.uploads / "link").symlink_to("file 0")
+        os.link(self.uploads / "file 1", self.uploads / "hard link")
+
+    # ---- programs
+
+    def _spawn(self, log, argv, **options):
+        with open(self.dir / log, "ab") as out:
+            return subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                    start_new_session=True, **options)
+
+    def start_salvord(self):
+        self.salvord = self._spawn("salvord.log", [BIN / "salvord", "--state-directory", self.dir / "control", "--listen",
+                                                   f"unix://{self.dir}/salvord.sock", "--metrics-listen",
+                                                   f"127.0.0.1:{self.ports[0]}"])
+        wait_for("salvord to answer", lambda: self.cli("version", check=False).returncode == 0)
+
+    def start_agent(self, wait=True):
+        self.agent = self._spawn("agent.log", [BIN / "salvor-agent", "--name", "host-a", "--environment", "local", "--server",
+                                               f"unix://{self.dir}/salvord.sock", "--token-file", self.dir / "control/agent.token",
+                                               "--state-directory", self.dir / "agent", "--scratch-user", "postgres",
+                                               "--metrics-listen", f"127.0.0.1:{self.ports[1]}"])
+        if wait:
+            self.wait_for_agent()
+
+    def wait_for_agent(self):
+        def connected():
+            done = self.cli("agent", "list", "-o", "json", check=False)
+            return done.returncode == 0 and '"connected": true' in done.stdout
+        wait_for("the agent to connect", connected)
+
+    def kill_agent(self):
+        self.agent.kill()
+        self.agent.wait()
+
+    def kill_salvord(self):
+        self.salvord.kill()
+        self.salvord.wait()
+
+    def cli(self, *arguments, check=True, timeout=DEADLINE_S):
+        environment = {**os.environ, "SALVOR_SERVER": f"unix://{self.dir}/salvord.sock", "NO_COLOR": "1",
+                       "SALVOR_TOKEN_FILE": str(self.dir / "control/api.token")}
+        done = subprocess.run([BIN / "salvor", *map(str, arguments)], text=True, capture_output=True, env=environment,
+                              check=False, timeout=timeout)
+        if check and done.returncode != 0:
+            raise AssertionError(f"salvor {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def restic(self, *arguments, check=True):
+        done = subprocess.run(["restic", "-r", self.repository, "--no-cache", "--password-file", self.password, *arguments],
+                              text=True, capture_output=True, check=False)
+        if check and done.returncode != 0:
+            raise AssertionError(f"restic {arguments}: {done.stderr}")
+        return done
+
+    # ---- declarations and runs
+
+    def declaration(self, **replace):
+        values = {"repository": self.repository, "password": self.password, "socket": self.dir / "pg",
+                  "uploads": self.uploads, "capture": "Stream", "extra": "", **replace}
+        return """
+apiVersion: salvor.dev/v1
+kind: Location
+metadata: {{name: vault}}
+spec: {{restic: {{repository: "{repository}", passwordFile: "{password}"}}}}
+---
+apiVersion: salvor.dev/v1
+kind: Environment
+metadata: {{name: local}}
+spec: {{runtime: Host, location: vault}}
+---
+apiVersion: salvor.dev/v1
+kind: Application
+metadata: {{name: shop}}
+spec:
+  environment: local
+  components:
+  - name: db
+    postgres:
+      connection: {{socketDirectory: "{socket}", user: postgres}}
+      databases: [shop]
+      capture: {capture}
+      {extra}
+    checks:
+    - {{name: newest-migration, sql: {{database: shop, query: SELECT max(version) FROM schema_migrations, expect: "2"}}}}
+    - name: can-order
+      write: {{database: shop, role: shop_app, statements: ["INSERT INTO orders(customer) VALUES ('x')"]}}
+    - {{name: must-not-delete, permission: {{database: shop, role: shop_app, statement: DELETE FROM orders, expect: Denied}}}}
+  - name: uploads
+    disk: {{paths: ["{uploads}"]}}
+""".format(**values)
+
+    def metrics(self, of):
+        """What a scrape of "salvord" or "agent" gets."""
+        port = self.ports[("salvord", "agent").index(of)]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            return answer.read().decode()
+
+    def apply(self, text):
+        path = self.dir / "objects.yaml"
+        path.write_text(text)
+        return self.cli("apply", "-f", path)
+
+    def start_run(self, *arguments):
+        """The name of the started run."""
+        done = self.cli(*arguments)
+        return re.search(r"\b((?:backup|drill|restore)-[a-z0-9-]+-\d{8}-\d{6}-[0-9a-f]{4})\b", done.stdout + done.stderr).group(1)
+
+    def run(self, name):
+        return json.loads(self.cli("run", "show", name, "-o", "json").stdout)
+
+    def steps(self, name):
+        """step id -> its status, phases as 'RUNNING' and so on."""
+        return {s["id"]: {**s, "phase": s["phase"].replace("STEP_PHASE_", "")} for s in self.run(name)["steps"]}
+
+    def wait_for_step(self, run, step, *phases):
+        return wait_for(f"{step} to be {' or '.join(phases)}", lambda: self.steps(run)[step]["phase"] in phases)
+
+    def outcome(self, name):
+        """Waits for the end of a run: SUCCEEDED, FAILED or CANCELLED."""
+        def over():
+            phase = self.run(name)["phase"].replace("RUN_PHASE_", "")
+            return phase if phase in ("SUCCEEDED", "FAILED", "CANCELLED") else None
+        return wait_for(f"run {name} to end", over)
+
+    def backup(self, reference="latest:shop"):
+        return json.loads(self.cli("backup", "show", reference, "-o", "json").stdout)
+
+    def snapshots(self, *tags):
+        arguments = [a for tag in tags for a in ("--tag", tag)]
+        return json.loads(self.restic("snapshots", "--json", *arguments).stdout) or []
+
+    def locks(self):
+        return self.restic("list", "locks", "--no-lock").stdout.split()
+
+    # ---- what must not be left
+
+    def children(self, *names):
+        """pids of processes that work for this stack and whose program has one of these names."""
+        mine = []
+        for pid, argv in processes().items():
+            named = not names or os.path.basename(argv[0]) in names
+            about_us = any(str(self.dir) in a for a in argv) or str(self.dir).encode() in environment_of(pid)
+            if named and about_us and pid != os.getpid():
+                mine.append(pid)
+        return mine
+
+    def leftovers(self):
+        working = {"restic", "pg_dump", "pg_restore", "pg_dumpall", "salvor-supervise", "postgres", "psql", "initdb",
+                   "salvord", "salvor-agent", "pg_amcheck"}
+        alive = processes()
+        return [alive[pid] for pid in self.children() if pid in alive and os.path.basename(alive[pid][0].rstrip(":")) in working]
+
+    def fingerprint(self):
+        return self.sql("SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM orders t", "shop")

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# tools/dev itself: what it says to a wrong call, and that the demo guards its one place.
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# expect CODE WORDS COMMAND…
+expect() {
+  local wanted=$1 words=$2 code=0 output
+  shift 2
+  output=$("$@" 2>&1) || code=$?
+  if [[ $code -ne $wanted || $output != *"$words"* ]]; then
+    printf 'FAILED: %s\n  exit code %s, wanted %s, and: %s\n%s\n' "$*" "$code" "$wanted" "$words" "$output" >&2
+    exit 1
+  fi
+  echo "passed: ${*#"$ROOT/"}"
+}
+
+expect 0 "tools/dev demo" "$ROOT/tools/dev"
+expect 0 "tools/dev test" "$ROOT/tools/dev" help
+expect 2 "no command 'conquer'" "$ROOT/tools/dev" conquer
+expect 2 "a number of MiB" "$ROOT/tools/dev" demo --size lots
+expect 2 "at least 16 MiB" "$ROOT/tools/dev" demo --size 3
+expect 2 "does not know '--nonsense'" "$ROOT/tools/dev" demo --nonsense
+expect 2 "takes --all, --tidy-changed and --no-tidy" "$ROOT/tools/dev" check --nonsense
+expect 2 "takes --all or nothing" "$ROOT/tools/dev" format --nonsense
+expect 2 "no benchmark '../dev'" "$ROOT/tools/dev" bench ../dev
+
+# Every command that the help names is one, and the other way round.
+commands=$(sed -n 's/^ *\(setup |[^)]*\)).*/\1/p' "$ROOT/tools/dev" | tr -d ' ' | tr '|' '\n')
+for command in $commands; do
+  grep -q "tools/dev $command" "$ROOT/tools/dev.d/help.txt" || { echo "help does not name $command" >&2; exit 1; }
+  [[ -f $ROOT/tools/dev.d/$command.sh ]] || { echo "no part for $command" >&2; exit 1; }
+done
+
+# Setup: what is installed is not asked for again; what is not, is named.
+missing_of() {
+  (
+    PARTS=$scratch
+    # shellcheck source=tools/dev.d/setup.sh
+    source "$ROOT/tools/dev.d/setup.sh"
+    missing_packages
+  )
+}
+printf '# a comment\nbash\n\nno-such-package-anywhere # another\ncoreutils\n' >"$scratch/packages.txt"
+[[ $(missing_of) == no-such-package-anywhere ]] || { echo "wrong list of missing packages" >&2; exit 1; }
+echo "passed: commands, help and missing packages"

@@ -1,0 +1,106 @@
+#include <memory>
+
+#include "tools/cli/commands.h"
+#include "tools/cli/render_backup.h"
+#include "tools/cli/text_layout.h"
+#include "tools/cli/wait.h"
+
+namespace salvor::cli {
+namespace {
+
+struct CreateOptions {
+  std::string application;
+  StartOptions start;
+};
+
+ExitCode Create(Context& context, const CreateOptions& options) {
+  const std::string what = "back up " + options.application;
+  const StatusOr<Client*> client = context.Connect();
+  if (!client.ok()) return context.Fail(what, client.status());
+  v1::CreateBackupRequest request;
+  request.set_application(options.application);
+  request.set_dry_run(options.start.dry_run);
+  const StatusOr<v1::CreateRunResponse> response = (*client)->Call(&ControlStub::CreateBackup, request);
+  if (!response.ok()) return context.Fail(what, response.status());
+  return AfterStart(context, *response, options.start);
+}
+
+struct ListOptions {
+  std::string application;
+  std::string output;
+};
+
+ExitCode List(Context& context, const ListOptions& options) {
+  const StatusOr<Client*> client = context.Connect();
+  if (!client.ok()) return context.Fail("list backups", client.status());
+  v1::ListBackupsRequest request;
+  request.set_application(options.application);
+  const StatusOr<v1::ListBackupsResponse> backups = (*client)->Call(&ControlStub::ListBackups, request);
+  if (!backups.ok()) return context.Fail("list backups", backups.status());
+  if (options.output == "json" || options.output == "yaml") return context.Print(*backups, options.output);
+  if (options.output == "name") {
+    for (const v1::Backup& backup : backups->backups()) context.out() << CleanText(backup.name()) << "\n";
+    return ExitCode::kOk;
+  }
+  if (backups->backups().empty()) {
+    context.err() << "no backups"
+                  << (options.application.empty() ? "" : " of " + CleanText(options.application)) << "\n";
+    return ExitCode::kOk;
+  }
+  context.out() << RenderBackupTable(*backups, context.OutStyle(options.output == "wide"));
+  return ExitCode::kOk;
+}
+
+struct ShowOptions {
+  std::string name;
+  std::string output;
+};
+
+ExitCode Show(Context& context, const ShowOptions& options) {
+  const std::string what = "show backup " + options.name;
+  const StatusOr<Client*> client = context.Connect();
+  if (!client.ok()) return context.Fail(what, client.status());
+  v1::GetBackupRequest request;
+  request.set_name(options.name);
+  const StatusOr<v1::Backup> backup = (*client)->Call(&ControlStub::GetBackup, request);
+  if (!backup.ok()) return context.Fail(what, backup.status());
+  if (options.output == "json" || options.output == "yaml") return context.Print(*backup, options.output);
+  if (options.output == "name") {
+    context.out() << CleanText(backup->name()) << "\n";
+    return ExitCode::kOk;
+  }
+  context.out() << RenderBackup(*backup, context.OutStyle(options.output == "wide"));
+  context.Next({NextForBackup(*backup)});
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+void AddBackupCommands(CommandLine& line) {
+  CLI::App& noun = AddNoun(line, "backup", "Make backups and look at them.");
+
+  auto create = std::make_shared<CreateOptions>();
+  CLI::App& create_command =
+      AddCommand(line, noun, "create", "Back up an application: all of its components, as one operation.",
+                 {"salvor backup create shop --wait", "salvor backup create shop --dry-run"},
+                 [create](Context& context) { return Create(context, *create); });
+  create_command.add_option("APPLICATION", create->application, "the application")->required();
+  AddStartOptions(create_command, create->start);
+
+  auto list = std::make_shared<ListOptions>();
+  CLI::App& list_command = AddCommand(line, noun, "list", "List backups, the newest first.",
+                                      {"salvor backup list", "salvor backup list --application shop -o wide"},
+                                      [list](Context& context) { return List(context, *list); });
+  list_command.add_option("--application", list->application, "only backups of this one")->type_name("NAME");
+  AddOutput(list_command, list->output, {"table", "wide", "json", "yaml", "name"});
+
+  auto show = std::make_shared<ShowOptions>();
+  CLI::App& show_command = AddCommand(
+      line, noun, "show", "Show what a backup holds, of which instants, and whether it was proven.",
+      {"salvor backup show latest:shop", "salvor backup show shop-20261121-101500-4f2a -o yaml"},
+      [show](Context& context) { return Show(context, *show); });
+  show_command.add_option("BACKUP", show->name, "its name, or latest:APPLICATION")->required();
+  AddOutput(show_command, show->output, {"table", "wide", "json", "yaml", "name"});
+}
+
+}  // namespace salvor::cli

@@ -1,0 +1,259 @@
+// Starting, following, showing and cancelling runs: what is typed, what comes out.
+#include <thread>
+
+#include "base/text.h"
+#include "tools/cli/live_region.h"
+#include "tools/cli/testing/cli_fixture.h"
+#include "tools/cli/testing/samples.h"
+
+namespace salvor::cli {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+// First the run as it starts, then as it ended.
+std::vector<v1::Run> ScriptTo(const v1::Run& end) {
+  v1::Run begin = end;
+  begin.set_phase(v1::RUN_PHASE_RUNNING);
+  begin.clear_finished_at();
+  begin.clear_reason();
+  for (v1::StepStatus& step : *begin.mutable_steps()) {
+    step.set_phase(v1::STEP_PHASE_PENDING);
+    step.clear_result();
+    step.clear_reason();
+  }
+  return {begin, end};
+}
+
+v1::Run SucceededBackup() {
+  v1::Run run = PartialBackup();
+  run.set_phase(v1::RUN_PHASE_SUCCEEDED);
+  run.clear_reason();
+  v1::StepStatus* audit = run.mutable_steps(1);
+  audit->set_phase(v1::STEP_PHASE_SUCCEEDED);
+  audit->set_attempt(1);
+  audit->clear_reason();
+  audit->clear_result();
+  return run;
+}
+
+TEST_F(CliTest, BackupCreateWithoutWaitSaysHowToComeBack) {
+  control_.AddScript(ScriptTo(SucceededBackup()));
+  const Result result = Run({"backup", "create", "shop"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.out, "started backup-shop-20261121-101500-4f2a\n");
+  EXPECT_EQ(result.err, "next: salvor run watch backup-shop-20261121-101500-4f2a\n");
+}
+
+TEST_F(CliTest, BackupCreateWaitSaysEachChangeAndEndsWithTheAccount) {
+  control_.AddScript(ScriptTo(SucceededBackup()));
+  control_.PutBackup(CompleteBackup());
+  const Result result = Run({"backup", "create", "shop", "--wait"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.err,
+            "10:15:30 db.dump.shop succeeded 1/3 in 30.0s, 3.10 GiB, 1,204,233 rows\n"
+            "10:15:03 db.dump.audit succeeded 2/3 in 3.0s\n"
+            "10:15:38 manifest.write succeeded 3/3 in 2.0s\n"
+            "10:15:38 run succeeded\n"
+            "next: salvor drill create --backup backup-shop-20261121-101500-4f2a --wait\n");
+  ExpectGolden("outcome_backup_complete_80.txt", result.out);
+}
+
+TEST_F(CliTest, BackupCreateWaitOfAPartialBackupIsThree) {
+  control_.AddScript(ScriptTo(PartialBackup()));
+  control_.PutBackup(PartialBackupRecord());
+  const Result result = Run({"backup", "create", "shop", "--wait"});
+  EXPECT_EQ(result.code, 3);
+  ExpectGolden("outcome_backup_partial_80.txt", result.out);
+  EXPECT_THAT(result.err, HasSubstr("error: backup of shop misses something\n"
+                                    "  cause: db.dump.audit: pg_dump: permission denied for table entries\n"
+                                    "  hint: Grant SELECT on audit.entries to the role salvor.\n"
+                                    "next: salvor run show backup-shop-20261121-101500-4f2a\n"));
+}
+
+TEST_F(CliTest, BackupOutputsForScriptsStandAloneOnStdout) {
+  control_.AddScript(ScriptTo(SucceededBackup()));
+  EXPECT_EQ(Run({"backup", "create", "shop", "-o", "name"}).out, "backup-shop-20261121-101500-4f2a\n");
+  control_.PutBackup(CompleteBackup());
+  const Result json = Run({"run", "watch", "backup-shop-20261121-101500-4f2a", "-o", "json"});
+  EXPECT_EQ(json.code, 0);
+  EXPECT_THAT(json.out,
+              AllOf(StartsWith("{"), HasSubstr("RUN_PHASE_SUCCEEDED"), Not(HasSubstr("COMPONENT"))));
+  EXPECT_EQ(Run({"backup", "list", "-o", "name"}).out, "backup-shop-20261121-101500-4f2a\n");
+}
+
+TEST_F(CliTest, BackupShowKnowsTheLatestAndWhatToDoNext) {
+  control_.PutBackup(CompleteBackup());
+  const Result result = Run({"backup", "show", "latest:shop"});
+  EXPECT_EQ(result.code, 0);
+  ExpectGolden("backup_complete_80.txt", result.out);
+  EXPECT_EQ(result.err, "next: salvor drill create --backup backup-shop-20261121-101500-4f2a --wait\n");
+  EXPECT_EQ(Run({"backup", "show", "latest:nothing"}).code, 6);
+}
+
+TEST_F(CliTest, DrillThatFindsAFaultIsOneAndNamesIt) {
+  control_.AddScript(ScriptTo(DisprovenDrill()));
+  control_.PutBackup(CompleteBackup());
+  const Result result = Run({"drill", "create", "--backup", "latest:shop", "--wait"});
+  EXPECT_EQ(result.code, 1);
+  ExpectGolden("outcome_drill_disproven_80.txt", result.out);
+  EXPECT_THAT(result.err, HasSubstr("error: drill of backup-shop-20261121-101500-4f2a: 1 check failed\n"
+                                    "  cause: db rows shop.public.orders\n"));
+}
+
+TEST_F(CliTest, DrillThatProvesIsZero) {
+  control_.AddScript(ScriptTo(SucceededDrill()));
+  control_.PutBackup(CompleteBackup());
+  const Result result = Run({"drill", "create", "--backup", "latest:shop", "--wait"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_THAT(result.out, HasSubstr("verdict: proven (4 checks: 4 passed)\n"));
+}
+
+TEST_F(CliTest, RestoreDryRunShowsThePlanAndARefusalIsAConflict) {
+  control_.SetPlan(FromText<v1::CreateRunResponse>(R"(
+    effects { verb: "create" subject: "database shop_old" detail: "3.10 GiB, 42 tables" }
+    flow { steps { id: "db.restore.shop" title: "restore database shop" } })"));
+  const std::vector<std::string> arguments = {
+      "restore",           "create",        "--backup",          "latest:shop", "--to",        "shop",
+      "--rename-database", "shop=shop_old", "--rename-database", "a=b",         "--component", "db",
+      "--dry-run"};
+  const Result result = Run(arguments);
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.out,
+            "EFFECT  ON                 DETAIL\n"
+            "create  database shop_old  3.10 GiB, 42 tables\n\n"
+            "steps  1\n"
+            "  1 ── db.restore.shop  restore database shop\n");
+  EXPECT_EQ(result.err, "dry run: nothing was started\n");
+  EXPECT_EQ(control_.last_restore().rename_databases().at("shop"), "shop_old");
+  EXPECT_EQ(control_.last_restore().rename_databases_size(), 2);
+  EXPECT_EQ(control_.last_restore().components_size(), 1);
+  control_.SetPlan(FromText<v1::CreateRunResponse>(
+      R"(effects { verb: "refuse" subject: "database shop" detail: "it exists" })"));
+  const Result refused = Run(arguments);
+  EXPECT_EQ(refused.code, 7);
+  EXPECT_THAT(refused.err, HasSubstr("error: this would be refused: database shop\n  cause: it exists\n"));
+}
+
+TEST_F(CliTest, RestoreRefusesARenameThatCannotBeMeant) {
+  for (const char* rename : {"shop", "=x", "x=", "a=b=c", "a=-x"}) {
+    EXPECT_EQ(Run({"restore", "create", "--backup", "b", "--to", "a", "--rename-database", rename}).code, 2)
+        << rename;
+  }
+}
+
+TEST_F(CliTest, RunCommandsListShowCancelAndLog) {
+  const v1::Run run = RunningBackup();
+  control_.AddScript({run});
+  v1::LogLines lines;
+  lines.set_step("db.dump.shop");
+  v1::LogLine* line = lines.add_lines();
+  line->mutable_at()->set_seconds(1795256102);
+  line->set_source("pg_dump");
+  line->set_text("reading \x1b[31mschemas");
+  control_.PutLogs(run.header().name(), {lines});
+  EXPECT_EQ(Run({"run", "list", "--active", "-o", "name"}).out, run.header().name() + "\n");
+  ExpectGolden("run_running_pipe.txt", Run({"run", "show", run.header().name()}).out);
+  EXPECT_EQ(Run({"run", "logs", run.header().name()}).out,
+            "10:15:02 db.dump.shop pg_dump reading \\x1b[31mschemas\n");
+  EXPECT_EQ(Run({"run", "logs", run.header().name(), "--step", "x"}).out, "");
+  const Result cancelled = Run({"run", "cancel", run.header().name(), "--reason", "wrong one"});
+  EXPECT_EQ(cancelled.out, run.header().name() + " cancelling\n");
+  EXPECT_EQ(Run({"run", "show", "nothing"}).code, 6);
+}
+
+TEST_F(CliTest, FollowedLogsGoOnOverBrokenStreamsUntilTheRunIsOverAndShowEachLineOnce) {
+  control_.AddScript(ScriptTo(SucceededBackup()));
+  const std::string run = SucceededBackup().header().name();
+  v1::LogLines lines;
+  lines.set_step("db.dump.shop");
+  for (const char* text : {"one", "two", "two"}) lines.add_lines()->set_text(text);
+  control_.PutLogs(run, {lines});
+  // The fake ends each stream after what there is, as a control plane does that stops.
+  std::thread somebody([&] {
+    while (control_.log_reads() < 2) std::this_thread::yield();
+    control_.Finish();
+  });
+  const Result result = Run({"run", "logs", run, "-f", "--step", "db.dump.shop"});
+  somebody.join();
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.out, "00:00:00  one\n00:00:00  two\n00:00:00  two\n");
+}
+
+TEST_F(CliTest, ATerminalGetsOneFrameRedrawnInPlaceThatNeverWraps) {
+  tty_ = true;
+  control_.AddScript(ScriptTo(SucceededBackup()));
+  control_.PutBackup(CompleteBackup());
+  const Result result = Run({"backup", "create", "shop", "--wait", "--color", "never"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_THAT(result.err, HasSubstr("\x1b[4A\r\x1b[J"));  // over the head and three steps
+  EXPECT_THAT(result.err, HasSubstr("  ✓ db.dump.shop    30.0s, 3.10 GiB, 1,204,233 rows\n"));
+  for (const std::string& line : Split(result.err, '\n')) EXPECT_LE(VisibleWidth(line), 80) << line;
+}
+
+TEST_F(CliTest, ADumbTerminalGetsLinesInstead) {
+  tty_ = true;
+  variables_["TERM"] = "dumb";
+  control_.AddScript(ScriptTo(SucceededBackup()));
+  control_.PutBackup(CompleteBackup());
+  EXPECT_THAT(Run({"backup", "create", "shop", "--wait"}).err,
+              AllOf(HasSubstr("manifest.write succeeded"), Not(HasSubstr("\x1b"))));
+}
+
+TEST_F(CliTest, InterruptStopsWaitingOnlyAndSaysHowToComeBack) {
+  control_.AddScript(ScriptTo(SucceededBackup()));
+  control_.Allow(1);
+  std::thread somebody([&] {
+    while (control_.watches() == 0) std::this_thread::yield();
+    interrupts_.raised = true;
+  });
+  const Result result = Run({"backup", "create", "shop", "--wait"});
+  somebody.join();
+  EXPECT_EQ(result.code, 130);
+  EXPECT_EQ(result.err,
+            "\nstopped waiting; backup-shop-20261121-101500-4f2a goes on\n"
+            "  come back:  salvor run watch backup-shop-20261121-101500-4f2a\n"
+            "  stop it:    salvor run cancel backup-shop-20261121-101500-4f2a\n");
+  EXPECT_FALSE(interrupts_.caught) << "Ctrl-C works as always afterwards";
+}
+
+TEST_F(CliTest, TimeoutStopsWaitingOnlyWith124) {
+  control_.AddScript(ScriptTo(SucceededBackup()));
+  control_.Allow(1);
+  const Result result = Run({"backup", "create", "shop", "--wait", "--timeout", "300ms"});
+  EXPECT_EQ(result.code, 124);
+  EXPECT_EQ(result.err,
+            "error: backup-shop-20261121-101500-4f2a is not over after 300ms\n"
+            "  hint: It goes on. Come back with `salvor run watch backup-shop-20261121-101500-4f2a`.\n");
+}
+
+TEST_F(CliTest, WatchingGoesOnWhenTheControlPlaneRestarts) {
+  control_.AddScript(ScriptTo(SucceededBackup()));
+  control_.PutBackup(CompleteBackup());
+  control_.Allow(1);
+  std::thread somebody([&] {
+    while (control_.watches() == 0) std::this_thread::yield();
+    StopServer();
+    control_.Allow(1000);
+    StartServer();
+  });
+  const Result result = Run({"run", "watch", "backup-shop-20261121-101500-4f2a", "--timeout", "30s"});
+  somebody.join();
+  EXPECT_EQ(result.code, 0);
+  EXPECT_GE(control_.watches(), 2);
+  EXPECT_THAT(result.err,
+              AllOf(HasSubstr("control plane not reachable at unix://" + directory_ + "/s, waiting\n"),
+                    HasSubstr("control plane reachable again\n"), HasSubstr("manifest.write succeeded 3/3")));
+}
+
+TEST_F(CliTest, WatchingARunThatIsNotThereEndsAtOnce) {
+  const Result result = Run({"run", "watch", "nothing"});
+  EXPECT_EQ(result.code, 6);
+  EXPECT_EQ(result.err, "error: watch nothing\n  cause: there is no run 'nothing'\n");
+}
+
+}  // namespace
+}  // namespace salvor::cli

@@ -1,0 +1,226 @@
+#include "tools/cli/outcome.h"
+
+#include <fmt/core.h>
+
+#include "base/text.h"
+#include "tools/cli/render_backup.h"
+#include "tools/cli/render_checks.h"
+#include "tools/cli/text_layout.h"
+#include "tools/cli/words.h"
+
+namespace salvor::cli {
+namespace {
+
+constexpr int kMostChecksNamed = 20;
+
+// "backup of shop succeeded in 2m05s".
+std::string Headline(const v1::Run& run, const Style& style, const Worded& ending,
+                     std::string_view preposition = "in") {
+  return fmt::format("{} {} {} {}\n", SubjectOf(run.header()), Paint(style, ending.tone, ending.text),
+                     preposition, HumanDuration(DurationOf(run, style.now)));
+}
+
+// Steps that failed by themselves: those who know why.
+std::string FailedSteps(const v1::Run& run) {
+  std::vector<std::string> parts;
+  for (const v1::StepStatus& step : run.steps()) {
+    if (step.phase() != v1::STEP_PHASE_FAILED) continue;
+    std::string why = CleanText(step.result().error().message());
+    if (why.empty()) why = CleanText(step.reason());
+    parts.push_back(CleanText(step.id()) + (why.empty() ? "" : ": " + why));
+  }
+  return Join(parts, "; ");
+}
+
+void FillFailure(const v1::Run& run, Outcome& outcome) {
+  if (outcome.error.empty()) {
+    outcome.error = fmt::format("{} {}", SubjectOf(run.header()), Word(run.phase()).text);
+  }
+  if (outcome.cause.empty()) {
+    outcome.cause = CleanText(run.reason());
+    if (outcome.cause.empty()) outcome.cause = FailedSteps(run);
+  }
+  outcome.hint = CleanText(run.hint());
+  for (const v1::StepStatus& step : run.steps()) {
+    if (!outcome.hint.empty()) break;
+    if (step.phase() == v1::STEP_PHASE_FAILED) outcome.hint = CleanText(step.result().error().hint());
+  }
+  const std::string name = CleanText(run.header().name());
+  outcome.next = {"salvor run show " + name, "salvor run logs " + name};
+}
+
+void AddUnconfirmed(const v1::Run& run, const Style& style, Outcome& outcome) {
+  for (const v1::ObligationStatus& obligation : run.obligations()) {
+    if (obligation.phase() != v1::ObligationStatus::PHASE_UNCONFIRMED) continue;
+    outcome.text += Paint(style, Tone::kBad, "release unconfirmed") + ": " + CleanText(obligation.name()) +
+                    " may still be held; it is retried until the agent confirms\n";
+  }
+}
+
+Outcome BackupOutcome(const v1::Run& run, const v1::Backup* backup, const Style& style) {
+  Outcome outcome;
+  const bool partial = backup != nullptr && backup->coverage() == v1::Backup::COVERAGE_PARTIAL &&
+                       run.phase() != v1::RUN_PHASE_CANCELLED;
+  const bool complete = backup != nullptr && backup->coverage() == v1::Backup::COVERAGE_COMPLETE &&
+                        run.phase() == v1::RUN_PHASE_SUCCEEDED;
+  const Worded ending = partial ? Worded{"is partial", Tone::kWarning} : Word(run.phase());
+  outcome.text = Headline(run, style, ending, partial ? "after" : "in");
+  if (backup != nullptr) {
+    const std::string components = RenderComponents(backup->manifest(), style);
+    if (!components.empty()) outcome.text += "\n" + components;
+    outcome.text += RenderMissing(backup->manifest(), style);
+    const Worded coverage = Word(backup->coverage());
+    outcome.text += fmt::format("\ncoverage: {}\n", Paint(style, coverage.tone, coverage.text));
+  }
+  AddUnconfirmed(run, style, outcome);
+  if (complete) {
+    outcome.code = ExitCode::kOk;
+    outcome.next = {fmt::format("salvor drill create --backup {} --wait", CleanText(backup->name()))};
+    return outcome;
+  }
+  if (partial) {
+    outcome.code = ExitCode::kPartial;
+    outcome.error = fmt::format("{} misses something", SubjectOf(run.header()));
+  } else if (run.phase() == v1::RUN_PHASE_SUCCEEDED) {
+    outcome.error = fmt::format("{} is over, but its coverage is {}", SubjectOf(run.header()),
+                                backup == nullptr ? "not known" : Word(backup->coverage()).text);
+  }
+  FillFailure(run, outcome);
+  return outcome;
+}
+
+std::string NamesOfFailed(const std::vector<const v1::Check*>& checks) {
+  std::vector<std::string> names;
+  int more = 0;
+  for (const v1::Check* check : checks) {
+    if (check->verdict() != v1::Check::VERDICT_FAILED) continue;
+    if (names.size() == 5) {
+      ++more;
+      continue;
+    }
+    std::string name = CleanText(check->component()) + " " + CleanText(check->kind());
+    if (!check->subject().empty()) name += " " + CleanText(check->subject());
+    names.push_back(name);
+  }
+  return Join(names, ", ") + (more > 0 ? fmt::format(" and {} more", more) : "");
+}
+
+Outcome DrillOutcome(const v1::Run& run, const v1::Backup* backup, const Style& style) {
+  const std::vector<const v1::Check*> checks = ChecksOf(run);
+  const CheckCounts counts = CountChecks(checks);
+  const bool finished = run.phase() == v1::RUN_PHASE_SUCCEEDED;
+  Outcome outcome;
+  outcome.text = Headline(run, style, Word(run.phase()));
+  const std::string table = RenderChecks(checks, kMostChecksNamed, style);
+  if (!table.empty()) outcome.text += "\n" + table;
+  const v1::Backup::Verification verification = VerdictOf(run, backup);
+  // A drill that did not get to its end says nothing but what it found wrong.
+  const Worded verdict = finished || verification == v1::Backup::VERIFICATION_DISPROVEN
+                             ? Word(verification)
+                             : Worded{"none, the drill did not finish", Tone::kBad};
+  outcome.text +=
+      fmt::format("\nverdict: {} ({})\n", Paint(style, verdict.tone, verdict.text), SummarizeChecks(counts));
+  AddUnconfirmed(run, style, outcome);
+  const std::string name = CleanText(run.header().backup());
+  if (counts.failed > 0) {
+    outcome.error = fmt::format("{}: {} failed", SubjectOf(run.header()), Count(counts.failed, "check"));
+    outcome.cause = NamesOfFailed(checks);
+  } else if (verification == v1::Backup::VERIFICATION_DISPROVEN) {
+    outcome.error = fmt::format("{}: the backup is disproven", SubjectOf(run.header()));
+  } else if (finished && verification == v1::Backup::VERIFICATION_PROVEN) {
+    outcome.code = ExitCode::kOk;
+    outcome.next = {"salvor backup show " + name};
+    return outcome;
+  } else if (finished) {
+    outcome.code = ExitCode::kPartial;
+    outcome.error = fmt::format("{} is unverifiable", SubjectOf(run.header()));
+    outcome.cause = counts.Total() == 0 ? "no check was made"
+                    : counts.unverifiable > 0
+                        ? fmt::format("{} could not be made", Count(counts.unverifiable, "check"))
+                        : "the control plane could not account for everything";
+  }
+  FillFailure(run, outcome);
+  return outcome;
+}
+
+// What a restore brought back, by step: each restoring step says it in its note or title.
+std::string RestoredBy(const v1::Run& run, const Style& style) {
+  std::string lines;
+  for (const v1::StepStatus& step : run.steps()) {
+    const bool restores = step.action() == "postgres_restore" || step.action() == "disk_restore" ||
+                          step.action() == "postgres_restore_roles";
+    if (!restores || step.phase() != v1::STEP_PHASE_SUCCEEDED) continue;
+    const std::string note = CleanText(step.result().note());
+    std::string line = CleanText(step.title().empty() ? step.id() : step.title());
+    lines += Indented(line + (note.empty() ? "" : ": " + note), 2, style.width);
+  }
+  return lines.empty() ? "" : "\nrestored\n" + lines;
+}
+
+Outcome RestoreOutcome(const v1::Run& run, const Style& style) {
+  const std::vector<const v1::Check*> checks = ChecksOf(run);
+  const CheckCounts counts = CountChecks(checks);
+  Outcome outcome;
+  outcome.text = Headline(run, style, Word(run.phase())) + RestoredBy(run, style);
+  const std::string table = RenderChecks(checks, kMostChecksNamed, style);
+  if (!table.empty()) outcome.text += "\n" + table;
+  outcome.text += "\n" + SummarizeChecks(counts) + "\n";
+  AddUnconfirmed(run, style, outcome);
+  if (counts.failed > 0) {
+    outcome.error = fmt::format("{}: {} failed", SubjectOf(run.header()), Count(counts.failed, "check"));
+    outcome.cause = NamesOfFailed(checks);
+  } else if (run.phase() == v1::RUN_PHASE_SUCCEEDED) {
+    outcome.code = ExitCode::kOk;
+    outcome.next = {"salvor run show " + CleanText(run.header().name())};
+    return outcome;
+  }
+  FillFailure(run, outcome);
+  return outcome;
+}
+
+int Badness(v1::Backup::Verification verification) {
+  switch (verification) {
+    case v1::Backup::VERIFICATION_PROVEN:
+      return 0;
+    case v1::Backup::VERIFICATION_DISPROVEN:
+      return 2;
+    default:
+      return 1;
+  }
+}
+
+}  // namespace
+
+v1::Backup::Verification VerdictOf(const v1::Run& run, const v1::Backup* backup) {
+  const CheckCounts counts = CountChecks(ChecksOf(run));
+  const v1::Backup::Verification ours = counts.failed > 0 ? v1::Backup::VERIFICATION_DISPROVEN
+                                        : counts.unverifiable > 0 || counts.Total() == 0
+                                            ? v1::Backup::VERIFICATION_UNVERIFIABLE
+                                            : v1::Backup::VERIFICATION_PROVEN;
+  if (backup == nullptr || backup->proven_by() != run.header().name()) return ours;
+  return Badness(backup->verification()) > Badness(ours) ? backup->verification() : ours;
+}
+
+Outcome OutcomeOf(const v1::Run& run, const v1::Backup* backup, const Style& style) {
+  switch (run.header().kind()) {
+    case v1::RUN_KIND_BACKUP:
+      return BackupOutcome(run, backup, style);
+    case v1::RUN_KIND_DRILL:
+      return DrillOutcome(run, backup, style);
+    case v1::RUN_KIND_RESTORE:
+      return RestoreOutcome(run, style);
+    default:
+      break;
+  }
+  Outcome outcome;
+  outcome.text = Headline(run, style, Word(run.phase()));
+  AddUnconfirmed(run, style, outcome);
+  if (run.phase() == v1::RUN_PHASE_SUCCEEDED) {
+    outcome.code = ExitCode::kOk;
+  } else {
+    FillFailure(run, outcome);
+  }
+  return outcome;
+}
+
+}  // namespace salvor::cli

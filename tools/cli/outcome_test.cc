@@ -1,0 +1,152 @@
+#include "tools/cli/outcome.h"
+
+#include <gmock/gmock.h>
+
+#include "tools/cli/testing/samples.h"
+
+namespace salvor::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+v1::Run WithPhase(v1::Run run, v1::RunPhase phase) {
+  run.set_phase(phase);
+  return run;
+}
+
+TEST(BackupOutcome, ACompleteBackupIsZeroAndTheNextStepIsADrill) {
+  const v1::Backup backup = CompleteBackup();
+  const Outcome outcome =
+      OutcomeOf(WithPhase(PartialBackup(), v1::RUN_PHASE_SUCCEEDED), &backup, StyleOf(80));
+  EXPECT_EQ(outcome.code, ExitCode::kOk);
+  EXPECT_THAT(outcome.next,
+              ElementsAre("salvor drill create --backup backup-shop-20261121-101500-4f2a --wait"));
+  ExpectGolden("outcome_backup_complete_80.txt", outcome.text);
+}
+
+TEST(BackupOutcome, APartialBackupIsThreeAndNamesWhatIsMissing) {
+  const v1::Backup backup = PartialBackupRecord();
+  const Outcome outcome = OutcomeOf(PartialBackup(), &backup, StyleOf(80));
+  EXPECT_EQ(outcome.code, ExitCode::kPartial);
+  EXPECT_EQ(outcome.error, "backup of shop misses something");
+  EXPECT_EQ(outcome.cause, "db.dump.audit: pg_dump: permission denied for table entries");
+  EXPECT_EQ(outcome.hint, "Grant SELECT on audit.entries to the role salvor.");
+  ExpectGolden("outcome_backup_partial_80.txt", outcome.text);
+}
+
+TEST(BackupOutcome, IsNeverZeroUnlessTheRunSucceededAndTheRecordSaysComplete) {
+  struct Row {
+    v1::RunPhase phase;
+    v1::Backup::Coverage coverage;
+    ExitCode code;
+  };
+  for (const Row& row : {Row{v1::RUN_PHASE_SUCCEEDED, v1::Backup::COVERAGE_COMPLETE, ExitCode::kOk},
+                         Row{v1::RUN_PHASE_FAILED, v1::Backup::COVERAGE_COMPLETE, ExitCode::kFailed},
+                         Row{v1::RUN_PHASE_CANCELLED, v1::Backup::COVERAGE_COMPLETE, ExitCode::kFailed},
+                         Row{v1::RUN_PHASE_SUCCEEDED, v1::Backup::COVERAGE_PARTIAL, ExitCode::kPartial},
+                         Row{v1::RUN_PHASE_FAILED, v1::Backup::COVERAGE_PARTIAL, ExitCode::kPartial},
+                         Row{v1::RUN_PHASE_CANCELLED, v1::Backup::COVERAGE_PARTIAL, ExitCode::kFailed},
+                         Row{v1::RUN_PHASE_SUCCEEDED, v1::Backup::COVERAGE_FAILED, ExitCode::kFailed},
+                         Row{v1::RUN_PHASE_SUCCEEDED, v1::Backup::COVERAGE_UNSPECIFIED, ExitCode::kFailed},
+                         Row{v1::RUN_PHASE_SUCCEEDED, v1::Backup::COVERAGE_RUNNING, ExitCode::kFailed}}) {
+    v1::Backup backup = CompleteBackup();
+    backup.set_coverage(row.coverage);
+    EXPECT_EQ(OutcomeOf(WithPhase(PartialBackup(), row.phase), &backup, StyleOf(80)).code, row.code)
+        << v1::RunPhase_Name(row.phase) << " " << v1::Backup::Coverage_Name(row.coverage);
+  }
+  const Outcome unknown =
+      OutcomeOf(WithPhase(PartialBackup(), v1::RUN_PHASE_SUCCEEDED), nullptr, StyleOf(80));
+  EXPECT_EQ(unknown.code, ExitCode::kFailed);
+  EXPECT_EQ(unknown.error, "backup of shop is over, but its coverage is not known");
+}
+
+TEST(DrillOutcome, IsProvenWhenEveryCheckPassed) {
+  const Outcome outcome = OutcomeOf(SucceededDrill(), nullptr, StyleOf(80));
+  EXPECT_EQ(outcome.code, ExitCode::kOk);
+  ExpectGolden("outcome_drill_proven_80.txt", outcome.text);
+}
+
+TEST(DrillOutcome, IsOneAndNamesTheChecksThatFailed) {
+  const Outcome outcome = OutcomeOf(DisprovenDrill(), nullptr, StyleOf(80));
+  EXPECT_EQ(outcome.code, ExitCode::kFailed);
+  EXPECT_EQ(outcome.error, "drill of backup-shop-20261121-101500-4f2a: 1 check failed");
+  EXPECT_EQ(outcome.cause, "db rows shop.public.orders");
+  ExpectGolden("outcome_drill_disproven_80.txt", outcome.text);
+}
+
+TEST(DrillOutcome, AFailedCheckCountsEvenWhenTheRunCallsItselfSucceeded) {
+  EXPECT_EQ(OutcomeOf(WithPhase(DisprovenDrill(), v1::RUN_PHASE_SUCCEEDED), nullptr, StyleOf(80)).code,
+            ExitCode::kFailed);
+}
+
+TEST(DrillOutcome, IsThreeWhenACheckCouldNotBeMadeOrNoneWasMade) {
+  v1::Run run = WithPhase(DisprovenDrill(), v1::RUN_PHASE_SUCCEEDED);
+  run.mutable_steps(1)->mutable_result()->mutable_checks(1)->set_verdict(v1::Check::VERDICT_PASSED);
+  const Outcome some = OutcomeOf(run, nullptr, StyleOf(80));
+  EXPECT_EQ(some.code, ExitCode::kPartial);
+  EXPECT_EQ(some.cause, "1 check could not be made");
+  for (v1::StepStatus& step : *run.mutable_steps()) step.mutable_result()->clear_checks();
+  const Outcome none = OutcomeOf(run, nullptr, StyleOf(80));
+  EXPECT_EQ(none.code, ExitCode::kPartial);
+  EXPECT_EQ(none.cause, "no check was made");
+}
+
+TEST(DrillOutcome, AVerdictThisVersionDoesNotKnowIsNotAPass) {
+  v1::Run run = SucceededDrill();
+  run.mutable_steps(1)->mutable_result()->mutable_checks(0)->set_verdict(static_cast<v1::Check::Verdict>(77));
+  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kPartial);
+}
+
+TEST(DrillOutcome, TheRecordOfThisDrillCanOnlyMakeItWorse) {
+  v1::Backup backup = CompleteBackup();
+  backup.set_proven_by("drill-shop-20261121-101600-9c01");
+  backup.set_verification(v1::Backup::VERIFICATION_UNVERIFIABLE);
+  EXPECT_EQ(OutcomeOf(SucceededDrill(), &backup, StyleOf(80)).code, ExitCode::kPartial);
+  backup.set_verification(v1::Backup::VERIFICATION_PROVEN);
+  EXPECT_EQ(OutcomeOf(DisprovenDrill(), &backup, StyleOf(80)).code, ExitCode::kFailed);
+  backup.set_proven_by("another-drill");
+  backup.set_verification(v1::Backup::VERIFICATION_DISPROVEN);
+  EXPECT_EQ(OutcomeOf(SucceededDrill(), &backup, StyleOf(80)).code, ExitCode::kOk);
+}
+
+TEST(DrillOutcome, ADrillThatDidNotFinishGivesNoVerdict) {
+  const Outcome outcome = OutcomeOf(WithPhase(SucceededDrill(), v1::RUN_PHASE_FAILED), nullptr, StyleOf(80));
+  EXPECT_EQ(outcome.code, ExitCode::kFailed);
+  EXPECT_THAT(outcome.text, HasSubstr("verdict: none, the drill did not finish (4 checks: 4 passed)"));
+}
+
+TEST(RestoreOutcome, SaysWhatWasRestoredAndFailsWithItsChecks) {
+  v1::Run run = SucceededDrill();
+  run.mutable_header()->set_kind(v1::RUN_KIND_RESTORE);
+  run.mutable_header()->set_application("shop-copy");
+  run.mutable_steps(0)->set_action("postgres_restore");
+  run.mutable_steps(0)->set_title("restore database shop");
+  run.mutable_steps(0)->mutable_result()->set_note("3.10 GiB, 42 tables");
+  const Outcome good = OutcomeOf(run, nullptr, StyleOf(80));
+  EXPECT_EQ(good.code, ExitCode::kOk);
+  ExpectGolden("outcome_restore_80.txt", good.text);
+  run.mutable_steps(1)->mutable_result()->mutable_checks(0)->set_verdict(v1::Check::VERDICT_FAILED);
+  const Outcome bad = OutcomeOf(run, nullptr, StyleOf(80));
+  EXPECT_EQ(bad.code, ExitCode::kFailed);
+  EXPECT_EQ(bad.cause, "db schema shop");
+}
+
+TEST(AnyOutcome, SaysWhenAReleaseIsUnconfirmed) {
+  v1::Run run = WithPhase(SucceededDrill(), v1::RUN_PHASE_CANCELLED);
+  run.mutable_obligations(0)->set_phase(v1::ObligationStatus::PHASE_UNCONFIRMED);
+  EXPECT_THAT(OutcomeOf(run, nullptr, StyleOf(80)).text,
+              HasSubstr("release unconfirmed: scratch may still be held"));
+}
+
+TEST(AnyOutcome, OfAnUnknownKindIsDecidedByItsPhase) {
+  v1::Run run = SucceededDrill();
+  run.mutable_header()->set_kind(v1::RUN_KIND_COPY);
+  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kOk);
+  EXPECT_EQ(OutcomeOf(WithPhase(run, v1::RUN_PHASE_FAILED), nullptr, StyleOf(80)).code, ExitCode::kFailed);
+  EXPECT_THAT(OutcomeOf(run, nullptr, StyleOf(80)).text, StartsWith("copy of shop succeeded"));
+}
+
+}  // namespace
+}  // namespace salvor::cli

@@ -1,0 +1,212 @@
+#include "tools/cli/render_live.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "tools/cli/text_layout.h"
+#include "tools/cli/words.h"
+
+namespace salvor::cli {
+namespace {
+
+constexpr absl::Duration kProgressEvery = absl::Seconds(10);
+
+const char* Sign(v1::StepPhase phase) {
+  switch (phase) {
+    case v1::STEP_PHASE_RUNNING:
+      return "▸";
+    case v1::STEP_PHASE_SUCCEEDED:
+      return "✓";
+    case v1::STEP_PHASE_FAILED:
+      return "✗";
+    case v1::STEP_PHASE_BACKOFF:
+    case v1::STEP_PHASE_PAUSED:
+      return "!";
+    case v1::STEP_PHASE_SKIPPED:
+    case v1::STEP_PHASE_CANCELLED:
+      return "–";
+    default:
+      return "·";
+  }
+}
+
+// When the screen is too low, what needs eyes stays: lower is kept longer.
+int Importance(v1::StepPhase phase) {
+  switch (phase) {
+    case v1::STEP_PHASE_FAILED:
+      return 0;
+    case v1::STEP_PHASE_PAUSED:
+      return 1;
+    case v1::STEP_PHASE_RUNNING:
+      return 2;
+    case v1::STEP_PHASE_BACKOFF:
+      return 3;
+    case v1::STEP_PHASE_CANCELLED:
+      return 4;
+    case v1::STEP_PHASE_READY:
+      return 5;
+    case v1::STEP_PHASE_PENDING:
+      return 6;
+    default:
+      return 7;  // succeeded, skipped
+  }
+}
+
+// Indices of the steps to show, in order, when only `room` lines are left.
+std::vector<int> Choose(const v1::Run& run, int room) {
+  std::vector<int> chosen;
+  for (int i = 0; i < run.steps_size(); ++i) chosen.push_back(i);
+  if (static_cast<int>(chosen.size()) <= room) return chosen;
+  std::stable_sort(chosen.begin(), chosen.end(), [&](int a, int b) {
+    return Importance(run.steps(a).phase()) < Importance(run.steps(b).phase());
+  });
+  chosen.resize(static_cast<size_t>(std::max(0, room - 1)));  // one line says what is not shown
+  std::sort(chosen.begin(), chosen.end());
+  return chosen;
+}
+
+std::string WhyOf(const v1::StepStatus& step) {
+  std::string why = CleanText(step.reason());
+  return why.empty() ? CleanText(step.result().error().message()) : why;
+}
+
+}  // namespace
+
+void LiveFrame::Observe(const v1::Run& run) {
+  for (const v1::StepStatus& step : run.steps()) {
+    if (step.phase() == v1::STEP_PHASE_RUNNING && step.progress().has_at()) {
+      rates_[step.id()].Add(FromProto(step.progress().at()), step.progress().bytes_done());
+    }
+  }
+}
+
+std::string LiveFrame::StepLine(const v1::StepStatus& step, int id_width, const Style& style) const {
+  const Worded word = Word(step.phase());
+  std::vector<std::string> parts;
+  if (step.phase() == v1::STEP_PHASE_RUNNING) {
+    parts.push_back(WholeSeconds(DurationOf(step, style.now)));
+    const auto rate = rates_.find(step.id());
+    const std::string progress =
+        RenderProgress(step.progress(), rate == rates_.end() ? std::nullopt : rate->second.BytesPerSecond());
+    if (!progress.empty()) parts.push_back(progress);
+  } else if (step.phase() == v1::STEP_PHASE_SUCCEEDED) {
+    parts.push_back(HumanDuration(DurationOf(step, style.now)));
+    if (const std::string kept = KeptBy(step); !kept.empty()) parts.push_back(kept);
+  } else {
+    parts.push_back(word.text);
+    if (const std::string why = WhyOf(step); !why.empty()) parts.push_back(why);
+  }
+  if (step.attempt() > 1 && !IsOver(step.phase())) parts.push_back(fmt::format("attempt {}", step.attempt()));
+  const int room = style.width - 4 - id_width - 2;
+  const std::string id = PadRight(ElideMiddle(CleanText(step.id()), id_width), id_width);
+  return "  " + Paint(style, word.tone, Sign(step.phase())) + " " + id + "  " +
+         Paint(style, Importance(step.phase()) <= 3 ? word.tone : Tone::kDim,
+               ElideEnd(Join(parts, ", "), room));
+}
+
+std::vector<std::string> LiveFrame::Draw(const v1::Run& run, int rows, const std::string& notice,
+                                         const Style& style) {
+  const Worded phase = Word(run.phase());
+  const std::string tail =
+      fmt::format(" {} {}, {} of {}", phase.text, WholeSeconds(DurationOf(run, style.now)), StepsOver(run),
+                  Count(run.steps_size(), "step"));
+  const std::string subject = ElideMiddle(SubjectOf(run.header()), style.width - DisplayWidth(tail));
+  std::vector<std::string> lines = {Paint(style, Tone::kStrong, subject) +
+                                    Paint(style, phase.tone, ElideEnd(tail, style.width))};
+  int id_width = 0;
+  for (const v1::StepStatus& step : run.steps())
+    id_width = std::max(id_width, DisplayWidth(CleanText(step.id())));
+  id_width = std::min(id_width, std::max(8, style.width * 2 / 5));
+  const int room = std::max(1, rows - 1 - (notice.empty() ? 0 : 1));
+  const std::vector<int> chosen = Choose(run, room);
+  for (const int i : chosen) lines.push_back(StepLine(run.steps(i), id_width, style));
+  if (const int hidden = run.steps_size() - static_cast<int>(chosen.size()); hidden > 0) {
+    lines.push_back(
+        Paint(style, Tone::kDim, ElideEnd(fmt::format("  … {} more", Count(hidden, "step")), style.width)));
+  }
+  if (!notice.empty()) lines.push_back(Paint(style, Tone::kWarning, ElideEnd(notice, style.width)));
+  return lines;
+}
+
+std::string ChangeLog::StepChange(const v1::Run& run, const v1::StepStatus& step, Seen& seen,
+                                  const Style& style) {
+  const auto line = [&](absl::Time at, const std::string& what) {
+    return fmt::format("{} {} {}\n", ClockTime(style, at), CleanText(step.id()), what);
+  };
+  const std::string attempt = step.attempt() > 1 ? fmt::format(" (attempt {})", step.attempt()) : "";
+  const std::string why = WhyOf(step).empty() ? "" : ": " + WhyOf(step);
+  const absl::Time ended = step.has_finished_at() ? FromProto(step.finished_at()) : style.now;
+  switch (step.phase()) {
+    case v1::STEP_PHASE_RUNNING:
+      return line(step.has_started_at() ? FromProto(step.started_at()) : style.now, "running" + attempt);
+    case v1::STEP_PHASE_BACKOFF:
+      return line(style.now, "failed, will try again" + attempt + why);
+    case v1::STEP_PHASE_PAUSED:
+      return line(style.now, "paused, waits for a person" + attempt + why);
+    case v1::STEP_PHASE_READY:
+      return why.empty() ? "" : line(style.now, "waits" + why);
+    case v1::STEP_PHASE_SUCCEEDED:
+    case v1::STEP_PHASE_FAILED:
+    case v1::STEP_PHASE_SKIPPED:
+    case v1::STEP_PHASE_CANCELLED:
+      break;
+    default:
+      return "";
+  }
+  std::string what = fmt::format("{} {}/{}", Word(step.phase()).text, ++over_, run.steps_size());
+  if (step.has_started_at()) what += " in " + HumanDuration(DurationOf(step, style.now));
+  if (const std::string kept = KeptBy(step); !kept.empty()) what += ", " + kept;
+  std::string text = line(ended, what + (step.phase() == v1::STEP_PHASE_SUCCEEDED ? "" : why));
+  for (const std::string& warning : step.result().warnings()) {
+    text += line(ended, "warning: " + CleanText(warning));
+  }
+  seen.said_at = style.now;
+  return text;
+}
+
+std::string ChangeLog::Update(const v1::Run& run, const Style& style) {
+  std::string text;
+  for (const v1::StepStatus& step : run.steps()) {
+    Seen& seen = steps_[step.id()];
+    const bool waits = step.phase() == v1::STEP_PHASE_READY && step.reason() != seen.waits_for;
+    if (step.phase() != seen.phase || step.attempt() != seen.attempt || waits) {
+      seen.phase = step.phase();
+      seen.attempt = step.attempt();
+      seen.waits_for = step.reason();
+      seen.said_at = style.now;
+      text += StepChange(run, step, seen, style);
+    }
+    if (step.phase() != v1::STEP_PHASE_RUNNING || !step.has_progress()) continue;
+    seen.rate.Add(step.progress().has_at() ? FromProto(step.progress().at()) : style.now,
+                  step.progress().bytes_done());
+    if (style.now - seen.said_at < kProgressEvery) continue;
+    const std::string progress = RenderProgress(step.progress(), seen.rate.BytesPerSecond());
+    if (progress.empty()) continue;
+    seen.said_at = style.now;
+    text += fmt::format("{} {} {}\n", ClockTime(style, style.now), CleanText(step.id()), progress);
+  }
+  for (const v1::ObligationStatus& obligation : run.obligations()) {
+    v1::ObligationStatus::Phase& seen = obligations_[obligation.name()];
+    const bool news = obligation.phase() != seen &&
+                      obligation.phase() != v1::ObligationStatus::PHASE_PENDING &&
+                      obligation.phase() != v1::ObligationStatus::PHASE_NOT_NEEDED;
+    seen = obligation.phase();
+    if (!news) continue;
+    text += fmt::format("{} obligation {} {}\n", ClockTime(style, style.now), CleanText(obligation.name()),
+                        Word(obligation.phase()).text);
+  }
+  if (run.phase() != phase_) {
+    const bool said = phase_ != v1::RUN_PHASE_UNSPECIFIED || run.phase() != v1::RUN_PHASE_RUNNING;
+    phase_ = run.phase();
+    if (said) {
+      const absl::Time at = run.has_finished_at() ? FromProto(run.finished_at()) : style.now;
+      const std::string why = run.reason().empty() ? "" : ": " + CleanText(run.reason());
+      text += fmt::format("{} run {}{}\n", ClockTime(style, at), Word(run.phase()).text, why);
+    }
+  }
+  return text;
+}
+
+}  // namespace salvor::cli

@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Holds the documents to the tree: relative links lead somewhere, headings that links name exist, every command
+of tools/dev and of salvor that a document shows exists, and the licence is the one the README names.
+
+Usage: check_documents.py ROOT [--salvor PROGRAM]   (with the program, its commands are looked up in it)
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```", re.S | re.M)
+# At the start of a line of an example (after a prompt, perhaps), or within backquotes.
+SHOWN = re.compile(r"(?:^[ \t]*(?:\$ )?|`)((?:tools/dev|salvor) [^`\n#|]+)", re.M)
+SKIPPED = {".git", "build", "node_modules"}
+
+
+def documents(root: str):
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name not in SKIPPED]
+        for name in sorted(files):
+            if name.endswith(".md"):
+                yield os.path.relpath(os.path.join(folder, name), root)
+
+
+def anchor(heading: str) -> str:
+    text = re.sub(r"[`*_]|\[|\]\([^)]*\)", "", heading.lower()) if "](" in heading else heading.lower().replace("`", "")
+    return re.sub(r"[^\w\- ]", "", text).strip().replace(" ", "-")
+
+
+def anchors(text: str) -> set:
+    return {anchor(line.lstrip("#")) for line in FENCE.sub("", text).splitlines() if line.startswith("#")}
+
+
+def read(path: str) -> str:
+    with open(path, encoding="utf-8") as text:
+        return text.read()
+
+
+def check_links(root: str, document: str, text: str) -> list:
+    found = []
+    for match in LINK.finditer(FENCE.sub("", text)):
+        target = match.group(1) or match.group(2)
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, part = target.partition("#")
+        path = os.path.normpath(os.path.join(root, os.path.dirname(document), name)) if name else os.path.join(root, document)
+        if not os.path.exists(path):
+            found.append(f"{document}: link to {target}, which is not there")
+        elif part and path.endswith(".md") and part not in anchors(read(path)):
+            found.append(f"{document}: link to {target}, but there is no such heading")
+    return found
+
+
+def tools_dev_commands(root: str) -> set:
+    text = read(os.path.join(root, "tools/dev"))
+    commands = re.search(r"^\s*(setup[^)]*)\)", text, re.M).group(1)
+    return {word.strip() for word in commands.split("|")} | {"help"}
+
+
+def help_of(program: str, words: list) -> bool:
+    result = subprocess.run([program, *words, "--help"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+    return result.returncode == 0
+
+
+def words_of(command: str) -> list:
+    """The command words of `salvor run show NAME -o json`: those before the first argument."""
+    words = []
+    for word in command.split()[1:]:
+        if not re.fullmatch(r"[a-z][a-z-]*", word):
+            break
+        words.append(word)
+    return words
+
+
+SINGLE_WORD = {"apply", "validate", "get", "delete", "version", "help"}
+
+
+def check_commands(root: str, document: str, text: str, salvor: str) -> list:
+    found, known = [], tools_dev_commands(root)
+    for command in SHOWN.findall(text):
+        words = words_of(command)
+        if not words:
+            continue
+        if command.startswith("tools/dev") and words[0] not in known:
+            found.append(f"{document}: shows '{command.strip()}', but tools/dev has no command {words[0]}")
+        if command.startswith("salvor") and salvor:
+            words = words[:1] if words[0] in SINGLE_WORD else words[:2]
+            if not help_of(salvor, words):
+                found.append(f"{document}: shows '{command.strip()}', but 'salvor {' '.join(words)}' is not a command")
+    return found
+
+
+def check_licence(root: str) -> list:
+    found = []
+    if "Apache License" not in read(os.path.join(root, "LICENSE"))[:400]:
+        found.append("LICENSE: is not the Apache License")
+    if not re.search(r"Apache.*\]\(LICENSE\)|\[LICENSE\]\(LICENSE\)", read(os.path.join(root, "README.md"))):
+        found.append("README.md: does not link to LICENSE by name")
+    return found
+
+
+def check(root: str, salvor: str = "") -> list:
+    found = check_licence(root)
+    for document in documents(root):
+        text = read(os.path.join(root, document))
+        found += check_links(root, document, text)
+        found += check_commands(root, document, text, salvor)
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root")
+    parser.add_argument("--salvor", default="", help="the program whose commands documents may show")
+    arguments = parser.parse_args()
+    found = check(arguments.root, arguments.salvor)
+    print("\n".join(found) if found else "links, commands and licence are as they should be")
+    sys.exit(1 if found else 0)
+
+
+if __name__ == "__main__":
+    main()
