@@ -1,16 +1,20 @@
 #include "agent/process/pipe_owner.h"
 
+#include <absl/time/clock.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <thread>
 #include <utility>
 
 #include "agent/process/pump.h"
+#include "base/io/mutex.h"
 
 namespace salvor::agent {
 namespace {
@@ -78,6 +82,7 @@ class OwnedPipe {
     ASSIGN_OR_RETURN(Ends to, MakeLargePipe());
     consumer.spare_input = UniqueFd(::fcntl(to.write.Get(), F_DUPFD_CLOEXEC, 3));
     if (!consumer.spare_input.Valid()) return ErrnoStatus(errno, "duplicate a pipe");
+    if (consumer.on_idle) consumer.on_idle = WhileItHasInput(std::move(consumer.on_idle));
     consumer.input = std::move(to.read);
     producer.output = std::move(from.write);
     from_ = std::move(from.read);
@@ -85,6 +90,14 @@ class OwnedPipe {
     ASSIGN_OR_RETURN(consumer_, Process::Start(supervisor, std::move(consumer)));
     ASSIGN_OR_RETURN(producer_, Process::Start(supervisor, std::move(producer)));
     return OkStatus();
+  }
+
+  // Of the consumer: whether there is something for it to read, be it the end.
+  bool HasInput() {
+    MutexLock lock(closing_);
+    if (!to_.Valid()) return true;
+    int unread_bytes = 0;
+    return ::ioctl(to_.Get(), FIONREAD, &unread_bytes) == 0 && unread_bytes > 0;
   }
 
   StatusOr<PipeOutcome> Run(const PipeOptions& options, const std::stop_token& stop, absl::Time deadline) {
@@ -99,6 +112,7 @@ class OwnedPipe {
     const bool whole = verdict.ok() && !pump.ConsumerGone();
     if (whole) {
       consumer_->ReleaseInput();
+      MutexLock lock(closing_);
       to_.Reset();
     } else {
       consumer_->Stop();
@@ -114,6 +128,20 @@ class OwnedPipe {
   }
 
  private:
+  // A consumer that waits for the producer is not idle.
+  std::function<Status(absl::Duration)> WhileItHasInput(std::function<Status(absl::Duration)> on_idle) {
+    return [this, on_idle = std::move(on_idle), since = std::optional<absl::Time>()](
+               absl::Duration idle) mutable {
+      const absl::Time now = absl::Now();
+      if (!HasInput()) {
+        since.reset();
+      } else if (!since.has_value()) {
+        since = now;
+      }
+      return on_idle(since.has_value() ? std::min(idle, now - *since) : absl::ZeroDuration());
+    };
+  }
+
   // Whether the stream is whole, so that its end may be shown.
   Status JudgeProducer(const StatusOr<ExitStatus>& produced, Pump& pump, const PipeOptions& options) {
     RETURN_IF_ERROR(produced.status());
@@ -125,6 +153,7 @@ class OwnedPipe {
   std::vector<std::string> producer_argv_, consumer_argv_;
   // Before the processes, so that they are closed after a consumer that had to be stopped is dead.
   UniqueFd from_, to_;
+  Mutex closing_;  // of to_, which the thread that waits for the consumer looks at
   std::unique_ptr<Process> consumer_, producer_;
 };
 

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <atomic>
 #include <thread>
 
 #include "agent/process/process_testing.h"
@@ -231,6 +232,40 @@ TEST_F(PipeTest, AnAgentKilledInMidStreamLeavesNothingWithTheConsumer) {
   ::waitpid(agent, nullptr, 0);
   EXPECT_TRUE(Eventually([&] { return Exists(directory_ / "interrupted"); }));
   EXPECT_FALSE(Exists(directory_ / "kept"));
+}
+
+Status UntilIdle(absl::Duration idle) {
+  return idle >= absl::Seconds(1) ? ResourceExhausted("stood still") : OkStatus();
+}
+
+TEST_F(PipeTest, AConsumerThatStandsStillAfterTheEndOfItsInputIsStopped) {
+  ProcessSpec consumer = Shell("cat >/dev/null; exec sleep 1000");
+  consumer.on_idle = UntilIdle;
+  const auto outcome = Execute(Shell("echo all"), std::move(consumer));
+  EXPECT_EQ(outcome.status().code(), absl::StatusCode::kResourceExhausted) << outcome.status();
+}
+
+TEST_F(PipeTest, AConsumerThatLeavesItsInputUnreadIsStopped) {
+  ProcessSpec consumer = Shell("exec sleep 1000");
+  consumer.on_idle = UntilIdle;
+  const auto outcome = Execute(Shell("exec cat /dev/zero"), std::move(consumer));
+  EXPECT_EQ(outcome.status().code(), absl::StatusCode::kResourceExhausted) << outcome.status();
+}
+
+TEST_F(PipeTest, AConsumerThatWaitsForASilentProducerIsNotIdle) {
+  std::atomic<int> asked = 0;
+  ProcessSpec consumer = Shell("exec cat");
+  consumer.on_idle = [&](absl::Duration idle) {
+    ++asked;
+    if (asked == 3) {
+      EXPECT_TRUE(WriteFileAtomically(directory_ / "go", "", 0600).ok());
+    }
+    return UntilIdle(idle);
+  };
+  const auto outcome =
+      Execute(Shell("while [ ! -e " + directory_ / "go" + " ]; do sleep 0.01; done"), std::move(consumer));
+  EXPECT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_GE(asked, 3);
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <optional>
 
+#include "agent/process/idleness.h"
 #include "agent/process/line_splitter.h"
 #include "base/io/mutex.h"
 #include "base/text.h"
@@ -26,6 +27,7 @@ namespace {
 constexpr size_t kErrorTailBytes = 64 << 10;
 // The process is gone and a stranger still holds its stderr: not waited for any longer than this.
 constexpr absl::Duration kDrainAfterEnd = absl::Seconds(2);
+constexpr absl::Duration kIdleCheckEvery = absl::Seconds(1);
 
 struct Ends {
   UniqueFd read, write;
@@ -128,6 +130,8 @@ struct Process::State {
   bool ended = false;     // and everything is collected
   std::optional<Status> broken;
   LineSplitter output_lines, error_lines;
+  Idleness idleness;
+  absl::Time next_idle_check = absl::InfinitePast();
 
   Mutex mutex;
   UniqueFd control ABSL_GUARDED_BY(mutex);
@@ -146,6 +150,7 @@ struct Process::State {
   void ReadError();
   void Collect(int stop_event, std::optional<Status>* reason, const std::stop_token& stop,
                absl::Time deadline);
+  std::optional<Status> ReasonToStop(const std::stop_token& stop, absl::Time deadline, absl::Time now);
   void Finish();
   bool Over() const { return reported && !output.Valid() && !error.Valid(); }
 };
@@ -318,6 +323,19 @@ void Process::State::ReadError() {
   error_lines.Add(bytes);
 }
 
+std::optional<Status> Process::State::ReasonToStop(const std::stop_token& stop, absl::Time deadline,
+                                                   absl::Time now) {
+  if (stop.stop_requested()) return Cancelled("stopped on request");
+  if (now >= deadline) return DeadlineExceeded("out of time");
+  if (!spec.on_idle || now < next_idle_check) return std::nullopt;
+  next_idle_check = now + kIdleCheckEvery;
+  const std::optional<ProcessUsage> usage = ReadProcessUsage(pid);
+  if (!usage.has_value()) return std::nullopt;
+  Status verdict = spec.on_idle(idleness.Observe(now, *usage));
+  if (verdict.ok()) return std::nullopt;
+  return verdict;
+}
+
 // Runs until the process has ended and its streams are read to their end. A stop request or the deadline
 // stops it and is noted as the reason.
 void Process::State::Collect(int stop_event, std::optional<Status>* reason, const std::stop_token& stop,
@@ -328,14 +346,11 @@ void Process::State::Collect(int stop_event, std::optional<Status>* reason, cons
     const absl::Time now = absl::Now();
     if (now >= drain_until) return;
     if (!reason->has_value() && !reported) {
-      if (stop.stop_requested())
-        *reason = Cancelled("stopped on request");
-      else if (now >= deadline)
-        *reason = DeadlineExceeded("out of time");
+      *reason = ReasonToStop(stop, deadline, now);
       if (reason->has_value()) Command('S');
     }
-    const absl::Time wake =
-        reported ? drain_until : (reason->has_value() ? absl::InfiniteFuture() : deadline);
+    absl::Time wake = reported ? drain_until : (reason->has_value() ? absl::InfiniteFuture() : deadline);
+    if (!reported && !reason->has_value() && spec.on_idle) wake = std::min(wake, now + kIdleCheckEvery);
     const int timeout_ms =
         wake == absl::InfiniteFuture()
             ? -1
@@ -380,10 +395,10 @@ StatusOr<ExitStatus> Process::Wait(std::stop_token stop, absl::Time deadline) {
   if (reason.has_value()) {
     const std::string cause = RootCause(state.status.error_tail);
     const std::string program = ProgramName(state.spec.argv);
-    return WithContext(cause.empty()
-                           ? *reason
-                           : MakeStatus(reason->code(), fmt::format("{} ({})", MessageOf(*reason), cause)),
-                       program);
+    if (cause.empty()) return WithContext(*reason, program);
+    return WithContext(
+        WithHint(MakeStatus(reason->code(), fmt::format("{} ({})", MessageOf(*reason), cause)), HintOf(*reason)),
+        program);
   }
   if (state.broken.has_value()) return *state.broken;
   return state.status;

@@ -48,6 +48,17 @@ TEST(Process, AProgramThatIsNotThereIsNotFoundWithAHint) {
   EXPECT_THAT(HintOf(result.status()), HasSubstr("Install"));
 }
 
+TEST(Process, OneThatStandsStillIsStoppedByTheWordOfWhoWatchesIt) {
+  ProcessSpec spec = Shell("echo 'the last word' >&2; exec sleep 1000");
+  spec.on_idle = [](absl::Duration idle) {
+    return idle > absl::ZeroDuration() ? WithHint(Unavailable("stood still"), "Look.") : OkStatus();
+  };
+  const auto result = Execute(std::move(spec));
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(MessageOf(result.status()), "sh: stood still (the last word)");
+  EXPECT_EQ(HintOf(result.status()), "Look.");
+}
+
 TEST(Process, ASupervisorThatIsNotThereIsAnError) {
   const auto result = RunProcess("/nowhere/salvor-supervise", Shell("true"), {}, kNever);
   EXPECT_THAT(MessageOf(result.status()), HasSubstr("start the supervisor"));

@@ -13,6 +13,7 @@
 #include "agent/restic/environment_file.h"
 #include "agent/restic/restic_errors.h"
 #include "agent/restic/restic_json.h"
+#include "agent/restic/restic_stall.h"
 #include "base/io/files.h"
 #include "base/text.h"
 
@@ -93,6 +94,18 @@ ProcessSpec Restic::Spec(std::vector<std::string> arguments) const {
   return spec;
 }
 
+ProcessSpec Restic::BackupSpec(const std::map<std::string, std::string>& tags,
+                               std::vector<std::string> arguments) const {
+  std::vector<std::string> all = {"backup", "--json", "--host", "salvor"};
+  Append(&all, TagArguments(tags));
+  Append(&all, arguments);
+  ProcessSpec spec = Spec(std::move(all));
+  spec.on_idle = [location = location_](absl::Duration idle) {
+    return JudgeIdleUpload(idle, FreeBytesOfRepository(location));
+  };
+  return spec;
+}
+
 StatusOr<ExitStatus> Restic::RunSpec(ProcessSpec spec) const {
   ASSIGN_OR_RETURN(const std::unique_ptr<Process> process,
                    Process::Start(context_.supervisor, std::move(spec)));
@@ -122,10 +135,7 @@ Status Restic::Init() const { return Run({"init"}).status(); }
 
 ProcessSpec Restic::StdinBackup(const std::string& file_name,
                                 const std::map<std::string, std::string>& tags) const {
-  std::vector<std::string> arguments = {"backup",  "--json",           "--host", "salvor",
-                                        "--stdin", "--stdin-filename", file_name};
-  Append(&arguments, TagArguments(tags));
-  ProcessSpec spec = Spec(std::move(arguments));
+  ProcessSpec spec = BackupSpec(tags, {"--stdin", "--stdin-filename", file_name});
   spec.environment["RESTIC_PROGRESS_FPS"] = "0.01";  // stdout is kept for its last line, the summary
   return spec;
 }
@@ -163,12 +173,11 @@ StatusOr<ResticBackupSummary> Restic::BackupPaths(const std::vector<std::string>
                                                   const std::vector<std::string>& exclude,
                                                   const std::map<std::string, std::string>& tags,
                                                   std::function<void(int64_t, int64_t)> on_progress) const {
-  std::vector<std::string> arguments = {"backup", "--json", "--host", "salvor"};
-  Append(&arguments, TagArguments(tags));
+  std::vector<std::string> arguments;
   for (const std::string& pattern : exclude) arguments.push_back("--exclude=" + pattern);
   arguments.push_back("--");
   Append(&arguments, paths);
-  ProcessSpec spec = Spec(std::move(arguments));
+  ProcessSpec spec = BackupSpec(tags, std::move(arguments));
   ResticBackupSummary summary;
   spec.on_output_line = [&](std::string_view line) {
     const ResticMessage message = ParseResticMessage(line);

@@ -112,6 +112,9 @@ class Restic {
 
  private:
   ProcessSpec Spec(std::vector<std::string> arguments) const;
+  // `restic backup` with these further arguments, which is stopped when it stands still (restic_stall.h).
+  ProcessSpec BackupSpec(const std::map<std::string, std::string>& tags,
+                         std::vector<std::string> arguments) const;
   StatusOr<ExitStatus> Run(std::vector<std::string> arguments, size_t keep_output = size_t{64} << 20) const;
   StatusOr<ExitStatus> RunSpec(ProcessSpec spec) const;
 

@@ -5,6 +5,7 @@
 #include "agent/restic/environment_file.h"
 #include "agent/restic/restic_errors.h"
 #include "agent/restic/restic_json.h"
+#include "agent/restic/restic_stall.h"
 
 namespace salvor::agent {
 namespace {
@@ -106,6 +107,34 @@ TEST(EnvironmentFile, ErrorsNameTheLineAndNeverItsText) {
   EXPECT_THAT(MessageOf(status), HasSubstr("line 2"));
   EXPECT_THAT(MessageOf(status), Not(HasSubstr("secret")));
   EXPECT_FALSE(ParseEnvironment("RESTIC_PASSWORD=x\n").ok());
+}
+
+TEST(ResticStall, AnUploadThatStandsStillOnAFullDiskIsOutOfSpaceWithinSeconds) {
+  EXPECT_TRUE(JudgeIdleUpload(absl::Seconds(9), 0).ok());
+  const Status full = JudgeIdleUpload(absl::Seconds(10), 4096);
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(MessageOf(full), HasSubstr("no space left on device: 4.00 KiB free"));
+  EXPECT_THAT(HintOf(full), HasSubstr("Free space"));
+}
+
+TEST(ResticStall, AnUploadThatStandsStillElsewhereIsGivenMinutesAndIsThenWorthAnotherTry) {
+  const int64_t plenty = int64_t{1} << 40;
+  EXPECT_TRUE(JudgeIdleUpload(absl::Seconds(179), plenty).ok());
+  EXPECT_TRUE(JudgeIdleUpload(absl::Seconds(179), std::nullopt).ok());
+  EXPECT_EQ(JudgeIdleUpload(absl::Minutes(3), plenty).code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(JudgeIdleUpload(absl::Minutes(3), std::nullopt).code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(ResticStall, OnlyARepositoryOfThisHostHasFreeBytes) {
+  v1::ResticLocation location;
+  for (const char* local : {"/", "local:/"}) {
+    location.set_repository(local);
+    EXPECT_GT(FreeBytesOfRepository(location).value_or(-1), 0) << local;
+  }
+  for (const char* other : {"s3:http://127.0.0.1:9000/bucket", "sftp:host:/", "relative", "/no/such/place"}) {
+    location.set_repository(other);
+    EXPECT_EQ(FreeBytesOfRepository(location), std::nullopt) << other;
+  }
 }
 
 }  // namespace

@@ -1,0 +1,42 @@
+#include "agent/restic/restic_stall.h"
+
+#include <string>
+
+#include "base/io/files.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+constexpr absl::Duration kIdleOnAFullDisk = absl::Seconds(10);
+// Less than the 5 minutes between restic's refreshes of its lock, which are work.
+constexpr absl::Duration kIdleAnywhere = absl::Minutes(3);
+// restic 0.14 aims at packs of 16 MiB, and a blob of up to 8 MiB may overfill one.
+constexpr int64_t kRoomForAPack = int64_t{24} << 20;
+
+}  // namespace
+
+Status JudgeIdleUpload(absl::Duration idle, std::optional<int64_t> free_bytes) {
+  if (idle >= kIdleOnAFullDisk && free_bytes.has_value() && *free_bytes < kRoomForAPack) {
+    return WithHint(
+        MakeStatus(absl::StatusCode::kResourceExhausted,
+                   fmt::format("no space left on device: {} free where the repository is, and the upload stood "
+                               "still for {}",
+                               HumanBytes(*free_bytes), HumanDuration(idle))),
+        "Free space where the repository lives; forgotten backups free theirs when it is pruned.");
+  }
+  if (idle < kIdleAnywhere) return OkStatus();
+  return WithHint(Unavailable("stopped, because the upload stood still for {}", HumanDuration(idle)),
+                  "Check that the repository's storage answers and has space.");
+}
+
+std::optional<int64_t> FreeBytesOfRepository(const v1::ResticLocation& location) {
+  std::string path = location.repository();
+  if (path.rfind("local:", 0) == 0) path.erase(0, 6);
+  if (path.empty() || path.front() != '/') return std::nullopt;
+  const StatusOr<int64_t> free_bytes = FreeBytes(path);
+  if (!free_bytes.ok()) return std::nullopt;
+  return *free_bytes;
+}
+
+}  // namespace salvor::agent
