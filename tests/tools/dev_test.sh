@@ -47,3 +47,27 @@ missing_of() {
 printf '# a comment\nbash\n\nno-such-package-anywhere # another\ncoreutils\n' >"$scratch/packages.txt"
 [[ $(missing_of) == no-such-package-anywhere ]] || { echo "wrong list of missing packages" >&2; exit 1; }
 echo "passed: commands, help and missing packages"
+
+# Setup inside a longer command (the demo's first run): what the caller has to do at its end is still done, and
+# the guards are gone, also when the installation fails. `install_packages` runs with stand-ins for root's tools.
+at_end_of_a_setup() {
+  (
+    PARTS=$scratch
+    trap 'echo "the caller cleaned up"' EXIT
+    # shellcheck source=tools/dev.d/common.sh
+    source "$ROOT/tools/dev.d/common.sh"
+    # shellcheck source=tools/dev.d/setup.sh
+    source "$ROOT/tools/dev.d/setup.sh"
+    install_guards() { touch "$scratch/guards"; }
+    remove_guards() { rm "$scratch/guards"; }
+    disable_new_services() { :; }
+    AS_ROOT=("$1")
+    install_packages nothing
+  )
+}
+for stand_in in true false; do
+  said=$(at_end_of_a_setup "$stand_in" 2>/dev/null) || true
+  [[ $said == *"the caller cleaned up"* ]] || { echo "setup took its caller's trap (apt: $stand_in)" >&2; exit 1; }
+  [[ ! -e $scratch/guards ]] || { echo "setup left its guards (apt: $stand_in)" >&2; exit 1; }
+done
+echo "passed: setup within a caller"

@@ -74,7 +74,8 @@ disable_new_services() {
   done
 }
 
-install_packages() {
+# In a subshell: the traps are its own, and those of the caller (the demo's) stay as they are.
+install_packages() (
   local environment=(env DEBIAN_FRONTEND=noninteractive)
   local made_policy=''
   install_guards
@@ -84,9 +85,7 @@ install_packages() {
     install --no-install-recommends "$@" ||
     die "apt-get install failed" "Look at the messages above; 'apt-get -f install' may help."
   disable_new_services "$@"
-  remove_guards
-  trap - EXIT
-}
+)
 
 cmd_setup() {
   local missing=()
