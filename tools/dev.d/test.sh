@@ -7,5 +7,5 @@ cmd_test() {
   cmd_setup
   configure dev
   cmake --build --preset dev -j "$(build_jobs)"
-  ctest --preset dev -j 2 "$@"
+  ctest --preset dev -j "$(test_jobs)" "$@"
 }
