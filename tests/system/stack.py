@@ -77,6 +77,8 @@ class Stack:
         self.uploads = self.dir / "uploads"
         self.repository = self.dir / "vault"
         self.password = self.dir / "vault.password"
+        self.server = f"unix://{self.dir}/salvord.sock"
+        self.tls_server_options, self.authorities = [], None  # see security_test.py
 
     # ---- set-up and tear-down
 
@@ -178,15 +180,16 @@ class Stack:
 
     def start_salvord(self):
         self.salvord = self._spawn("salvord.log", [BIN / "salvord", "--state-directory", self.dir / "control", "--listen",
-                                                   f"unix://{self.dir}/salvord.sock", "--metrics-listen",
-                                                   f"127.0.0.1:{self.ports[0]}"])
+                                                   self.server, "--metrics-listen", f"127.0.0.1:{self.ports[0]}",
+                                                   *self.tls_server_options])
         wait_for("salvord to answer", lambda: self.cli("version", check=False).returncode == 0)
 
     def start_agent(self, wait=True):
         self.agent = self._spawn("agent.log", [BIN / "salvor-agent", "--name", "host-a", "--environment", "local", "--server",
-                                               f"unix://{self.dir}/salvord.sock", "--token-file", self.dir / "control/agent.token",
+                                               self.server, "--token-file", self.dir / "control/agent.token",
                                                "--state-directory", self.dir / "agent", "--scratch-user", "postgres",
-                                               "--metrics-listen", f"127.0.0.1:{self.ports[1]}"])
+                                               "--metrics-listen", f"127.0.0.1:{self.ports[1]}",
+                                               *(["--ca-file", self.authorities] if self.authorities else [])])
         if wait:
             self.wait_for_agent()
 
@@ -205,8 +208,10 @@ class Stack:
         self.salvord.wait()
 
     def cli(self, *arguments, check=True, timeout=DEADLINE_S):
-        environment = {**os.environ, "SALVOR_SERVER": f"unix://{self.dir}/salvord.sock", "NO_COLOR": "1",
+        environment = {**os.environ, "SALVOR_SERVER": self.server, "NO_COLOR": "1",
                        "SALVOR_TOKEN_FILE": str(self.dir / "control/api.token")}
+        if self.authorities:
+            environment["SALVOR_CA_FILE"] = str(self.authorities)
         done = subprocess.run([BIN / "salvor", *map(str, arguments)], text=True, capture_output=True, env=environment,
                               check=False, timeout=timeout)
         if check and done.returncode != 0:
