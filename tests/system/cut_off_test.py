@@ -17,7 +17,7 @@ class Cable:
     def __init__(self, port, to_port):
         self.to_port, self.whole = to_port, threading.Event()
         self.whole.set()
-        self.cuts = 0
+        self.cuts, self.joined = 0, []
         self.listener = socket.create_server(("127.0.0.1", port))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -29,6 +29,7 @@ class Cable:
                 far = socket.create_connection(("127.0.0.1", self.to_port))
             except OSError:
                 return
+            self.joined += [near, far]
             for source, target in ((near, far), (far, near)):
                 threading.Thread(target=self._pass, args=(source, target, self.cuts), daemon=True).start()
 
@@ -50,7 +51,8 @@ class Cable:
         self.whole.set()
 
     def close(self):
-        self.listener.close()
+        for end in (self.listener, *self.joined):
+            end.close()
 
 
 class CutOff(unittest.TestCase):
