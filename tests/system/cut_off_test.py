@@ -91,7 +91,7 @@ class CutOff(unittest.TestCase):
             stack.start_agent()
             self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
             self.assertEqual({step["agent"] for step in stack.steps(run).values()}, {"host-a"})
-            self.assertEqual(len([s for s in stack.snapshots() if "artifact=db.shop" in s.get("tags", [])]), 1)
+            self.assertEqual(len(stack.dumps_kept()), 1)
 
 
 if __name__ == "__main__":

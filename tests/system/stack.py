@@ -309,6 +309,11 @@ spec:
         arguments = [a for tag in tags for a in ("--tag", tag)]
         return json.loads(self.restic("snapshots", "--json", *arguments).stdout) or []
 
+    def dumps_kept(self):
+        """Snapshots of databases, without those of their details and of the roles."""
+        return [s for s in self.snapshots()
+                if any(re.fullmatch(r"artifact=db\.dump\.[^.]+", tag) for tag in s.get("tags") or [])]
+
     def locks(self):
         return self.restic("list", "locks", "--no-lock").stdout.split()
 
