@@ -44,7 +44,8 @@ class MainJob(unittest.TestCase):
 
     def test_the_tools_words_and_the_speed_of_the_stream_are_kept_with_the_run(self):
         with Stack() as stack:
-            run = stack.start_run("backup", "create", "shop", "--wait")
+            run = stack.start_run("backup", "create", "shop")
+            self.assertEqual(stack.outcome(run), "SUCCEEDED")
             logs = stack.cli("run", "logs", run).stdout
             self.assertRegex(logs, r"pg_dump \| restic: \d+ bytes in \d+\.\d+ s \(\d+\.\d MiB/s\)")
 
