@@ -2,8 +2,10 @@
 # Installs the Debian packages of packages.txt that are missing, and starts no service by it.
 
 readonly SETUP_BYTES_NEEDED=4000000000
+# Whoever needs others sets it before.
+PACKAGE_LIST=${PACKAGE_LIST:-$PARTS/packages.txt}
 
-wanted_packages() { sed -e 's/[[:space:]]*#.*//' -e '/^[[:space:]]*$/d' "$PARTS/packages.txt"; }
+wanted_packages() { sed -e 's/[[:space:]]*#.*//' -e '/^[[:space:]]*$/d' "$PACKAGE_LIST"; }
 
 missing_packages() {
   local installed
@@ -69,6 +71,7 @@ disable_new_services() {
   for package in "$@"; do
     case $package in
       prometheus) "${AS_ROOT[@]}" systemctl disable prometheus.service >/dev/null 2>&1 || true ;;
+      containerd) "${AS_ROOT[@]}" systemctl disable containerd.service >/dev/null 2>&1 || true ;;
       postgresql-15) "${AS_ROOT[@]}" systemctl disable postgresql.service >/dev/null 2>&1 || true ;;
     esac
   done

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""The tests that need a running cluster: all, a smoke of them, or those named as unittest names them."""
+
+import argparse
+import fcntl
+import os
+import sys
+import time
+import unittest
+
+from support import LABEL, LOCK, VELERO, delete_backup, find, kubectl, succeeds
+from volumes import delete_volumes
+
+from bed.settings import KUBECONFIG
+
+ALL = ["smoke_test", "network_policy_test", "backup_test", "velero_lies_test"]
+SMOKE = ["smoke_test", "network_policy_test.NetworkPolicy.test_default_deny_blocks_and_an_allowance_opens"]
+
+
+class Result(unittest.TextTestResult):
+    """Says how long each test took: with a cluster that is worth knowing."""
+
+    def startTest(self, test: unittest.TestCase) -> None:
+        self.begin = time.monotonic()
+        super().startTest(test)
+
+    def stopTest(self, test: unittest.TestCase) -> None:
+        super().stopTest(test)
+        self.stream.writeln(f"  ({time.monotonic() - self.begin:.0f} s with its cleaning up)")
+        self.stream.flush()
+
+
+def trouble() -> str:
+    """Why there is nothing to test; empty if there is."""
+    if not KUBECONFIG.exists():
+        return "there is no cluster"
+    if not os.access(KUBECONFIG, os.R_OK):
+        return f"{KUBECONFIG} is root's, so the tests have to be run as root"
+    if not succeeds("get", "--raw", "/readyz", "--request-timeout=5s"):
+        return "the cluster's API server does not answer"
+    return ""
+
+
+def remove_leftovers() -> None:
+    """What an interrupted run left."""
+    for backup in find(VELERO, "backups.velero.io", LABEL):
+        delete_backup(backup["metadata"]["name"])
+    kubectl("delete", "namespaces", "-l", LABEL, "--timeout=90s", seconds=100)
+    for storage_class in find("default", "storageclasses", LABEL):
+        delete_volumes(storage_class["metadata"]["name"])
+    kubectl("delete", "storageclasses", "-l", LABEL)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="tools/dev test --cluster", description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="the subset for every submission, under four minutes")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="such as backup_test or smoke_test.Database")
+    arguments = parser.parse_args()
+    if found := trouble():
+        print(f"error: {found}\n  hint: 'tools/dev cluster up' starts what is missing.", file=sys.stderr)
+        return 2
+    names = (SMOKE if arguments.smoke else []) + arguments.names
+    suite = unittest.defaultTestLoader.loadTestsFromNames(names or ALL)
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("error: another run of these tests is under way; they would disturb each other", file=sys.stderr)
+            return 2
+        remove_leftovers()
+        result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Result).run(suite)
+    return 0 if result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

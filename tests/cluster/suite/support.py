@@ -1,0 +1,198 @@
+"""What the tests of a running cluster share: kubectl and velero, bounded waits, namespaces that are cleaned up."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+from typing import Any, Callable, TypeVar
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))  # so that `bed` is found however the tests are started
+
+from bed import binaries, s3  # noqa: E402
+from bed.configuration import s3_access  # noqa: E402
+from bed.probes import condition  # noqa: E402
+from bed.settings import KUBECONFIG, STATE  # noqa: E402
+
+Json = dict[str, Any]
+Value = TypeVar("Value")
+
+OBJECTS = HERE / "objects"
+LOCK = STATE / "suite.lock"
+VELERO = "velero"
+# Namespaces and backups carry it, so that the next run finds what an interrupted one left.
+LABEL = "salvor.test/suite"
+RUN = os.urandom(3).hex()
+ENDED = ("Completed", "PartiallyFailed", "Failed", "FailedValidation")
+BACKUP_SECONDS = 180
+RESTORE_SECONDS = 180
+READY_SECONDS = 120
+GONE_SECONDS = 90
+PAUSE = 0.25
+
+
+def _run(name: str, words: tuple[str, ...], text: str = "", seconds: float = 60,
+         check: bool = True) -> subprocess.CompletedProcess[str]:
+    command = f"{name} {' '.join(words)}"
+    try:
+        done = subprocess.run([str(binaries.program(name)), *words], input=text, text=True, capture_output=True,
+                              timeout=seconds, env={**os.environ, "KUBECONFIG": str(KUBECONFIG)})
+    except subprocess.TimeoutExpired as late:
+        raise AssertionError(f"{command}: no end after {seconds:.0f} s") from late
+    if check and done.returncode != 0:
+        raise AssertionError(f"{command}: {done.stderr.strip() or done.stdout.strip()}")
+    return done
+
+
+def kubectl(*words: str, text: str = "", seconds: float = 60) -> str:
+    return _run("kubectl", words, text, seconds).stdout
+
+
+def velero(*words: str, seconds: float = 60) -> str:
+    return _run("velero", words, seconds=seconds).stdout
+
+
+def succeeds(*words: str, seconds: float = 60) -> bool:
+    """Whether kubectl ends well, for questions that may be answered with no."""
+    return _run("kubectl", words, seconds=seconds, check=False).returncode == 0
+
+
+def get(space: str, kind: str, name: str) -> Json | None:
+    """An object, or None if it is not there."""
+    found = kubectl("-n", space, "get", kind, name, "--ignore-not-found", "-o", "json")
+    return json.loads(found) if found.strip() else None
+
+
+def find(space: str, kind: str, selector: str = "") -> list[Json]:
+    words = ["-l", selector] if selector else []
+    return json.loads(kubectl("-n", space, "get", kind, *words, "-o", "json"))["items"]
+
+
+def phase(thing: Json | None) -> str:
+    return (thing or {}).get("status", {}).get("phase", "")
+
+
+def apply(space: str, *objects: Json | Path) -> None:
+    for each in objects:
+        text = each.read_text() if isinstance(each, Path) else json.dumps(each)
+        kubectl("-n", space, "apply", "-f", "-", text=text)
+
+
+def wait_for(what: str, question: Callable[[], Value], seconds: float) -> Value:
+    """Waits until question() is true, and gives what it gave."""
+    limit = time.monotonic() + seconds
+    while not (value := question()):
+        if time.monotonic() > limit:
+            raise AssertionError(f"waited {seconds:.0f} s in vain for {what}")
+        time.sleep(PAUSE)
+    return value
+
+
+def hold(what: str, question: Callable[[], bool], seconds: float) -> None:
+    """That something does not happen can only be seen by looking for a while."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        if not question():
+            raise AssertionError(f"it did not last {seconds:.0f} s: {what}")
+        time.sleep(PAUSE)
+
+
+def wait_until_ready(space: str, *names: str) -> None:
+    kubectl("-n", space, "rollout", "status", f"--timeout={READY_SECONDS}s", *names, seconds=READY_SECONDS + 10)
+
+
+def restart(name: str) -> None:
+    """Of Velero's server or its node-agent: as by a crash, the new pod comes after the old one, not beside it."""
+    selector = {"velero": "deploy=velero", "node-agent": "name=node-agent"}[name]
+    old = {pod["metadata"]["uid"] for pod in find(VELERO, "pods", selector)}
+    kubectl("-n", VELERO, "delete", "pods", "-l", selector, "--force", "--grace-period=0",
+            f"--timeout={GONE_SECONDS}s", seconds=GONE_SECONDS + 10)
+    wait_for(f"a new pod of {name} to be Ready", lambda: any(
+        pod["metadata"]["uid"] not in old and condition(pod, "Ready") == "True"
+        for pod in find(VELERO, "pods", selector)), READY_SECONDS)
+
+
+def delete_namespace(space: str) -> None:
+    kubectl("delete", "namespace", space, "--ignore-not-found", f"--timeout={GONE_SECONDS}s", seconds=GONE_SECONDS + 10)
+
+
+def backup_phase(name: str) -> str:
+    return phase(get(VELERO, "backups.velero.io", name))
+
+
+def delete_backup(name: str) -> None:
+    """Velero deletes its data too. A Backup that it does not care for is deleted as an object."""
+    if backup_phase(name) in ENDED:
+        velero("backup", "delete", name, "--confirm")
+        try:
+            wait_for(f"the deletion of backup {name}", lambda: not get(VELERO, "backups.velero.io", name), GONE_SECONDS)
+            return
+        finally:
+            kubectl("-n", VELERO, "delete", "deletebackuprequests", "-l", f"velero.io/backup-name={name}")
+    kubectl("-n", VELERO, "delete", "backups.velero.io", name, "--ignore-not-found")
+
+
+def delete_repositories(space: str) -> None:
+    """Else Velero would go on to maintain the repositories of namespaces that are gone."""
+    kubectl("-n", VELERO, "delete", "backuprepositories", "-l", f"velero.io/volume-namespace={space}")
+
+
+def volume_info(backup: str) -> dict[str, Json]:
+    """What Velero noted of each volume, by the claim's name: its VolumeInfo, as it lies in the object store. `velero
+    backup describe` shows a part of it only, and leaves out what was skipped."""
+    access = s3_access()
+    path = f"/{access['bucket']}/backups/{backup}/{backup}-volumeinfo.json.gz"
+    status, body = s3.request(access, "GET", path)
+    if status != 200:
+        raise AssertionError(f"{path}: {status} {body.decode(errors='replace')[:300]}")
+    return {each["pvcName"]: each for each in json.loads(gzip.decompress(body))}
+
+
+class ClusterTest(unittest.TestCase):
+    """Names of its own for each test; everything it made is removed, whatever happened."""
+
+    def namespace(self, name: str, make: bool = True) -> str:
+        space = f"{name}-{RUN}"
+        self.addCleanup(delete_repositories, space)
+        self.addCleanup(delete_namespace, space)
+        if make:
+            apply(space, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space, "labels": {LABEL: RUN}}})
+            # The service account that every pod wants comes a moment after the namespace.
+            wait_for(f"the service account of {space}",
+                     lambda: get(space, "serviceaccount", "default"), READY_SECONDS)
+        return space
+
+    def start_backup(self, name: str, space: str, *options: str) -> str:
+        backup = f"{name}-{RUN}"
+        self.addCleanup(delete_backup, backup)
+        velero("backup", "create", backup, "--include-namespaces", space, "--labels", f"{LABEL}={RUN}", *options)
+        return backup
+
+    def wait_for_backup(self, backup: str, seconds: float = BACKUP_SECONDS) -> str:
+        wait_for(f"the end of backup {backup}", lambda: backup_phase(backup) in ENDED, seconds)
+        return backup_phase(backup)
+
+    def back_up(self, name: str, space: str, *options: str) -> str:
+        """Makes a backup that Velero calls Completed."""
+        backup = self.start_backup(name, space, *options)
+        self.assertEqual(self.wait_for_backup(backup), "Completed", f"see: velero backup logs {backup}")
+        return backup
+
+    def start_restore(self, name: str, backup: str, *options: str) -> str:
+        restore = f"{name}-{RUN}"
+        self.addCleanup(kubectl, "-n", VELERO, "delete", "restores.velero.io", restore, "--ignore-not-found")
+        velero("restore", "create", restore, "--from-backup", backup, *options)
+        return restore
+
+    def restore(self, name: str, backup: str, *options: str) -> str:
+        """Makes a restore that Velero calls Completed."""
+        restore = self.start_restore(name, backup, *options)
+        wait_for(f"the end of restore {restore}",
+                 lambda: phase(get(VELERO, "restores.velero.io", restore)) in ENDED, RESTORE_SECONDS)
+        self.assertEqual(phase(get(VELERO, "restores.velero.io", restore)), "Completed",
+                         f"see: velero restore logs {restore}")
+        return restore

@@ -1,0 +1,72 @@
+"""Claims with a word in them, written and read by pods that come and go."""
+
+from support import GONE_SECONDS, LABEL, READY_SECONDS, RUN, Json, apply, find, get, kubectl, phase, succeeds, wait_for
+
+from bed.settings import CSI_DRIVER, STORAGE_CLASS
+
+IMAGE = "salvor.test/busybox:1"
+EMPTY = "empty"
+
+
+def claim(name: str, storage_class: str = STORAGE_CLASS, **labels: str) -> Json:
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "labels": labels},
+            "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": storage_class,
+                     "resources": {"requests": {"storage": "64Mi"}}}}
+
+
+def pod(name: str, claim_name: str, command: str, **annotations: str) -> Json:
+    container = {"name": "main", "image": IMAGE, "command": ["sh", "-ec", command],
+                 "volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "annotations": annotations},
+            "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container],
+                     "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim_name}}]}}
+
+
+def run(space: str, claim_name: str, command: str) -> str:
+    """What the command says that runs beside the claim in /data. The pod is gone afterwards."""
+    name = f"once-{claim_name}"
+    apply(space, pod(name, claim_name, command))
+    wait_for(f"pod {name} in {space} to end", lambda: phase(get(space, "pod", name)) in ("Succeeded", "Failed"),
+             READY_SECONDS)
+    said, ended = kubectl("-n", space, "logs", name).strip(), phase(get(space, "pod", name))
+    kubectl("-n", space, "delete", "pod", name, f"--timeout={GONE_SECONDS}s", seconds=GONE_SECONDS + 10)
+    if ended != "Succeeded":
+        raise AssertionError(f"{command} beside claim {claim_name} of {space} failed: {said}")
+    return said
+
+
+def write(space: str, claim_name: str, word: str) -> None:
+    run(space, claim_name, f"echo {word} > /data/word; sync")
+
+
+def read(space: str, claim_name: str) -> str:
+    """The word, or 'empty' if there is no file at all."""
+    return run(space, claim_name, f"if [ -e /data/word ]; then cat /data/word; else ls -A /data | "
+                                  f"grep -v '^.velero$' || echo {EMPTY}; fi")
+
+
+def volume_of(space: str, claim_name: str) -> str:
+    return (get(space, "persistentvolumeclaim", claim_name) or {})["spec"].get("volumeName", "")
+
+
+def retaining_class() -> Json:
+    return {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+            "metadata": {"name": f"suite-retain-{RUN}", "labels": {LABEL: RUN}}, "provisioner": CSI_DRIVER, "reclaimPolicy": "Retain", "volumeBindingMode": "Immediate"}
+
+
+def volume_phase(volume: str) -> str:
+    return phase(get("default", "persistentvolume", volume))
+
+
+def delete_volumes(storage_class: str) -> None:
+    """Of a class that retains them: told to delete, released ones go with their disks."""
+    def left() -> list[str]:
+        return [each["metadata"]["name"] for each in find("default", "persistentvolumes")
+                if each["spec"].get("storageClassName") == storage_class]
+    for volume in left():
+        kubectl("patch", "persistentvolume", volume, "-p", '{"spec": {"persistentVolumeReclaimPolicy": "Delete"}}')
+    wait_for(f"the volumes of {storage_class} to be deleted", lambda: not left(), GONE_SECONDS)
+
+
+def has_file(space: str, name: str, path: str) -> bool:
+    return succeeds("-n", space, "exec", name, "--", "test", "-e", path)
