@@ -1,8 +1,8 @@
-#include "agent/actions/action.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
+
+#include "agent/actions/action.h"
 
 namespace salvor::agent {
 namespace {

@@ -130,8 +130,8 @@ class OwnedPipe {
  private:
   // A consumer that waits for the producer is not idle.
   std::function<Status(absl::Duration)> WhileItHasInput(std::function<Status(absl::Duration)> on_idle) {
-    return [this, on_idle = std::move(on_idle), since = std::optional<absl::Time>()](
-               absl::Duration idle) mutable {
+    return [this, on_idle = std::move(on_idle),
+            since = std::optional<absl::Time>()](absl::Duration idle) mutable {
       const absl::Time now = absl::Now();
       if (!HasInput()) {
         since.reset();

@@ -8,6 +8,7 @@ the end of both, as the agent logs it; all else that the run spends is the overh
 """
 
 import argparse
+import contextlib
 import datetime
 import re
 import shutil
@@ -46,16 +47,21 @@ def instant(text):
 
 
 class PeakMemory(threading.Thread):
-    """The largest resident set of one process while it is watched, in KiB."""
+    """The largest resident set of one process while it is watched and lives, in KiB."""
 
     def __init__(self, pid):
         super().__init__(daemon=True)
         self.pid, self.kib, self.over = pid, 0, threading.Event()
         self.start()
 
+    def _status(self):
+        with contextlib.suppress(OSError), open(f"/proc/{self.pid}/status", encoding="ascii") as status:
+            return status.readlines()
+        return []
+
     def run(self):
         while not self.over.wait(0.05):
-            for line in open(f"/proc/{self.pid}/status", encoding="ascii"):
+            for line in self._status():
                 if line.startswith("VmRSS:"):
                     self.kib = max(self.kib, int(line.split()[1]))
 
