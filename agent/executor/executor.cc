@@ -117,7 +117,25 @@ void Executor::RunTask(const AttemptPointer& attempt) {
                   Failure(v1::Error::REASON_INVALID, "this agent can't do " + KindOf(task.action()), false),
                   true);
   }
-  Finish(attempt, Act(attempt, entry->second), true);
+  v1::ActionResult result = Act(attempt, entry->second);
+  if (options_.clean_up && WasCutShort(attempt, result)) options_.clean_up(task);
+  Finish(attempt, std::move(result), true);
+}
+
+// Then nobody but us removes what it left, as a restic that was interrupted while it took its lock leaves
+// that. A superseded attempt's is left alone: the one that replaces it may already be at work under the same
+// names.
+bool Executor::WasCutShort(const AttemptPointer& attempt, const v1::ActionResult& result) {
+  switch (result.error().reason()) {
+    case v1::Error::REASON_CANCELLED:
+    case v1::Error::REASON_TIMED_OUT:
+    case v1::Error::REASON_INTERRUPTED: {
+      MutexLock lock(mutex_);
+      return !stopping_ && !attempt->superseded;
+    }
+    default:
+      return false;
+  }
 }
 
 v1::ActionResult Executor::Act(const AttemptPointer& attempt, const ActionEntry& entry) {

@@ -3,7 +3,8 @@
 // Each task has a thread of its own (instant ones run in place). An attempt whose result is not acknowledged
 // is "held": it is named in every hello, and its result is offered again after a reconnect. At start,
 // attempts that a dead predecessor left without a result end as interrupted, after `clean_up` removed what
-// they left.
+// they left. So it does after one that was stopped in the middle: cancelled, past its time, or its tool
+// killed.
 //
 // Thread-safe. The destructor stops all tasks and waits for them; their results are lost on purpose then, and
 // the journal says so to the next start.
@@ -56,7 +57,7 @@ struct ExecutorOptions {
   ScratchServers* scratch = nullptr;
   ActionRegistry actions;
   ExecutorObserver* observer = nullptr;                      // may be null
-  std::function<void(const v1::Task&)> clean_up;             // after a crash, before "interrupted"
+  std::function<void(const v1::Task&)> clean_up;             // of an attempt that did not come to its end
   std::function<Status(const v1::HeldObligation&)> release;  // undoes one obligation; may block
 };
 
@@ -99,6 +100,7 @@ class Executor {
   static Key KeyOf(const v1::LeaseKey& lease);
   void RunTask(const AttemptPointer& attempt);
   v1::ActionResult Act(const AttemptPointer& attempt, const ActionEntry& entry);
+  bool WasCutShort(const AttemptPointer& attempt, const v1::ActionResult& result);
   void Finish(const AttemptPointer& attempt, v1::ActionResult result, bool journaled);
   void OnProgress(const AttemptPointer& attempt, v1::Progress progress);
   void Launch(std::function<void()> work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -117,6 +117,15 @@ TEST_F(ExecutorTest, CancelStopsATask) {
   executor_->Submit(Waiting("a"));
   executor_->Cancel(Task("a").lease());
   EXPECT_EQ(sink_.Next().result().error().reason(), v1::Error::REASON_CANCELLED);
+  EXPECT_EQ(cleaned_, std::vector<std::string>{"a"}) << "before it is reported";
+}
+
+TEST_F(ExecutorTest, WhatFailedByItselfIsNotCleanedUpAfter) {
+  v1::Task task = Task("a");
+  task.mutable_action()->mutable_noop()->set_fail_with("no such table");
+  executor_->Submit(task);
+  EXPECT_EQ(sink_.Next().result().error().reason(), v1::Error::REASON_FAILED);
+  EXPECT_TRUE(cleaned_.empty());
 }
 
 TEST_F(ExecutorTest, ATaskPastItsTimeIsStopped) {
@@ -124,6 +133,7 @@ TEST_F(ExecutorTest, ATaskPastItsTimeIsStopped) {
   task.mutable_timeout()->set_nanos(1);
   executor_->Submit(task);
   EXPECT_EQ(sink_.Next().result().error().reason(), v1::Error::REASON_TIMED_OUT);
+  EXPECT_EQ(cleaned_, std::vector<std::string>{"a"});
 }
 
 TEST_F(ExecutorTest, ATaskOfADeadAgentEndsAsInterruptedAndIsCleanedUpAfter) {
@@ -140,6 +150,7 @@ TEST_F(ExecutorTest, AResultThatWasNotAcknowledgedIsThereAfterARestart) {
   executor_->Submit(Waiting("a"));
   executor_->Cancel(Task("a").lease());
   sink_.Next();
+  cleaned_.clear();
   Start();
   ASSERT_EQ(executor_->Unacknowledged().size(), 1u);
   EXPECT_TRUE(cleaned_.empty());

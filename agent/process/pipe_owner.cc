@@ -76,8 +76,7 @@ StatusOr<Ends> MakeLargePipe() {
 class OwnedPipe {
  public:
   Status Start(const std::string& supervisor, ProcessSpec producer, ProcessSpec consumer) {
-    producer_argv_ = producer.argv;
-    consumer_argv_ = consumer.argv;
+    consumer_program_ = consumer.argv.front();
     ASSIGN_OR_RETURN(Ends from, MakeLargePipe());
     ASSIGN_OR_RETURN(Ends to, MakeLargePipe());
     consumer.spare_input = UniqueFd(::fcntl(to.write.Get(), F_DUPFD_CLOEXEC, 3));
@@ -120,9 +119,9 @@ class OwnedPipe {
     const StatusOr<ExitStatus>& consumed = consumer.Join();
     RETURN_IF_ERROR(verdict);
     RETURN_IF_ERROR(consumed.status());
-    if (!consumed->Ok()) return ProcessError(consumer_argv_, *consumed);
+    if (!consumed->Ok()) return consumer_->ErrorOf(*consumed);
     if (!whole)
-      return Internal("{}: ended before it had read everything ({})", consumer_argv_[0],
+      return Internal("{}: ended before it had read everything ({})", consumer_program_,
                       consumed->Describe());
     return PipeOutcome{pump.Bytes(), pump.Digest(), *produced, *consumed, absl::ZeroDuration()};
   }
@@ -145,12 +144,12 @@ class OwnedPipe {
   // Whether the stream is whole, so that its end may be shown.
   Status JudgeProducer(const StatusOr<ExitStatus>& produced, Pump& pump, const PipeOptions& options) {
     RETURN_IF_ERROR(produced.status());
-    if (!produced->Ok()) return ProcessError(producer_argv_, *produced);
+    if (!produced->Ok()) return producer_->ErrorOf(*produced);
     RETURN_IF_ERROR(pump.CheckExpectations());
     return options.observer != nullptr ? options.observer->OnEnd() : OkStatus();
   }
 
-  std::vector<std::string> producer_argv_, consumer_argv_;
+  std::string consumer_program_;
   // Before the processes, so that they are closed after a consumer that had to be stopped is dead.
   UniqueFd from_, to_;
   Mutex closing_;  // of to_, which the thread that waits for the consumer looks at

@@ -416,6 +416,11 @@ void Process::Stop() { state_->Command('S'); }
 
 int Process::Pid() const { return state_->pid; }
 
+Status Process::ErrorOf(const ExitStatus& status) const {
+  if (status.signal == 0 && state_->spec.explain) return state_->spec.explain(status);
+  return ProcessError(state_->spec.argv, status);
+}
+
 std::string ExitStatus::Describe() const {
   return signal != 0 ? fmt::format("killed by signal {}", signal) : fmt::format("exit code {}", code);
 }
@@ -433,10 +438,9 @@ Status ProcessError(const std::vector<std::string>& argv, const ExitStatus& stat
 
 StatusOr<ExitStatus> RunProcess(const std::string& supervisor, ProcessSpec spec, std::stop_token stop,
                                 absl::Time deadline) {
-  const std::vector<std::string> argv = spec.argv;
   ASSIGN_OR_RETURN(std::unique_ptr<Process> process, Process::Start(supervisor, std::move(spec)));
   ASSIGN_OR_RETURN(ExitStatus status, process->Wait(std::move(stop), deadline));
-  if (!status.Ok()) return ProcessError(argv, status);
+  if (!status.Ok()) return process->ErrorOf(status);
   return status;
 }
 

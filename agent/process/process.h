@@ -21,6 +21,16 @@
 
 namespace salvor::agent {
 
+struct ExitStatus {
+  int code = 0;  // valid when signal == 0
+  int signal = 0;
+  std::string output;  // at most keep_output bytes
+  bool output_cut = false;
+  std::string error_tail;  // the last 64 KiB of stderr
+  bool Ok() const { return signal == 0 && code == 0; }
+  std::string Describe() const;  // "exit code 1", "killed by signal 9"
+};
+
 struct ProcessSpec {
   Status problem = OkStatus();    // of who made the spec and could not finish it: Start answers with it
   std::vector<std::string> argv;  // argv[0] is looked up in PATH unless it has a slash
@@ -43,16 +53,8 @@ struct ProcessSpec {
   // RunPipe's consumer does nothing only while it has input to read, or its end. An error stops it and is
   // Wait's answer.
   std::function<Status(absl::Duration idle)> on_idle;
-};
-
-struct ExitStatus {
-  int code = 0;  // valid when signal == 0
-  int signal = 0;
-  std::string output;  // at most keep_output bytes
-  bool output_cut = false;
-  std::string error_tail;  // the last 64 KiB of stderr
-  bool Ok() const { return signal == 0 && code == 0; }
-  std::string Describe() const;  // "exit code 1", "killed by signal 9"
+  // What a non-zero exit code (never a signal) means to people; ProcessError when unset.
+  std::function<Status(const ExitStatus&)> explain;
 };
 
 // One running process. Owned by one thread; Stop and ReleaseInput may be called from others.
@@ -72,6 +74,9 @@ class Process {
   // Sends stop_signal now; SIGKILL after the grace.
   void Stop();
 
+  // The error that this unsuccessful end of it is: by the spec's `explain`.
+  Status ErrorOf(const ExitStatus& status) const;
+
   // Of the supervised process itself (not the supervisor), for /proc look-ups and tests.
   int Pid() const;
 
@@ -85,7 +90,7 @@ class Process {
 // which is worth another try, when a signal ended it.
 Status ProcessError(const std::vector<std::string>& argv, const ExitStatus& status);
 
-// Start and Wait. A non-zero exit is ProcessError.
+// Start and Wait. An unsuccessful end is Process::ErrorOf.
 StatusOr<ExitStatus> RunProcess(const std::string& supervisor, ProcessSpec spec, std::stop_token stop,
                                 absl::Time deadline);
 

@@ -91,6 +91,9 @@ ProcessSpec Restic::Spec(std::vector<std::string> arguments) const {
   spec.stop_signal = SIGINT;
   spec.stop_grace = absl::Seconds(20);
   spec.on_error_line = context_.log_line;
+  spec.explain = [location = location_](const ExitStatus& status) {
+    return ResticError(status.error_tail, status.code, location);
+  };
   return spec;
 }
 
@@ -107,24 +110,13 @@ ProcessSpec Restic::BackupSpec(const std::map<std::string, std::string>& tags,
 }
 
 StatusOr<ExitStatus> Restic::RunSpec(ProcessSpec spec) const {
-  ASSIGN_OR_RETURN(const std::unique_ptr<Process> process,
-                   Process::Start(context_.supervisor, std::move(spec)));
-  ASSIGN_OR_RETURN(ExitStatus status, process->Wait(context_.stop, context_.deadline));
-  if (status.Ok()) return status;
-  if (status.signal != 0) return ProcessError({"restic"}, status);
-  return ResticError(status.error_tail, status.code, location_);
+  return RunProcess(context_.supervisor, std::move(spec), context_.stop, context_.deadline);
 }
 
 StatusOr<ExitStatus> Restic::Run(std::vector<std::string> arguments, size_t keep_output) const {
   ProcessSpec spec = Spec(std::move(arguments));
   spec.keep_output = keep_output;
   return RunSpec(std::move(spec));
-}
-
-Status Restic::Explain(const Status& status) const {
-  const std::string message = MessageOf(status);
-  if (status.code() != absl::StatusCode::kInternal || message.rfind("restic: ", 0) != 0) return status;
-  return ResticError(message.substr(8), 0, location_);
 }
 
 bool Restic::IsLocked(const Status& status) { return IsResticLocked(status); }
@@ -165,7 +157,7 @@ StatusOr<ResticSnapshot> Restic::StoreText(const std::string& file_name, std::st
   options.expect_sha256 = Sha256::Of(text);
   const auto outcome = RunPipe(context_.supervisor, std::move(producer), StdinBackup(file_name, tags),
                                std::move(options), context_.stop, context_.deadline);
-  if (!outcome.ok()) return WithContext(Explain(outcome.status()), "store " + file_name);
+  if (!outcome.ok()) return WithContext(outcome.status(), "store " + file_name);
   return FindSaved(outcome->consumer, tags);
 }
 
@@ -201,8 +193,7 @@ StatusOr<ResticBackupSummary> Restic::BackupPaths(const std::vector<std::string>
   ASSIGN_OR_RETURN(const ExitStatus status, process->Wait(context_.stop, context_.deadline));
   summary.incomplete = status.signal == 0 && status.code == 3;
   if (!status.Ok() && !summary.incomplete) {
-    if (status.signal != 0) return ProcessError({"restic"}, status);
-    return ResticError(status.error_tail, status.code, location_);
+    return process->ErrorOf(status);
   }
   ExitStatus named;
   named.output = fmt::format(R"({{"message_type":"summary","snapshot_id":"{}"}})", summary.snapshot);

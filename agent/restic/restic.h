@@ -71,9 +71,6 @@ class Restic {
   StatusOr<ResticSnapshot> FindSaved(const ExitStatus& consumer,
                                      const std::map<std::string, std::string>& tags) const;
 
-  // Of RunPipe with one of our specs: the same error by kind, with a hint. Other errors pass as they are.
-  Status Explain(const Status& status) const;
-
   // A short text as a one-file snapshot, uploaded through the pipe's rules.
   StatusOr<ResticSnapshot> StoreText(const std::string& file_name, std::string_view text,
                                      const std::map<std::string, std::string>& tags) const;

@@ -205,6 +205,34 @@ TEST_F(ResticTest, AnotherResticAtWorkIsALockAndGoneOnesLocksAreStale) {
   EXPECT_TRUE(restic.Forget({kept->id}).ok());
 }
 
+// One that holds the repository for itself alone, as `restic check` does; it was killed and its lock is left.
+ProcessSpec LeaveExclusiveLock(const v1::ResticLocation& location) {
+  ProcessSpec spec = Shell(
+      "left() { ls \"$RESTIC_REPOSITORY/locks\" | grep -v tmp; }\n"
+      "until left; do\n"
+      "  restic check >/dev/null 2>&1 & pid=$!\n"
+      "  until left || ! kill -0 $pid; do :; done >/dev/null 2>&1\n"
+      "  kill -9 $pid; wait $pid || true\n"
+      "done");
+  spec.environment["RESTIC_REPOSITORY"] = location.repository();
+  spec.environment["RESTIC_PASSWORD_FILE"] = location.password_file();
+  spec.environment["RESTIC_CACHE_DIR"] = location.cache_directory();
+  return spec;
+}
+
+TEST_F(ResticTest, AStreamIntoALockedRepositoryIsWorthAnotherTry) {
+  Init();
+  const auto left =
+      RunProcess(Supervisor(), LeaveExclusiveLock(repository_.Location()), {}, absl::InfiniteFuture());
+  ASSERT_TRUE(left.ok()) << left.status();
+  const Restic restic = repository_.Open();
+  const auto refused = RunPipe(Supervisor(), Shell("exec cat /dev/zero"), restic.StdinBackup("x", kTags), {},
+                               {}, absl::InfiniteFuture());
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kUnavailable) << refused.status();
+  EXPECT_TRUE(Restic::IsLocked(refused.status()));
+  EXPECT_THAT(HintOf(refused.status()), HasSubstr("restic unlock"));
+}
+
 TEST_F(ResticTest, AFullDiskIsToldAsSuch) {
   const std::string small = repository_.Path() + "/small";
   ASSERT_TRUE(MakeDirectories(small).ok());

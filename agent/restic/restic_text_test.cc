@@ -109,7 +109,7 @@ TEST(EnvironmentFile, ErrorsNameTheLineAndNeverItsText) {
   EXPECT_FALSE(ParseEnvironment("RESTIC_PASSWORD=x\n").ok());
 }
 
-// ProcessError gives the last three lines of stderr, and restic says this on four.
+// A tail of stderr may begin anywhere.
 TEST(ResticErrors, ALockIsKnownByTheEndOfItsMessageToo) {
   const Status status = ResticError(
       "lock was created at 2026-11-21 14:58:05 (21.209614ms ago); storage ID 61a4ad86; the `unlock` command "

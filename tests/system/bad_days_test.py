@@ -14,15 +14,25 @@ from stack import BIN, Stack, wait_for
 LARGE = 1_500_000  # rows: a dump of some 200 MB, long enough to be caught in the middle
 
 
+def send(number, pids):
+    """The signal to each that is still there, and who that was: they may end any time, by themselves or together."""
+    reached = []
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+            reached.append(pid)
+        except ProcessLookupError:
+            pass
+    return reached
+
+
 def freeze_in_mid_dump(stack, run):
     """pg_dump of this run, stopped by SIGSTOP once bytes have reached the repository's side."""
     def flowing():
         status = stack.steps(run)["db.dump.shop"]
         return int(status.get("progress", {}).get("bytes_done", status.get("progress", {}).get("bytesDone", 0))) > 1 << 20
     wait_for("bytes to flow", flowing)
-    pids = stack.children("pg_dump")
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    pids = send(signal.SIGSTOP, stack.children("pg_dump"))
     assert pids, "the dump was over before it could be stopped: use more rows"
     return pids
 
@@ -48,11 +58,7 @@ class AgentDies(unittest.TestCase):
             run = stack.start_run("backup", "create", "shop")
             frozen = freeze_in_mid_dump(stack, run)
             stack.kill_agent()
-            for pid in frozen:
-                try:
-                    os.kill(pid, signal.SIGCONT)
-                except ProcessLookupError:
-                    pass
+            send(signal.SIGCONT, frozen)
             wait_for("its children to end", lambda: not stack.children("pg_dump", "restic", "salvor-supervise"))
             self.assertEqual(stack.dumps_kept(), [], "restic must not have committed half a dump")
             stack.start_agent()
@@ -104,8 +110,7 @@ class ControlPlaneDies(unittest.TestCase):
             freeze_in_mid_dump(stack, run)
             stack.kill_salvord()
             stack.kill_agent()
-            for pid in stack.children("pg_dump"):
-                os.kill(pid, signal.SIGCONT)
+            send(signal.SIGCONT, stack.children("pg_dump"))
             wait_for("all children to end", lambda: not stack.children("pg_dump", "restic", "salvor-supervise"))
             stack.start_salvord()
             stack.start_agent()
@@ -118,19 +123,17 @@ class ToolsDie(unittest.TestCase):
         with Stack(rows=LARGE) as stack:
             run = stack.start_run("backup", "create", "shop")
             frozen = freeze_in_mid_dump(stack, run)
-            for pid in stack.children("restic"):
-                os.kill(pid, signal.SIGKILL)
-            for pid in frozen:
-                os.kill(pid, signal.SIGCONT)
+            send(signal.SIGKILL, stack.children("restic"))
+            send(signal.SIGCONT, frozen)
             self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
             self.assertGreaterEqual(stack.steps(run)["db.dump.shop"]["attempt"], 2)
+            self.assertEqual(stack.locks(), [])
             stack.cli("drill", "create", "--backup", "latest:shop", "--wait")
 
     def test_pg_dump_is_killed(self):
         with Stack(rows=LARGE) as stack:
             run = stack.start_run("backup", "create", "shop")
-            for pid in freeze_in_mid_dump(stack, run):
-                os.kill(pid, signal.SIGKILL)
+            send(signal.SIGKILL, freeze_in_mid_dump(stack, run))
             self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
             self.assertEqual(len(stack.dumps_kept()), 1, "one whole dump, and no half one")
             stack.cli("drill", "create", "--backup", "latest:shop", "--wait")
@@ -140,8 +143,7 @@ class ToolsDie(unittest.TestCase):
             run = stack.start_run("backup", "create", "shop")
             frozen = freeze_in_mid_dump(stack, run)
             stack.stop_postgres()
-            for pid in frozen:
-                os.kill(pid, signal.SIGCONT)
+            send(signal.SIGCONT, frozen)
             self.assertEqual(stack.outcome(run), "FAILED")
             self.assertIn("db.dump.shop", stack.run(run)["reason"])
             backup = stack.backup()
@@ -202,11 +204,7 @@ class Cancelling(unittest.TestCase):
             run = stack.start_run("backup", "create", "shop")
             frozen = freeze_in_mid_dump(stack, run)
             stack.cli("run", "cancel", run, "--reason", "wrong one")
-            for pid in frozen:
-                try:
-                    os.kill(pid, signal.SIGCONT)
-                except ProcessLookupError:
-                    pass
+            send(signal.SIGCONT, frozen)
             self.assertEqual(stack.outcome(run), "CANCELLED")
             self.assertEqual(stack.children("pg_dump", "restic"), [])
             self.assertEqual(stack.dumps_kept(), [])

@@ -15,12 +15,26 @@ start_time_of() {
 # remember_process NAME PID SIGNAL
 remember_process() { printf '%s %s %s\n' "$2" "$(start_time_of "$2")" "$3" >"$DEMO/run/$1"; }
 
+# Whether this child of ours is its own program by now, and not yet a copy of us on its way there, which ignores
+# the signal that is to stop it; or is gone.
+process_began() {
+  local -a argv=() own=()
+  { mapfile -d '' -t argv <"/proc/$1/cmdline"; } 2>/dev/null || return 0
+  mapfile -d '' -t own <"/proc/$$/cmdline"
+  case ${argv[0]-} in
+    setsid | env) return 1 ;;
+    "") [[ -z $(start_time_of "$1") ]] ;;
+    *) [[ ${argv[*]} != "${own[*]}" ]] ;;
+  esac
+}
+
 # start_process NAME SIGNAL COMMAND…: in a session of its own, so that Ctrl-C reaches only us, and with the signal
 # dispositions of a fresh process (bash lets what runs in the background ignore SIGINT).
 start_process() {
   local name=$1 signal=$2
   shift 2
   setsid env --default-signal=INT,QUIT "$@" </dev/null >"$DEMO/log/$name.log" 2>&1 9>&- &
+  until process_began $!; do sleep 0.01; done
   remember_process "$name" $! "$signal"
 }
 
