@@ -4,6 +4,7 @@
 
 #include "agent/postgres/details_json.h"
 #include "agent/postgres/scratch_server.h"
+#include "agent/postgres/server_errors.h"
 #include "agent/process/sha256.h"
 #include "base/text.h"
 
@@ -56,6 +57,7 @@ StatusOr<ProcessSpec> PostgresTool(ActionContext& context, const std::string& na
   spec.on_error_line = [&context, name](std::string_view line) {
     if (context.log) context.log(name, line);
   };
+  spec.explain = [argv = spec.argv](const ExitStatus& status) { return PostgresToolError(argv, status); };
   return spec;
 }
 

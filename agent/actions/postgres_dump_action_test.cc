@@ -174,7 +174,26 @@ TEST_F(PostgresDumpTest, ATableThatStaysLockedEndsTheWaitWithAnError) {
   ASSERT_TRUE(locker->Execute("BEGIN; LOCK TABLE public.orders IN ACCESS EXCLUSIVE MODE").ok());
   v1::PostgresComponent component = Component({"shop"});
   component.set_lock_wait_timeout("300ms");
-  EXPECT_FALSE(Dump(component, "shop").ok());
+  const Status locked = Dump(component, "shop").status();
+  EXPECT_EQ(locked.code(), absl::StatusCode::kAborted) << locked;
+  EXPECT_EQ(Snapshots(), 0u);
+}
+
+TEST_F(PostgresDumpTest, ADumperWhoseConnectionIsEndedIsWorthAnotherTry) {
+  MakeShop("shop");
+  Server().Execute("shop",
+                   "CREATE TABLE large AS SELECT g, repeat('x', 1000) FROM generate_series(1, 30000) g");
+  bool ended = false;
+  progress_ = [&](const v1::Progress&) {
+    if (ended) return;
+    ended =
+        Server().Value("shop",
+                       "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'shop'"
+                       " AND pid != pg_backend_pid() AND state = 'active'") != "0";
+  };
+  const Status status = Dump(Component({"shop"}), "shop").status();
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_EQ(Snapshots(), 0u);
 }
 

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 
+#include "agent/postgres/server_errors.h"
 #include "base/io/files.h"
 #include "base/text.h"
 
@@ -57,23 +58,6 @@ absl::StatusCode CodeOf(std::string_view state) {
   }
   if (group == "XX") return absl::StatusCode::kDataLoss;
   return absl::StatusCode::kInternal;
-}
-
-// libpq gives no SQLSTATE for a refused connection, so its English text decides (lc_messages may translate
-// the server's part; then it stays Unavailable, which is merely tried again).
-absl::StatusCode CodeOfRefusal(std::string_view text) {
-  const auto has = [text](std::string_view part) { return text.find(part) != std::string_view::npos; };
-  if (has("password authentication failed") || has("no password supplied") || has("authentication failed") ||
-      has("no pg_hba.conf entry") || has("fe_sendauth")) {
-    return absl::StatusCode::kUnauthenticated;
-  }
-  if (has("role \"") && has("does not exist")) return absl::StatusCode::kUnauthenticated;
-  if (has("database \"") && has("does not exist")) return absl::StatusCode::kNotFound;
-  if (has("permission denied for database") || has("is not permitted to log in") ||
-      has("not currently accepting connections")) {
-    return absl::StatusCode::kPermissionDenied;
-  }
-  return absl::StatusCode::kUnavailable;
 }
 
 std::string OneLine(std::string_view text) {

@@ -138,6 +138,17 @@ class ToolsDie(unittest.TestCase):
             self.assertEqual(len(stack.dumps_kept()), 1, "one whole dump, and no half one")
             stack.cli("drill", "create", "--backup", "latest:shop", "--wait")
 
+    def test_the_server_restarts_in_mid_dump(self):
+        with Stack(rows=LARGE) as stack:
+            run = stack.start_run("backup", "create", "shop")
+            frozen = freeze_in_mid_dump(stack, run)
+            stack.stop_postgres()
+            stack.start_postgres_again()
+            send(signal.SIGCONT, frozen)
+            self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
+            self.assertGreaterEqual(stack.steps(run)["db.dump.shop"]["attempt"], 2)
+            self.assertEqual(len(stack.dumps_kept()), 1, "one whole dump, and no half one")
+
     def test_the_server_stops_in_mid_dump_and_stays_away(self):
         with Stack(rows=LARGE) as stack:
             run = stack.start_run("backup", "create", "shop")

@@ -5,6 +5,7 @@ deadline; nothing sleeps for a guessed time. Only processes that the stack start
 """
 
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -50,12 +52,16 @@ def processes():
 
 
 def free_ports(count):
-    """Loopback ports that nobody used a moment ago."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+    """Loopback ports that nobody uses: below those the kernel gives to any connection, and begun at by process, so
+    that tests beside each other do not find the same ones."""
+    ports = []
+    first = 20_000 + os.getpid() * 3 % 12_000
+    for port in itertools.chain(range(first, 32_000), range(20_000, first)):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise AssertionError("no port is free")
 
 
 def environment_of(pid):
@@ -93,7 +99,7 @@ class Stack:
             self.start_agent()
             self.apply(self.declaration())
         except BaseException:
-            self.__exit__(None, None, None)
+            self.__exit__(*sys.exc_info())
             raise
         return self
 
@@ -182,7 +188,11 @@ class Stack:
         self.salvord = self._spawn("salvord.log", [BIN / "salvord", "--state-directory", self.dir / "control", "--listen",
                                                    self.server, "--metrics-listen", f"127.0.0.1:{self.ports[0]}",
                                                    *self.tls_server_options])
-        wait_for("salvord to answer", lambda: self.cli("version", check=False).returncode == 0)
+
+        def answers():
+            assert self.salvord.poll() is None, f"salvord ended with {self.salvord.returncode}"
+            return self.cli("version", check=False).returncode == 0
+        wait_for("salvord to answer", answers)
 
     def start_agent(self, wait=True, server=None):
         self.agent = self._spawn_agent("host-a", "agent", self.ports[1], server or self.server)

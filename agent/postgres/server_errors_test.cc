@@ -1,0 +1,58 @@
+#include "agent/postgres/server_errors.h"
+
+#include <gtest/gtest.h>
+
+namespace salvor::agent {
+namespace {
+
+absl::StatusCode CodeOf(const std::string& stderr_text) {
+  ExitStatus status;
+  status.code = 1;
+  status.error_tail = stderr_text;
+  return PostgresToolError({"pg_dump"}, status).code();
+}
+
+// Each text as PostgreSQL 15's programs wrote it.
+TEST(PostgresToolErrors, AServerThatWentAwayIsWorthAnotherTry) {
+  EXPECT_EQ(
+      CodeOf("pg_dump: error: Dumping the contents of table \"orders\" failed: PQgetCopyData() failed.\n"
+             "pg_dump: detail: Error message from server: server closed the connection unexpectedly\n"
+             "\tThis probably means the server terminated abnormally\n"
+             "\tbefore or while processing the request.\n"
+             "pg_dump: detail: Command was: COPY public.orders (id) TO stdout;\n"),
+      absl::StatusCode::kUnavailable);
+  EXPECT_EQ(
+      CodeOf("pg_dump: error: query failed: FATAL:  terminating connection due to administrator command\n"),
+      absl::StatusCode::kUnavailable);
+  EXPECT_EQ(
+      CodeOf("pg_dump: error: connection to server on socket \"/run/.s.PGSQL.5432\" failed: FATAL:  the "
+             "database system is shutting down\n"),
+      absl::StatusCode::kUnavailable);
+}
+
+TEST(PostgresToolErrors, ALockHeldTooLongIsWorthAnotherTry) {
+  EXPECT_EQ(CodeOf("pg_dump: error: query failed: ERROR:  canceling statement due to lock timeout\n"
+                   "pg_dump: detail: Query was: LOCK TABLE public.orders IN ACCESS SHARE MODE\n"),
+            absl::StatusCode::kUnavailable);
+}
+
+TEST(PostgresToolErrors, WhatAnotherTryWouldNotMendIsNotTriedAgain) {
+  EXPECT_EQ(
+      CodeOf("pg_dump: error: connection to server at \"db\" (127.0.0.1), port 5432 failed: FATAL:  password "
+             "authentication failed for user \"backup\"\n"),
+      absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(CodeOf("pg_dump: error: query failed: ERROR:  permission denied for table orders\n"),
+            absl::StatusCode::kInternal);
+}
+
+TEST(PostgresToolErrors, TheMessageIsThatOfTheProgram) {
+  ExitStatus status;
+  status.code = 1;
+  status.error_tail = "pg_dump: error: query failed: ERROR:  canceling statement due to lock timeout\n";
+  const Status error = PostgresToolError({"/usr/bin/pg_dump"}, status);
+  EXPECT_EQ(MessageOf(error), MessageOf(ProcessError({"/usr/bin/pg_dump"}, status)));
+  EXPECT_NE(HintOf(error).find("lockWaitTimeout"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace salvor::agent
