@@ -147,7 +147,6 @@ TEST_F(DiskActionsTest, AnOddTreeComesBackAsItWas) {
   EXPECT_EQ(kept_.artifacts(1).name(), "files.tree.details");
   EXPECT_THAT(kept_.warnings(), IsEmpty());
   EXPECT_EQ(compared_["metadata"], "20 entries equal");
-  EXPECT_FALSE(Exists(state_ + "/restores/restore-shop-1-files.marker"));
 }
 
 TEST_F(DiskActionsTest, OneByteChangedFailsTheContentCheckAndNoOther) {
@@ -261,7 +260,7 @@ TEST_F(DiskActionsTest, ATargetThatIsNotEmptyIsRefusedWithNothingWritten) {
         HasSubstr("path " + root_ + " exists and holds 10 entries, for example a%20directory, dangling"));
     EXPECT_THAT(HintOf(status), HasSubstr("another root"));
   }
-  EXPECT_FALSE(Exists(state_ + "/restores/restore-shop-1-files.marker"));
+  EXPECT_FALSE(Exists(state_ + "/restores/restore-shop-1-files"));
   EXPECT_THAT(Verify(), ElementsAre("files PASSED", "content PASSED", "metadata PASSED"));
 }
 
@@ -292,9 +291,9 @@ TEST_F(DiskActionsTest, AnInterruptedRestoreIsClearedByItsOwnRunAndByNoOther) {
   ASSERT_NO_FATAL_FAILURE(MustBackup());
   target_root_ = NormalisePaths({directory_ / "elsewhere"}).front();
   const v1::Artifact whole = kept_.artifacts(0);
-  kept_.mutable_artifacts(0)->set_snapshot(std::string(64, 'f'));  // no such snapshot: fails after the marker
+  kept_.mutable_artifacts(0)->set_snapshot(std::string(64, 'f'));  // no such snapshot: fails after its record
   ASSERT_FALSE(Restore().ok());
-  ASSERT_TRUE(Exists(state_ + "/restores/restore-shop-1-files.marker"));
+  ASSERT_TRUE(Exists(state_ + "/restores/restore-shop-1-files"));
   *kept_.mutable_artifacts(0) = whole;
   ASSERT_TRUE(MakeDirectories(Restored("/half")).ok());
   Put(Restored("/half/written"), "x");
@@ -304,14 +303,24 @@ TEST_F(DiskActionsTest, AnInterruptedRestoreIsClearedByItsOwnRunAndByNoOther) {
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_THAT(Verify(), ElementsAre("files PASSED", "content PASSED", "metadata PASSED"))
       << compared_["files"];
-  EXPECT_EQ(Restore().code(), absl::StatusCode::kFailedPrecondition);
 }
 
-TEST_F(DiskActionsTest, AMarkerOfOtherPathsClearsNothing) {
+TEST_F(DiskActionsTest, ARestoreWhoseAgentDiedBeforeItCouldSayThatItHadFinishedIsNotMadeAgain) {
+  ASSERT_NO_FATAL_FAILURE(MustBackup());
+  target_root_ = NormalisePaths({directory_ / "elsewhere"}).front();
+  ASSERT_TRUE(Restore().ok());
+  Put(Restored("/in use since"), "x");
+  const Status again = Restore();
+  EXPECT_TRUE(again.ok()) << again;
+  EXPECT_TRUE(Exists(Restored("/in use since")));
+  EXPECT_EQ(Restore("restore-shop-2").code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(DiskActionsTest, ARecordOfOtherPathsClearsNothing) {
   ASSERT_NO_FATAL_FAILURE(MustBackup());
   target_root_ = "/";
   ASSERT_TRUE(MakeDirectories(state_ + "/restores").ok());
-  Put(state_ + "/restores/restore-shop-1-files.marker", "{\"writing\":[\"/elsewhere\"]}\n");
+  Put(state_ + "/restores/restore-shop-1-files", "{\"writing\":[\"/elsewhere\"]}\n");
   EXPECT_EQ(Restore().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(Exists(root_ + "/program"));
 }

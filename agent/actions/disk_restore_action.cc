@@ -7,6 +7,7 @@
 
 #include "agent/actions/disk_actions.h"
 #include "agent/actions/disk_target.h"
+#include "agent/actions/restore_record.h"
 #include "agent/disk/tree.h"
 #include "base/io/files.h"
 #include "base/text.h"
@@ -14,49 +15,13 @@
 namespace salvor::agent {
 namespace {
 
-// A file that says: what stands at these destinations is of this run, unfinished, and nobody else's.
-class RestoreMarker {
- public:
-  static StatusOr<RestoreMarker> For(const AgentConfig& config, const std::string& run,
-                                     const std::string& component) {
-    for (const std::string& part : {run, component}) {
-      if (part.empty() || part.find('/') != std::string::npos || part.find('\0') != std::string::npos) {
-        return InvalidArgument("'{}' cannot name a restore", PercentEncode(part));
-      }
-    }
-    return RestoreMarker(config.state_directory + "/restores", run + "-" + component + ".marker");
-  }
-
-  StatusOr<bool> Names(const std::vector<std::string>& destinations) const {
-    const StatusOr<std::string> text = ReadFile(path_);
-    if (text.status().code() == absl::StatusCode::kNotFound) return false;
-    RETURN_IF_ERROR(text.status());
-    if (*text == Text(destinations)) return true;
-    return WithHint(
-        FailedPrecondition("an earlier attempt of this run was writing to other paths, as {} says", path_),
-        "Look at what is there, remove it and the marker by hand, and restore again.");
-  }
-  Status Write(const std::vector<std::string>& destinations) const {
-    RETURN_IF_ERROR(MakeDirectories(directory_, 0700));
-    return WriteFileAtomically(path_, Text(destinations), 0600);
-  }
-  Status Remove() const {
-    return ::unlink(path_.c_str()) == 0 || errno == ENOENT ? OkStatus()
-                                                           : ErrnoStatus(errno, "remove " + path_);
-  }
-
- private:
-  RestoreMarker(std::string directory, const std::string& name)
-      : directory_(std::move(directory)), path_(directory_ + "/" + name) {}
-
-  static std::string Text(const std::vector<std::string>& destinations) {
-    nlohmann::ordered_json json;
-    for (const std::string& path : destinations) json["writing"].push_back(PercentEncode(path));
-    return json.dump() + "\n";
-  }
-
-  std::string directory_, path_;
-};
+// What the record says while they are written to, and once they are restored.
+std::string RecordText(const char* state, const std::vector<std::string>& destinations) {
+  nlohmann::ordered_json json;
+  for (const std::string& path : destinations) json[state].push_back(PercentEncode(path));
+  return json.dump() + "\n";
+}
+constexpr char kWriting[] = "writing", kRestored[] = "restored";
 
 // What was restored is on the disk, and something was restored at every path: restic is content with nothing.
 Status CheckWritten(const std::vector<std::string>& destinations, const std::string& snapshot) {
@@ -69,6 +34,26 @@ Status CheckWritten(const std::vector<std::string>& destinations, const std::str
     const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd.Valid() || ::syncfs(fd.Get()) != 0)
       return ErrnoStatus(errno, "write to disk " + PercentEncode(path));
+  }
+  return OkStatus();
+}
+
+// What stands at the destinations is cleared if it is of this run, unfinished; nobody else's is touched.
+Status MakeRoom(const RestoreRecord& record, const std::string& before,
+                const std::vector<std::string>& destinations) {
+  const std::string writing = RecordText(kWriting, destinations);
+  if (before.empty()) {
+    RETURN_IF_ERROR(RefuseOccupied(destinations));
+    return record.Write(writing);
+  }
+  if (before != writing) {
+    return WithHint(
+        FailedPrecondition("an earlier attempt of this run was writing to other paths, as {} says",
+                           record.Path()),
+        "Look at what is there, remove it and that file by hand, and restore again.");
+  }
+  for (const std::string& path : destinations) {
+    RETURN_IF_ERROR_IN(ClearDestination(path), "clear what an earlier attempt of this run left");
   }
   return OkStatus();
 }
@@ -103,22 +88,17 @@ StatusOr<v1::ActionResult> RunDiskRestore(const v1::Action& action, ActionContex
                    DiskDestinations({restore.paths().begin(), restore.paths().end()}, prefix));
   const std::string& component =
       context.task.component().empty() ? restore.tree().component() : context.task.component();
-  ASSIGN_OR_RETURN(const RestoreMarker marker, RestoreMarker::For(context.config, restore.run(), component));
-  ASSIGN_OR_RETURN(const bool ours, marker.Names(destinations));
-  if (ours) {
-    for (const std::string& path : destinations) {
-      RETURN_IF_ERROR_IN(ClearDestination(path), "clear what an earlier attempt of this run left");
-    }
-  } else {
-    RETURN_IF_ERROR(RefuseOccupied(destinations));
-    RETURN_IF_ERROR(marker.Write(destinations));
+  ASSIGN_OR_RETURN(const RestoreRecord record, RestoreRecord::For(context.config, restore.run(), component));
+  ASSIGN_OR_RETURN(const std::string before, record.Read());
+  if (before != RecordText(kRestored, destinations)) {
+    RETURN_IF_ERROR(MakeRoom(record, before, destinations));
+    RETURN_IF_ERROR(MakeParents(destinations));
+    RETURN_IF_ERROR_IN(context.Repository(restore.location())
+                           .Restore(restore.tree().snapshot(), prefix.empty() ? "/" : prefix, paths),
+                       "restore files");
+    RETURN_IF_ERROR(CheckWritten(destinations, restore.tree().snapshot()));
+    RETURN_IF_ERROR(record.Write(RecordText(kRestored, destinations)));
   }
-  RETURN_IF_ERROR(MakeParents(destinations));
-  RETURN_IF_ERROR_IN(context.Repository(restore.location())
-                         .Restore(restore.tree().snapshot(), prefix.empty() ? "/" : prefix, paths),
-                     "restore files");
-  RETURN_IF_ERROR(CheckWritten(destinations, restore.tree().snapshot()));
-  RETURN_IF_ERROR(marker.Remove());
   v1::ActionResult result;
   std::vector<std::string> named;
   for (const std::string& path : destinations) named.push_back(PercentEncode(path));

@@ -1,10 +1,12 @@
 #include <absl/time/clock.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "agent/actions/postgres_actions.h"
 #include "agent/actions/postgres_common.h"
 #include "agent/actions/postgres_restore_marker.h"
+#include "agent/actions/restore_record.h"
 #include "agent/postgres/inventory.h"
 #include "agent/process/pipe_owner.h"
 #include "agent/process/sha256.h"
@@ -28,10 +30,13 @@ class DatabaseRestore {
     ASSIGN_OR_RETURN(details_, LoadDetails(context_, action_.location(), action_.database().details()));
     ASSIGN_OR_RETURN(target_, ResolveTarget(action_.target(), context_));
     ASSIGN_OR_RETURN(session_, OpenSession(target_.connection, "", context_));
-    RETURN_IF_ERROR(DropOwnLeftovers());
-    RETURN_IF_ERROR_IN(CreateMarked(), fmt::format("creating database {}", AsUtf8(name_)));
-    RETURN_IF_ERROR(Load());
-    RETURN_IF_ERROR(Finish());
+    ASSIGN_OR_RETURN(record_, RestoreRecord::For(context_.config, action_.run(), TemporaryName()));
+    ASSIGN_OR_RETURN(const bool finished, DropOwnLeftovers());
+    if (!finished) {
+      RETURN_IF_ERROR_IN(CreateMarked(), fmt::format("creating database {}", AsUtf8(name_)));
+      RETURN_IF_ERROR(Load());
+      RETURN_IF_ERROR(Finish());
+    }
     v1::ActionResult result;
     result.set_note(fmt::format("database {} restored, {}", AsUtf8(name_),
                                 HumanBytes(action_.database().dump().bytes())));
@@ -40,7 +45,7 @@ class DatabaseRestore {
 
  private:
   Status Drop(const std::string& name);
-  Status DropOwnLeftovers();
+  StatusOr<bool> DropOwnLeftovers();
   Status CreateMarked();
   Status Load();
   Status Finish();
@@ -56,7 +61,10 @@ class DatabaseRestore {
   v1::DatabaseDetails details_;
   ResolvedTarget target_;
   std::unique_ptr<Connection> session_;
+  std::optional<RestoreRecord> record_;
 };
+
+std::string FinishedText(std::string_view oid) { return fmt::format("finished database {}\n", oid); }
 
 Status DatabaseRestore::Drop(const std::string& name) {
   // FORCE: a pg_restore of the attempt before may still be dying.
@@ -64,15 +72,19 @@ Status DatabaseRestore::Drop(const std::string& name) {
   return session_->Execute(fmt::format("DROP DATABASE IF EXISTS {}{}", session_->Identifier(name), force));
 }
 
-Status DatabaseRestore::DropOwnLeftovers() {
+// True when an earlier attempt has finished the database, and its agent died before it could say so.
+StatusOr<bool> DatabaseRestore::DropOwnLeftovers() {
   RETURN_IF_ERROR(Drop(TemporaryName()));
-  ASSIGN_OR_RETURN(
-      Rows rows,
-      session_->Query(
-          "SELECT COALESCE(shobj_description(oid, 'pg_database'), '') FROM pg_database WHERE datname = $1",
-          {name_}));
-  if (rows.Count() == 0) return OkStatus();
-  if (rows.View(0, 0) == marker_) return Drop(name_);
+  ASSIGN_OR_RETURN(Rows rows, session_->Query("SELECT COALESCE(shobj_description(oid, 'pg_database'), ''), "
+                                              "oid FROM pg_database WHERE datname = $1",
+                                              {name_}));
+  if (rows.Count() == 0) return false;
+  if (rows.View(0, 0) == marker_) {
+    RETURN_IF_ERROR(Drop(name_));
+    return false;
+  }
+  ASSIGN_OR_RETURN(const std::string before, record_->Read());
+  if (before == FinishedText(rows.View(0, 1))) return true;
   return WithHint(FailedPrecondition("database {} exists on the target", AsUtf8(name_)),
                   "Restore under another name, or rename or drop the existing database yourself.");
 }
@@ -143,6 +155,10 @@ Status DatabaseRestore::Finish() {
     RETURN_IF_ERROR(session_->Execute(
         fmt::format("ALTER DATABASE {} CONNECTION LIMIT {}", quoted, properties.connection_limit())));
   }
+  ASSIGN_OR_RETURN(const Rows rows,
+                   session_->Query("SELECT oid FROM pg_database WHERE datname = $1", {name_}));
+  if (rows.Count() == 0) return Aborted("database {} was dropped while it was restored", AsUtf8(name_));
+  RETURN_IF_ERROR(record_->Write(FinishedText(rows.View(0, 0))));
   const std::string comment = properties.comment().empty() ? "NULL" : session_->Literal(properties.comment());
   return session_->Execute(fmt::format("COMMENT ON DATABASE {} IS {}", quoted, comment));
 }

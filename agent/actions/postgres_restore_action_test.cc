@@ -251,6 +251,21 @@ TEST_F(PostgresRestoreTest, AHalfFinishedRestoreIsReplacedByItsOwnRunOnly) {
   EXPECT_EQ(Server().Value("copy", "SELECT count(*) FROM app.customers"), "3000");
 }
 
+TEST_F(PostgresRestoreTest, ADatabaseWhoseAgentDiedBeforeItCouldSayThatItHadFinishedIsNotMadeAgain) {
+  MakeRich("shop");
+  const Kept kept = Backup("shop");
+  ASSERT_TRUE(Restore(Here(), kept, "copy", "drill-1").ok());
+  Server().Execute("copy", "CREATE TABLE since (id int)");
+  const Status again = Restore(Here(), kept, "copy", "drill-1").status();
+  EXPECT_TRUE(again.ok()) << again;
+  EXPECT_EQ(Server().Value("copy", "SELECT count(*) FROM pg_class WHERE relname = 'since'"), "1");
+  EXPECT_EQ(Restore(Here(), kept, "copy", "drill-2").status().code(), absl::StatusCode::kFailedPrecondition);
+  // Another database that took its name since is not it.
+  Server().Execute("postgres", "DROP DATABASE copy");
+  Server().Execute("postgres", "CREATE DATABASE copy");
+  EXPECT_EQ(Restore(Here(), kept, "copy", "drill-1").status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
 TEST_F(PostgresRestoreTest, ADumpThatIsNotWhatWasKeptIsNotRestored) {
   MakeRich("shop");
   Kept kept = Backup("shop");

@@ -1,0 +1,46 @@
+#include "agent/actions/restore_record.h"
+
+#include <chrono>
+#include <filesystem>
+
+#include "base/io/files.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+constexpr std::chrono::hours kKept{24 * 30};
+
+void RemoveOld(const std::string& directory) {
+  std::error_code error;  // what cannot be removed now is tried again next time
+  const auto limit = std::filesystem::file_time_type::clock::now() - kKept;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    if (entry.last_write_time(error) < limit && !error) std::filesystem::remove(entry.path(), error);
+  }
+}
+
+}  // namespace
+
+StatusOr<RestoreRecord> RestoreRecord::For(const AgentConfig& config, const std::string& run,
+                                           const std::string& place) {
+  for (const std::string& part : {run, place}) {
+    if (part.empty() || part.find('/') != std::string::npos || part.find('\0') != std::string::npos) {
+      return InvalidArgument("'{}' cannot name a restore", PercentEncode(part));
+    }
+  }
+  return RestoreRecord(config.state_directory + "/restores", run + "-" + place);
+}
+
+StatusOr<std::string> RestoreRecord::Read() const {
+  StatusOr<std::string> text = ReadFile(path_);
+  if (text.status().code() == absl::StatusCode::kNotFound) return std::string();
+  return text;
+}
+
+Status RestoreRecord::Write(std::string_view text) const {
+  RETURN_IF_ERROR(MakeDirectories(directory_, 0700));
+  RemoveOld(directory_);
+  return WriteFileAtomically(path_, text, 0600);
+}
+
+}  // namespace salvor::agent
