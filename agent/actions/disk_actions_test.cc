@@ -149,6 +149,19 @@ TEST_F(DiskActionsTest, AnOddTreeComesBackAsItWas) {
   EXPECT_EQ(compared_["metadata"], "20 entries equal");
 }
 
+TEST_F(DiskActionsTest, ARestoreTellsHowMuchThereIsAndHowMuchIsWritten) {
+  ASSERT_NO_FATAL_FAILURE(MustBackup());
+  const int64_t total = kept_.artifacts(0).bytes();
+  int told = 0;
+  on_progress_ = [&](const v1::Progress& progress) {
+    EXPECT_EQ(progress.bytes_total(), total);
+    EXPECT_LE(progress.bytes_done(), total);
+    ++told;
+  };
+  ASSERT_TRUE(Restore().ok());
+  EXPECT_GT(told, 0);
+}
+
 TEST_F(DiskActionsTest, OneByteChangedFailsTheContentCheckAndNoOther) {
   ASSERT_NO_FATAL_FAILURE(MustRestoreToScratch());
   const std::string victim = Restored("/a directory/deep/er/secret");

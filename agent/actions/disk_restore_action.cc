@@ -2,7 +2,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "agent/actions/disk_actions.h"
@@ -67,6 +69,18 @@ Status MakeParents(const std::vector<std::string>& destinations) {
   return OkStatus();
 }
 
+// restic's own cache is in what it writes, so the end may come early, and is held back.
+std::function<void(int64_t)> ProgressOf(const ActionContext& context, int64_t bytes_total) {
+  if (!context.progress) return nullptr;
+  return [&context, bytes_total](int64_t bytes_written) {
+    v1::Progress progress;
+    progress.set_message("restoring");
+    progress.set_bytes_done(std::min(bytes_written, bytes_total));
+    progress.set_bytes_total(bytes_total);
+    context.progress(progress);
+  };
+}
+
 }  // namespace
 
 StatusOr<v1::ActionResult> RunDiskTargetCheck(const v1::Action& action, ActionContext& context) {
@@ -94,7 +108,8 @@ StatusOr<v1::ActionResult> RunDiskRestore(const v1::Action& action, ActionContex
     RETURN_IF_ERROR(MakeRoom(record, before, destinations));
     RETURN_IF_ERROR(MakeParents(destinations));
     RETURN_IF_ERROR_IN(context.Repository(restore.location())
-                           .Restore(restore.tree().snapshot(), prefix.empty() ? "/" : prefix, paths),
+                           .Restore(restore.tree().snapshot(), prefix.empty() ? "/" : prefix, paths,
+                                    ProgressOf(context, restore.tree().bytes())),
                        "restore files");
     RETURN_IF_ERROR(CheckWritten(destinations, restore.tree().snapshot()));
     RETURN_IF_ERROR(record.Write(RecordText(kRestored, destinations)));

@@ -35,11 +35,11 @@ std::optional<absl::Duration> CpuOf(std::string_view stat) {
   return absl::Seconds(1) * (*user_ticks + *system_ticks) / ::sysconf(_SC_CLK_TCK);
 }
 
-std::optional<int64_t> BytesReadOf(std::string_view io) {
-  constexpr std::string_view kField = "rchar: ";
-  const size_t start = io.find(kField);
+// Of proc(5)'s io, whose first two lines are rchar and wchar.
+std::optional<int64_t> BytesOf(std::string_view io, std::string_view field) {
+  const size_t start = io.find(field);
   if (start == std::string_view::npos) return std::nullopt;
-  const std::string_view rest = io.substr(start + kField.size());
+  const std::string_view rest = io.substr(start + field.size());
   return Number(rest.substr(0, rest.find('\n')));
 }
 
@@ -51,9 +51,9 @@ std::optional<ProcessUsage> ReadProcessUsage(int pid) {
   const StatusOr<std::string> io = ReadFile(directory + "/io");
   if (!stat.ok() || !io.ok()) return std::nullopt;
   const std::optional<absl::Duration> cpu = CpuOf(*stat);
-  const std::optional<int64_t> bytes_read = BytesReadOf(*io);
-  if (!cpu.has_value() || !bytes_read.has_value()) return std::nullopt;
-  return ProcessUsage{*bytes_read, *cpu};
+  const std::optional<int64_t> bytes_read = BytesOf(*io, "rchar: "), bytes_written = BytesOf(*io, "wchar: ");
+  if (!cpu.has_value() || !bytes_read.has_value() || !bytes_written.has_value()) return std::nullopt;
+  return ProcessUsage{*bytes_read, *cpu, *bytes_written};
 }
 
 absl::Duration Idleness::Observe(absl::Time now, const ProcessUsage& usage) {

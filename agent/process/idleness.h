@@ -1,5 +1,5 @@
-// How long a process has done nothing: restic 0.14 can sit in a deadlock after it failed to write its last
-// pack, with no word on stderr, and only this shows it.
+// What a process uses, and how long it has done nothing: restic 0.14 can sit in a deadlock after it failed to
+// write its last pack, with no word on stderr, and only this shows it.
 #pragma once
 
 #include <absl/time/time.h>
@@ -13,6 +13,7 @@ namespace salvor::agent {
 struct ProcessUsage {
   int64_t bytes_read = 0;  // by read() and its kin: files, pipes, sockets
   absl::Duration cpu;
+  int64_t bytes_written = 0;  // by write() and its kin
 };
 
 // From /proc; nothing when the process is gone or another user's.

@@ -16,7 +16,6 @@
 #include <cstring>
 #include <optional>
 
-#include "agent/process/idleness.h"
 #include "agent/process/line_splitter.h"
 #include "base/io/mutex.h"
 #include "base/text.h"
@@ -27,7 +26,7 @@ namespace {
 constexpr size_t kErrorTailBytes = 64 << 10;
 // The process is gone and a stranger still holds its stderr: not waited for any longer than this.
 constexpr absl::Duration kDrainAfterEnd = absl::Seconds(2);
-constexpr absl::Duration kIdleCheckEvery = absl::Seconds(1);
+constexpr absl::Duration kLookEvery = absl::Seconds(1);
 
 struct Ends {
   UniqueFd read, write;
@@ -131,7 +130,9 @@ struct Process::State {
   std::optional<Status> broken;
   LineSplitter output_lines, error_lines;
   Idleness idleness;
-  absl::Time next_idle_check = absl::InfinitePast();
+  absl::Time next_look = absl::InfinitePast();
+
+  bool IsWatched() const { return spec.on_idle || spec.on_usage; }
 
   Mutex mutex;
   UniqueFd control ABSL_GUARDED_BY(mutex);
@@ -327,10 +328,12 @@ std::optional<Status> Process::State::ReasonToStop(const std::stop_token& stop, 
                                                    absl::Time now) {
   if (stop.stop_requested()) return Cancelled("stopped on request");
   if (now >= deadline) return DeadlineExceeded("out of time");
-  if (!spec.on_idle || now < next_idle_check) return std::nullopt;
-  next_idle_check = now + kIdleCheckEvery;
+  if (!IsWatched() || now < next_look) return std::nullopt;
+  next_look = now + kLookEvery;
   const std::optional<ProcessUsage> usage = ReadProcessUsage(pid);
   if (!usage.has_value()) return std::nullopt;
+  if (spec.on_usage) spec.on_usage(*usage);
+  if (!spec.on_idle) return std::nullopt;
   Status verdict = spec.on_idle(idleness.Observe(now, *usage));
   if (verdict.ok()) return std::nullopt;
   return verdict;
@@ -350,7 +353,7 @@ void Process::State::Collect(int stop_event, std::optional<Status>* reason, cons
       if (reason->has_value()) Command('S');
     }
     absl::Time wake = reported ? drain_until : (reason->has_value() ? absl::InfiniteFuture() : deadline);
-    if (!reported && !reason->has_value() && spec.on_idle) wake = std::min(wake, now + kIdleCheckEvery);
+    if (!reported && !reason->has_value() && IsWatched()) wake = std::min(wake, now + kLookEvery);
     const int timeout_ms =
         wake == absl::InfiniteFuture()
             ? -1

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/process/idleness.h"
 #include "base/io/files.h"
 #include "base/status.h"
 
@@ -53,6 +54,8 @@ struct ProcessSpec {
   // RunPipe's consumer does nothing only while it has input to read, or its end. An error stops it and is
   // Wait's answer.
   std::function<Status(absl::Duration idle)> on_idle;
+  // Called from Wait once a second while it runs: the progress of a program that tells none.
+  std::function<void(const ProcessUsage& usage)> on_usage;
   // What a non-zero exit code (never a signal) means to people; ProcessError when unset.
   std::function<Status(const ExitStatus&)> explain;
 };

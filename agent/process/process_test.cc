@@ -59,6 +59,19 @@ TEST(Process, OneThatStandsStillIsStoppedByTheWordOfWhoWatchesIt) {
   EXPECT_EQ(HintOf(result.status()), "Look.");
 }
 
+TEST(Process, WhatAProgramWritesIsKnownWhileItRuns) {
+  ProcessSpec spec;
+  spec.argv = {"dd", "if=/dev/zero", "of=/dev/null", "bs=1M"};
+  std::stop_source stop;
+  spec.on_usage = [&](const ProcessUsage& usage) {
+    if (usage.bytes_written > 8 << 20) stop.request_stop();
+  };
+  auto process = Process::Start(Supervisor(), std::move(spec));
+  ASSERT_TRUE(process.ok()) << process.status();
+  EXPECT_EQ((*process)->Wait(stop.get_token(), absl::InfiniteFuture()).status().code(),
+            absl::StatusCode::kCancelled);
+}
+
 TEST(Process, ASupervisorThatIsNotThereIsAnError) {
   const auto result = RunProcess("/nowhere/salvor-supervise", Shell("true"), {}, kNever);
   EXPECT_THAT(MessageOf(result.status()), HasSubstr("start the supervisor"));

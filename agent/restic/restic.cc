@@ -246,11 +246,15 @@ StatusOr<std::string> Restic::LoadText(const v1::Artifact& artifact) const {
 }
 
 Status Restic::Restore(const std::string& snapshot, const std::string& target_directory,
-                       const std::vector<std::string>& include) const {
+                       const std::vector<std::string>& include,
+                       const std::function<void(int64_t)>& on_progress) const {
   std::vector<std::string> arguments = {"restore", "--target", target_directory};
   for (const std::string& path : include) arguments.push_back("--include=" + EscapePattern(path));
   Append(&arguments, {"--", snapshot});
-  return Run(std::move(arguments)).status();
+  ProcessSpec spec = Spec(std::move(arguments));
+  if (on_progress)
+    spec.on_usage = [&on_progress](const ProcessUsage& usage) { on_progress(usage.bytes_written); };
+  return RunSpec(std::move(spec)).status();
 }
 
 Status Restic::Forget(const std::vector<std::string>& snapshots) const {

@@ -93,9 +93,12 @@ class Restic {
   // Everything in a snapshot, parents of its paths too. Takes no lock.
   Status ListPaths(const std::string& snapshot, const SnapshotPathSink& each) const;
 
-  // Into `target_directory`, which gets the absolute paths below it. `include`: only these paths.
+  // Into `target_directory`, which gets the absolute paths below it. `include`: only these paths. on_progress
+  // (may be null) is told about once a second, from this thread, what restic has written, cache and all: 0.14
+  // does not say what it has restored.
   Status Restore(const std::string& snapshot, const std::string& target_directory,
-                 const std::vector<std::string>& include) const;
+                 const std::vector<std::string>& include,
+                 const std::function<void(int64_t bytes_written)>& on_progress = nullptr) const;
 
   // Forgets exactly these snapshots (no prune). None is fine.
   Status Forget(const std::vector<std::string>& snapshots) const;
