@@ -123,14 +123,14 @@ StatusOr<SnapshotCoverage> DiskBackupRun::Judge(const std::vector<CapturedEntry>
 StatusOr<v1::Artifact> DiskBackupRun::StoreDetails(const std::vector<v1::TreeEntry>& entries) const {
   const std::string text = EncodeTree(entries);
   const std::string file_name = details_target_.artifact() + ".jsonl";
-  ASSIGN_OR_RETURN(const ResticSnapshot snapshot,
+  ASSIGN_OR_RETURN(const std::string snapshot,
                    restic_.StoreText(file_name, text, context_.Tags(details_target_)));
   v1::Artifact artifact;
   artifact.set_component(details_target_.component());
   artifact.set_name(details_target_.artifact());
   artifact.set_kind(v1::Artifact::KIND_TREE_DETAILS);
-  artifact.set_snapshot(snapshot.id);
-  artifact.set_path(snapshot.paths.empty() ? "/" + file_name : snapshot.paths.front());
+  artifact.set_snapshot(snapshot);
+  artifact.set_path(Restic::StdinPath(file_name));
   artifact.set_bytes(static_cast<int64_t>(text.size()));
   artifact.set_sha256(Sha256::Of(text));
   return artifact;

@@ -17,8 +17,9 @@ StatusOr<v1::ActionResult> RunLocationOpen(const v1::Action& action, ActionConte
   }
   if (answer.code() == absl::StatusCode::kNotFound && open.create()) {
     const Status made = restic.Init();
-    answer = restic.Check();  // someone else may have been quicker: then it is there as well
-    if (!answer.ok()) return WithContext(made.ok() ? answer : made, "create repository " + shown);
+    answer =
+        made.ok() ? made : restic.Check();  // someone else may have been quicker: then it is there as well
+    if (!answer.ok()) return WithContext(made, "create repository " + shown);
     if (made.ok()) result.set_note("created repository " + shown);
   }
   RETURN_IF_ERROR(answer);

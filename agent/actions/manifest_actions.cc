@@ -25,19 +25,6 @@ StatusOr<std::string> ToJson(const v1::Manifest& manifest) {
   return json;
 }
 
-// By full id, or by the short one that restic 0.14 prints when it is unmistakable.
-std::optional<std::string> FullId(const std::vector<ResticSnapshot>& snapshots, const std::string& id) {
-  constexpr size_t kShortId = 8;
-  if (id.size() < kShortId) return std::nullopt;
-  std::optional<std::string> full;
-  for (const ResticSnapshot& snapshot : snapshots) {
-    if (snapshot.id.rfind(id, 0) != 0) continue;
-    if (full.has_value()) return std::nullopt;
-    full = snapshot.id;
-  }
-  return full;
-}
-
 const v1::PlannedArtifact* PlanOf(const v1::ManifestWrite& write, const v1::Artifact& artifact) {
   for (const v1::PlannedArtifact& planned : write.planned()) {
     if (planned.component() == artifact.component() && planned.artifact() == artifact.name()) return &planned;
@@ -60,7 +47,7 @@ void CollectArtifacts(const v1::Task& task, const v1::ManifestWrite& write,
   for (const auto& [step, result] : inputs) {
     for (const std::string& warning : result.warnings()) manifest->add_warnings(warning);
     for (const v1::Artifact& artifact : result.artifacts()) {
-      const std::optional<std::string> id = FullId(snapshots, artifact.snapshot());
+      const std::optional<std::string> id = Restic::FullId(snapshots, artifact.snapshot());
       if (id.has_value()) {
         *manifest->add_artifacts() = artifact;
         manifest->mutable_artifacts(manifest->artifacts_size() - 1)->set_snapshot(*id);
@@ -133,11 +120,14 @@ StatusOr<v1::ActionResult> RunManifestWrite(const v1::Action& action, ActionCont
     if (!why.empty()) AddMissing(&manifest, planned.component(), planned.title(), why);
   }
   ASSIGN_OR_RETURN(const std::string json, ToJson(manifest));
-  ASSIGN_OR_RETURN(
-      const ResticSnapshot stored,
-      restic.StoreText(kFileName, json,
-                       {{"salvor", ""}, {"kind", "manifest"}, {"backup", manifest.backup()}, {"run", run}}));
-  manifest.set_snapshot(stored.id);
+  const std::map<std::string, std::string> tags = {
+      {"salvor", ""}, {"kind", "manifest"}, {"backup", manifest.backup()}, {"run", run}};
+  ASSIGN_OR_RETURN(const std::string stored, restic.StoreText(kFileName, json, tags));
+  ASSIGN_OR_RETURN_IN(const std::vector<ResticSnapshot> manifests, restic.Find(tags), "list the manifest");
+  const std::optional<std::string> id = Restic::FullId(manifests, stored);
+  if (!id.has_value())
+    return DataLoss("restic says that it made snapshot {}, and it is not in the repository", stored);
+  manifest.set_snapshot(*id);
 
   // Whatever the run kept and the manifest does not name is an earlier attempt's.
   std::set<std::string> named;

@@ -30,7 +30,9 @@ class ManifestWrite : public testing::Test {
   std::string Keep(const std::string& artifact, const std::string& run = kRun) {
     const auto stored = repository_.Open().StoreText("dump", "content of " + artifact, Tags(artifact, run));
     EXPECT_TRUE(stored.ok()) << stored.status();
-    return stored.ok() ? stored->id : "";
+    const auto found = repository_.Open().Find(Tags(artifact, run));
+    EXPECT_TRUE(found.ok()) << found.status();
+    return stored.ok() && found.ok() ? Restic::FullId(*found, *stored).value_or("") : "";
   }
   void Plan(const std::string& step, const std::string& artifact) {
     v1::PlannedArtifact& planned = *attempt_.Action().mutable_manifest_write()->add_planned();
@@ -93,9 +95,10 @@ TEST_F(ManifestWrite, NamesWhatIsThereAndWhatIsNotAndWhy) {
   stored.set_snapshot(manifest.snapshot());
   EXPECT_EQ(stored.SerializeAsString(), manifest.SerializeAsString());
   const auto found =
-      repository_.Open().FindOne({{"salvor", ""}, {"kind", "manifest"}, {"backup", "shop-1"}, {"run", kRun}});
+      repository_.Open().Find({{"salvor", ""}, {"kind", "manifest"}, {"backup", "shop-1"}, {"run", kRun}});
   ASSERT_TRUE(found.ok()) << found.status();
-  EXPECT_EQ(found->id, manifest.snapshot());
+  ASSERT_EQ(found->size(), 1u);
+  EXPECT_EQ(found->front().id, manifest.snapshot());
 }
 
 TEST_F(ManifestWrite, ASecondAttemptReplacesTheManifestOfTheFirst) {
@@ -103,9 +106,10 @@ TEST_F(ManifestWrite, ASecondAttemptReplacesTheManifestOfTheFirst) {
   attempt_.task.mutable_lease()->set_attempt(2);
   const auto second = attempt_.Run(RunManifestWrite);
   ASSERT_TRUE(second.ok()) << second.status();
-  const auto found = repository_.Open().FindOne({{"kind", "manifest"}});
+  const auto found = repository_.Open().Find({{"kind", "manifest"}});
   ASSERT_TRUE(found.ok()) << found.status();
-  EXPECT_EQ(found->id, second->manifest().snapshot());
+  ASSERT_EQ(found->size(), 1u);
+  EXPECT_EQ(found->front().id, second->manifest().snapshot());
 }
 
 TEST_F(ManifestWrite, WhatNoManifestOfTheRunNamesIsForgottenAndNothingElse) {

@@ -64,14 +64,14 @@ StatusOr<ProcessSpec> PostgresTool(ActionContext& context, const std::string& na
 StatusOr<v1::Artifact> StoreTextArtifact(const ActionContext& context, const v1::ArtifactTarget& target,
                                          const std::string& text) {
   RETURN_IF_ERROR(ForgetEarlierAttempts(context, {target}));
-  ASSIGN_OR_RETURN(const ResticSnapshot snapshot,
-                   context.Repository(target.location())
-                       .StoreText(target.artifact() + ".json", text, context.Tags(target)));
+  const std::string file_name = target.artifact() + ".json";
+  ASSIGN_OR_RETURN(const std::string snapshot,
+                   context.Repository(target.location()).StoreText(file_name, text, context.Tags(target)));
   v1::Artifact artifact;
   artifact.set_component(target.component());
   artifact.set_name(target.artifact());
-  artifact.set_snapshot(snapshot.id);
-  artifact.set_path(snapshot.paths.empty() ? "/" + target.artifact() + ".json" : snapshot.paths.front());
+  artifact.set_snapshot(snapshot);
+  artifact.set_path(Restic::StdinPath(file_name));
   artifact.set_bytes(static_cast<int64_t>(text.size()));
   artifact.set_sha256(Sha256::Of(text));
   return artifact;

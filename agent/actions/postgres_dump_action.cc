@@ -221,13 +221,12 @@ StatusOr<v1::Artifact> Dump::ToLocation(DumpObserver& observer) {
   ASSIGN_OR_RETURN(const PipeOutcome outcome,
                    RunPipe(context_.config.supervisor, std::move(dumper), repository_.StdinBackup(file, tags),
                            Options(observer), context_.stop, context_.deadline));
-  ASSIGN_OR_RETURN_IN(const ResticSnapshot snapshot, repository_.FindOne(tags),
-                      "finding the dump's snapshot again");
+  ASSIGN_OR_RETURN(const std::string snapshot, Restic::SavedId(outcome.consumer));
   context_.LogTransfer("pg_dump | restic", outcome.bytes, outcome.took);
   RETURN_IF_ERROR(CheckUploadedBytes(outcome.consumer.output, outcome.bytes));
   v1::Artifact artifact = ArtifactOf(outcome);
-  artifact.set_snapshot(snapshot.id);
-  artifact.set_path(snapshot.paths.empty() ? "/" + file : snapshot.paths.front());
+  artifact.set_snapshot(snapshot);
+  artifact.set_path(Restic::StdinPath(file));
   return artifact;
 }
 

@@ -69,6 +69,7 @@ class Pump {
 
  private:
   StatusOr<size_t> Read(char* buffer);
+  void LetGather() const;
   Status Write(std::string_view bytes);
   Status TakeChunk(size_t size);
   void Tell();

@@ -22,6 +22,7 @@ namespace {
 
 constexpr size_t kMostErrors = 100;
 constexpr size_t kIdsPerForget = 100;
+constexpr size_t kShortestId = 8;  // digits
 
 std::vector<std::string> TagArguments(const std::map<std::string, std::string>& tags) {
   std::vector<std::string> arguments;
@@ -132,23 +133,30 @@ ProcessSpec Restic::StdinBackup(const std::string& file_name,
   return spec;
 }
 
-StatusOr<ResticSnapshot> Restic::FindSaved(const ExitStatus& consumer,
-                                           const std::map<std::string, std::string>& tags) const {
+StatusOr<std::string> Restic::SavedId(const ExitStatus& consumer) {
   std::string id;
   for (const std::string& line : Split(consumer.output, '\n')) {
     const ResticMessage message = ParseResticMessage(line);
     if (message.kind == ResticMessage::Kind::kSummary) id = message.summary.snapshot;
   }
-  if (id.size() < 8) return DataLoss("restic says that it succeeded and names no snapshot");
-  ASSIGN_OR_RETURN(const std::vector<ResticSnapshot> found, Find(tags));
-  for (const ResticSnapshot& snapshot : found) {
-    if (snapshot.id.rfind(id, 0) == 0) return snapshot;
-  }
-  return DataLoss("restic says that it made snapshot {}, and it is not in the repository", id);
+  if (id.size() < kShortestId) return DataLoss("restic says that it succeeded and names no snapshot");
+  return id;
 }
 
-StatusOr<ResticSnapshot> Restic::StoreText(const std::string& file_name, std::string_view text,
-                                           const std::map<std::string, std::string>& tags) const {
+std::optional<std::string> Restic::FullId(const std::vector<ResticSnapshot>& snapshots,
+                                          const std::string& id) {
+  if (id.size() < kShortestId) return std::nullopt;
+  std::optional<std::string> full;
+  for (const ResticSnapshot& snapshot : snapshots) {
+    if (snapshot.id.rfind(id, 0) != 0) continue;
+    if (full.has_value()) return std::nullopt;
+    full = snapshot.id;
+  }
+  return full;
+}
+
+StatusOr<std::string> Restic::StoreText(const std::string& file_name, std::string_view text,
+                                        const std::map<std::string, std::string>& tags) const {
   ProcessSpec producer;
   producer.argv = {"cat"};
   ASSIGN_OR_RETURN(producer.input, MemoryFile(text));
@@ -158,7 +166,7 @@ StatusOr<ResticSnapshot> Restic::StoreText(const std::string& file_name, std::st
   const auto outcome = RunPipe(context_.supervisor, std::move(producer), StdinBackup(file_name, tags),
                                std::move(options), context_.stop, context_.deadline);
   if (!outcome.ok()) return WithContext(outcome.status(), "store " + file_name);
-  return FindSaved(outcome->consumer, tags);
+  return SavedId(outcome->consumer);
 }
 
 StatusOr<ResticBackupSummary> Restic::BackupPaths(const std::vector<std::string>& paths,
@@ -195,10 +203,8 @@ StatusOr<ResticBackupSummary> Restic::BackupPaths(const std::vector<std::string>
   if (!status.Ok() && !summary.incomplete) {
     return process->ErrorOf(status);
   }
-  ExitStatus named;
-  named.output = fmt::format(R"({{"message_type":"summary","snapshot_id":"{}"}})", summary.snapshot);
-  ASSIGN_OR_RETURN(const ResticSnapshot snapshot, FindSaved(named, tags));
-  summary.snapshot = snapshot.id;
+  if (summary.snapshot.size() < kShortestId)
+    return DataLoss("restic says that it succeeded and names no snapshot");
   return summary;
 }
 
@@ -209,17 +215,6 @@ StatusOr<std::vector<ResticSnapshot>> Restic::Find(const std::map<std::string, s
   if (!wanted.empty()) Append(&arguments, {"--tag", Join(wanted, ",")});
   ASSIGN_OR_RETURN(const ExitStatus status, Run(std::move(arguments), size_t{1} << 30));
   return ParseResticSnapshots(status.output);
-}
-
-StatusOr<ResticSnapshot> Restic::FindOne(const std::map<std::string, std::string>& tags) const {
-  ASSIGN_OR_RETURN(const std::vector<ResticSnapshot> found, Find(tags));
-  std::vector<std::string> wanted;
-  for (const auto& [name, value] : tags) wanted.push_back(ResticTag(name, value));
-  if (found.empty()) return NotFound("no snapshot is tagged {}", Join(wanted, " "));
-  if (found.size() > 1)
-    return FailedPrecondition("{} snapshots are tagged {}, where there should be one", found.size(),
-                              Join(wanted, " "));
-  return found.front();
 }
 
 ProcessSpec Restic::Dump(const std::string& snapshot, const std::string& path) const {

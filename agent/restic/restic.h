@@ -41,7 +41,7 @@ struct ResticSnapshot {
 };
 
 struct ResticBackupSummary {
-  std::string snapshot;  // full id
+  std::string snapshot;  // as Restic::SavedId
   int64_t bytes_processed = 0;
   int64_t files_processed = 0;
   bool incomplete = false;          // exit code 3: some files could not be read
@@ -61,19 +61,26 @@ class Restic {
   Status Check() const;
   Status Init() const;
 
-  // argv and environment of `restic backup --stdin`, for RunPipe; stop_signal is SIGINT. Find it afterwards
-  // with FindSaved: restic 0.14's own summary has only a short id.
+  // argv and environment of `restic backup --stdin`, for RunPipe; stop_signal is SIGINT. The snapshot has one
+  // file, StdinPath(file_name).
   ProcessSpec StdinBackup(const std::string& file_name, const std::map<std::string, std::string>& tags) const;
 
-  // The snapshot that a StdinBackup with these tags has just made, from its exit status
-  // (PipeOutcome::consumer). An earlier attempt's snapshot with the same tags does not confuse it. DataLoss
-  // when it is not to be found.
-  StatusOr<ResticSnapshot> FindSaved(const ExitStatus& consumer,
-                                     const std::map<std::string, std::string>& tags) const;
+  static std::string StdinPath(const std::string& file_name) { return "/" + file_name; }
 
-  // A short text as a one-file snapshot, uploaded through the pipe's rules.
-  StatusOr<ResticSnapshot> StoreText(const std::string& file_name, std::string_view text,
-                                     const std::map<std::string, std::string>& tags) const;
+  // Of the snapshot that a StdinBackup has just made, by its exit status (PipeOutcome::consumer). Good enough
+  // for every call here; restic 0.14 says the first 8 digits only, and to ask for the rest would cost what
+  // each call costs, half a second of key derivation. FullId knows it from a list. DataLoss when restic names
+  // none.
+  static StatusOr<std::string> SavedId(const ExitStatus& consumer);
+
+  // The id in the list that this one, of at least 8 digits, begins; nothing when there is none or not only
+  // one.
+  static std::optional<std::string> FullId(const std::vector<ResticSnapshot>& snapshots,
+                                           const std::string& id);
+
+  // A short text as a one-file snapshot, uploaded through the pipe's rules. The answer is as SavedId's.
+  StatusOr<std::string> StoreText(const std::string& file_name, std::string_view text,
+                                  const std::map<std::string, std::string>& tags) const;
 
   StatusOr<ResticBackupSummary> BackupPaths(
       const std::vector<std::string>& paths, const std::vector<std::string>& exclude,
@@ -82,8 +89,6 @@ class Restic {
 
   // Snapshots with all these tags ("" as value: the tag alone), oldest first.
   StatusOr<std::vector<ResticSnapshot>> Find(const std::map<std::string, std::string>& tags) const;
-  // Exactly one, else NotFound or FailedPrecondition.
-  StatusOr<ResticSnapshot> FindOne(const std::map<std::string, std::string>& tags) const;
 
   // argv of `restic dump SNAPSHOT PATH`, for RunPipe as the producer.
   ProcessSpec Dump(const std::string& snapshot, const std::string& path) const;

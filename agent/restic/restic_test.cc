@@ -75,16 +75,17 @@ TEST_F(ResticTest, ATextIsStoredFoundAndLoadedAndItsExpectationsAreChecked) {
   const std::string text("{\"a\": \"\xc3\xa9\n\"}\0end", 15);
   const auto stored = restic.StoreText("details.json", text, kTags);
   ASSERT_TRUE(stored.ok()) << stored.status();
-  EXPECT_EQ(stored->id.size(), 64u);
-  EXPECT_EQ(stored->tags, kTags);
-  const auto found = restic.FindOne(kTags);
+  const auto found = restic.Find(kTags);
   ASSERT_TRUE(found.ok()) << found.status();
-  EXPECT_EQ(found->id, stored->id);
-  EXPECT_EQ(restic.FindOne({{"backup", "other"}}).status().code(), absl::StatusCode::kNotFound);
+  ASSERT_EQ(found->size(), 1u);
+  EXPECT_EQ(found->front().id.size(), 64u);
+  EXPECT_EQ(found->front().tags, kTags);
+  EXPECT_EQ(Restic::FullId(*found, *stored), found->front().id);
+  EXPECT_TRUE(restic.Find({{"backup", "other"}})->empty());
 
   v1::Artifact artifact;
   artifact.set_name("a");
-  artifact.set_snapshot(stored->id);
+  artifact.set_snapshot(*stored);
   artifact.set_path("/details.json");
   artifact.set_bytes(static_cast<int64_t>(text.size()));
   artifact.set_sha256(Sha256::Of(text));
@@ -105,10 +106,12 @@ TEST_F(ResticTest, AnEarlierAttemptsSnapshotIsNotTakenForTheNewOne) {
   const auto first = restic.StoreText("x", "one", kTags);
   const auto second = restic.StoreText("x", "two", kTags);
   ASSERT_TRUE(first.ok() && second.ok()) << first.status() << second.status();
-  EXPECT_NE(first->id, second->id);
-  EXPECT_EQ(restic.FindOne(kTags).status().code(), absl::StatusCode::kFailedPrecondition);
-  ASSERT_TRUE(restic.Forget({first->id}).ok());
-  EXPECT_EQ(restic.FindOne(kTags)->id, second->id);
+  EXPECT_NE(*first, *second);
+  EXPECT_EQ(restic.Find(kTags)->size(), 2u);
+  ASSERT_TRUE(restic.Forget({*first}).ok());
+  const auto left = restic.Find(kTags);
+  ASSERT_EQ(left->size(), 1u);
+  EXPECT_EQ(Restic::FullId(*left, *second), left->front().id);
   EXPECT_TRUE(restic.Forget({}).ok());
 }
 
@@ -124,7 +127,7 @@ TEST_F(ResticTest, PathsAreBackedUpAndRestoredWithOddNames) {
   const auto summary = restic.BackupPaths({odd, repository_.Path() + "/beside"}, {"*.tmp"}, kTags,
                                           [&](int64_t, int64_t all) { total = all; });
   ASSERT_TRUE(summary.ok()) << summary.status();
-  EXPECT_EQ(summary->snapshot.size(), 64u);
+  EXPECT_GE(summary->snapshot.size(), 8u);
   EXPECT_EQ(summary->files_processed, 2);
   EXPECT_EQ(summary->bytes_processed, 20);
   EXPECT_FALSE(summary->incomplete);
@@ -195,14 +198,14 @@ TEST_F(ResticTest, AnotherResticAtWorkIsALockAndGoneOnesLocksAreStale) {
     const auto listed = RunProcess(Supervisor(), Shell("ls " + locks), {}, absl::InfiniteFuture());
     return listed.ok() && !listed->output.empty();
   }));
-  const Status locked = restic.Forget({kept->id});
+  const Status locked = restic.Forget({*kept});
   EXPECT_EQ(locked.code(), absl::StatusCode::kUnavailable) << locked;
   EXPECT_TRUE(Restic::IsLocked(locked));
   ASSERT_EQ(::kill((*busy)->Pid(), SIGKILL), 0);
   EXPECT_FALSE((*busy)->Wait({}, absl::InfiniteFuture())->Ok());
-  EXPECT_TRUE(Restic::IsLocked(restic.Forget({kept->id})));  // its lock is still there
+  EXPECT_TRUE(Restic::IsLocked(restic.Forget({*kept})));  // its lock is still there
   EXPECT_TRUE(restic.Unlock().ok());
-  EXPECT_TRUE(restic.Forget({kept->id}).ok());
+  EXPECT_TRUE(restic.Forget({*kept}).ok());
 }
 
 // One that holds the repository for itself alone, as `restic check` does; it was killed and its lock is left.

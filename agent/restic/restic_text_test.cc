@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/restic/environment_file.h"
+#include "agent/restic/restic.h"
 #include "agent/restic/restic_errors.h"
 #include "agent/restic/restic_json.h"
 #include "agent/restic/restic_stall.h"
@@ -119,6 +120,18 @@ TEST(ResticErrors, ALockIsKnownByTheEndOfItsMessageToo) {
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_TRUE(IsResticLocked(status));
   EXPECT_THAT(MessageOf(status), HasSubstr("restic: repository is already locked: lock was created at"));
+}
+
+TEST(ResticSnapshots, AShortIdIsGoodWhileOnlyOneSnapshotBeginsWithIt) {
+  ResticSnapshot one, another;
+  one.id = std::string(64, 'a');
+  another.id = "aaaaaaab" + std::string(56, 'c');
+  EXPECT_EQ(Restic::FullId({one, another}, "aaaaaaaa"), one.id);
+  EXPECT_EQ(Restic::FullId({one, another}, another.id), another.id);
+  EXPECT_EQ(Restic::FullId({one, another}, "bbbbbbbb"), std::nullopt);
+  EXPECT_EQ(Restic::FullId({one, another}, "aaaaaaa"), std::nullopt) << "too short to mean one";
+  another.id = "aaaaaaaa" + std::string(56, 'c');
+  EXPECT_EQ(Restic::FullId({one, another}, "aaaaaaaa"), std::nullopt) << "of two";
 }
 
 TEST(ResticStall, AnUploadThatStandsStillOnAFullDiskIsOutOfSpaceWithinSeconds) {
