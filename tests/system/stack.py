@@ -51,17 +51,21 @@ def processes():
     return found
 
 
+# Below those the kernel gives to any connection, and begun at by process: neither this one, which never gets the same
+# twice, nor another beside it is given what somebody is about to use.
+_PORTS = itertools.cycle(range(20_000, 32_000))
+for _ in range(os.getpid() * 16 % 12_000):
+    next(_PORTS)
+
+
 def free_ports(count):
-    """Loopback ports that nobody uses: below those the kernel gives to any connection, and begun at by process, so
-    that tests beside each other do not find the same ones."""
+    """Loopback ports that nobody uses."""
     ports = []
-    first = 20_000 + os.getpid() * 3 % 12_000
-    for port in itertools.chain(range(first, 32_000), range(20_000, first)):
+    while len(ports) < count:
+        port = next(_PORTS)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             ports.append(port)
-        if len(ports) == count:
-            return ports
-    raise AssertionError("no port is free")
+    return ports
 
 
 def environment_of(pid):
