@@ -23,7 +23,7 @@ constexpr char kScratch[] = "drill-shop-1";
 class DiskActionsTest : public testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_TRUE(repository_.Open().Init().ok());
+    repository_.Make();
     ASSERT_NO_FATAL_FAILURE(MakeOddTree(root_));
     config_.state_directory = state_;
     config_.supervisor = Supervisor();

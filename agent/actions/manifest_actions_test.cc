@@ -16,8 +16,7 @@ constexpr char kRun[] = "backup-shop-1";
 class ManifestWrite : public testing::Test {
  protected:
   void SetUp() override {
-    const Status made = repository_.Open().Init();
-    ASSERT_TRUE(made.ok()) << made;
+    repository_.Make();
     v1::ManifestWrite& write = *attempt_.Action().mutable_manifest_write();
     *write.mutable_location() = repository_.Location();
     write.mutable_manifest()->set_backup("shop-1");

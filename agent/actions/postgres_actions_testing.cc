@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "agent/postgres/details_json.h"
+#include "agent/restic/restic_testing.h"
 #include "base/names.h"
 
 namespace salvor::agent {
@@ -28,11 +29,7 @@ PostgresActionsTest::PostgresActionsTest() {
   location_.set_repository(directory + "/repository");
   location_.set_password_file(directory + "/password");
   location_.set_cache_directory(directory + "/cache");
-  EXPECT_TRUE(WriteFileAtomically(location_.password_file(), "secret\n", 0600).ok());
-  ResticContext context;
-  context.supervisor = TestSupervisor();
-  const Status made = Restic(location_, context).Init();
-  EXPECT_TRUE(made.ok()) << MessageOf(made);
+  MakeRepositoryForTest(location_);
 }
 
 PostgresActionsTest::~PostgresActionsTest() {

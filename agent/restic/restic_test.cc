@@ -21,10 +21,6 @@ const std::map<std::string, std::string> kTags = {{"salvor", ""}, {"backup", "sh
 
 class ResticTest : public testing::Test {
  protected:
-  void Init() {
-    const Status made = repository_.Open().Init();
-    ASSERT_TRUE(made.ok()) << made;
-  }
   std::string Make(const std::string& name, const std::string& text) {
     const std::string path = repository_.Path() + "/" + name;
     EXPECT_TRUE(WriteFileAtomically(path, text).ok());
@@ -36,13 +32,13 @@ class ResticTest : public testing::Test {
 TEST_F(ResticTest, SaysThatThereIsNoRepositoryUntilItIsMade) {
   const Restic restic = repository_.Open();
   EXPECT_EQ(restic.Check().code(), absl::StatusCode::kNotFound) << restic.Check();
-  Init();
+  ASSERT_TRUE(restic.Init().ok());
   EXPECT_TRUE(restic.Check().ok()) << restic.Check();
   EXPECT_FALSE(restic.Init().ok());  // not a second time
 }
 
 TEST_F(ResticTest, AWrongPasswordIsAPreconditionWithAHint) {
-  Init();
+  repository_.Make();
   Make("other", "wrong\n");
   ASSERT_EQ(::chmod((repository_.Path() + "/other").c_str(), 0600), 0);
   v1::ResticLocation location = repository_.Location();
@@ -70,7 +66,7 @@ TEST_F(ResticTest, ABackendThatDoesNotAnswerIsUnavailable) {
 }
 
 TEST_F(ResticTest, ATextIsStoredFoundAndLoadedAndItsExpectationsAreChecked) {
-  Init();
+  repository_.Make();
   const Restic restic = repository_.Open();
   const std::string text("{\"a\": \"\xc3\xa9\n\"}\0end", 15);
   const auto stored = restic.StoreText("details.json", text, kTags);
@@ -101,7 +97,7 @@ TEST_F(ResticTest, ATextIsStoredFoundAndLoadedAndItsExpectationsAreChecked) {
 }
 
 TEST_F(ResticTest, AnEarlierAttemptsSnapshotIsNotTakenForTheNewOne) {
-  Init();
+  repository_.Make();
   const Restic restic = repository_.Open();
   const auto first = restic.StoreText("x", "one", kTags);
   const auto second = restic.StoreText("x", "two", kTags);
@@ -116,7 +112,7 @@ TEST_F(ResticTest, AnEarlierAttemptsSnapshotIsNotTakenForTheNewOne) {
 }
 
 TEST_F(ResticTest, PathsAreBackedUpAndRestoredWithOddNames) {
-  Init();
+  repository_.Make();
   const Restic restic = repository_.Open();
   const std::string odd = repository_.Path() + "/tree [a]*\n\xff";
   ASSERT_TRUE(MakeDirectories(odd).ok());
@@ -140,7 +136,7 @@ TEST_F(ResticTest, PathsAreBackedUpAndRestoredWithOddNames) {
 }
 
 TEST_F(ResticTest, NoPathAtAllIsAnErrorAndOneThatIsMissingIsNot) {
-  Init();
+  repository_.Make();
   EXPECT_FALSE(repository_.Open().BackupPaths({"/nowhere"}, {}, kTags, nullptr).ok());
   // This is why callers look themselves: restic 0.14 says nothing worse than "skipping".
   const auto summary = repository_.Open().BackupPaths({"/nowhere", Make("there", "x")}, {}, kTags, nullptr);
@@ -182,7 +178,7 @@ TEST_F(ResticTest, UnreadableFilesMakeItIncompleteAndAreNamed) {
 }
 
 TEST_F(ResticTest, AnotherResticAtWorkIsALockAndGoneOnesLocksAreStale) {
-  Init();
+  repository_.Make();
   const Restic restic = repository_.Open();
   const auto kept = restic.StoreText("x", "one", kTags);
   ASSERT_TRUE(kept.ok()) << kept.status();
@@ -224,7 +220,7 @@ ProcessSpec LeaveExclusiveLock(const v1::ResticLocation& location) {
 }
 
 TEST_F(ResticTest, AStreamIntoALockedRepositoryIsWorthAnotherTry) {
-  Init();
+  repository_.Make();
   const auto left =
       RunProcess(Supervisor(), LeaveExclusiveLock(repository_.Location()), {}, absl::InfiniteFuture());
   ASSERT_TRUE(left.ok()) << left.status();
@@ -241,7 +237,7 @@ TEST_F(ResticTest, AFullDiskIsToldAsSuch) {
   ASSERT_TRUE(MakeDirectories(small).ok());
   if (::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=6m") != 0) GTEST_SKIP() << "cannot mount a tmpfs";
   repository_.Location().set_repository(small + "/repository");
-  Init();
+  repository_.Make();
   const Restic restic = repository_.Open();
   const std::string noise = RandomBytes(20 << 20);
   const auto stored = restic.StoreText("x", noise, kTags);
@@ -252,7 +248,7 @@ TEST_F(ResticTest, AFullDiskIsToldAsSuch) {
 }
 
 TEST_F(ResticTest, CancellingIsCancelled) {
-  Init();
+  repository_.Make();
   std::stop_source stop;
   stop.request_stop();
   ResticContext context;

@@ -1,4 +1,4 @@
-// A real, empty restic repository for a test. Tests only.
+// Real, empty restic repositories for tests. Tests only.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,9 +13,12 @@
 
 namespace salvor::agent {
 
+// A repository whose key is cheap (testdata/README.md), and its password file, at this Location.
+void MakeRepositoryForTest(const v1::ResticLocation& location);
+
 class ResticRepositoryForTest {
  public:
-  // The directory, password and cache; Init it as the test needs it.
+  // The directory, password and cache; Make the repository, or Init one by restic, as the test needs it.
   ResticRepositoryForTest() {
     location_.set_repository(directory_ / "repository");
     location_.set_password_file(directory_ / "password");
@@ -23,6 +26,7 @@ class ResticRepositoryForTest {
     EXPECT_TRUE(WriteFileAtomically(directory_ / "password", "a password for a test\n", 0600).ok());
   }
 
+  void Make() const { MakeRepositoryForTest(location_); }
   Restic Open() const { return Open(location_); }
   static Restic Open(v1::ResticLocation location) {
     ResticContext context;

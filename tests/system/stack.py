@@ -22,6 +22,7 @@ import time
 import urllib.request
 
 BIN = pathlib.Path(os.environ.get("SALVOR_BIN", "build/dev/bin")).resolve()
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2] / "agent/restic/testdata/repository"
 POSTGRES_BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
 DEADLINE_S = float(os.environ.get("SALVOR_TEST_DEADLINE_S", "120"))
 _TICK = threading.Event()  # never set: its timed wait is the pause between two looks
@@ -75,10 +76,12 @@ def environment_of(pid):
 
 
 class Stack:
-    """Use as a context manager. `rows` decides how large the database shop is (about 100 bytes each)."""
+    """Use as a context manager. `rows` decides how large the database shop is (about 100 bytes each).
 
-    def __init__(self, rows=2000, files=40):
-        self.rows, self.files = rows, files
+    Its repository is there, with a key that is cheap to derive, unless Salvor itself is to make one."""
+
+    def __init__(self, rows=2000, files=40, repository=True):
+        self.rows, self.files, self.wants_repository = rows, files, repository
         self.ports = free_ports(3)
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="salvor-system-"))
         self.dir.chmod(0o755)
@@ -97,8 +100,10 @@ class Stack:
             self._start_postgres()
             self._load_data()
             self._make_uploads()
-            self.password.write_text("not a secret, but nobody knows\n")
+            self.password.write_text("a password for a test\n")
             self.password.chmod(0o600)
+            if self.wants_repository:
+                self._make_repository()
             self.start_salvord()
             self.start_agent()
             self.apply(self.declaration())
@@ -180,6 +185,11 @@ class Stack:
             (self.uploads / f"file {i}").write_bytes(os.urandom(1000 + i))
         (self.uploads / "link").symlink_to("file 0")
         os.link(self.uploads / "file 1", self.uploads / "hard link")
+
+    def _make_repository(self):
+        shutil.copytree(REPOSITORY, self.repository)
+        for name in ("data", "index", "locks", "snapshots"):
+            (self.repository / name).mkdir()
 
     # ---- programs
 
