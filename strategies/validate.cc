@@ -146,15 +146,21 @@ class ObjectValidator {
   void ValidateDriver(const std::string& name, const v1::DriverSpec& driver) {
     if (driver.components().empty()) Add("spec.components", "needs at least one component");
     CheckUniqueNames(driver.components());
-    for (int i = 0; i < driver.components_size(); ++i) {
-      std::vector<FieldProblem> problems = ValidateComponent(driver.components(i));
-      const auto may_come_later = [](const FieldProblem& problem) {
-        return problem.incomplete && problem.message != kNoStrategy;
-      };
+    ValidateByThemselves(driver.components(), true);
+    ValidateUsersOf(name, driver);
+  }
+
+  // What is wrong with them whatever they are laid over, or is laid over them.
+  void ValidateByThemselves(const google::protobuf::RepeatedPtrField<v1::Component>& components,
+                            bool need_strategy) {
+    const auto may_come_later = [need_strategy](const FieldProblem& problem) {
+      return problem.incomplete && !(need_strategy && problem.message == kNoStrategy);
+    };
+    for (int i = 0; i < components.size(); ++i) {
+      std::vector<FieldProblem> problems = ValidateComponent(components[i]);
       problems.erase(std::remove_if(problems.begin(), problems.end(), may_come_later), problems.end());
       AddAll(fmt::format("spec.components[{}]", i), problems);
     }
-    ValidateUsersOf(name, driver);
   }
 
   // Applications that use the driver and are not applied with it must go on being valid.
@@ -181,32 +187,28 @@ class ObjectValidator {
     return "";
   }
 
-  bool CheckUniqueNames(const google::protobuf::RepeatedPtrField<v1::Component>& components) {
+  void CheckUniqueNames(const google::protobuf::RepeatedPtrField<v1::Component>& components) {
     std::set<std::string> names;
-    bool unique = true;
     for (int i = 0; i < components.size(); ++i) {
       if (names.insert(components[i].name()).second) continue;
-      unique = false;
       Add(fmt::format("spec.components[{}].name", i),
           fmt::format("'{}' is the name of an earlier component", PercentEncode(components[i].name())));
     }
-    return unique;
   }
 
   void ValidateApplication(const v1::ApplicationSpec& application) {
     CheckReference("spec.environment", "Environment", application.environment(), true);
     CheckReference("spec.driver", "Driver", application.driver(), false);
     CheckReference("spec.location", "Location", application.location(), false);
-    const bool unique = CheckUniqueNames(application.components());
+    CheckUniqueNames(application.components());
     const v1::DriverSpec* driver = nullptr;
     if (!application.driver().empty()) {
       const v1::Object* object = Find("Driver", application.driver());
-      if (object == nullptr) return;
+      if (object == nullptr) return ValidateByThemselves(application.components(), false);
       driver = &object->driver();
     } else if (application.components().empty()) {
       return Add("spec.components", "needs at least one component, or a driver");
     }
-    if (!unique) return;
     // One at a time, so that a mismatch of one component does not hide the problems of the others.
     std::set<std::string> named;
     for (int i = 0; i < application.components_size(); ++i) {

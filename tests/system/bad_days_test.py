@@ -254,8 +254,19 @@ spec:
 """)
             done = stack.cli("apply", "-f", path, check=False)
             self.assertEqual(done.returncode, 8)
-            problems = [line for line in (done.stdout + done.stderr).splitlines() if "bad.yaml:" in line]
-            self.assertGreaterEqual(len(problems), 3, done.stderr)
+            problems = [line.split(": ")[:2] for line in done.stderr.splitlines() if "bad.yaml:" in line]
+            self.assertEqual([(at.rpartition("bad.yaml:")[2], field) for at, field in problems], [
+                ("3:12", "metadata.name"),
+                ("5:3", "spec.environmnt"),
+                ("6:3", "spec.environment"),
+                ("10:20", "spec.components[0].postgres.connection.socketDirectory"),
+                ("10:53", "spec.components[0].postgres.connection.port"),
+                ("12:16", "spec.components[0].postgres.capture"),
+                ("13:22", "spec.components[0].postgres.expectations.countBudget"),
+                ("14:5", "spec.components[1].name"),
+                ("15:20", "spec.components[1].disk.paths[0]"),
+                ("15:25", "spec.components[1].disk.paths[1]"),
+            ], done.stderr)
             self.assertEqual(stack.cli("get", "Application", "-o", "yaml").stdout, before)
 
     def test_listening_beyond_the_machine_without_tls_is_refused(self):

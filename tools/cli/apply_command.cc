@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "proto/kind.h"
@@ -39,6 +40,15 @@ std::vector<YamlProblem> Locate(const std::vector<ParsedObject>& objects,
   return located;
 }
 
+void AddFurther(const LoadedObjects& loaded, const std::vector<v1::Problem>& found,
+                std::vector<YamlProblem>* problems) {
+  for (const YamlProblem& further : Locate(loaded.objects, WithoutConsequences(loaded.objects, found)))
+    problems->push_back(further);
+  std::stable_sort(problems->begin(), problems->end(), [](const YamlProblem& a, const YamlProblem& b) {
+    return a.file != b.file ? a.file < b.file : a.at < b.at;
+  });
+}
+
 const char* OutcomeWord(v1::ApplyResponse::Outcome outcome) {
   switch (outcome) {
     case v1::ApplyResponse::OUTCOME_CREATED:
@@ -52,10 +62,25 @@ const char* OutcomeWord(v1::ApplyResponse::Outcome outcome) {
   }
 }
 
+// Of what could be read the control plane is asked for further problems, so that all come at once; it is no
+// matter when it does not answer.
+ExitCode FailUnread(Context& context, const LoadedObjects& loaded) {
+  std::vector<YamlProblem> problems = loaded.problems;
+  v1::ApplyRequest request;
+  for (const v1::Object& object : ObjectsOf(loaded)) *request.add_objects() = object;
+  request.set_dry_run(true);
+  if (const StatusOr<Client*> client = context.Connect(); client.ok() && request.objects_size() > 0) {
+    const StatusOr<v1::ApplyResponse> response = (*client)->Call(&ControlStub::Apply, request);
+    if (response.ok())
+      AddFurther(loaded, {response->problems().begin(), response->problems().end()}, &problems);
+  }
+  return FailProblems(context, problems, "nothing was applied", "");
+}
+
 ExitCode Apply(Context& context, const ApplyOptions& options) {
   const StatusOr<LoadedObjects> loaded = LoadObjects(context.environment(), options.sources);
   if (!loaded.ok()) return context.Fail("read declarations", loaded.status());
-  if (!loaded->problems.empty()) return FailProblems(context, loaded->problems, "nothing was applied", "");
+  if (!loaded->problems.empty()) return FailUnread(context, *loaded);
   if (loaded->objects.empty())
     return context.Fail(ExitCode::kInvalid, "there are no objects to apply", "", "");
   const StatusOr<Client*> client = context.Connect();
@@ -85,8 +110,8 @@ ExitCode Validate(Context& context, const std::vector<std::string>& sources) {
   if (!loaded.ok()) return context.Fail("read declarations", loaded.status());
   std::vector<YamlProblem> problems = loaded->problems;
   std::string hint;
-  if (problems.empty()) {
-    problems = Locate(loaded->objects, strategies::ValidateObjects(ObjectsOf(*loaded), {}));
+  AddFurther(*loaded, strategies::ValidateObjects(ObjectsOf(*loaded), {}), &problems);
+  if (problems.size() > loaded->problems.size()) {
     hint = "References are looked for in these files only; `salvor apply --dry-run` knows what is declared.";
   }
   if (!problems.empty()) return FailProblems(context, problems, "the declarations are not valid", hint);

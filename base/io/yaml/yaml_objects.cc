@@ -70,14 +70,17 @@ class ObjectReader {
                          DescribeYamlKind(document)));
       return;
     }
+    unread_ = &parsed.unread;
     const Fields fields = ReadKeys(document, "", {"apiVersion", "kind", "metadata", "spec"});
     CheckApiVersion(document, fields);
     ReadMetadata(document, fields, parsed.object.mutable_metadata());
     ReadSpec(document, fields, &parsed.object);
+    unread_ = nullptr;
     result_.objects.push_back(std::move(parsed));
   }
 
   void Report(SourcePosition at, const std::string& field, const std::string& message) {
+    if (unread_ != nullptr) unread_->push_back(field);
     if (result_.problems.size() == kProblemLimit) {
       result_.problems.push_back({file_, at, "", std::string(kMaxProblems)});
     } else if (result_.problems.size() < kProblemLimit) {
@@ -386,10 +389,31 @@ class ObjectReader {
 
   const std::string file_;
   ParsedFile& result_;
-  FieldPositions* positions_ = nullptr;
+  FieldPositions* positions_ = nullptr;         // of the document that is being read
+  std::vector<std::string>* unread_ = nullptr;  // likewise
   bool is_name_reported_ = false;
   int steps_ = 0;
 };
+
+bool IsWithin(std::string_view field, std::string_view outer) {
+  return field == outer || (field.size() > outer.size() && field.substr(0, outer.size()) == outer &&
+                            (field[outer.size()] == '.' || field[outer.size()] == '['));
+}
+
+std::string_view ParentOf(std::string_view field) {
+  const size_t end = field.find_last_of(".[");
+  return field.substr(0, end == std::string_view::npos ? 0 : end);
+}
+
+bool MayFollow(const v1::Problem& problem, const std::string& unread) {
+  const std::string& field = problem.field();
+  if (unread.empty() || unread == "kind" || unread == "spec") return field != "metadata.name";
+  if (IsWithin(field, unread) || IsWithin(unread, field)) return true;
+  // What is missing may stand there under a wrong name.
+  const bool missing =
+      problem.message().rfind("is missing", 0) == 0 || problem.message().rfind("needs ", 0) == 0;
+  return missing && ParentOf(field) == ParentOf(unread);
+}
 
 std::string Indented(const std::string& key, const std::string& yaml) {
   if (yaml == "{}\n") return key + ": {}\n";
@@ -424,7 +448,7 @@ ParsedFile ParseObjects(std::string_view text, const std::string& file_name) {
   for (const YamlError& error : tree.errors) reader.Report(error.at, "", error.message);
   std::stable_sort(result.problems.begin(), result.problems.end(),
                    [](const YamlProblem& a, const YamlProblem& b) { return a.at < b.at; });
-  if (!result.problems.empty()) result.objects.clear();
+  if (!tree.errors.empty()) result.objects.clear();
   return result;
 }
 
@@ -438,6 +462,20 @@ YamlProblem LocateProblem(const std::vector<ParsedObject>& objects, const v1::Pr
     located.at = object.positions.Find(problem.field());
   }
   return located;
+}
+
+std::vector<v1::Problem> WithoutConsequences(const std::vector<ParsedObject>& objects,
+                                             const std::vector<v1::Problem>& problems) {
+  std::vector<v1::Problem> kept;
+  for (const v1::Problem& problem : problems) {
+    const bool placed = problem.object() >= 0 && static_cast<size_t>(problem.object()) < objects.size();
+    const bool follows =
+        placed && std::any_of(objects[static_cast<size_t>(problem.object())].unread.begin(),
+                              objects[static_cast<size_t>(problem.object())].unread.end(),
+                              [&problem](const std::string& unread) { return MayFollow(problem, unread); });
+    if (!follows) kept.push_back(problem);
+  }
+  return kept;
 }
 
 std::string RenderObjectYaml(const v1::Object& object) {

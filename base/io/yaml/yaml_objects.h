@@ -44,10 +44,13 @@ struct ParsedObject {
   v1::Object object;
   std::string file;
   FieldPositions positions;
+  std::vector<std::string> unread;  // fields with a problem: they, or a part of them, are not in `object`
 };
 
 struct ParsedFile {
-  std::vector<ParsedObject> objects;  // empty when there is any problem, or no document
+  // As far as they could be read: with any problem they serve to look for further ones, and for nothing else.
+  // Empty when the text is no YAML.
+  std::vector<ParsedObject> objects;
   std::vector<YamlProblem> problems;  // in order of position
 };
 
@@ -56,6 +59,11 @@ ParsedFile ParseObjects(std::string_view text, const std::string& file_name);
 
 // A problem that the control plane found in `objects` (by its index), placed in the file it came from.
 YamlProblem LocateProblem(const std::vector<ParsedObject>& objects, const v1::Problem& problem);
+
+// Of problems found in `objects` (by their index), those that do not merely follow from what could not be
+// read.
+std::vector<v1::Problem> WithoutConsequences(const std::vector<ParsedObject>& objects,
+                                             const std::vector<v1::Problem>& problems);
 
 // A document that ParseObjects reads back as the same object; metadata.generation, which only the control
 // plane sets, is left out.

@@ -104,7 +104,10 @@ spec:
         paths: [/srv, ~]
 )",
                                        "app.yaml");
-  EXPECT_THAT(file.objects, IsEmpty());
+  ASSERT_THAT(file.objects, SizeIs(2));
+  EXPECT_EQ(file.objects[0].unread.size() + file.objects[1].unread.size(), file.problems.size());
+  EXPECT_THAT(file.objects[1].object.application().components(0).disk().paths(), IsEmpty())
+      << "it cannot stand beside postgres";
   EXPECT_THAT(
       Lines(file),
       ElementsAre(
@@ -221,6 +224,26 @@ TEST(ParseObjects, StopsAtTextsThatStandForEndlessOnes) {
 
   EXPECT_THAT(ParseObjects(std::string(200'000, '['), "f").problems, SizeIs(1));
   EXPECT_THAT(ParseObjects(std::string(200'000, '{'), "f").problems, SizeIs(1));
+}
+
+TEST(WithoutConsequences, OnlyWhatCouldBeReadIsJudged) {
+  const auto judged = [](const std::string& unread, const std::string& field, const std::string& message) {
+    std::vector<ParsedObject> objects(1);
+    objects[0].unread = {unread};
+    v1::Problem problem;
+    problem.set_field(field);
+    problem.set_message(message);
+    return !WithoutConsequences(objects, {problem}).empty();
+  };
+  EXPECT_TRUE(judged("spec.environmnt", "spec.environment", "there is no Environment 'x'"));
+  EXPECT_FALSE(judged("spec.environmnt", "spec.environment", "is missing: the name of an Environment"));
+  EXPECT_FALSE(
+      judged("spec.components[0].disk.paths", "spec.components[0].disk.paths", "needs at least one path"));
+  EXPECT_FALSE(judged("spec.components[0].disk.paths[1]", "spec.components[0].disk", "needs a path"));
+  EXPECT_FALSE(judged("spec.components", "spec.components[3].name", "is missing"));
+  EXPECT_TRUE(judged("spec.components[1].disk", "spec.components[10].disk", "is missing"));
+  EXPECT_TRUE(judged("kind", "metadata.name", "must be lower case"));
+  EXPECT_FALSE(judged("kind", "spec", "is missing"));
 }
 
 TEST(LocateProblem, FindsTheFieldOrTheNearestOneAroundIt) {
