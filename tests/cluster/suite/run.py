@@ -7,6 +7,7 @@ import os
 import sys
 import time
 import unittest
+from typing import Any
 
 from support import LABEL, LOCK, VELERO, delete_backup, find, kubectl, succeeds
 from volumes import delete_volumes
@@ -15,6 +16,7 @@ from bed.settings import KUBECONFIG
 
 ALL = ["smoke_test", "network_policy_test", "backup_test", "velero_lies_test"]
 SMOKE = ["smoke_test", "network_policy_test.NetworkPolicy.test_default_deny_blocks_and_an_allowance_opens"]
+SHOWN = 6000  # characters: the end of what there is to see
 
 
 class Result(unittest.TextTestResult):
@@ -24,10 +26,31 @@ class Result(unittest.TextTestResult):
         self.begin = time.monotonic()
         super().startTest(test)
 
+    def addFailure(self, test: unittest.TestCase, error: Any) -> None:
+        super().addFailure(test, error)
+        self.show(test)
+
+    def addError(self, test: unittest.TestCase, error: Any) -> None:
+        super().addError(test, error)
+        self.show(test)
+
+    def show(self, test: unittest.TestCase) -> None:
+        """What the namespaces of a failed test look like, before they are cleaned up."""
+        for space in getattr(test, "spaces", []):
+            self.stream.writeln(look("-n", space, "get", "pods,pvc", "-o", "wide"))
+            self.stream.writeln(look("-n", space, "events"))
+
     def stopTest(self, test: unittest.TestCase) -> None:
         super().stopTest(test)
         self.stream.writeln(f"  ({time.monotonic() - self.begin:.0f} s with its cleaning up)")
         self.stream.flush()
+
+
+def look(*words: str) -> str:
+    try:
+        return f"kubectl {' '.join(words)}:\n{kubectl(*words)[-SHOWN:]}"
+    except AssertionError as failed:
+        return str(failed)
 
 
 def trouble() -> str:

@@ -155,8 +155,13 @@ def volume_info(backup: str) -> dict[str, Json]:
 class ClusterTest(unittest.TestCase):
     """Names of its own for each test; everything it made is removed, whatever happened."""
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.spaces: list[str] = []  # shown by the runner when the test fails
+
     def namespace(self, name: str, make: bool = True) -> str:
         space = f"{name}-{RUN}"
+        self.spaces.append(space)
         self.addCleanup(delete_repositories, space)
         self.addCleanup(delete_namespace, space)
         if make:
