@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/io/files.h"
+#include "base/io/grpc/keepalive.h"
 #include "base/io/log.h"
 #include "base/io/metrics/registry.h"
 #include "base/io/mutex.h"
@@ -102,6 +103,7 @@ class ControlPlaneImpl final : public ControlPlane {
     builder.RegisterService(control_service_.get());
     builder.SetMaxReceiveMessageSize(16 << 20);
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    AllowKeepAlive(builder);
     server_ = builder.BuildAndStart();
     ::umask(mask);
     if (server_ != nullptr) return OkStatus();

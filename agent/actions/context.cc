@@ -1,3 +1,7 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "agent/actions/action.h"
 
 namespace salvor::agent {
@@ -60,6 +64,13 @@ std::map<std::string, std::string> ActionContext::Tags(const v1::ArtifactTarget&
           {"backup", target.backup()},
           {"component", target.component()},
           {"artifact", target.artifact()}};
+}
+
+void ActionContext::LogTransfer(std::string_view way, int64_t bytes, absl::Duration took) const {
+  if (!log) return;
+  const double seconds = std::max(absl::ToDoubleSeconds(took), 1e-3);
+  log("salvor-agent", fmt::format("{}: {} bytes in {:.3f} s ({:.1f} MiB/s)", way, bytes, seconds,
+                                  static_cast<double>(bytes) / seconds / (1 << 20)));
 }
 
 }  // namespace salvor::agent

@@ -223,6 +223,7 @@ StatusOr<v1::Artifact> Dump::ToLocation(DumpObserver& observer) {
                            Options(observer), context_.stop, context_.deadline));
   ASSIGN_OR_RETURN_IN(const ResticSnapshot snapshot, repository_.FindOne(tags),
                       "finding the dump's snapshot again");
+  context_.LogTransfer("pg_dump | restic", outcome.bytes, outcome.took);
   RETURN_IF_ERROR(CheckUploadedBytes(outcome.consumer.output, outcome.bytes));
   v1::Artifact artifact = ArtifactOf(outcome);
   artifact.set_snapshot(snapshot.id);
@@ -244,6 +245,7 @@ StatusOr<v1::Artifact> Dump::ToVolume(DumpObserver& observer) {
                    RunPipe(context_.config.supervisor, std::move(dumper), std::move(writer),
                            Options(observer), context_.stop, context_.deadline));
   RETURN_IF_ERROR(file.Sync());
+  context_.LogTransfer("pg_dump > file", outcome.bytes, outcome.took);
   const std::map<std::string, std::string> tags = context_.Tags(action_.target());
   ASSIGN_OR_RETURN(const ResticBackupSummary summary,
                    repository_.BackupPaths({file.Path()}, {}, tags, nullptr));

@@ -118,10 +118,12 @@ Status DatabaseRestore::Load() {
     context_.progress(progress);
   };
   ProcessSpec producer = context_.Repository(action_.location()).Dump(dump.snapshot(), dump.path());
-  return WithContext(RunPipe(context_.config.supervisor, std::move(producer), std::move(loader),
-                             std::move(options), context_.stop, context_.deadline)
-                         .status(),
-                     fmt::format("restoring database {}", AsUtf8(name_)));
+  ASSIGN_OR_RETURN_IN(const PipeOutcome outcome,
+                      RunPipe(context_.config.supervisor, std::move(producer), std::move(loader),
+                              std::move(options), context_.stop, context_.deadline),
+                      fmt::format("restoring database {}", AsUtf8(name_)));
+  context_.LogTransfer("restic | pg_restore", outcome.bytes, outcome.took);
+  return OkStatus();
 }
 
 // Settings and grants of the database itself, statistics, and last of all the real comment for the marker.

@@ -32,7 +32,8 @@ TEST(Idleness, ARuntimeThatWakesItselfThroughAPipeDoesNoWork) {
 TEST(Idleness, BeginsAnewWithWorkThatReadsNothing) {
   Idleness idleness;
   idleness.Observe(kStart, {1000, absl::Seconds(3)});
-  EXPECT_EQ(idleness.Observe(kStart + absl::Seconds(1), {1000, absl::Milliseconds(3100)}), absl::ZeroDuration());
+  EXPECT_EQ(idleness.Observe(kStart + absl::Seconds(1), {1000, absl::Milliseconds(3100)}),
+            absl::ZeroDuration());
 }
 
 TEST(Idleness, ATimerThatPrintsStatusLinesIsNoWork) {

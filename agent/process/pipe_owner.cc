@@ -124,14 +124,14 @@ class OwnedPipe {
     if (!whole)
       return Internal("{}: ended before it had read everything ({})", consumer_argv_[0],
                       consumed->Describe());
-    return PipeOutcome{pump.Bytes(), pump.Digest(), *produced, *consumed};
+    return PipeOutcome{pump.Bytes(), pump.Digest(), *produced, *consumed, absl::ZeroDuration()};
   }
 
  private:
   // A consumer that waits for the producer is not idle.
   std::function<Status(absl::Duration)> WhileItHasInput(std::function<Status(absl::Duration)> on_idle) {
-    return [this, on_idle = std::move(on_idle), since = std::optional<absl::Time>()](
-               absl::Duration idle) mutable {
+    return [this, on_idle = std::move(on_idle),
+            since = std::optional<absl::Time>()](absl::Duration idle) mutable {
       const absl::Time now = absl::Now();
       if (!HasInput()) {
         since.reset();
@@ -161,9 +161,12 @@ class OwnedPipe {
 
 StatusOr<PipeOutcome> RunPipe(const std::string& supervisor, ProcessSpec producer, ProcessSpec consumer,
                               PipeOptions options, std::stop_token stop, absl::Time deadline) {
+  const absl::Time begin = absl::Now();
   OwnedPipe pipe;
   RETURN_IF_ERROR(pipe.Start(supervisor, std::move(producer), std::move(consumer)));
-  return pipe.Run(options, stop, deadline);
+  ASSIGN_OR_RETURN(PipeOutcome outcome, pipe.Run(options, stop, deadline));
+  outcome.took = absl::Now() - begin;
+  return outcome;
 }
 
 }  // namespace salvor::agent

@@ -33,6 +33,7 @@ struct PipeOutcome {
   std::string sha256;  // 32 bytes
   ExitStatus producer;
   ExitStatus consumer;
+  absl::Duration took;  // from the start of the processes to the end of both
 };
 
 struct PipeOptions {

@@ -396,9 +396,9 @@ StatusOr<ExitStatus> Process::Wait(std::stop_token stop, absl::Time deadline) {
     const std::string cause = RootCause(state.status.error_tail);
     const std::string program = ProgramName(state.spec.argv);
     if (cause.empty()) return WithContext(*reason, program);
-    return WithContext(
-        WithHint(MakeStatus(reason->code(), fmt::format("{} ({})", MessageOf(*reason), cause)), HintOf(*reason)),
-        program);
+    return WithContext(WithHint(MakeStatus(reason->code(), fmt::format("{} ({})", MessageOf(*reason), cause)),
+                                HintOf(*reason)),
+                       program);
   }
   if (state.broken.has_value()) return *state.broken;
   return state.status;

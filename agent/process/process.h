@@ -39,8 +39,9 @@ struct ProcessSpec {
   std::function<void(std::string_view line)> on_output_line;  // stdout by lines, called from Wait; else kept
   std::function<void(std::string_view line)> on_error_line;   // stderr by lines, called from Wait
   size_t keep_output = 1 << 20;  // bytes of stdout kept when it has neither fd nor callback
-  // Called from Wait once a second while it runs, with how long it has done nothing: see idleness.h. RunPipe's
-  // consumer does nothing only while it has input to read, or its end. An error stops it and is Wait's answer.
+  // Called from Wait once a second while it runs, with how long it has done nothing: see idleness.h.
+  // RunPipe's consumer does nothing only while it has input to read, or its end. An error stops it and is
+  // Wait's answer.
   std::function<Status(absl::Duration idle)> on_idle;
 };
 
@@ -61,8 +62,8 @@ class Process {
   static StatusOr<std::unique_ptr<Process>> Start(const std::string& supervisor, ProcessSpec spec);
   ~Process();  // stops it if it still runs, and waits
 
-  // Until it has ended. On a stop request, past the deadline or by on_idle's word it is stopped first, and the
-  // answer is Cancelled, DeadlineExceeded or that word, with the tail of stderr in the message.
+  // Until it has ended. On a stop request, past the deadline or by on_idle's word it is stopped first, and
+  // the answer is Cancelled, DeadlineExceeded or that word, with the tail of stderr in the message.
   StatusOr<ExitStatus> Wait(std::stop_token stop, absl::Time deadline);
 
   // The supervisor lets go of spare_input: after this, closing our own end is end of file to the child.
@@ -80,8 +81,8 @@ class Process {
   std::unique_ptr<State> state_;
 };
 
-// What a failed process is to people: Internal "<program>: <last lines of stderr> (exit code 1)"; Aborted, which is
-// worth another try, when a signal ended it.
+// What a failed process is to people: Internal "<program>: <last lines of stderr> (exit code 1)"; Aborted,
+// which is worth another try, when a signal ended it.
 Status ProcessError(const std::vector<std::string>& argv, const ExitStatus& status);
 
 // Start and Wait. A non-zero exit is ProcessError.

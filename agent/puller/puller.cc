@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/io/grpc/keepalive.h"
 #include "base/io/grpc/status.h"
 #include "base/io/log.h"
 #include "proto/time.h"
@@ -129,6 +130,7 @@ class GrpcPuller final : public Puller, public ReportSink {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    KeepAlive(arguments);
     auto stub = v1::AgentService::NewStub(
         grpc::CreateCustomChannel(options_.endpoint.address, credentials, arguments));
     grpc::ClientContext context;

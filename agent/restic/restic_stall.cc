@@ -19,10 +19,11 @@ constexpr int64_t kRoomForAPack = int64_t{24} << 20;
 Status JudgeIdleUpload(absl::Duration idle, std::optional<int64_t> free_bytes) {
   if (idle >= kIdleOnAFullDisk && free_bytes.has_value() && *free_bytes < kRoomForAPack) {
     return WithHint(
-        MakeStatus(absl::StatusCode::kResourceExhausted,
-                   fmt::format("no space left on device: {} free where the repository is, and the upload stood "
-                               "still for {}",
-                               HumanBytes(*free_bytes), HumanDuration(idle))),
+        MakeStatus(
+            absl::StatusCode::kResourceExhausted,
+            fmt::format("no space left on device: {} free where the repository is, and the upload stood "
+                        "still for {}",
+                        HumanBytes(*free_bytes), HumanDuration(idle))),
         "Free space where the repository lives; forgotten backups free theirs when it is pruned.");
   }
   if (idle < kIdleAnywhere) return OkStatus();

@@ -16,7 +16,8 @@
 namespace salvor::agent {
 
 // Pure. Ok: go on waiting. ResourceExhausted: it has been idle for a while and the repository's file system
-// has no room for another pack. Unavailable: idle for minutes, whatever the reason. `free_bytes`: where known.
+// has no room for another pack. Unavailable: idle for minutes, whatever the reason. `free_bytes`: where
+// known.
 Status JudgeIdleUpload(absl::Duration idle, std::optional<int64_t> free_bytes);
 
 // Of a repository in this host's file system; nothing for the others.

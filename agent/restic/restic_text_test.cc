@@ -109,6 +109,18 @@ TEST(EnvironmentFile, ErrorsNameTheLineAndNeverItsText) {
   EXPECT_FALSE(ParseEnvironment("RESTIC_PASSWORD=x\n").ok());
 }
 
+// ProcessError gives the last three lines of stderr, and restic says this on four.
+TEST(ResticErrors, ALockIsKnownByTheEndOfItsMessageToo) {
+  const Status status = ResticError(
+      "lock was created at 2026-11-21 14:58:05 (21.209614ms ago); storage ID 61a4ad86; the `unlock` command "
+      "can "
+      "be used to remove stale locks (exit code 1)",
+      0, Location());
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(IsResticLocked(status));
+  EXPECT_THAT(MessageOf(status), HasSubstr("restic: repository is already locked: lock was created at"));
+}
+
 TEST(ResticStall, AnUploadThatStandsStillOnAFullDiskIsOutOfSpaceWithinSeconds) {
   EXPECT_TRUE(JudgeIdleUpload(absl::Seconds(9), 0).ok());
   const Status full = JudgeIdleUpload(absl::Seconds(10), 4096);

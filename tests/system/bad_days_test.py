@@ -27,11 +27,6 @@ def freeze_in_mid_dump(stack, run):
     return pids
 
 
-def dumps_kept(stack):
-    return [s for s in stack.snapshots() if any(t.startswith("artifact=db.dump") or t.startswith("artifact=db-") for t in s.get("tags", []))
-            and not any("details" in t or "globals" in t for t in s.get("tags", []))]
-
-
 class AgentDies(unittest.TestCase):
     def test_at_every_step_boundary(self):
         with Stack() as stack:
@@ -59,7 +54,7 @@ class AgentDies(unittest.TestCase):
                 except ProcessLookupError:
                     pass
             wait_for("its children to end", lambda: not stack.children("pg_dump", "restic", "salvor-supervise"))
-            self.assertEqual(dumps_kept(stack), [], "restic must not have committed half a dump")
+            self.assertEqual(stack.dumps_kept(), [], "restic must not have committed half a dump")
             stack.start_agent()
             self.assertEqual(stack.outcome(run), "SUCCEEDED")
             self.assertGreaterEqual(stack.steps(run)["db.dump.shop"]["attempt"], 2)
@@ -137,7 +132,7 @@ class ToolsDie(unittest.TestCase):
             for pid in freeze_in_mid_dump(stack, run):
                 os.kill(pid, signal.SIGKILL)
             self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
-            self.assertEqual(len(dumps_kept(stack)), 1, "one whole dump, and no half one")
+            self.assertEqual(len(stack.dumps_kept()), 1, "one whole dump, and no half one")
             stack.cli("drill", "create", "--backup", "latest:shop", "--wait")
 
     def test_the_server_stops_in_mid_dump_and_stays_away(self):
@@ -152,7 +147,7 @@ class ToolsDie(unittest.TestCase):
             backup = stack.backup()
             self.assertEqual(backup["coverage"], "COVERAGE_PARTIAL", "the files are there, and what is missing is named")
             self.assertEqual([m["title"] for m in backup["manifest"]["missing"]], ["database shop"])
-            self.assertEqual(dumps_kept(stack), [])
+            self.assertEqual(stack.dumps_kept(), [])
             waited = stack.cli("backup", "show", "latest:shop")
             self.assertIn("database shop", waited.stdout)
 
@@ -214,7 +209,7 @@ class Cancelling(unittest.TestCase):
                     pass
             self.assertEqual(stack.outcome(run), "CANCELLED")
             self.assertEqual(stack.children("pg_dump", "restic"), [])
-            self.assertEqual(dumps_kept(stack), [])
+            self.assertEqual(stack.dumps_kept(), [])
             self.assertEqual(stack.locks(), [])
 
     def test_a_drill_is_cleaned_up(self):

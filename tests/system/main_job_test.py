@@ -42,6 +42,13 @@ class MainJob(unittest.TestCase):
             self.assertEqual((stack.uploads / "link").readlink().name, "file 0")
             self.assertEqual((stack.uploads / "hard link").stat().st_ino, (stack.uploads / "file 1").stat().st_ino)
 
+    def test_the_tools_words_and_the_speed_of_the_stream_are_kept_with_the_run(self):
+        with Stack() as stack:
+            run = stack.start_run("backup", "create", "shop")
+            self.assertEqual(stack.outcome(run), "SUCCEEDED")
+            logs = stack.cli("run", "logs", run).stdout
+            self.assertRegex(logs, r"pg_dump \| restic: \d+ bytes in \d+\.\d+ s \(\d+\.\d MiB/s\)")
+
     def test_the_snapshot_is_exact_although_a_writer_goes_on(self):
         with Stack(rows=20000) as stack:
             stack.sql("""CREATE PROCEDURE churn() LANGUAGE plpgsql AS $$ BEGIN

@@ -69,14 +69,16 @@ class Stack:
 
     def __init__(self, rows=2000, files=40):
         self.rows, self.files = rows, files
-        self.ports = free_ports(2)
+        self.ports = free_ports(3)
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="salvor-system-"))
         self.dir.chmod(0o755)
-        self.salvord = self.agent = None
+        self.salvord = self.agent = self.second_agent = None
         self.owner = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         self.uploads = self.dir / "uploads"
         self.repository = self.dir / "vault"
         self.password = self.dir / "vault.password"
+        self.server = f"unix://{self.dir}/salvord.sock"
+        self.tls_server_options, self.authorities = [], None  # see security_test.py
 
     # ---- set-up and tear-down
 
@@ -96,7 +98,7 @@ class Stack:
         return self
 
     def __exit__(self, kind, value, trace):
-        for process in (self.agent, self.salvord):
+        for process in (self.agent, self.second_agent, self.salvord):
             if process is not None and process.poll() is None:
                 process.send_signal(signal.SIGCONT)
                 process.terminate()
@@ -178,17 +180,25 @@ class Stack:
 
     def start_salvord(self):
         self.salvord = self._spawn("salvord.log", [BIN / "salvord", "--state-directory", self.dir / "control", "--listen",
-                                                   f"unix://{self.dir}/salvord.sock", "--metrics-listen",
-                                                   f"127.0.0.1:{self.ports[0]}"])
+                                                   self.server, "--metrics-listen", f"127.0.0.1:{self.ports[0]}",
+                                                   *self.tls_server_options])
         wait_for("salvord to answer", lambda: self.cli("version", check=False).returncode == 0)
 
-    def start_agent(self, wait=True):
-        self.agent = self._spawn("agent.log", [BIN / "salvor-agent", "--name", "host-a", "--environment", "local", "--server",
-                                               f"unix://{self.dir}/salvord.sock", "--token-file", self.dir / "control/agent.token",
-                                               "--state-directory", self.dir / "agent", "--scratch-user", "postgres",
-                                               "--metrics-listen", f"127.0.0.1:{self.ports[1]}"])
+    def start_agent(self, wait=True, server=None):
+        self.agent = self._spawn_agent("host-a", "agent", self.ports[1], server or self.server)
         if wait:
             self.wait_for_agent()
+
+    def start_second_agent(self):
+        """Of the same environment, with a state directory of its own."""
+        self.second_agent = self._spawn_agent("host-b", "agent-b", self.ports[2], self.server)
+        wait_for("the second agent to connect", lambda: "host-b" in self.cli("agent", "list").stdout)
+
+    def _spawn_agent(self, name, state, port, server):
+        return self._spawn(f"{state}.log", [BIN / "salvor-agent", "--name", name, "--environment", "local", "--server", server,
+                                            "--token-file", self.dir / "control/agent.token", "--state-directory", self.dir / state,
+                                            "--scratch-user", "postgres", "--metrics-listen", f"127.0.0.1:{port}",
+                                            *(["--ca-file", self.authorities] if self.authorities else [])])
 
     def wait_for_agent(self):
         def connected():
@@ -205,8 +215,10 @@ class Stack:
         self.salvord.wait()
 
     def cli(self, *arguments, check=True, timeout=DEADLINE_S):
-        environment = {**os.environ, "SALVOR_SERVER": f"unix://{self.dir}/salvord.sock", "NO_COLOR": "1",
+        environment = {**os.environ, "SALVOR_SERVER": self.server, "NO_COLOR": "1",
                        "SALVOR_TOKEN_FILE": str(self.dir / "control/api.token")}
+        if self.authorities:
+            environment["SALVOR_CA_FILE"] = str(self.authorities)
         done = subprocess.run([BIN / "salvor", *map(str, arguments)], text=True, capture_output=True, env=environment,
                               check=False, timeout=timeout)
         if check and done.returncode != 0:
@@ -296,6 +308,11 @@ spec:
     def snapshots(self, *tags):
         arguments = [a for tag in tags for a in ("--tag", tag)]
         return json.loads(self.restic("snapshots", "--json", *arguments).stdout) or []
+
+    def dumps_kept(self):
+        """Snapshots of databases, without those of their details and of the roles."""
+        return [s for s in self.snapshots()
+                if any(re.fullmatch(r"artifact=db\.dump\.[^.]+", tag) for tag in s.get("tags") or [])]
 
     def locks(self):
         return self.restic("list", "locks", "--no-lock").stdout.split()

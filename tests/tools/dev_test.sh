@@ -50,6 +50,7 @@ echo "passed: commands, help and missing packages"
 
 # Setup inside a longer command (the demo's first run): what the caller has to do at its end is still done, and
 # the guards are gone, also when the installation fails. `install_packages` runs with stand-ins for root's tools.
+# shellcheck disable=SC2317 # setup calls the stand-ins
 at_end_of_a_setup() {
   (
     PARTS=$scratch

@@ -6,6 +6,7 @@
 
 #include "base/io/files.h"
 #include "base/io/grpc/endpoint.h"
+#include "base/io/grpc/keepalive.h"
 #include "base/io/grpc/status.h"
 
 namespace salvor::cli {
@@ -57,6 +58,7 @@ StatusOr<std::unique_ptr<Client>> Client::Make(const ClientOptions& options) {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  KeepAlive(arguments);
   // A proxy of the surroundings has no business between us and our own machine.
   if (endpoint.local) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   auto channel = grpc::CreateCustomChannel(endpoint.address, credentials, arguments);

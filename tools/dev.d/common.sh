@@ -19,6 +19,9 @@ build_jobs() {
   echo $((cores < by_memory ? cores : by_memory))
 }
 
+# Tests mostly wait: for restic's locks, for servers to come up, for processes to end.
+test_jobs() { echo $(($(build_jobs) * 2)); }
+
 # configure PRESET: only when needed; the build re-runs it by itself after a change.
 configure() {
   [[ -f $ROOT/build/$1/build.ninja ]] && return

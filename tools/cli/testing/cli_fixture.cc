@@ -34,7 +34,7 @@ void CliTest::StopServer() {
 }
 
 std::string CliTest::WriteFile(const std::string& name, const std::string& text, int mode) {
-  const std::string path = directory_ + "/" + name;
+  std::string path = directory_ + "/" + name;
   EXPECT_TRUE(WriteFileAtomically(path, text, mode).ok());
   return path;
 }
