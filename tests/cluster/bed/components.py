@@ -100,7 +100,10 @@ def _scheduler(programs: dict[str, Path]) -> Component:
     return Component(
         "kube-scheduler", VERSIONS["KUBERNETES"],
         (str(programs["kube-scheduler"]), f"--kubeconfig={config}", f"--authentication-kubeconfig={config}",
-         f"--authorization-kubeconfig={config}", "--leader-elect=false", "--bind-address=127.0.0.1", "--v=1"),
+         f"--authorization-kubeconfig={config}", "--leader-elect=false", "--bind-address=127.0.0.1",
+         # Without the pause of a second a pod is tried again before the cache of claims knows that its claim was
+         # bound (two handlers of one event, kubernetes/kubernetes#73216), and then not for five minutes.
+         "--feature-gates=SchedulerPopFromBackoffQ=false", "--v=1"),
         needs=("kube-apiserver",), ready="https://127.0.0.1:10259/healthz", listens=("127.0.0.1:10259",))
 
 

@@ -58,7 +58,7 @@ clusterCIDR: {PODS}
 healthzBindAddress: 127.0.0.1:10256
 metricsBindAddress: 127.0.0.1:10249
 # The machine's own limits stay as they are.
-conntrack: {{maxPerCore: 0, min: 0}}
+conntrack: {{maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}}
 iptables: {{minSyncPeriod: 0s, syncPeriod: 30s}}
 """
 

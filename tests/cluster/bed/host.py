@@ -16,10 +16,11 @@ NEEDED_SYSCTLS = {
     "net.bridge.bridge-nf-call-iptables": "1",
     "fs.inotify.max_user_instances": "1024",
 }
-# kubelet and kube-proxy set these; they are put back at the end with the ones above.
+# kubelet, kube-proxy and our enforcer of network policies set these; they are put back with the ones above.
 TOUCHED_SYSCTLS = (
-    "net.ipv4.conf.all.route_localnet", "vm.overcommit_memory", "vm.panic_on_oom", "kernel.panic",
-    "kernel.panic_on_oops", "kernel.keys.root_maxkeys", "kernel.keys.root_maxbytes",
+    "net.bridge.bridge-nf-call-ip6tables", "net.ipv4.conf.all.route_localnet", "vm.overcommit_memory",
+    "vm.panic_on_oom", "kernel.panic", "kernel.panic_on_oops", "kernel.keys.root_maxkeys",
+    "kernel.keys.root_maxbytes",
 )
 MODULES = ("overlay", "btrfs", "loop", "br_netfilter")
 

@@ -181,6 +181,8 @@ def up() -> None:
     with exclusively():
         if configuration.S3_FILE.exists() and USED_VERSIONS.exists():
             _check_versions()
+            # So that what reads another checkout's files is seen to be outdated.
+            configuration.write_all(image_names()["pause"])
             if is_whole():
                 say("the cluster is up" + usage())
                 return

@@ -7,14 +7,21 @@ import os
 import sys
 import time
 import unittest
+from typing import Any
 
-from support import LABEL, LOCK, VELERO, delete_backup, find, kubectl, succeeds
+from mending import after_an_interruption
+from support import (LABEL, LOCK, VELERO, delete_backup, delete_namespace, delete_repositories, find, kubectl,
+                     succeeds)
 from volumes import delete_volumes
 
 from bed.settings import KUBECONFIG
 
-ALL = ["smoke_test", "network_policy_test", "backup_test", "velero_lies_test"]
+# Without lifecycle_test, which stops the cluster: it runs by name only.
+ALL = ["policy_kernel_test", "smoke_test", "network_policy_test", "backup_test", "velero_lies_test"]
 SMOKE = ["smoke_test", "network_policy_test.NetworkPolicy.test_default_deny_blocks_and_an_allowance_opens"]
+# What Velero works with in its own namespace.
+VELERO_KINDS = "pods,pvc,podvolumebackups,podvolumerestores,datauploads,datadownloads"
+SHOWN = 6000  # characters: the end of what there is to see
 
 
 class Result(unittest.TextTestResult):
@@ -24,10 +31,33 @@ class Result(unittest.TextTestResult):
         self.begin = time.monotonic()
         super().startTest(test)
 
+    def addFailure(self, test: unittest.TestCase, error: Any) -> None:
+        super().addFailure(test, error)
+        self.show(test)
+
+    def addError(self, test: unittest.TestCase, error: Any) -> None:
+        super().addError(test, error)
+        self.show(test)
+
+    def show(self, test: unittest.TestCase) -> None:
+        """What the namespaces of a failed test look like, before they are cleaned up."""
+        for space in getattr(test, "spaces", []):
+            self.stream.writeln(look("-n", space, "get", "pods,pvc", "-o", "wide"))
+            self.stream.writeln(look("-n", space, "events"))
+        if getattr(test, "spaces", []):
+            self.stream.writeln(look("-n", VELERO, "get", VELERO_KINDS, "-o", "wide"))
+
     def stopTest(self, test: unittest.TestCase) -> None:
         super().stopTest(test)
         self.stream.writeln(f"  ({time.monotonic() - self.begin:.0f} s with its cleaning up)")
         self.stream.flush()
+
+
+def look(*words: str) -> str:
+    try:
+        return f"kubectl {' '.join(words)}:\n{kubectl(*words)[-SHOWN:]}"
+    except AssertionError as failed:
+        return str(failed)
 
 
 def trouble() -> str:
@@ -43,9 +73,12 @@ def trouble() -> str:
 
 def remove_leftovers() -> None:
     """What an interrupted run left."""
+    after_an_interruption()
     for backup in find(VELERO, "backups.velero.io", LABEL):
         delete_backup(backup["metadata"]["name"])
-    kubectl("delete", "namespaces", "-l", LABEL, "--timeout=90s", seconds=100)
+    for space in find("default", "namespaces", LABEL):
+        delete_namespace(space["metadata"]["name"])
+        delete_repositories(space["metadata"]["name"])
     for storage_class in find("default", "storageclasses", LABEL):
         delete_volumes(storage_class["metadata"]["name"])
     kubectl("delete", "storageclasses", "-l", LABEL)
@@ -54,7 +87,8 @@ def remove_leftovers() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tools/dev test --cluster", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="the subset for every submission, under four minutes")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="such as backup_test or smoke_test.Database")
+    parser.add_argument("names", nargs="*", metavar="NAME",
+                        help="such as backup_test or smoke_test.Database; lifecycle_test runs only so")
     arguments = parser.parse_args()
     if found := trouble():
         print(f"error: {found}\n  hint: 'tools/dev cluster up' starts what is missing.", file=sys.stderr)

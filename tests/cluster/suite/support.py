@@ -3,19 +3,20 @@
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 import unittest
 from pathlib import Path
 from typing import Any, Callable, TypeVar
+from urllib.parse import quote
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # so that `bed` is found however the tests are started
 
 from bed import binaries, s3  # noqa: E402
 from bed.configuration import s3_access  # noqa: E402
-from bed.probes import condition  # noqa: E402
 from bed.settings import KUBECONFIG, STATE  # noqa: E402
 
 Json = dict[str, Any]
@@ -82,38 +83,39 @@ def apply(space: str, *objects: Json | Path) -> None:
         kubectl("-n", space, "apply", "-f", "-", text=text)
 
 
-def wait_for(what: str, question: Callable[[], Value], seconds: float) -> Value:
-    """Waits until question() is true, and gives what it gave."""
+def wait_for(what: str, question: Callable[[], Value], seconds: float,
+             instead: Callable[[], Any] | None = None) -> Value:
+    """Waits until question() is true, and gives what it gave. instead() tells what there was at the end in vain."""
     limit = time.monotonic() + seconds
     while not (value := question()):
         if time.monotonic() > limit:
-            raise AssertionError(f"waited {seconds:.0f} s in vain for {what}")
+            found = f"; there was: {instead()}" if instead else ""
+            raise AssertionError(f"waited {seconds:.0f} s in vain for {what}{found}")
         time.sleep(PAUSE)
     return value
 
 
-def hold(what: str, question: Callable[[], bool], seconds: float) -> None:
+def reach(what: str, ask: Callable[[], Value], wanted: Value, seconds: float) -> None:
+    """Waits until ask() gives what is wanted."""
+    last: list[Value] = []
+
+    def question() -> bool:
+        last[:] = [ask()]
+        return last[0] == wanted
+    wait_for(f"{what} to be {wanted}", question, seconds, lambda: last[0])
+
+
+def hold(what: str, ask: Callable[[], Value], wanted: Value, seconds: float) -> None:
     """That something does not happen can only be seen by looking for a while."""
-    limit = time.monotonic() + seconds
-    while time.monotonic() < limit:
-        if not question():
-            raise AssertionError(f"it did not last {seconds:.0f} s: {what}")
+    begin = time.monotonic()
+    while (past := time.monotonic() - begin) < seconds:
+        if (found := ask()) != wanted:
+            raise AssertionError(f"{what} did not stay {wanted} for {seconds:.0f} s: after {past:.0f} s it was {found}")
         time.sleep(PAUSE)
 
 
 def wait_until_ready(space: str, *names: str) -> None:
     kubectl("-n", space, "rollout", "status", f"--timeout={READY_SECONDS}s", *names, seconds=READY_SECONDS + 10)
-
-
-def restart(name: str) -> None:
-    """Of Velero's server or its node-agent: as by a crash, the new pod comes after the old one, not beside it."""
-    selector = {"velero": "deploy=velero", "node-agent": "name=node-agent"}[name]
-    old = {pod["metadata"]["uid"] for pod in find(VELERO, "pods", selector)}
-    kubectl("-n", VELERO, "delete", "pods", "-l", selector, "--force", "--grace-period=0",
-            f"--timeout={GONE_SECONDS}s", seconds=GONE_SECONDS + 10)
-    wait_for(f"a new pod of {name} to be Ready", lambda: any(
-        pod["metadata"]["uid"] not in old and condition(pod, "Ready") == "True"
-        for pod in find(VELERO, "pods", selector)), READY_SECONDS)
 
 
 def delete_namespace(space: str) -> None:
@@ -137,8 +139,28 @@ def delete_backup(name: str) -> None:
 
 
 def delete_repositories(space: str) -> None:
-    """Else Velero would go on to maintain the repositories of namespaces that are gone."""
+    """Else Velero would go on to maintain the repositories of namespaces that are gone, and their data would stay."""
     kubectl("-n", VELERO, "delete", "backuprepositories", "-l", f"velero.io/volume-namespace={space}")
+    for key in stored(f"kopia/{space}/"):
+        status, body = s3.request(s3_access(), "DELETE", f"/{s3_access()['bucket']}/{key}")
+        if status != 204:
+            raise AssertionError(f"deleting {key}: {status} {body.decode(errors='replace')[:300]}")
+
+
+def delete_snapshot_contents(space: str) -> None:
+    """What Velero makes to restore from a snapshot stays when the namespace goes; its snapshot is the backup's."""
+    for each in find(space, "volumesnapshotcontents"):
+        if each["spec"]["volumeSnapshotRef"].get("namespace") == space:
+            kubectl("delete", "volumesnapshotcontent", each["metadata"]["name"], "--ignore-not-found")
+
+
+def stored(prefix: str) -> list[str]:
+    """What the object store holds under it: names, at most a thousand."""
+    access = s3_access()
+    status, body = s3.request(access, "GET", f"/{access['bucket']}", query=f"list-type=2&prefix={quote(prefix, '')}")
+    if status != 200:
+        raise AssertionError(f"listing {prefix}: {status} {body.decode(errors='replace')[:300]}")
+    return re.findall(r"<Key>([^<]*)</Key>", body.decode())
 
 
 def volume_info(backup: str) -> dict[str, Json]:
@@ -155,9 +177,15 @@ def volume_info(backup: str) -> dict[str, Json]:
 class ClusterTest(unittest.TestCase):
     """Names of its own for each test; everything it made is removed, whatever happened."""
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.spaces: list[str] = []  # shown by the runner when the test fails
+
     def namespace(self, name: str, make: bool = True) -> str:
         space = f"{name}-{RUN}"
+        self.spaces.append(space)
         self.addCleanup(delete_repositories, space)
+        self.addCleanup(delete_snapshot_contents, space)
         self.addCleanup(delete_namespace, space)
         if make:
             apply(space, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space, "labels": {LABEL: RUN}}})
@@ -173,7 +201,8 @@ class ClusterTest(unittest.TestCase):
         return backup
 
     def wait_for_backup(self, backup: str, seconds: float = BACKUP_SECONDS) -> str:
-        wait_for(f"the end of backup {backup}", lambda: backup_phase(backup) in ENDED, seconds)
+        wait_for(f"the end of backup {backup}", lambda: backup_phase(backup) in ENDED, seconds,
+                 lambda: backup_phase(backup))
         return backup_phase(backup)
 
     def back_up(self, name: str, space: str, *options: str) -> str:
@@ -191,8 +220,9 @@ class ClusterTest(unittest.TestCase):
     def restore(self, name: str, backup: str, *options: str) -> str:
         """Makes a restore that Velero calls Completed."""
         restore = self.start_restore(name, backup, *options)
-        wait_for(f"the end of restore {restore}",
-                 lambda: phase(get(VELERO, "restores.velero.io", restore)) in ENDED, RESTORE_SECONDS)
-        self.assertEqual(phase(get(VELERO, "restores.velero.io", restore)), "Completed",
-                         f"see: velero restore logs {restore}")
+
+        def found() -> str:
+            return phase(get(VELERO, "restores.velero.io", restore))
+        wait_for(f"the end of restore {restore}", lambda: found() in ENDED, RESTORE_SECONDS, found)
+        self.assertEqual(found(), "Completed", f"see: velero restore logs {restore}")
         return restore

@@ -4,16 +4,17 @@ Salvor is judged by how it tells these apart. A test that fails here says that V
 
 import json
 import unittest
-from typing import Callable
 
 import volumes
-from support import (BACKUP_SECONDS, GONE_SECONDS, LABEL, OBJECTS, READY_SECONDS, RUN, VELERO, ClusterTest, Json, apply,
-                     backup_phase, delete_namespace, find, get, hold, kubectl, phase, restart, velero, volume_info,
-                     wait_for)
-from volumes import EMPTY, claim, pod, read, retaining_class, volume_of, write
+from mending import forget_transfers, restart, serve_snapshots
+from support import (BACKUP_SECONDS, GONE_SECONDS, OBJECTS, READY_SECONDS, RUN, VELERO, ClusterTest, Json, apply,
+                     backup_phase, delete_namespace, find, get, hold, kubectl, phase, reach, stored, volume_info,
+                     wait_for, wait_until_ready)
+from volumes import EMPTY, claim, pod, read, retaining_class, start, volume_of, write
 
 FILES = ("--default-volumes-to-fs-backup", "--snapshot-volumes=false")
 RUNNING = "InProgress"
+IDLE = "exec sleep 3600"
 WORD = f"of-{RUN}"
 # Long enough to tell a hang from a slow backup: this one takes a few seconds when nothing is wrong.
 HANG_SECONDS = 45
@@ -29,15 +30,18 @@ def pod_volume_backups(backup: str) -> list[Json]:
     return find(VELERO, "podvolumebackups", f"velero.io/backup-name={backup}")
 
 
+def transfers(backup: str) -> list[str]:
+    """Their phases."""
+    return [phase(each) for each in pod_volume_backups(backup)]
+
+
 class SkippedUnderCompleted(ClusterTest):
     def test_an_unmounted_volume_is_skipped_in_silence(self):
         space = self.namespace("unmounted")
         apply(space, claim("mounted"), claim("unmounted"))
         for name in ("mounted", "unmounted"):
             write(space, name, WORD)
-        apply(space, pod("user", "mounted", "exec sleep 3600"))
-        kubectl("-n", space, "wait", "--for=condition=Ready", "pod/user", f"--timeout={READY_SECONDS}s",
-                seconds=READY_SECONDS + 10)
+        start(space, pod("user", "mounted", IDLE))
         backup = self.back_up("unmounted", space, *FILES)
         self.assertEqual(warnings_and_errors(backup), (0, 0))
         saved = volume_info(backup)
@@ -49,6 +53,31 @@ class SkippedUnderCompleted(ClusterTest):
         self.restore("unmounted", backup)
         self.assertEqual(read(space, "unmounted"), EMPTY)
         self.assertEqual(kubectl("-n", space, "exec", "user", "--", "cat", "/data/word").strip(), WORD)
+
+
+class ClosedVolume(ClusterTest):
+    """Velero lets a pod wait for its files by a container that looks for a mark in the volume's root. It runs as
+    nobody special, and a root that is its owner's alone, as PostgreSQL makes its folder, it may not enter."""
+
+    def test_a_pod_waits_for_ever_for_files_that_are_restored(self):
+        space = self.namespace("closed")
+        owner = {"runAsUser": 1234}
+        apply(space, claim("closed"), claim("told"))
+        for name in ("closed", "told"):
+            write(space, name, WORD)
+            volumes.run(space, name, "chown -R 1234 /data; chmod 700 /data")
+        # That container runs as the pod's first one, if that says as whom.
+        start(space, pod("closed", "closed", IDLE), pod("told", "told", IDLE, securityContext=owner))
+        backup = self.back_up("closed", space, *FILES)
+        delete_namespace(space)
+        self.restore("closed", backup)
+        kubectl("-n", space, "wait", "--for=condition=Ready", "pod/told", f"--timeout={READY_SECONDS}s",
+                seconds=READY_SECONDS + 10)
+        hold("the pod", lambda: phase(get(space, "pod", "closed")), "Pending", LEAK_SECONDS)
+        said = kubectl("-n", space, "logs", "closed", "-c", "restore-wait", "--tail=1")
+        self.assertIn("permission denied", said)
+        # Nothing is missing but the mark's reader.
+        self.assertEqual([read(space, name) for name in ("closed", "told")], [WORD, WORD])
 
 
 class SkippedByPolicy(ClusterTest):
@@ -87,8 +116,7 @@ class SkippedByPolicy(ClusterTest):
         space, backup, volume = self.skipped("skip-retain", self.retain)
         self.assertEqual(volumes.volume_phase(volume), "Released")
         self.restore("skip-retain", backup)
-        hold("the claim to stay Pending", lambda: phase(get(space, "persistentvolumeclaim", "data")) == "Pending",
-             LEAK_SECONDS)
+        hold("the claim", lambda: phase(get(space, "persistentvolumeclaim", "data")), "Pending", LEAK_SECONDS)
         self.assertEqual(volume_of(space, "data"), volume)
         self.assertEqual(volumes.volume_phase(volume), "Released")
 
@@ -107,11 +135,9 @@ class VeleroRestarts(ClusterTest):
         write(space, "data", WORD)
         # A hook that takes its time once: so the backup is certainly under way when Velero dies.
         slow_once = "[ -e /tmp/asked ] || { touch /tmp/asked; sleep 300; }"
-        apply(space, pod("user", "data", "exec sleep 3600", **{
+        start(space, pod("user", "data", IDLE, {
             "pre.hook.backup.velero.io/command": json.dumps(["sh", "-c", slow_once]),
             "pre.hook.backup.velero.io/timeout": "300s"}))
-        kubectl("-n", space, "wait", "--for=condition=Ready", "pod/user", f"--timeout={READY_SECONDS}s",
-                seconds=READY_SECONDS + 10)
         first = self.start_backup("restart-first", space, *FILES)
         wait_for("the backup to reach its hook", lambda: volumes.has_file(space, "user", "/tmp/asked"), BACKUP_SECONDS)
         self.assertEqual(backup_phase(first), RUNNING)
@@ -120,6 +146,7 @@ class VeleroRestarts(ClusterTest):
         self.assertEqual(self.wait_for_backup(first), "Failed")
         reason = (get(VELERO, "backups.velero.io", first) or {})["status"]["failureReason"]
         self.assertIn("found a backup with status \"InProgress\" during the server starting", reason)
+        self.assertEqual(stored(f"backups/{first}/"), [], "a backup that failed so left something in the object store")
         self.assertEqual(self.wait_for_backup(second), "Completed")
         self.assertEqual(volume_info(second)["data"]["backupMethod"], "PodVolumeBackup")
 
@@ -132,13 +159,15 @@ class DataPathPodDies(ClusterTest):
 
     def hanging_backup(self, space: str) -> str:
         """A backup whose data path died in mid-transfer."""
-        backup = self.start_backup("hang", space, *FILES)
+        backup = f"hang-{RUN}"
+        self.addCleanup(forget_transfers, backup)
+        self.start_backup("hang", space, *FILES)
         transfer = wait_for("the transfer to run", lambda: next(
-            (each for each in pod_volume_backups(backup) if phase(each) == RUNNING), None), BACKUP_SECONDS)
-        name = transfer["metadata"]["name"]
-        kubectl("-n", VELERO, "delete", "pod", name, "--force", "--grace-period=0", f"--timeout={GONE_SECONDS}s",
-                seconds=GONE_SECONDS + 10)
-        self.assertEqual(phase(get(VELERO, "podvolumebackup", name)), RUNNING)
+            (each for each in pod_volume_backups(backup) if phase(each) == RUNNING), None), BACKUP_SECONDS,
+            lambda: transfers(backup))
+        kubectl("-n", VELERO, "delete", "pod", transfer["metadata"]["name"], "--force", "--grace-period=0",
+                f"--timeout={GONE_SECONDS}s", seconds=GONE_SECONDS + 10)
+        self.assertEqual(transfers(backup), [RUNNING])
         return backup
 
     def test_the_queue_hangs_until_velero_and_then_node_agent_are_restarted(self):
@@ -146,66 +175,57 @@ class DataPathPodDies(ClusterTest):
         apply(space, claim("data"))
         # A hole of 20 GB: nothing to write, long to read.
         volumes.run(space, "data", "truncate -s 20G /data/hole")
-        apply(space, pod("user", "data", "exec sleep 3600"))
-        kubectl("-n", space, "wait", "--for=condition=Ready", "pod/user", f"--timeout={READY_SECONDS}s",
-                seconds=READY_SECONDS + 10)
+        start(space, pod("user", "data", IDLE))
         backup = self.hanging_backup(space)
         kubectl("-n", space, "exec", "user", "--", "rm", "/data/hole")
         following = self.start_backup("hang-next", space, *FILES)
-        wait_for("the next backup to be Queued", lambda: backup_phase(following) == "Queued", READY_SECONDS)
-        hold("both backups to hang", lambda: (backup_phase(backup), backup_phase(following)) == (RUNNING, "Queued"),
-             HANG_SECONDS)
-        self.assertEqual([phase(each) for each in pod_volume_backups(backup)], [RUNNING])
+        reach("the next backup", lambda: backup_phase(following), "Queued", READY_SECONDS)
+        hold("the backup, its transfer and the next backup",
+             lambda: (backup_phase(backup), transfers(backup), backup_phase(following)),
+             (RUNNING, [RUNNING], "Queued"), HANG_SECONDS)
         restart("velero")
         self.assertEqual(self.wait_for_backup(backup), "Failed")
         # The queue moves, but node-agent still counts the dead transfer as its one running.
-        wait_for("the next transfer to be Prepared", lambda: [phase(each) for each in pod_volume_backups(following)] ==
-                 ["Prepared"], BACKUP_SECONDS)
-        hold("the next transfer to stay Prepared",
-             lambda: [phase(each) for each in pod_volume_backups(following)] == ["Prepared"], LEAK_SECONDS)
+        reach("the next transfer", lambda: transfers(following), ["Prepared"], BACKUP_SECONDS)
+        hold("the dead transfer and the next one", lambda: transfers(backup) + transfers(following),
+             ["Canceling", "Prepared"], LEAK_SECONDS)
         restart("node-agent")
         self.assertEqual(self.wait_for_backup(following), "Completed")
+        self.assertEqual(volume_info(following)["data"]["backupMethod"], "PodVolumeBackup")
+        # Nobody ends it: neither restart has cancelled it.
+        self.assertEqual(transfers(backup), ["Canceling"])
 
 
 class VeleroWithoutSnapshotResources(ClusterTest):
-    """Last, for it takes the kinds of snapshots away for a while. No object of theirs is deleted: their
-    definitions only stop to be served, which Velero cannot tell from their absence."""
-
-    KINDS = ("volumesnapshots", "volumesnapshotcontents", "volumesnapshotclasses")
-
-    def serve(self, served: bool) -> None:
-        patch = json.dumps([{"op": "test", "path": "/spec/versions/0/name", "value": "v1"},
-                            {"op": "replace", "path": "/spec/versions/0/served", "value": served}])
-        for kind in self.KINDS:
-            kubectl("patch", "customresourcedefinition", f"{kind}.snapshot.storage.k8s.io", "--type=json", "-p", patch)
-        wait_for(f"the kinds of snapshots to be {'served' if served else 'gone'}", lambda: self.served() == served, 30)
-
-    def served(self) -> bool:
-        found = kubectl("api-resources", "--api-group=snapshot.storage.k8s.io", "--no-headers", "-o", "name")
-        return all(f"{kind}.snapshot.storage.k8s.io" in found.split() for kind in self.KINDS)
+    """Last, for it takes the kinds of snapshots away for a while."""
 
     def mend(self) -> None:
-        self.serve(True)
+        serve_snapshots(True)
         restart("velero")
 
-    def test_it_restores_an_empty_volume_and_says_completed(self):
+    def test_the_claim_is_not_in_the_backup_and_its_owner_makes_an_empty_one(self):
         space = self.namespace("unknown")
-        apply(space, claim("data"))
-        write(space, "data", WORD)
+        apply(space, claim("bare"), volumes.stateful_set("owner"))
+        write(space, "bare", WORD)
+        wait_until_ready(space, "statefulset/owner")
+        kubectl("-n", space, "exec", "owner-0", "--", "sh", "-c", f"echo {WORD} > /data/word; sync")
         self.addCleanup(self.mend)
-        self.serve(False)
+        serve_snapshots(False)
         restart("velero")
-        self.serve(True)
+        serve_snapshots(True)
         backup = self.start_backup("unknown", space)
         self.assertEqual(self.wait_for_backup(backup), "PartiallyFailed")
         delete_namespace(space)
         self.restore("unknown", backup)
-        self.assertEqual(read(space, "data"), EMPTY)
+        self.assertIsNone(get(space, "persistentvolumeclaim", "bare"), "the claim was restored")
+        wait_until_ready(space, "statefulset/owner")
+        self.assertEqual(read(space, "data-owner-0"), EMPTY)
 
 
 def load_tests(loader: unittest.TestLoader, tests: unittest.TestSuite, pattern: str) -> unittest.TestSuite:
     """In the order of this file."""
-    classes = (SkippedUnderCompleted, SkippedByPolicy, VeleroRestarts, DataPathPodDies, VeleroWithoutSnapshotResources)
+    classes = (SkippedUnderCompleted, SkippedByPolicy, ClosedVolume, VeleroRestarts, DataPathPodDies,
+               VeleroWithoutSnapshotResources)
     return unittest.TestSuite(loader.loadTestsFromTestCase(each) for each in classes)
 
 

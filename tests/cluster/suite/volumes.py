@@ -1,5 +1,7 @@
 """Claims with a word in them, written and read by pods that come and go."""
 
+from typing import Any
+
 from support import GONE_SECONDS, LABEL, READY_SECONDS, RUN, Json, apply, find, get, kubectl, phase, succeeds, wait_for
 
 from bed.settings import CSI_DRIVER, STORAGE_CLASS
@@ -14,12 +16,33 @@ def claim(name: str, storage_class: str = STORAGE_CLASS, **labels: str) -> Json:
                      "resources": {"requests": {"storage": "64Mi"}}}}
 
 
-def pod(name: str, claim_name: str, command: str, **annotations: str) -> Json:
-    container = {"name": "main", "image": IMAGE, "command": ["sh", "-ec", command],
-                 "volumeMounts": [{"name": "data", "mountPath": "/data"}]}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "annotations": annotations},
-            "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container],
+def container(command: str, **more: Any) -> Json:
+    return {"name": "main", "image": IMAGE, "command": ["sh", "-ec", command],
+            "volumeMounts": [{"name": "data", "mountPath": "/data"}], **more}
+
+
+def pod(name: str, claim_name: str, command: str, annotations: dict[str, str] | None = None, **more: Any) -> Json:
+    """More goes to its container."""
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "annotations": annotations or {}},
+            "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0,
+                     "containers": [container(command, **more)],
                      "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim_name}}]}}
+
+
+def stateful_set(name: str) -> Json:
+    """One pod, which makes its claim data-NAME-0 itself."""
+    labels = {"app": name}
+    return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name},
+            "spec": {"serviceName": name, "selector": {"matchLabels": labels}, "volumeClaimTemplates": [claim("data")],
+                     "template": {"metadata": {"labels": labels}, "spec": {
+                         "terminationGracePeriodSeconds": 0, "containers": [container("exec sleep 3600")]}}}}
+
+
+def start(space: str, *pods: Json) -> None:
+    apply(space, *pods)
+    names = [f"pod/{each['metadata']['name']}" for each in pods]
+    kubectl("-n", space, "wait", "--for=condition=Ready", f"--timeout={READY_SECONDS}s", *names,
+            seconds=READY_SECONDS + 10)
 
 
 def run(space: str, claim_name: str, command: str) -> str:
@@ -27,7 +50,7 @@ def run(space: str, claim_name: str, command: str) -> str:
     name = f"once-{claim_name}"
     apply(space, pod(name, claim_name, command))
     wait_for(f"pod {name} in {space} to end", lambda: phase(get(space, "pod", name)) in ("Succeeded", "Failed"),
-             READY_SECONDS)
+             READY_SECONDS, lambda: (get(space, "pod", name) or {}).get("status"))
     said, ended = kubectl("-n", space, "logs", name).strip(), phase(get(space, "pod", name))
     kubectl("-n", space, "delete", "pod", name, f"--timeout={GONE_SECONDS}s", seconds=GONE_SECONDS + 10)
     if ended != "Succeeded":
@@ -51,7 +74,8 @@ def volume_of(space: str, claim_name: str) -> str:
 
 def retaining_class() -> Json:
     return {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
-            "metadata": {"name": f"suite-retain-{RUN}", "labels": {LABEL: RUN}}, "provisioner": CSI_DRIVER, "reclaimPolicy": "Retain", "volumeBindingMode": "Immediate"}
+            "metadata": {"name": f"suite-retain-{RUN}", "labels": {LABEL: RUN}}, "provisioner": CSI_DRIVER,
+            "reclaimPolicy": "Retain", "volumeBindingMode": "Immediate"}
 
 
 def volume_phase(volume: str) -> str:
