@@ -18,7 +18,9 @@ USAGE = """tools/dev cluster COMMAND – a real Kubernetes with Velero, CSI snap
   kubectl …, velero …      the commands of the cluster's own versions
   load-image FILE          put an image archive into the cluster
   image …                  build an image without a container engine
-  build                    programs and images only"""
+  build                    programs and images only
+
+Exit code 3: the machine cannot hold the cluster, and nothing was changed."""
 
 NEED_ROOT = ("up", "down", "reset", "build", "status", "logs", "load-image")
 
@@ -94,7 +96,7 @@ def main() -> int:
     except Trouble as trouble:
         sys.stdout.flush()
         report(trouble)
-        return 1
+        return trouble.exit_code
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here", file=sys.stderr)
         return 130

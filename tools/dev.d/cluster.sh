@@ -11,6 +11,11 @@ cmd_cluster() {
       # shellcheck source=tools/dev.d/setup.sh
       source "$PARTS/setup.sh"
       cmd_setup
+      # Any Go will do: it fetches the one that is needed.
+      if ! command -v go >/dev/null && [[ ! -x /usr/local/go/bin/go ]]; then
+        PACKAGE_LIST=$ROOT/tests/cluster/packages-go.txt
+        cmd_setup
+      fi
       ;;
   esac
   # Python's compiled files stay out of the checkout.

@@ -11,7 +11,7 @@ from pathlib import Path
 from . import leftovers, processes
 from .commands import find, run
 from .components import table
-from .console import Trouble
+from .console import Unfit
 from .golang import find_go
 from .host import is_mounted
 from .settings import KUBELET_ROOT, NETWORK, NODE_BRIDGE, POD_BRIDGE, STATE, VOLUMES, cache
@@ -50,8 +50,8 @@ def _check_debian() -> None:
     text = Path("/etc/os-release").read_text()
     if not re.search(r"^ID=debian$", text, re.M) or not re.search(r'^VERSION_ID="12"$', text, re.M):
         name = re.search(r'^PRETTY_NAME="?(.*?)"?$', text, re.M)
-        raise Trouble(f"this is {name.group(1) if name else 'another system'}, not Debian 12",
-                      "Use a Debian 12 machine; only its packages are tested.")
+        raise Unfit(f"this is {name.group(1) if name else 'another system'}, not Debian 12",
+                    "Use a Debian 12 machine; only its packages are tested.")
 
 
 def _check_disk(building: bool) -> None:
@@ -66,28 +66,28 @@ def _check_disk(building: bool) -> None:
         needed, free = sum(number for _, number in folders), _free(folders[0][0])
         if free < needed:
             names = " and ".join(str(path) for path, _ in folders)
-            raise Trouble(f"{_gigabytes(free)} are free for {names}, and {_gigabytes(needed)} are needed",
-                          "Make room; SALVOR_CACHE and GOCACHE move what is built to another disk.")
+            raise Unfit(f"{_gigabytes(free)} are free for {names}, and {_gigabytes(needed)} are needed",
+                        "Make room; SALVOR_CACHE and GOCACHE move what is built to another disk.")
 
 
 def _check_memory(building: bool) -> None:
     needed = BUILD_MEMORY_BYTES if building else MEMORY_BYTES
     if _available_memory() < needed:
-        raise Trouble(f"{_gigabytes(_available_memory())} of memory are available, and {_gigabytes(needed)} are needed",
-                      "Stop something, or give the machine more memory.")
+        raise Unfit(f"{_gigabytes(_available_memory())} of memory are available, and {_gigabytes(needed)} are needed",
+                    "Stop something, or give the machine more memory.")
 
 
 def check_machine(building: bool) -> None:
     """What both building and starting need."""
     if os.geteuid() != 0:
-        raise Trouble("the cluster needs root (it mounts, makes networks and runs a kubelet)",
-                      "Run it as root, for instance with sudo.")
+        raise Unfit("the cluster needs root (it mounts, makes networks and runs a kubelet)",
+                    "Run it as root, for instance with sudo.")
     _check_debian()
     _check_disk(building)
     _check_memory(building)
     missing = [program for program in PROGRAMS if not find(program)]
     if missing:
-        raise Trouble(f"not installed: {', '.join(missing)}", "'tools/dev cluster up' installs them.")
+        raise Unfit(f"not installed: {', '.join(missing)}", "'tools/dev cluster up' installs them.")
     if building:
         find_go()
 
@@ -97,7 +97,7 @@ def _check_kernel() -> None:
     known = Path("/proc/filesystems").read_text().split()
     missing = [name for name in FILE_SYSTEMS if name not in known]
     if missing:
-        raise Trouble(f"the kernel has no {' and no '.join(missing)}", "The cluster needs a kernel with them.")
+        raise Unfit(f"the kernel has no {' and no '.join(missing)}", "The cluster needs a kernel with them.")
 
 
 def _listener(address: str) -> str:
@@ -127,8 +127,8 @@ def _check_ports() -> None:
             continue
         for address in component.listens:
             if not _is_free(address):
-                raise Trouble(f"{address}, which {component.name} needs, is taken by {_listener(address)}",
-                              "Stop that first.")
+                raise Unfit(f"{address}, which {component.name} needs, is taken by {_listener(address)}",
+                            "Stop that first.")
 
 
 def _check_addresses() -> None:
@@ -139,14 +139,14 @@ def _check_addresses() -> None:
             continue
         for address in link.get("addr_info", []):
             if address["family"] == "inet" and ip_network(address["local"]).subnet_of(ours):
-                raise Trouble(f"{link['ifname']} has {address['local']}, and the cluster uses all of {NETWORK}",
-                              "That network is set aside for tests; take the address away for the time.")
+                raise Unfit(f"{link['ifname']} has {address['local']}, and the cluster uses all of {NETWORK}",
+                            "That network is set aside for tests; take the address away for the time.")
     for route in json.loads(run("ip", "-j", "route") or "[]"):
         if route["dst"] == "default" or route.get("dev") in (NODE_BRIDGE, POD_BRIDGE):
             continue
         if ip_network(route["dst"], strict=False).subnet_of(ours):
-            raise Trouble(f"there is a route to {route['dst']}, and the cluster uses all of {NETWORK}",
-                          "Take the route away for the time.")
+            raise Unfit(f"there is a route to {route['dst']}, and the cluster uses all of {NETWORK}",
+                        "Take the route away for the time.")
 
 
 def _kubelets() -> list[int]:
@@ -167,11 +167,11 @@ def _kubelets() -> list[int]:
 def _check_foreign() -> None:
     """Another Kubernetes on the machine; what a killed cluster of ours left is no reason to refuse."""
     if _kubelets():
-        raise Trouble(f"another kubelet runs here (pid {_kubelets()[0]})", "One cluster a machine: stop it first.")
+        raise Unfit(f"another kubelet runs here (pid {_kubelets()[0]})", "One cluster a machine: stop it first.")
     for name in os.listdir("/sys/class/net"):
         if FOREIGN_LINKS.match(name):
-            raise Trouble(f"there is a network link '{name}' of another cluster",
-                          "One cluster a machine: remove it first.")
+            raise Unfit(f"there is a network link '{name}' of another cluster",
+                        "One cluster a machine: remove it first.")
     if (STATE / "sysctl.json").exists():
         return
     signs = [f"control group {path}" for path in leftovers.pod_cgroups()]
@@ -179,8 +179,8 @@ def _check_foreign() -> None:
     if KUBELET_ROOT.exists() and not is_mounted(KUBELET_ROOT) and os.listdir(KUBELET_ROOT):
         signs.append(f"a folder {KUBELET_ROOT} that is not empty")
     if signs:
-        raise Trouble(f"another Kubernetes left its traces here: {'; '.join(signs)}",
-                      "Clean up after it; the cluster could not tell them from its own.")
+        raise Unfit(f"another Kubernetes left its traces here: {'; '.join(signs)}",
+                    "Clean up after it; the cluster could not tell them from its own.")
 
 
 def check(building: bool) -> None:
@@ -190,4 +190,4 @@ def check(building: bool) -> None:
     _check_addresses()
     _check_ports()
     if is_mounted(VOLUMES) and not (STATE / "volumes.img").exists():
-        raise Trouble(f"something else is mounted at {VOLUMES}", "Unmount it first.")
+        raise Unfit(f"something else is mounted at {VOLUMES}", "Unmount it first.")

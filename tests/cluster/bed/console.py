@@ -11,9 +11,17 @@ from typing import Iterator
 class Trouble(Exception):
     """What failed, and what to do about it."""
 
+    exit_code = 1
+
     def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(what)
         self.hint = hint
+
+
+class Unfit(Trouble):
+    """The machine cannot hold the cluster; nothing was changed."""
+
+    exit_code = 3
 
 
 def say(text: str) -> None:

@@ -1,7 +1,9 @@
 """The Go compiler: finding it, its environment, and builds that show how far they are."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -9,8 +11,8 @@ import time
 from pathlib import Path
 
 from .commands import find
-from .console import Trouble, say
-from .settings import versions
+from .console import Trouble, Unfit, say
+from .settings import cache, versions
 
 
 def _number(version: str) -> tuple[int, ...]:
@@ -23,8 +25,11 @@ def version_of(go: str) -> str:
 
 
 def find_go() -> str:
-    """A Go that is new enough. Debian 12's own is not."""
+    """A Go that is new enough. Debian 12's own is not, and fetches one."""
     needed = versions()["GO"]
+    fetched = cache() / f"go-{needed}" / "bin/go"
+    if fetched.exists():
+        return str(fetched)
     candidates = [find("go"), os.path.join(os.environ.get("GOROOT", "/usr/local/go"), "bin/go"), "/usr/local/go/bin/go"]
     candidates += [os.path.join(folder, "go") for folder in os.environ.get("PATH", "").split(":")]
     seen = {}
@@ -33,9 +38,31 @@ def find_go() -> str:
             seen[go] = version_of(go)
             if _number(seen[go]) >= _number(needed):
                 return go
-    found = ", ".join(f"{go} is {version}" for go, version in seen.items()) or "there is none"
-    raise Trouble(f"building the cluster needs Go {needed} or newer; {found}",
-                  "Install Go under /usr/local/go (https://go.dev/doc/install) or put it on the PATH.")
+    if not seen:
+        raise Unfit(f"building the cluster needs Go {needed} or newer, and there is none",
+                    "Install Debian's package golang-go, which fetches a newer one, or put a Go on the PATH.")
+    return str(_fetch(next(iter(seen)), needed, fetched))
+
+
+def _fetch(go: str, version: str, into: Path) -> Path:
+    """Go's releases are modules too: one of them, with its checksum, from where all modules come."""
+    say(f"Go {version}, which {version_of(go)} fetches")
+    module = f"golang.org/toolchain@v0.0.1-go{version}.linux-amd64"
+    done = subprocess.run([go, "mod", "download", "-json", module], capture_output=True, text=True, env=environment(),
+                          cwd="/")
+    if done.returncode != 0:
+        raise Unfit(f"{go} mod download {module}: {(done.stderr or done.stdout).strip()[-500:]}",
+                    "Look at the network and at 'go env GOPROXY', or put a newer Go on the PATH.")
+    root = into.parent.parent
+    unfinished = root.with_name(root.name + ".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.copytree(json.loads(done.stdout)["Dir"], unfinished)
+    for path in [unfinished, *unfinished.rglob("*")]:
+        # A module's files are read-only and none of them is a program.
+        program = path.is_dir() or path.parent.name == "bin" or "tool" in path.relative_to(unfinished).parts[:2]
+        path.chmod(0o755 if program else 0o644)
+    unfinished.rename(root)
+    return into
 
 
 def environment() -> dict[str, str]:
@@ -45,7 +72,8 @@ def environment() -> dict[str, str]:
     available = int(re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text()).group(1))
     if available > 8_000_000:
         fixed["GOGC"] = "400"  # a tenth faster for more memory
-    return {**os.environ, **fixed}
+    # Of another Go than the one that was found, maybe.
+    return {**{name: value for name, value in os.environ.items() if name != "GOROOT"}, **fixed}
 
 
 class Progress:
