@@ -37,7 +37,7 @@ def wait_for(what, condition, deadline_s=DEADLINE_S):
             return answer
         if time.monotonic() > until:
             raise AssertionError(f"waited {deadline_s:.0f} s in vain for: {what}")
-        _TICK.wait(0.02)
+        _TICK.wait(0.1)
 
 
 def processes():

@@ -20,7 +20,7 @@ build_jobs() {
 }
 
 # Tests mostly wait: for restic's locks, for servers to come up, for processes to end.
-test_jobs() { echo $(($(build_jobs) * 2)); }
+test_jobs() { echo $(($(build_jobs) * 3)); }
 
 # configure PRESET: only when needed; the build re-runs it by itself after a change.
 configure() {
