@@ -30,10 +30,8 @@ def find_go() -> str:
     fetched = cache() / f"go-{needed}" / "bin/go"
     if fetched.exists():
         return str(fetched)
-    candidates = [find("go"), os.path.join(os.environ.get("GOROOT", "/usr/local/go"), "bin/go"), "/usr/local/go/bin/go"]
-    candidates += [os.path.join(folder, "go") for folder in os.environ.get("PATH", "").split(":")]
     seen = {}
-    for go in candidates:
+    for go in _candidates():
         if go and go not in seen and os.access(go, os.X_OK):
             seen[go] = version_of(go)
             if _number(seen[go]) >= _number(needed):
@@ -42,6 +40,12 @@ def find_go() -> str:
         raise Unfit(f"building the cluster needs Go {needed} or newer, and there is none",
                     "Install Debian's package golang-go, which fetches a newer one, or put a Go on the PATH.")
     return str(_fetch(next(iter(seen)), needed, fetched))
+
+
+def _candidates() -> list[str | None]:
+    usual = "/usr/local/go"
+    return [find("go"), os.path.join(os.environ.get("GOROOT", usual), "bin/go"), f"{usual}/bin/go",
+            *(os.path.join(folder, "go") for folder in os.environ.get("PATH", "").split(":"))]
 
 
 def _fetch(go: str, version: str, into: Path) -> Path:
