@@ -99,8 +99,8 @@ class AgentImpl final : public Agent {
     options.scratch = scratch_.get();
     options.actions = HostActions();
     options.observer = &agent_metrics_;
-    options.clean_up = [this](const v1::Task& task) {
-      if (Status status = CleanUpAfter(task, options_.config); !status.ok()) {
+    options.clean_up = [this](const v1::Task& task, absl::Duration patience) {
+      if (Status status = CleanUpAfter(task, options_.config, patience); !status.ok()) {
         LogWarning("clean-up after {}: {}; the next attempt does it", task.lease().step(), MessageOf(status));
       }
     };

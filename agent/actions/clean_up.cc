@@ -5,8 +5,6 @@
 namespace salvor::agent {
 namespace {
 
-constexpr absl::Duration kPatience = absl::Minutes(2);
-
 const v1::ArtifactTarget* TargetOf(const v1::Action& action) {
   switch (action.kind_case()) {
     case v1::Action::kPostgresGlobals:
@@ -18,6 +16,18 @@ const v1::ArtifactTarget* TargetOf(const v1::Action& action) {
     default:
       return nullptr;
   }
+}
+
+// Of any action that has one; null for others.
+const v1::ResticLocation* LocationOf(const v1::Action& action) {
+  if (const v1::ArtifactTarget* target = TargetOf(action); target != nullptr) return &target->location();
+  const auto* kind = v1::Action::descriptor()->FindFieldByNumber(action.kind_case());
+  if (kind == nullptr) return nullptr;
+  const auto* location = kind->message_type()->FindFieldByName("location");
+  if (location == nullptr || location->message_type() != v1::ResticLocation::descriptor()) return nullptr;
+  const google::protobuf::Message& what = action.GetReflection()->GetMessage(action, kind);
+  if (!what.GetReflection()->HasField(what, location)) return nullptr;
+  return static_cast<const v1::ResticLocation*>(&what.GetReflection()->GetMessage(what, location));
 }
 
 Status ForgetAll(const ActionContext& context, const std::vector<v1::ArtifactTarget>& targets) {
@@ -51,12 +61,13 @@ Status ForgetEarlierAttempts(const ActionContext& context, const std::vector<v1:
   return WithContext(ForgetAll(context, targets), "forget earlier attempts");
 }
 
-Status CleanUpAfter(const v1::Task& task, const AgentConfig& config) {
+Status CleanUpAfter(const v1::Task& task, const AgentConfig& config, absl::Duration patience) {
+  const v1::ResticLocation* location = LocationOf(task.action());
+  if (location == nullptr) return OkStatus();
+  const ActionContext context{config, task, {}, absl::Now() + patience, nullptr, nullptr};
+  RETURN_IF_ERROR(context.Repository(*location).Unlock());
   const v1::ArtifactTarget* target = TargetOf(task.action());
-  if (target == nullptr) return OkStatus();
-  const ActionContext context{config, task, {}, absl::Now() + kPatience, nullptr, nullptr};
-  RETURN_IF_ERROR(context.Repository(target->location()).Unlock());
-  return ForgetAll(context, WithDetails(*target));
+  return target == nullptr ? OkStatus() : ForgetAll(context, WithDetails(*target));
 }
 
 }  // namespace salvor::agent

@@ -16,9 +16,10 @@ Status ForgetIfPossible(const Restic& restic, const std::vector<std::string>& sn
 // What this run kept under these names before this attempt. Nothing to do in a first attempt.
 Status ForgetEarlierAttempts(const ActionContext& context, const std::vector<v1::ArtifactTarget>& targets);
 
-// Forgets the snapshots of an attempt's own artifacts when its agent died in the middle of it (a whole one
-// whose acknowledgement was lost is made again). Attempts that keep nothing in the Location need nothing.
-Status CleanUpAfter(const v1::Task& task, const AgentConfig& config);
+// Of an attempt that was cut short: removes stale locks of the Location it worked with, and forgets the
+// snapshots of its own artifacts (a whole one whose acknowledgement was lost is made again). DeadlineExceeded
+// past the patience.
+Status CleanUpAfter(const v1::Task& task, const AgentConfig& config, absl::Duration patience);
 
 // The target itself, and that of its details.
 std::vector<v1::ArtifactTarget> WithDetails(const v1::ArtifactTarget& target);

@@ -111,9 +111,9 @@ StatusOr<v1::ActionResult> RunDiskRestore(const v1::Action& action, ActionContex
                            .Restore(restore.tree().snapshot(), prefix.empty() ? "/" : prefix, paths,
                                     ProgressOf(context, restore.tree().bytes())),
                        "restore files");
-    RETURN_IF_ERROR(CheckWritten(destinations, restore.tree().snapshot()));
-    RETURN_IF_ERROR(record.Write(RecordText(kRestored, destinations)));
   }
+  RETURN_IF_ERROR(CheckWritten(destinations, restore.tree().snapshot()));
+  RETURN_IF_ERROR(record.Write(RecordText(kRestored, destinations)));
   v1::ActionResult result;
   std::vector<std::string> named;
   for (const std::string& path : destinations) named.push_back(PercentEncode(path));

@@ -179,6 +179,27 @@ TEST_F(PostgresDumpTest, ATableThatStaysLockedEndsTheWaitWithAnError) {
   EXPECT_EQ(Snapshots(), 0u);
 }
 
+// Taken once the inventory is done, so that it is pg_dump that waits.
+TEST_F(PostgresDumpTest, ADumperThatWaitsTooLongForALockIsWorthAnotherTry) {
+  MakeShop("shop");
+  ReplacePgDump(
+      "exec 3>&2 2>/dev/null; psql=$(dirname $PG_DUMP)/psql\n"
+      "$psql -qc 'BEGIN; LOCK TABLE public.orders IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)' 1>&2 &\n"
+      "locked() { $psql -Atqc \"SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted"
+      " AND relation = 'public.orders'::regclass\"; }\n"
+      "until [ \"$(locked)\" = 1 ]; do :; done\n"
+      "$PG_DUMP \"$@\" 2>&3; code=$?\n"
+      "$psql -Atqc \"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid != pg_backend_pid()"
+      " AND query LIKE '%pg_sleep(600)%'\" 1>&2\n"
+      "wait; exit $code\n");
+  v1::PostgresComponent component = Component({"shop"});
+  component.set_lock_wait_timeout("300ms");
+  const Status status = Dump(component, "shop").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_NE(HintOf(status).find("lockWaitTimeout"), std::string::npos) << status;
+  EXPECT_EQ(Snapshots(), 0u);
+}
+
 TEST_F(PostgresDumpTest, ADumperWhoseConnectionIsEndedIsWorthAnotherTry) {
   MakeShop("shop");
   Server().Execute("shop",

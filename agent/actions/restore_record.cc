@@ -14,8 +14,11 @@ constexpr std::chrono::hours kKept{24 * 30};
 void RemoveOld(const std::string& directory) {
   std::error_code error;  // what cannot be removed now is tried again next time
   const auto limit = std::filesystem::file_time_type::clock::now() - kKept;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
-    if (entry.last_write_time(error) < limit && !error) std::filesystem::remove(entry.path(), error);
+  std::filesystem::directory_iterator entry(directory, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    std::error_code of_this;
+    const auto written = entry->last_write_time(of_this);
+    if (!of_this && written < limit) std::filesystem::remove(entry->path(), of_this);
   }
 }
 

@@ -11,6 +11,9 @@ namespace salvor::agent {
 namespace {
 
 constexpr absl::Duration kProgressPace = absl::Milliseconds(500);
+// Of a clean-up. Who cancels waits for the report, and the control plane for a minute at most, of which the
+// tool's own end may take a third.
+constexpr absl::Duration kPatience = absl::Minutes(2), kPatienceOfACancel = absl::Seconds(15);
 
 std::string KindOf(const v1::Action& action) {
   const auto* field = v1::Action::descriptor()->FindFieldByNumber(action.kind_case());
@@ -56,7 +59,7 @@ Status Executor::Recover() {
     const v1::LeaseKey& lease = attempt->task.lease();
     if (!entry.result) {
       LogWarning("{} of run {} was interrupted: cleaning up", lease.step(), lease.run());
-      if (options_.clean_up) options_.clean_up(attempt->task);
+      if (options_.clean_up) options_.clean_up(attempt->task, kPatience);
       entry.result = Failure(v1::Error::REASON_INTERRUPTED, "the agent died in the middle of it", true);
       RETURN_IF_ERROR(options_.journal->Finish(lease, *entry.result));
     }
@@ -118,7 +121,7 @@ void Executor::RunTask(const AttemptPointer& attempt) {
                   true);
   }
   v1::ActionResult result = Act(attempt, entry->second);
-  if (options_.clean_up && WasCutShort(attempt, result)) options_.clean_up(task);
+  if (options_.clean_up && WasCutShort(attempt, result)) options_.clean_up(task, kPatienceOfACancel);
   Finish(attempt, std::move(result), true);
 }
 

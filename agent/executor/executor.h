@@ -56,8 +56,9 @@ struct ExecutorOptions {
   Journal* journal = nullptr;
   ScratchServers* scratch = nullptr;
   ActionRegistry actions;
-  ExecutorObserver* observer = nullptr;                      // may be null
-  std::function<void(const v1::Task&)> clean_up;             // of an attempt that did not come to its end
+  ExecutorObserver* observer = nullptr;  // may be null
+  // Removes what an attempt left that did not come to its end. Blocks, for about `patience` at most.
+  std::function<void(const v1::Task&, absl::Duration patience)> clean_up;
   std::function<Status(const v1::HeldObligation&)> release;  // undoes one obligation; may block
 };
 

@@ -69,7 +69,9 @@ class ExecutorTest : public testing::Test {
     options.actions["noop"] = {RunNoop, true};
     options.actions["scratch_start"] = {[](const v1::Action&, ActionContext&) { return v1::ActionResult(); }};
     options.actions["scratch_stop"] = {[](const v1::Action&, ActionContext&) { return v1::ActionResult(); }};
-    options.clean_up = [this](const v1::Task& task) { cleaned_.push_back(task.lease().step()); };
+    options.clean_up = [this](const v1::Task& task, absl::Duration) {
+      cleaned_.push_back(task.lease().step());
+    };
     options.release = [this](const v1::HeldObligation& held) {
       released_.push_back(held.run());
       return OkStatus();

@@ -12,7 +12,6 @@ absl::StatusCode CodeOf(const std::string& stderr_text) {
   return PostgresToolError({"pg_dump"}, status).code();
 }
 
-// Each text as PostgreSQL 15's programs wrote it.
 TEST(PostgresToolErrors, AServerThatWentAwayIsWorthAnotherTry) {
   EXPECT_EQ(
       CodeOf("pg_dump: error: Dumping the contents of table \"orders\" failed: PQgetCopyData() failed.\n"
@@ -30,8 +29,25 @@ TEST(PostgresToolErrors, AServerThatWentAwayIsWorthAnotherTry) {
       absl::StatusCode::kUnavailable);
 }
 
+TEST(PostgresToolErrors, OnlyAConnectionThatFailedIsARefusal) {
+  ExitStatus status;
+  status.code = 1;
+  status.error_tail =
+      "pg_dump: error: query failed: server closed the connection unexpectedly\nconnection to server was "
+      "lost\n";
+  EXPECT_NE(HintOf(PostgresToolError({"pg_dump"}, status)).find("log says why"), std::string::npos);
+}
+
+TEST(PostgresToolErrors, SoIsOneThatDiesUnderTls) {
+  EXPECT_EQ(CodeOf("pg_dump: error: query failed: SSL SYSCALL error: EOF detected\n"),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(CodeOf("pg_dump: error: query failed: SSL error: unexpected eof while reading\n"),
+            absl::StatusCode::kUnavailable);
+}
+
+// The text is pg_dump's own of a real lock: see postgres_dump_action_test.cc.
 TEST(PostgresToolErrors, ALockHeldTooLongIsWorthAnotherTry) {
-  EXPECT_EQ(CodeOf("pg_dump: error: query failed: ERROR:  canceling statement due to lock timeout\n"
+  EXPECT_EQ(CodeOf("pg_dump: error: query failed: ERROR:  canceling statement due to statement timeout\n"
                    "pg_dump: detail: Query was: LOCK TABLE public.orders IN ACCESS SHARE MODE\n"),
             absl::StatusCode::kUnavailable);
 }
@@ -48,7 +64,7 @@ TEST(PostgresToolErrors, WhatAnotherTryWouldNotMendIsNotTriedAgain) {
 TEST(PostgresToolErrors, TheMessageIsThatOfTheProgram) {
   ExitStatus status;
   status.code = 1;
-  status.error_tail = "pg_dump: error: query failed: ERROR:  canceling statement due to lock timeout\n";
+  status.error_tail = "pg_dump: error: query failed: ERROR:  canceling statement due to statement timeout\n";
   const Status error = PostgresToolError({"/usr/bin/pg_dump"}, status);
   EXPECT_EQ(MessageOf(error), MessageOf(ProcessError({"/usr/bin/pg_dump"}, status)));
   EXPECT_NE(HintOf(error).find("lockWaitTimeout"), std::string::npos);

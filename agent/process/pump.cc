@@ -1,10 +1,12 @@
 #include "agent/process/pump.h"
 
 #include <absl/time/clock.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "agent/process/sha256.h"
@@ -70,6 +72,13 @@ void HashingRing::Hash() {
   digest_ = sha256.Finish();
 }
 
+// A pipe may be smaller than was asked for, and would never hold that many.
+Pump::Pump(int from, int to, const PipeOptions& options)
+    : from_(from),
+      to_(to),
+      options_(options),
+      gathered_bytes_(std::min(kGatheredBytes, ::fcntl(from, F_GETPIPE_SZ) / 2)) {}
+
 Status Pump::Run() {
   while (true) {
     if (chunks_ >= static_cast<int64_t>(HashingRing::kChunks)) {
@@ -121,7 +130,7 @@ StatusOr<size_t> Pump::Read(char* buffer) {
 // pg_dump writes 4 KiB at a time. Taken one by one, each wakes two threads and costs more than hashing it.
 void Pump::LetGather() const {
   int waiting_bytes = 0;
-  if (::ioctl(from_, FIONREAD, &waiting_bytes) != 0 || waiting_bytes >= kGatheredBytes) return;
+  if (::ioctl(from_, FIONREAD, &waiting_bytes) != 0 || waiting_bytes >= gathered_bytes_) return;
   pollfd consumer{to_, 0, 0};
   (void)::poll(&consumer, 1, kGatherMs);
 }

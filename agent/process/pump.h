@@ -54,7 +54,7 @@ class HashingRing {
 class Pump {
  public:
   // The descriptors and the options are borrowed.
-  Pump(int from, int to, const PipeOptions& options) : from_(from), to_(to), options_(options) {}
+  Pump(int from, int to, const PipeOptions& options);
 
   // To the end of the producer's output, or until the consumer reads no more (ConsumerGone), or an error.
   Status Run();
@@ -76,6 +76,7 @@ class Pump {
 
   int from_, to_;
   const PipeOptions& options_;
+  int gathered_bytes_;  // so many are worth a read
   HashingRing ring_;
   int64_t chunks_ = 0;   // read
   int64_t written_ = 0;  // chunks the consumer has got

@@ -42,7 +42,8 @@ std::vector<YamlProblem> Locate(const std::vector<ParsedObject>& objects,
 
 void AddFurther(const LoadedObjects& loaded, const std::vector<v1::Problem>& found,
                 std::vector<YamlProblem>* problems) {
-  for (const YamlProblem& further : Locate(loaded.objects, WithoutConsequences(loaded.objects, found)))
+  for (const YamlProblem& further :
+       Locate(loaded.objects, WithoutConsequences(loaded.objects, loaded.problems, found)))
     problems->push_back(further);
   std::stable_sort(problems->begin(), problems->end(), [](const YamlProblem& a, const YamlProblem& b) {
     return a.file != b.file ? a.file < b.file : a.at < b.at;

@@ -249,6 +249,9 @@ class ObjectReader {
       if (item.kind == YamlNode::Kind::kNull) {
         if (!Step(item)) return;
         Report(item.at, item_path, "is empty");
+        if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+          message->GetReflection()->AddMessage(message, &field);  // those after it keep their places
+        }
       } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
         ReadMessage(item, item_path, message->GetReflection()->AddMessage(message, &field));
       } else {
@@ -465,14 +468,19 @@ YamlProblem LocateProblem(const std::vector<ParsedObject>& objects, const v1::Pr
 }
 
 std::vector<v1::Problem> WithoutConsequences(const std::vector<ParsedObject>& objects,
+                                             const std::vector<YamlProblem>& unread,
                                              const std::vector<v1::Problem>& problems) {
+  const bool names_are_missing = std::any_of(unread.begin(), unread.end(), [](const YamlProblem& problem) {
+    return problem.field.empty() || problem.field == "kind" || IsWithin(problem.field, "metadata");
+  });
   std::vector<v1::Problem> kept;
   for (const v1::Problem& problem : problems) {
+    if (names_are_missing && problem.message().rfind("there is no ", 0) == 0) continue;
     const bool placed = problem.object() >= 0 && static_cast<size_t>(problem.object()) < objects.size();
     const bool follows =
         placed && std::any_of(objects[static_cast<size_t>(problem.object())].unread.begin(),
                               objects[static_cast<size_t>(problem.object())].unread.end(),
-                              [&problem](const std::string& unread) { return MayFollow(problem, unread); });
+                              [&problem](const std::string& field) { return MayFollow(problem, field); });
     if (!follows) kept.push_back(problem);
   }
   return kept;

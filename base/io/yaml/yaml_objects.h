@@ -61,8 +61,9 @@ ParsedFile ParseObjects(std::string_view text, const std::string& file_name);
 YamlProblem LocateProblem(const std::vector<ParsedObject>& objects, const v1::Problem& problem);
 
 // Of problems found in `objects` (by their index), those that do not merely follow from what could not be
-// read.
+// read, of which `unread` tells: in the same object, or the name of another.
 std::vector<v1::Problem> WithoutConsequences(const std::vector<ParsedObject>& objects,
+                                             const std::vector<YamlProblem>& unread,
                                              const std::vector<v1::Problem>& problems);
 
 // A document that ParseObjects reads back as the same object; metadata.generation, which only the control

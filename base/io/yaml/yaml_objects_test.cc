@@ -233,7 +233,7 @@ TEST(WithoutConsequences, OnlyWhatCouldBeReadIsJudged) {
     v1::Problem problem;
     problem.set_field(field);
     problem.set_message(message);
-    return !WithoutConsequences(objects, {problem}).empty();
+    return !WithoutConsequences(objects, {}, {problem}).empty();
   };
   EXPECT_TRUE(judged("spec.environmnt", "spec.environment", "there is no Environment 'x'"));
   EXPECT_FALSE(judged("spec.environmnt", "spec.environment", "is missing: the name of an Environment"));
@@ -244,6 +244,28 @@ TEST(WithoutConsequences, OnlyWhatCouldBeReadIsJudged) {
   EXPECT_TRUE(judged("spec.components[1].disk", "spec.components[10].disk", "is missing"));
   EXPECT_TRUE(judged("kind", "metadata.name", "must be lower case"));
   EXPECT_FALSE(judged("kind", "spec", "is missing"));
+}
+
+TEST(WithoutConsequences, WhatAnotherObjectIsCalledMayBeWhatCouldNotBeRead) {
+  v1::Problem problem;
+  problem.set_field("spec.environment");
+  problem.set_message("there is no Environment 'x'");
+  const std::vector<ParsedObject> objects(1);
+  YamlProblem unread;
+  unread.field = "metadata.name";
+  EXPECT_TRUE(WithoutConsequences(objects, {unread}, {problem}).empty());
+  unread.field = "spec.runtime";
+  EXPECT_EQ(WithoutConsequences(objects, {unread}, {problem}).size(), 1u);
+}
+
+TEST(ParseObjects, AnEmptyItemKeepsItsPlaceInTheList) {
+  const ParsedFile file = ParseObjects(
+      "apiVersion: salvor.dev/v1\nkind: Application\nmetadata: {name: a}\n"
+      "spec: {environment: e, components: [~, {name: b}]}\n",
+      "f");
+  ASSERT_THAT(file.objects, SizeIs(1));
+  ASSERT_EQ(file.objects[0].object.application().components_size(), 2);
+  EXPECT_EQ(file.objects[0].object.application().components(1).name(), "b");
 }
 
 TEST(LocateProblem, FindsTheFieldOrTheNearestOneAroundIt) {
