@@ -79,12 +79,12 @@ class AgentImpl final : public Agent {
     RETURN_IF_ERROR(executor_->Recover());
     PullerOptions puller{endpoint, options_.tls, options_.token_file, options_.version, HostName()};
     puller_ = MakePuller(config, *executor_, std::move(puller));
-    watchdog_ = std::jthread([this](std::stop_token stop) { Watch(stop); });
+    watchdog_ = std::jthread([this](const std::stop_token& stop) { Watch(stop); });
     return ServeMetrics();
   }
 
   Status Run() override {
-    const Status status = puller_->Run();
+    Status status = puller_->Run();
     executor_.reset();  // waits for what runs, while the sink is still there
     return status;
   }
@@ -123,7 +123,7 @@ class AgentImpl final : public Agent {
   }
 
   // Obligations have a deadline that holds without the control plane.
-  void Watch(std::stop_token stop) {
+  void Watch(const std::stop_token& stop) {
     Mutex mutex;
     CondVar changed;
     std::stop_callback wake(stop, [&] { changed.NotifyAll(); });

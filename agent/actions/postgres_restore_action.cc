@@ -131,8 +131,8 @@ Status DatabaseRestore::Load() {
   };
   ProcessSpec producer = context_.Repository(action_.location()).Dump(dump.snapshot(), dump.path());
   ASSIGN_OR_RETURN_IN(const PipeOutcome outcome,
-                      RunPipe(context_.config.supervisor, std::move(producer), std::move(loader),
-                              std::move(options), context_.stop, context_.deadline),
+                      RunPipe(context_.config.supervisor, std::move(producer), std::move(loader), options,
+                              context_.stop, context_.deadline),
                       fmt::format("restoring database {}", AsUtf8(name_)));
   context_.LogTransfer("restic | pg_restore", outcome.bytes, outcome.took);
   return OkStatus();

@@ -38,7 +38,7 @@ absl::StatusCode CodeOfRefusal(std::string_view text) {
 }
 
 Status PostgresToolError(const std::vector<std::string>& argv, const ExitStatus& status) {
-  const Status error = ProcessError(argv, status);
+  Status error = ProcessError(argv, status);
   const std::string_view said = status.error_tail;
   if (WasRefused(said)) {
     return WithHint(

@@ -159,7 +159,7 @@ class OwnedPipe {
 }  // namespace
 
 StatusOr<PipeOutcome> RunPipe(const std::string& supervisor, ProcessSpec producer, ProcessSpec consumer,
-                              PipeOptions options, std::stop_token stop, absl::Time deadline) {
+                              const PipeOptions& options, const std::stop_token& stop, absl::Time deadline) {
   const absl::Time begin = absl::Now();
   OwnedPipe pipe;
   RETURN_IF_ERROR(pipe.Start(supervisor, std::move(producer), std::move(consumer)));

@@ -46,6 +46,6 @@ struct PipeOptions {
 // Runs both; spec.input/output of the joined ends are set here. The error names the side that failed first,
 // with its root cause: "pg_dump: server closed the connection unexpectedly (exit code 1)".
 StatusOr<PipeOutcome> RunPipe(const std::string& supervisor, ProcessSpec producer, ProcessSpec consumer,
-                              PipeOptions options, std::stop_token stop, absl::Time deadline);
+                              const PipeOptions& options, const std::stop_token& stop, absl::Time deadline);
 
 }  // namespace salvor::agent

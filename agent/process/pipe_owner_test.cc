@@ -61,10 +61,9 @@ class PipeTest : public testing::Test {
     spec.stop_signal = SIGINT;
     return spec;
   }
-  StatusOr<PipeOutcome> Execute(ProcessSpec producer, ProcessSpec consumer, PipeOptions options = {},
-                                std::stop_token stop = {}, absl::Time deadline = kNever) {
-    return RunPipe(Supervisor(), std::move(producer), std::move(consumer), std::move(options), stop,
-                   deadline);
+  StatusOr<PipeOutcome> Execute(ProcessSpec producer, ProcessSpec consumer, const PipeOptions& options = {},
+                                const std::stop_token& stop = {}, absl::Time deadline = kNever) {
+    return RunPipe(Supervisor(), std::move(producer), std::move(consumer), options, stop, deadline);
   }
   void ExpectNothingKept() {
     EXPECT_FALSE(Exists(directory_ / "kept"));

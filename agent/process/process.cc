@@ -64,7 +64,7 @@ std::vector<std::string> EnvironmentOf(const ProcessSpec& spec) {
   if (spec.user.empty()) variables["HOME"] = inherited("HOME", "/");  // of another user: the supervisor knows
   for (const auto& [name, value] : spec.environment) variables[name] = value;
   std::vector<std::string> lines;
-  for (const auto& [name, value] : variables) lines.push_back(name + "=" + value);
+  for (const auto& [name, value] : variables) lines.push_back(fmt::format("{}={}", name, value));
   return lines;
 }
 
@@ -382,7 +382,7 @@ void Process::State::Finish() {
   control.Reset();
 }
 
-StatusOr<ExitStatus> Process::Wait(std::stop_token stop, absl::Time deadline) {
+StatusOr<ExitStatus> Process::Wait(const std::stop_token& stop, absl::Time deadline) {
   State& state = *state_;
   std::optional<Status> reason;
   if (!state.ended) {
@@ -439,10 +439,10 @@ Status ProcessError(const std::vector<std::string>& argv, const ExitStatus& stat
   return Internal("{}: {} ({})", program, said, status.Describe());
 }
 
-StatusOr<ExitStatus> RunProcess(const std::string& supervisor, ProcessSpec spec, std::stop_token stop,
+StatusOr<ExitStatus> RunProcess(const std::string& supervisor, ProcessSpec spec, const std::stop_token& stop,
                                 absl::Time deadline) {
   ASSIGN_OR_RETURN(std::unique_ptr<Process> process, Process::Start(supervisor, std::move(spec)));
-  ASSIGN_OR_RETURN(ExitStatus status, process->Wait(std::move(stop), deadline));
+  ASSIGN_OR_RETURN(ExitStatus status, process->Wait(stop, deadline));
   if (!status.Ok()) return process->ErrorOf(status);
   return status;
 }

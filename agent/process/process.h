@@ -69,7 +69,7 @@ class Process {
 
   // Until it has ended. On a stop request, past the deadline or by on_idle's word it is stopped first, and
   // the answer is Cancelled, DeadlineExceeded or that word, with the tail of stderr in the message.
-  StatusOr<ExitStatus> Wait(std::stop_token stop, absl::Time deadline);
+  StatusOr<ExitStatus> Wait(const std::stop_token& stop, absl::Time deadline);
 
   // The supervisor lets go of spare_input: after this, closing our own end is end of file to the child.
   void ReleaseInput();
@@ -94,7 +94,7 @@ class Process {
 Status ProcessError(const std::vector<std::string>& argv, const ExitStatus& status);
 
 // Start and Wait. An unsuccessful end is Process::ErrorOf.
-StatusOr<ExitStatus> RunProcess(const std::string& supervisor, ProcessSpec spec, std::stop_token stop,
+StatusOr<ExitStatus> RunProcess(const std::string& supervisor, ProcessSpec spec, const std::stop_token& stop,
                                 absl::Time deadline);
 
 // The last few non-empty lines of a stderr tail, joined by "; ": the root cause for a message.

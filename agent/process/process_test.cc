@@ -21,7 +21,8 @@ using testing::StartsWith;
 
 const absl::Time kNever = absl::InfiniteFuture();
 
-StatusOr<ExitStatus> Execute(ProcessSpec spec, std::stop_token stop = {}, absl::Time deadline = kNever) {
+StatusOr<ExitStatus> Execute(ProcessSpec spec, const std::stop_token& stop = {},
+                             absl::Time deadline = kNever) {
   return RunProcess(Supervisor(), std::move(spec), stop, deadline);
 }
 

@@ -88,7 +88,7 @@ ProcessSpec Restic::Spec(std::vector<std::string> arguments) const {
   if (!cache.empty()) spec.environment["RESTIC_CACHE_DIR"] = cache;
   spec.argv = {"restic"};
   for (const std::string& option : location_.options()) spec.argv.insert(spec.argv.end(), {"-o", option});
-  Append(&spec.argv, arguments);
+  for (std::string& argument : arguments) spec.argv.push_back(std::move(argument));
   spec.stop_signal = SIGINT;
   spec.stop_grace = absl::Seconds(20);
   spec.on_error_line = context_.log_line;
@@ -102,7 +102,7 @@ ProcessSpec Restic::BackupSpec(const std::map<std::string, std::string>& tags,
                                std::vector<std::string> arguments) const {
   std::vector<std::string> all = {"backup", "--json", "--host", "salvor"};
   Append(&all, TagArguments(tags));
-  Append(&all, arguments);
+  for (std::string& argument : arguments) all.push_back(std::move(argument));
   ProcessSpec spec = Spec(std::move(all));
   spec.on_idle = [location = location_](absl::Duration idle) {
     return JudgeIdleUpload(idle, FreeBytesOfRepository(location));
@@ -164,7 +164,7 @@ StatusOr<std::string> Restic::StoreText(const std::string& file_name, std::strin
   options.expect_bytes = static_cast<int64_t>(text.size());
   options.expect_sha256 = Sha256::Of(text);
   const auto outcome = RunPipe(context_.supervisor, std::move(producer), StdinBackup(file_name, tags),
-                               std::move(options), context_.stop, context_.deadline);
+                               options, context_.stop, context_.deadline);
   if (!outcome.ok()) return WithContext(outcome.status(), "store " + file_name);
   return SavedId(outcome->consumer);
 }

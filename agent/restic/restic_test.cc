@@ -14,7 +14,6 @@
 namespace salvor::agent {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 const std::map<std::string, std::string> kTags = {{"salvor", ""}, {"backup", "shop-1"}, {"artifact", "a"}};
@@ -22,7 +21,7 @@ const std::map<std::string, std::string> kTags = {{"salvor", ""}, {"backup", "sh
 class ResticTest : public testing::Test {
  protected:
   std::string Make(const std::string& name, const std::string& text) {
-    const std::string path = repository_.Path() + "/" + name;
+    std::string path = repository_.Path() + "/" + name;
     EXPECT_TRUE(WriteFileAtomically(path, text).ok());
     return path;
   }
