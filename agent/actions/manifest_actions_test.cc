@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/actions/action_testing.h"
+#include "agent/actions/clean_up.h"
 #include "agent/restic/restic_testing.h"
 
 namespace salvor::agent {
@@ -98,6 +99,18 @@ TEST_F(ManifestWrite, NamesWhatIsThereAndWhatIsNotAndWhy) {
   ASSERT_TRUE(found.ok()) << found.status();
   ASSERT_EQ(found->size(), 1u);
   EXPECT_EQ(found->front().id, manifest.snapshot());
+}
+
+// It keeps nothing under the name of an artifact, and yet may be killed with the repository locked.
+TEST_F(ManifestWrite, ALockOfAnAttemptThatWasCutShortIsRemoved) {
+  LeaveExclusiveLock(repository_.Location());
+  ASSERT_TRUE(Restic::IsLocked(attempt_.Run(RunManifestWrite).status()));
+  AgentConfig config;
+  config.supervisor = Supervisor();
+  config.state_directory = repository_.Path() + "/state";
+  const Status cleaned = CleanUpAfter(attempt_.task, config, absl::Minutes(1));
+  ASSERT_TRUE(cleaned.ok()) << cleaned;
+  EXPECT_TRUE(attempt_.Run(RunManifestWrite).ok());
 }
 
 TEST_F(ManifestWrite, ASecondAttemptReplacesTheManifestOfTheFirst) {

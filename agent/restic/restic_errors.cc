@@ -53,13 +53,8 @@ Status ResticError(std::string_view text, int exit_code, const v1::ResticLocatio
                     fmt::format("Check that {} holds the password this repository was made with.",
                                 location.password_file()));
   }
-  const bool told_locked = HasAny(lower, {"repository is already locked"});
-  // The end of the same message, which is all that the last lines of a tail may hold.
-  if (exit_code == 11 || told_locked || HasAny(lower, {"`unlock` command can be used"})) {
-    Status status =
-        MakeStatus(absl::StatusCode::kUnavailable, told_locked ? message
-                                                               : "restic: repository is already locked: " +
-                                                                     message.substr(message.find(' ') + 1));
+  if (exit_code == 11 || HasAny(lower, {"repository is already locked"})) {
+    Status status = MakeStatus(absl::StatusCode::kUnavailable, message);
     status.SetPayload(kLockedUrl, absl::Cord("1"));
     return WithHint(
         status,

@@ -16,6 +16,9 @@ namespace salvor::agent {
 // A repository whose key is cheap (testdata/README.md), and its password file, at this Location.
 void MakeRepositoryForTest(const v1::ResticLocation& location);
 
+// What one leaves that held the repository for itself alone, as `restic check` does, and was killed.
+void LeaveExclusiveLock(const v1::ResticLocation& location);
+
 class ResticRepositoryForTest {
  public:
   // The directory, password and cache; Make the repository, or Init one by restic, as the test needs it.

@@ -110,18 +110,6 @@ TEST(EnvironmentFile, ErrorsNameTheLineAndNeverItsText) {
   EXPECT_FALSE(ParseEnvironment("RESTIC_PASSWORD=x\n").ok());
 }
 
-// A tail of stderr may begin anywhere.
-TEST(ResticErrors, ALockIsKnownByTheEndOfItsMessageToo) {
-  const Status status = ResticError(
-      "lock was created at 2026-11-21 14:58:05 (21.209614ms ago); storage ID 61a4ad86; the `unlock` command "
-      "can "
-      "be used to remove stale locks (exit code 1)",
-      0, Location());
-  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_TRUE(IsResticLocked(status));
-  EXPECT_THAT(MessageOf(status), HasSubstr("restic: repository is already locked: lock was created at"));
-}
-
 TEST(ResticSnapshots, AShortIdIsGoodWhileOnlyOneSnapshotBeginsWithIt) {
   ResticSnapshot one, another;
   one.id = std::string(64, 'a');
