@@ -89,8 +89,7 @@ TEST(CompileBackup, RefusesWhatCannotWork) {
   broken.mutable_postgres()->clear_databases();
   EXPECT_EQ(ErrorText(CompileBackup({broken}, AHeader(), ABackupRequest()).status()),
             "component 'db': postgres.databases: needs at least one database | Correct the declaration, then "
-            "apply it "
-            "again.");
+            "apply it again.");
   broken.clear_strategy();
   EXPECT_EQ(ErrorText(CompileBackup({broken}, AHeader(), ABackupRequest()).status()),
             "component 'db' has no strategy that this version knows");
@@ -98,8 +97,7 @@ TEST(CompileBackup, RefusesWhatCannotWork) {
   wordy.mutable_checks(0)->mutable_sql()->set_query(std::string(70'000, 'x'));
   EXPECT_EQ(ErrorText(CompileBackup({wordy}, AHeader(), ABackupRequest()).status()),
             "step 'manifest.write': its action takes 68.7 KiB, more than 64.0 KiB | Split the component, or "
-            "shorten "
-            "its checks.");
+            "shorten its checks.");
 }
 
 TEST(CompileBackup, KeepsPayloadsSmallForManyDatabases) {
@@ -182,8 +180,7 @@ TEST(CompileRestore, RefusesAPartialBackupAndNamesWhatItLacks) {
             "backup 'backup-shop-20261121-101500-4f2a' is partial and lacks database shop of component db "
             "(pg_dump: "
             "connection refused); files of component files (pg_dump: connection refused) | Choose a complete "
-            "backup, "
-            "or name the components to restore.");
+            "backup, or name the components to restore.");
 }
 
 TEST(CompileRestore, LeavesOutWhatWasNotChosen) {

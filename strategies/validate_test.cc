@@ -72,8 +72,7 @@ TEST(ValidateObjects, ReportsEveryMistakeOfALocation) {
       Problems({R"(metadata { name: "v" } location { restic { repository: "vault" password_file: "p"
                            environment_file: "e" cache_directory: "/c/../d" options: "a" options: "-o=x" } })"}),
       ElementsAre(
-          "0 spec.restic.repository: must be an absolute path or name a backend, like s3:…, rest:… or "
-          "sftp:…",
+          "0 spec.restic.repository: must be an absolute path or name a backend, like s3:…, rest:… or sftp:…",
           "0 spec.restic.passwordFile: path 'p' must be absolute",
           "0 spec.restic.environmentFile: path 'e' must be absolute",
           "0 spec.restic.cacheDirectory: path '/c/../d' must not contain '..'",

@@ -271,8 +271,7 @@ TEST_F(PostgresPreflightTest, AllProblemsComeAtOnceWithWhatToDo) {
   const Status status = Preflight(component).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   for (const char* part : {"database missing does not exist",
-                           "row-level security hides rows from user backup in:"
-                           " public.tenants",
+                           "row-level security hides rows from user backup in: public.tenants",
                            "may not read 1 large objects", "dump directory /nonexistent is not there"}) {
     EXPECT_NE(MessageOf(status).find(part), std::string::npos) << MessageOf(status);
   }

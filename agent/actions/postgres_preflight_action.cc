@@ -110,8 +110,7 @@ Status CheckReadable(Connection& session, const std::string& database, const Ser
                std::string("SELECT c.oid::regclass") + kUserRelations +
                    "AND c.relkind IN ('r','p','S') AND NOT (has_schema_privilege(n.oid, 'USAGE') AND"
                    " CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') ELSE "
-                   "has_table_privilege(c.oid, 'SELECT')"
-                   " END) ORDER BY c.oid::regclass::text COLLATE \"C\"",
+                   "has_table_privilege(c.oid, 'SELECT') END) ORDER BY c.oid::regclass::text COLLATE \"C\"",
                at + fmt::format("user {} may not read", facts.user), read_all, problems));
   if (!facts.bypasses_rls) {
     RETURN_IF_ERROR(AddIfAny(session,
@@ -125,8 +124,7 @@ Status CheckReadable(Connection& session, const std::string& database, const Ser
       const int64_t hidden,
       session.Number(
           "SELECT count(*) FROM pg_largeobject_metadata m WHERE current_setting('lo_compat_privileges') <> "
-          "'on'"
-          " AND NOT pg_has_role(m.lomowner, 'USAGE') AND NOT EXISTS (SELECT FROM aclexplode(m.lomacl) a"
+          "'on' AND NOT pg_has_role(m.lomowner, 'USAGE') AND NOT EXISTS (SELECT FROM aclexplode(m.lomacl) a"
           "  WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))"));
   if (hidden > 0) {
     problems.Add(at + fmt::format("user {} may not read {} large objects", facts.user, hidden),

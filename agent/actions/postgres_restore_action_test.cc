@@ -18,16 +18,9 @@ class PostgresRestoreTest : public PostgresActionsTest {
                      "CREATE ROLE app LOGIN PASSWORD 'p'; CREATE ROLE reader; CREATE ROLE auditor;"
                      "ALTER ROLE app SET work_mem = '9MB'; GRANT reader TO app");
     Server().Execute("postgres", "CREATE DATABASE " + quoted + " OWNER app");
-    Server().Execute("postgres", "ALTER DATABASE " + quoted +
-                                     " SET work_mem = '11MB';"
-                                     "COMMENT ON DATABASE " +
-                                     quoted +
-                                     " IS 'the shop''s';"
-                                     "REVOKE CONNECT ON DATABASE " +
-                                     quoted +
-                                     " FROM PUBLIC;"
-                                     "GRANT CONNECT ON DATABASE " +
-                                     quoted + " TO reader");
+    Server().Execute("postgres", "ALTER DATABASE " + quoted + " SET work_mem = '11MB';COMMENT ON DATABASE " +
+                                     quoted + " IS 'the shop''s';REVOKE CONNECT ON DATABASE " + quoted +
+                                     " FROM PUBLIC;GRANT CONNECT ON DATABASE " + quoted + " TO reader");
     Server().Execute(name, R"(
       CREATE EXTENSION pg_trgm;
       CREATE SCHEMA app AUTHORIZATION app; SET ROLE app; SET search_path = app;

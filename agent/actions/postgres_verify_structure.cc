@@ -32,8 +32,7 @@ class StructureCheck {
         Rows invalid,
         session_->Query("SELECT i.indexrelid::regclass FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
                         " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT i.indisvalid AND c.relkind "
-                        "IN ('r', 'm')"
-                        " AND n.nspname !~ '^pg_' ORDER BY i.indexrelid::regclass::text"));
+                        "IN ('r', 'm') AND n.nspname !~ '^pg_' ORDER BY i.indexrelid::regclass::text"));
     for (const std::string& name : Column(invalid))
       tally_.Fail(verification_.Subject(name), "the index is not valid");
     return OkStatus();

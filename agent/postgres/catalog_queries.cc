@@ -21,8 +21,7 @@ std::string Grants(const std::string& label, const std::string& acl, const std::
   return "SELECT " + label +
          " || ': ' || CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee) END"
          " || '=' || string_agg(a.privilege_type || CASE WHEN a.is_grantable THEN '*' ELSE '' END, ',' ORDER "
-         "BY "
-         "a.privilege_type COLLATE \"C\") || ' by ' || pg_get_userbyid(a.grantor) " +
+         "BY a.privilege_type COLLATE \"C\") || ' by ' || pg_get_userbyid(a.grantor) " +
          from + ", LATERAL aclexplode(COALESCE(" + acl + ", acldefault('" + letter + "', " + owner + "))) a";
 }
 
@@ -30,14 +29,12 @@ constexpr char kGroupGrants[] = " GROUP BY a.grantee, a.grantor, ";
 
 std::string TablesSql() {
   return "SELECT format('%I.%I kind=%s persistence=%s rls=%s/%s options=%s replica_identity=%s', n.nspname, "
-         "c.relname,"
-         " c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity,"
+         "c.relname, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity,"
          " array_to_string(ARRAY(SELECT o FROM unnest(c.reloptions) o ORDER BY 1), ','), c.relreplident)"
          " || COALESCE(' partition by ' || pg_get_partkeydef(c.oid), '')"
          " || COALESCE(' bound ' || pg_get_expr(c.relpartbound, c.oid), '')"
          " || COALESCE(' inherits ' || (SELECT string_agg(i.inhparent::regclass::text, ',' ORDER BY "
-         "i.inhseqno)"
-         "    FROM pg_inherits i WHERE i.inhrelid = c.oid), '')"
+         "i.inhseqno)    FROM pg_inherits i WHERE i.inhrelid = c.oid), '')"
          " || CASE WHEN c.reloftype <> 0 THEN ' of ' || c.reloftype::regtype::text ELSE '' END"
          " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r','p','f') "
          "AND" +
@@ -50,8 +47,7 @@ std::string TablesSql() {
 std::string ColumnsSql(bool compression) {
   return std::string(
              "SELECT format('%I.%I.%I %s', n.nspname, c.relname, a.attname, format_type(a.atttypid, "
-             "a.atttypmod))"
-             " || CASE WHEN EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid) AND NOT "
+             "a.atttypmod)) || CASE WHEN EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid) AND NOT "
              "c.relispartition THEN ''"
              "    ELSE ' #' || row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum) END"
              " || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END"
@@ -64,15 +60,13 @@ std::string ColumnsSql(bool compression) {
              "a.attcollation) ELSE '' END"
              " || CASE WHEN a.attstorage <> t.typstorage THEN ' storage=' || a.attstorage::text ELSE '' END"
              " || COALESCE(' options=' || (SELECT string_agg(o, ',' ORDER BY o COLLATE \"C\") FROM "
-             "unnest(a.attoptions) o"
-             "    WHERE o !~ '^pg_attver='), '')"
+             "unnest(a.attoptions) o    WHERE o !~ '^pg_attver='), '')"
              " || CASE WHEN a.attstattarget > 0 THEN ' statistics=' || a.attstattarget::text ELSE '' END") +
          (compression
               ? " || CASE a.attcompression WHEN '' THEN '' ELSE ' compression=' || a.attcompression::text END"
               : "") +
          " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = "
-         "c.relnamespace"
-         " JOIN pg_type t ON t.oid = a.atttypid"
+         "c.relnamespace JOIN pg_type t ON t.oid = a.atttypid"
          " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
          " WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r','p','f','c') AND" +
          UserClass();
@@ -95,8 +89,7 @@ std::vector<CatalogQuery> SchemaQueries() {
       {"columns", "schema", 140000, 999999, ColumnsSql(true)},
       {"constraints", "schema", 0, 999999,
        "SELECT format('%I.%I %I %s validated=%s', n.nspname, c.relname, k.conname, "
-       "pg_get_constraintdef(k.oid),"
-       " k.convalidated)" +
+       "pg_get_constraintdef(k.oid), k.convalidated)" +
            RelationJoin("pg_constraint", "k", "conrelid") +
            "AND k.contype NOT IN ('t','n') AND k.conparentid = 0"},
       // pg_dump leaves invalid indexes out, so they are no part of what is expected.
@@ -132,10 +125,8 @@ std::vector<CatalogQuery> SchemaQueries() {
            UserClass()},
       {"materialized views", "schema", 0, 999999,
        "SELECT format('%I.%I options=%s populated=%s', n.nspname, c.relname, array_to_string(c.reloptions, "
-       "','),"
-       " c.relispopulated), pg_get_viewdef(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = "
-       "c.relnamespace"
-       " WHERE c.relkind = 'm' AND" +
+       "','), c.relispopulated), pg_get_viewdef(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = "
+       "c.relnamespace WHERE c.relkind = 'm' AND" +
            UserClass()},
       {"functions", "schema", 0, 999999,
        "SELECT format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)),"
@@ -151,8 +142,7 @@ std::vector<CatalogQuery> SchemaQueries() {
       {"types", "schema", 0, 999999,
        "SELECT format('%I.%I type=%s', n.nspname, t.typname, t.typtype)"
        " || COALESCE(' labels ' || (SELECT string_agg(quote_literal(e.enumlabel), ',' ORDER BY "
-       "e.enumsortorder)"
-       "    FROM pg_enum e WHERE e.enumtypid = t.oid), '')"
+       "e.enumsortorder)    FROM pg_enum e WHERE e.enumtypid = t.oid), '')"
        " || CASE WHEN t.typtype = 'd' THEN format(' %s not null=%s default=%s', format_type(t.typbasetype, "
        "t.typtypmod),"
        "    t.typnotnull, t.typdefault) || COALESCE(' ' || (SELECT string_agg(format('%I %s validated=%s', "
@@ -160,8 +150,7 @@ std::vector<CatalogQuery> SchemaQueries() {
        "    pg_get_constraintdef(k.oid), k.convalidated), ' ' ORDER BY k.conname) FROM pg_constraint k"
        "    WHERE k.contypid = t.oid AND k.contype <> 'n'), '') ELSE '' END"
        " || COALESCE((SELECT ' range of ' || r.rngsubtype::regtype::text FROM pg_range r WHERE r.rngtypid = "
-       "t.oid), '')"
-       " FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"
+       "t.oid), '') FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"
        " LEFT JOIN pg_class c ON c.oid = t.typrelid"
        " WHERE t.typelem = 0 AND (c.oid IS NULL OR c.relkind = 'c') AND" +
            std::string(kUserSchema) + "AND" + NoMember("pg_type", "t.oid")},
@@ -181,8 +170,7 @@ std::vector<CatalogQuery> RarerQueries() {
            user + "AND" + NoMember("pg_operator", "o.oid")},
       {"operator classes", "schema", 0, 999999,
        "SELECT format('%I.%I using %s for %s default=%s', n.nspname, o.opcname, m.amname, "
-       "o.opcintype::regtype,"
-       " o.opcdefault) FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod"
+       "o.opcintype::regtype, o.opcdefault) FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod"
        " JOIN pg_namespace n ON n.oid = o.opcnamespace WHERE" +
            user + "AND" + NoMember("pg_opclass", "o.oid")},
       {"casts", "schema", 0, 999999,
@@ -213,15 +201,12 @@ std::vector<CatalogQuery> RarerQueries() {
            NoMember("pg_event_trigger", "e.oid")},
       {"publications", "schema", 0, 999999,
        "SELECT format('%I all=%s insert=%s update=%s delete=%s truncate=%s tables=', p.pubname, "
-       "p.puballtables,"
-       " p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate) || COALESCE((SELECT string_agg("
+       "p.puballtables, p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate) || COALESCE((SELECT string_agg("
        " r.prrelid::regclass::text, ',' ORDER BY r.prrelid::regclass::text COLLATE \"C\") FROM "
-       "pg_publication_rel r"
-       " WHERE r.prpubid = p.oid), '') FROM pg_publication p"},
+       "pg_publication_rel r WHERE r.prpubid = p.oid), '') FROM pg_publication p"},
       {"subscriptions", "schema", 0, 999999,
        "SELECT format('%I publications=%s slot=%s', s.subname, array_to_string(s.subpublications, ','), "
-       "s.subslotname)"
-       " FROM pg_subscription s WHERE s.subdbid = (SELECT oid FROM pg_database WHERE datname = "
+       "s.subslotname) FROM pg_subscription s WHERE s.subdbid = (SELECT oid FROM pg_database WHERE datname = "
        "current_database())"},
       {"foreign servers", "schema", 0, 999999,
        "SELECT format('server %I wrapper %I', s.srvname, w.fdwname) FROM pg_foreign_server s"
@@ -260,10 +245,8 @@ std::vector<CatalogQuery> GrantQueries() {
        "SELECT format('column %I.%I.%I: ', n.nspname, c.relname, t.attname) || CASE WHEN a.grantee = 0 THEN "
        "'PUBLIC'"
        " ELSE pg_get_userbyid(a.grantee) END || '=' || a.privilege_type || CASE WHEN a.is_grantable THEN '*' "
-       "ELSE ''"
-       " END || ' by ' || pg_get_userbyid(a.grantor) FROM pg_attribute t JOIN pg_class c ON c.oid = "
-       "t.attrelid"
-       " JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL aclexplode(t.attacl) a"
+       "ELSE '' END || ' by ' || pg_get_userbyid(a.grantor) FROM pg_attribute t JOIN pg_class c ON c.oid = "
+       "t.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL aclexplode(t.attacl) a"
        " WHERE t.attnum > 0 AND NOT t.attisdropped AND" +
            UserClass()},
       {"grants on schemas", "grants", 0, 999999,
@@ -285,28 +268,21 @@ std::vector<CatalogQuery> GrantQueries() {
        "pg_get_userbyid(a.grantee) END,"
        " a.privilege_type, CASE WHEN a.is_grantable THEN '*' ELSE '' END) FROM ("
        " SELECT 'pg_class'::regclass AS catalog, c.oid, format('relation %s', c.oid::regclass) AS name, "
-       "c.relowner AS owner,"
-       "   c.relacl AS acl FROM pg_class c WHERE c.relacl IS NOT NULL UNION ALL"
+       "c.relowner AS owner,   c.relacl AS acl FROM pg_class c WHERE c.relacl IS NOT NULL UNION ALL"
        " SELECT 'pg_proc'::regclass, p.oid, format('function %s', p.oid::regprocedure), p.proowner, p.proacl "
-       "FROM pg_proc p"
-       "   WHERE p.proacl IS NOT NULL) o"
+       "FROM pg_proc p   WHERE p.proacl IS NOT NULL) o"
        " JOIN pg_depend x ON x.classid = o.catalog AND x.objid = o.oid AND x.deptype = 'e',"
        " LATERAL aclexplode(o.acl) a WHERE a.grantee <> o.owner AND NOT EXISTS (SELECT FROM pg_init_privs i,"
        " LATERAL aclexplode(i.initprivs) b WHERE i.classoid = o.catalog AND i.objoid = o.oid AND i.objsubid "
-       "= 0"
-       " AND b.grantee = a.grantee AND b.privilege_type = a.privilege_type AND b.is_grantable = "
-       "a.is_grantable)"
-       " AND NOT (a.grantee = 0 AND o.catalog = 'pg_proc'::regclass)"},
+       "= 0 AND b.grantee = a.grantee AND b.privilege_type = a.privilege_type AND b.is_grantable = "
+       "a.is_grantable) AND NOT (a.grantee = 0 AND o.catalog = 'pg_proc'::regclass)"},
       {"default grants", "grants", 0, 999999,
        "SELECT format('for %s in %s on %s: ', pg_get_userbyid(d.defaclrole), CASE WHEN d.defaclnamespace = 0 "
-       "THEN"
-       " 'all schemas' ELSE d.defaclnamespace::regnamespace::text END, d.defaclobjtype) || COALESCE("
+       "THEN 'all schemas' ELSE d.defaclnamespace::regnamespace::text END, d.defaclobjtype) || COALESCE("
        " (SELECT string_agg(CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee) END || '=' "
-       "||"
-       " a.privilege_type || CASE WHEN a.is_grantable THEN '*' ELSE '' END, ',' ORDER BY"
+       "|| a.privilege_type || CASE WHEN a.is_grantable THEN '*' ELSE '' END, ',' ORDER BY"
        " pg_get_userbyid(a.grantee) COLLATE \"C\", a.privilege_type COLLATE \"C\") FROM "
-       "aclexplode(d.defaclacl) a), 'none')"
-       " FROM pg_default_acl d"},
+       "aclexplode(d.defaclacl) a), 'none') FROM pg_default_acl d"},
       {"large object grants", "grants", 0, 999999,
        "SELECT format('%s large objects owner=%s acl=%s', count(*), pg_get_userbyid(m.lomowner), m.lomacl)"
        " FROM pg_largeobject_metadata m GROUP BY m.lomowner, m.lomacl"},

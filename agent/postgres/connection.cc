@@ -187,8 +187,7 @@ Status Connection::Pin() {
   std::string sql =
       "SET search_path TO ''; SET statement_timeout TO 0; SET lock_timeout TO 0; "
       "SET idle_in_transaction_session_timeout TO 0; SET row_security TO off; SET quote_all_identifiers TO "
-      "off; "
-      "SET standard_conforming_strings TO on; SET synchronize_seqscans TO off";
+      "off; SET standard_conforming_strings TO on; SET synchronize_seqscans TO off";
   if (ServerVersion() >= 170000) sql += "; SET transaction_timeout TO 0";
   return Execute(sql);
 }

@@ -46,8 +46,7 @@ Status CaptureReferencedRoles(Connection& connection, v1::DatabaseDetails& detai
           "SELECT refobjid AS r FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND objid >= 16384"
           "  AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
           " UNION SELECT relowner FROM pg_class WHERE oid >= 16384 UNION SELECT proowner FROM pg_proc WHERE "
-          "oid >= 16384"
-          " UNION SELECT nspowner FROM pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_'"
+          "oid >= 16384 UNION SELECT nspowner FROM pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_'"
           " UNION SELECT lomowner FROM pg_largeobject_metadata"
           " UNION SELECT datdba FROM pg_database WHERE datname = current_database()"
           " UNION SELECT a.grantee FROM pg_database d, LATERAL aclexplode(d.datacl) a"
@@ -130,13 +129,11 @@ Status CaptureSequences(Connection& connection, v1::DatabaseDetails& details) {
           "SELECT n.nspname, c.relname, COALESCE(d.refobjid::regclass::text, ''), COALESCE(a.attname, '')"
           " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
           " LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN "
-          "('a', 'i')"
-          "  AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0"
+          "('a', 'i')  AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0"
           " LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid"
           " WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'"
           " AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = 'pg_class'::regclass AND x.objid = "
-          "c.oid"
-          "  AND x.deptype = 'e') ORDER BY 1, 2"));
+          "c.oid  AND x.deptype = 'e') ORDER BY 1, 2"));
   constexpr int kAtOnce = 200;
   for (int begin = 0; begin < list.Count(); begin += kAtOnce) {
     const int end = std::min(begin + kAtOnce, list.Count());
@@ -218,8 +215,7 @@ StatusOr<std::vector<std::string>> DumpWarnings(Connection& connection) {
        " WHERE d.datname = current_database()",
        "subscriptions come back disabled: {}"},
       {"SELECT n.nspname || '.' || c.collname FROM pg_collation c JOIN pg_namespace n ON n.oid = "
-       "c.collnamespace"
-       " WHERE c.collversion <> pg_collation_actual_version(c.oid)",
+       "c.collnamespace WHERE c.collversion <> pg_collation_actual_version(c.oid)",
        "collations changed under their indexes, which should be rebuilt: {}"},
   };
   for (const Item& item : kItems) {
@@ -238,14 +234,12 @@ StatusOr<std::vector<DumpedTable>> ListDumpedTables(Connection& connection) {
       Rows rows,
       connection.Query(
           "SELECT n.nspname, c.relname, COALESCE(x.condition, ''), pg_table_size(c.oid), x.condition IS NOT "
-          "NULL"
-          " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+          "NULL FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
           " LEFT JOIN LATERAL (SELECT e.extcondition[i] AS condition FROM pg_extension e,"
           "   generate_subscripts(e.extconfig, 1) i WHERE e.extconfig[i] = c.oid LIMIT 1) x ON true"
           " WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND (x.condition IS NOT NULL"
           "  OR (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (SELECT FROM "
-          "pg_depend d"
-          "   WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')))"
+          "pg_depend d   WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')))"
           " ORDER BY 4, 1, 2"));
   std::vector<DumpedTable> tables;
   for (int i = 0; i < rows.Count(); ++i) {

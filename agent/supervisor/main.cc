@@ -4,19 +4,17 @@
 //   salvor-supervise --control FD --report FD [--spare FD] [--signal N] [--grace-ms N] [--user NAME]
 //                    [--drain FD]… [--directory DIR] [--new-network] -- argv…
 //
-// control  read end, other end at the agent. 'R': let go of the spare end. 'S': stop the program. End of
-// file:
-//          the agent is gone, stop likewise. Stopping is stop signal to the process group, SIGKILL after the
-//          grace.
-// spare    the write end of the pipe the program reads as its stdin. restic commits what it has at end of
-// file,
-//          so as long as this is open it cannot; it stays open until a stopped program is dead.
-// drain    read ends of the program's stderr and collected stdout. Read (to nowhere) only once the agent is
-// gone:
-//          a program told to stop says so, and restic dies of SIGPIPE on that line and leaves its lock
-//          behind.
-// report   lines of text: "pid N", then "started" or "failed STAGE ERRNO", in the end "exit CODE" or "signal
-// N".
+// control  Read end, other end at the agent. 'R' lets go of the spare end, 'S' stops the program, and the end
+//          of the file means that the agent is gone, which stops it likewise. Stopping sends the stop signal
+//          to the process group, and SIGKILL after the grace.
+// spare    The write end of the pipe that the program reads as its stdin. restic commits what it has at the
+//          end of its input, so as long as this is open it cannot; it stays open until a stopped program is
+//          dead.
+// drain    Read ends of the program's stderr and collected stdout. They are read (to nowhere) only once the
+//          agent is gone: a program told to stop says so, and restic dies of SIGPIPE on that line and leaves
+//          its lock behind.
+// report   Lines of text: "pid N", then "started" or "failed STAGE ERRNO", in the end "exit CODE" or
+//          "signal N".
 //
 // It has a session of its own, so that no Ctrl-C in the agent's terminal reaches the program behind the
 // agent's back, and ignores the signals that ask a program to end: its work is not done before the program

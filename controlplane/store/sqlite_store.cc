@@ -205,8 +205,7 @@ class SqliteStore final : public Store {
 
   StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit) override {
     return Read<v1::Run>(
-        "SELECT header, summary FROM run WHERE ?1 = x'' OR application = ?1 "
-        "ORDER BY number DESC LIMIT " +
+        "SELECT header, summary FROM run WHERE ?1 = x'' OR application = ?1 ORDER BY number DESC LIMIT " +
             std::to_string(limit),
         {application}, [](SqliteStatement& row) {
           v1::Run run = Parsed<v1::Run>(row.Bytes(1));

@@ -118,8 +118,7 @@ spec:
           "app.yaml:12:3: metadata.name: is given twice, first in line 11",
           "app.yaml:14:3: spec.enviroment: unknown field; did you mean 'environment'?",
           "app.yaml:18:28: spec.components[0].postgres.connection.port: expected an integer of 32 bits, "
-          "found "
-          "'many'",
+          "found 'many'",
           "app.yaml:18:34: spec.components[0].postgres.connection.password_file: unknown field; did you mean "
           "'passfile'?",
           "app.yaml:19:20: spec.components[0].postgres.databases: expected a list, found 'shop'",
