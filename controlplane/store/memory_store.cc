@@ -107,6 +107,13 @@ StatusOr<StoredRun> MemoryStore::LoadRun(const std::string& name) {
   return found->second.run;
 }
 
+StatusOr<v1::Run> MemoryStore::LoadRunSummary(const std::string& name) {
+  MutexLock lock(mutex_);
+  const auto found = runs_.find(name);
+  if (found == runs_.end()) return NotFound("run {} does not exist", name);
+  return found->second.summary;
+}
+
 StatusOr<std::vector<v1::Run>> MemoryStore::ListRuns(const std::string& application, int limit) {
   MutexLock lock(mutex_);
   std::vector<v1::Run> runs;

@@ -18,12 +18,14 @@ class MemoryStore final : public Store {
   void Commit(Batch batch, std::function<void(const Status&)> durable) override;
   StatusOr<std::vector<std::string>> ActiveRuns() override;
   StatusOr<StoredRun> LoadRun(const std::string& name) override;
+  StatusOr<v1::Run> LoadRunSummary(const std::string& name) override;
   StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit) override;
   StatusOr<std::vector<v1::Backup>> ListBackups() override;
   StatusOr<std::vector<v1::Object>> ListObjects() override;
   StatusOr<std::vector<v1::AgentStatus>> ListAgents() override;
   StatusOr<std::vector<StoredObligation>> ListObligations() override;
   StatusOr<std::vector<v1::LogLines>> ReadLog(const std::string& run, int64_t after, int64_t& next) override;
+  std::vector<DamagedRecord> DamagedRecords() override { return {}; }  // memory is taken to be sound
   StoreStatistics Statistics() override;
 
  private:

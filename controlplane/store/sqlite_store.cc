@@ -5,151 +5,29 @@
 
 #include <cerrno>
 #include <deque>
+#include <set>
 #include <thread>
-#include <unordered_map>
 #include <utility>
 
 #include "base/io/files.h"
 #include "base/io/log.h"
 #include "base/io/mutex.h"
 #include "base/io/sqlite/database.h"
-#include "proto/kind.h"
+#include "base/io/sqlite/migrations.h"
+#include "base/io/sqlite/row_checksum.h"
+#include "controlplane/store/sqlite_schema.h"
+#include "controlplane/store/sqlite_writer.h"
 
 namespace salvor::controlplane {
 namespace {
 
-constexpr int kSchemaVersion = 1;
-constexpr char kSchema[] = R"sql(
-CREATE TABLE IF NOT EXISTS run(
-  number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, application TEXT NOT NULL, header BLOB NOT NULL,
-  flow BLOB NOT NULL, summary BLOB, active INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS run_active ON run(number) WHERE active = 1;
-CREATE TABLE IF NOT EXISTS journal(
-  run INTEGER NOT NULL, first INTEGER NOT NULL, events BLOB NOT NULL, PRIMARY KEY(run, first)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS backup(number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS object(
-  kind TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY(kind, name)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS agent(name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS log(number INTEGER PRIMARY KEY, run TEXT NOT NULL, body BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS log_run ON log(run, number);
-CREATE TABLE IF NOT EXISTS obligation(
-  run TEXT NOT NULL, name TEXT NOT NULL, agent TEXT NOT NULL, body BLOB NOT NULL,
-  PRIMARY KEY(run, name)) WITHOUT ROWID;
-)sql";
-
 // How much WAL may wait for a checkpoint; past the second the writer makes room itself.
-constexpr int64_t kCheckpointEvents = 20'000;
-constexpr int64_t kRestartEvents = 400'000;
-
-// The writer's prepared statements. One thread.
-class Writer {
- public:
-  explicit Writer(std::unique_ptr<SqliteDatabase> database) : database_(std::move(database)) {}
-
-  Status Prepare() {
-    const std::pair<SqliteStatement*, const char*> statements[] = {
-        {&begin_, "BEGIN IMMEDIATE"},
-        {&commit_, "COMMIT"},
-        {&put_run_,
-         "INSERT INTO run(name, application, header, flow, active) VALUES(?, ?, ?, ?, 1) RETURNING number"},
-        {&find_run_, "SELECT number FROM run WHERE name = ?"},
-        {&append_, "INSERT INTO journal VALUES(?, ?, ?)"},
-        {&finish_, "UPDATE run SET active = 0, summary = ? WHERE number = ?"},
-        {&put_backup_,
-         "INSERT INTO backup(name, body) VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET body = excluded.body"},
-        {&put_object_, "INSERT OR REPLACE INTO object VALUES(?, ?, ?)"},
-        {&erase_object_, "DELETE FROM object WHERE kind = ? AND name = ?"},
-        {&put_agent_, "INSERT OR REPLACE INTO agent VALUES(?, ?)"},
-        {&append_log_, "INSERT INTO log(run, body) VALUES(?, ?)"},
-        {&put_obligation_, "INSERT OR REPLACE INTO obligation VALUES(?, ?, ?, ?)"},
-        {&erase_obligation_, "DELETE FROM obligation WHERE run = ? AND name = ?"},
-    };
-    for (const auto& [statement, sql] : statements) {
-      ASSIGN_OR_RETURN(*statement, database_->Prepare(sql));
-    }
-    return OkStatus();
-  }
-
-  Status Begin() { return begin_.Run(); }
-  Status Commit() { return commit_.Run(); }
-  SqliteDatabase& Database() { return *database_; }
-
-  Status Apply(const Change& change) {
-    return std::visit([this](const auto& one) { return Write(one); }, change);
-  }
-
- private:
-  Status Write(const PutRun& put) {
-    const std::string header = put.header.SerializeAsString(), flow = put.flow.SerializeAsString();
-    put_run_.Bind(0, put.header.name()).Bind(1, put.header.application()).Bind(2, header).Bind(3, flow);
-    ASSIGN_OR_RETURN(const bool row, put_run_.Step());
-    if (row) numbers_[put.header.name()] = put_run_.Int(0);
-    put_run_.Reset();
-    return OkStatus();
-  }
-  Status Write(const AppendEvents& append) {
-    ASSIGN_OR_RETURN(const int64_t number, NumberOf(append.run));
-    bytes_.clear();
-    append.events.AppendToString(&bytes_);
-    return append_.Bind(0, number).Bind(1, append.first).Bind(2, bytes_).Run();
-  }
-  Status Write(const FinishRun& finish) {
-    ASSIGN_OR_RETURN(const int64_t number, NumberOf(finish.summary.header().name()));
-    numbers_.erase(finish.summary.header().name());
-    return finish_.Bind(0, finish.summary.SerializeAsString()).Bind(1, number).Run();
-  }
-  Status Write(const PutBackup& put) {
-    const std::string body = put.backup.SerializeAsString();
-    return put_backup_.Bind(0, put.backup.name()).Bind(1, body).Run();
-  }
-  Status Write(const PutObject& put) {
-    const std::string kind = KindOf(put.object), body = put.object.SerializeAsString();
-    return put_object_.Bind(0, kind).Bind(1, put.object.metadata().name()).Bind(2, body).Run();
-  }
-  Status Write(const EraseObject& erase) {
-    return erase_object_.Bind(0, erase.kind).Bind(1, erase.name).Run();
-  }
-  Status Write(const PutAgent& put) {
-    const std::string body = put.agent.SerializeAsString();
-    return put_agent_.Bind(0, put.agent.name()).Bind(1, body).Run();
-  }
-  Status Write(const AppendLog& append) {
-    const std::string body = append.lines.SerializeAsString();
-    return append_log_.Bind(0, append.lines.run()).Bind(1, body).Run();
-  }
-  Status Write(const PutObligation& put) {
-    const std::string body = put.obligation.SerializeAsString();
-    return put_obligation_.Bind(0, put.obligation.run())
-        .Bind(1, put.obligation.name())
-        .Bind(2, put.agent)
-        .Bind(3, body)
-        .Run();
-  }
-  Status Write(const EraseObligation& erase) {
-    return erase_obligation_.Bind(0, erase.run).Bind(1, erase.name).Run();
-  }
-
-  StatusOr<int64_t> NumberOf(const std::string& run) {
-    const auto known = numbers_.find(run);
-    if (known != numbers_.end()) return known->second;
-    ASSIGN_OR_RETURN(const bool row, find_run_.Bind(0, run).Step());
-    if (!row) return NotFound("run {} does not exist", run);
-    const int64_t number = find_run_.Int(0);
-    find_run_.Reset();
-    numbers_[run] = number;
-    return number;
-  }
-
-  std::unique_ptr<SqliteDatabase> database_;
-  std::unordered_map<std::string, int64_t> numbers_;  // of active runs
-  std::string bytes_;
-  SqliteStatement begin_, commit_, put_run_, find_run_, append_, finish_, put_backup_, put_object_,
-      erase_object_, put_agent_, append_log_, put_obligation_, erase_obligation_;
-};
+constexpr int64_t kCheckpointBytes = 4 << 20;
+constexpr int64_t kRestartBytes = 64 << 20;
 
 class SqliteStore final : public Store {
  public:
-  SqliteStore(UniqueFd lock, std::unique_ptr<Writer> writer, std::unique_ptr<SqliteDatabase> reader,
+  SqliteStore(UniqueFd lock, std::unique_ptr<SqliteWriter> writer, std::unique_ptr<SqliteDatabase> reader,
               std::unique_ptr<SqliteDatabase> checkpointer)
       : lock_(std::move(lock)),
         writer_(std::move(writer)),
@@ -183,63 +61,97 @@ class SqliteStore final : public Store {
   StatusOr<StoredRun> LoadRun(const std::string& name) override {
     struct Row {
       int64_t number;
+      std::string damage;
       StoredRun run;
+    };
+    const auto read_run = [&name](SqliteStatement& row) {
+      Row read{row.Int(0), "", {}};
+      const std::string header = row.Bytes(1), flow = row.Bytes(2);
+      read.damage = Verify(row, 3, {name, header, flow});
+      if (read.damage.empty() &&
+          !(read.run.header.ParseFromString(header) && read.run.flow.ParseFromString(flow)))
+        read.damage = kNoMessage;
+      return read;
     };
     ASSIGN_OR_RETURN(
         std::vector<Row> rows,
-        Read<Row>("SELECT number, header, flow FROM run WHERE name = ?", {name}, [](SqliteStatement& row) {
-          return Row{row.Int(0), {Parsed<v1::RunHeader>(row.Bytes(1)), Parsed<v1::Flow>(row.Bytes(2)), {}}};
-        }));
+        Read<Row>("SELECT number, header, flow, checksum FROM run WHERE name = ?", {name}, read_run));
     if (rows.empty()) return NotFound("run {} does not exist", name);
+    if (!rows[0].damage.empty()) return DataLoss("the record of run {}: {}", name, rows[0].damage);
     StoredRun run = std::move(rows[0].run);
-    ASSIGN_OR_RETURN(
-        const std::vector<v1::EventBatch> batches,
-        Read<v1::EventBatch>(
-            "SELECT events FROM journal WHERE run = " + std::to_string(rows[0].number) + " ORDER BY first",
-            {}, [](SqliteStatement& row) { return Parsed<v1::EventBatch>(row.Bytes(0)); }));
-    for (const v1::EventBatch& batch : batches) {
-      for (const v1::Event& event : batch.events()) run.events.push_back(event);
-    }
+    RETURN_IF_ERROR(LoadEvents(rows[0].number, run));
     return run;
+  }
+
+  StatusOr<v1::Run> LoadRunSummary(const std::string& name) override {
+    ASSIGN_OR_RETURN(
+        std::vector<v1::Run> runs,
+        Read<v1::Run>("SELECT name, application, header, flow, checksum, summary, summary_checksum "
+                      "FROM run WHERE name = ?",
+                      {name}, [this](SqliteStatement& row) { return SummaryOf(row); }));
+    if (runs.empty()) return NotFound("run {} does not exist", name);
+    return std::move(runs[0]);
   }
 
   StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit) override {
     return Read<v1::Run>(
-        "SELECT header, summary FROM run WHERE ?1 = x'' OR application = ?1 ORDER BY number DESC LIMIT " +
+        "SELECT name, application, header, flow, checksum, summary, summary_checksum FROM run "
+        "WHERE ?1 = x'' OR application = ?1 ORDER BY number DESC LIMIT " +
             std::to_string(limit),
-        {application}, [](SqliteStatement& row) {
-          v1::Run run = Parsed<v1::Run>(row.Bytes(1));
-          *run.mutable_header() = Parsed<v1::RunHeader>(row.Bytes(0));
-          return run;
-        });
+        {application}, [this](SqliteStatement& row) { return SummaryOf(row); });
   }
 
   StatusOr<std::vector<v1::Backup>> ListBackups() override {
-    return Read<v1::Backup>("SELECT body FROM backup ORDER BY number", {},
-                            [](SqliteStatement& row) { return Parsed<v1::Backup>(row.Bytes(0)); });
+    return ReadRecords<v1::Backup>("backup", "SELECT name, body, checksum FROM backup ORDER BY number");
   }
   StatusOr<std::vector<v1::Object>> ListObjects() override {
-    return Read<v1::Object>("SELECT body FROM object ORDER BY kind, name", {},
-                            [](SqliteStatement& row) { return Parsed<v1::Object>(row.Bytes(0)); });
+    return ReadRecords<v1::Object>("object",
+                                   "SELECT kind, name, body, checksum FROM object ORDER BY kind, name");
   }
   StatusOr<std::vector<v1::AgentStatus>> ListAgents() override {
-    return Read<v1::AgentStatus>("SELECT body FROM agent ORDER BY name", {},
-                                 [](SqliteStatement& row) { return Parsed<v1::AgentStatus>(row.Bytes(0)); });
+    return ReadRecords<v1::AgentStatus>("agent", "SELECT name, body, checksum FROM agent ORDER BY name");
   }
   StatusOr<std::vector<StoredObligation>> ListObligations() override {
+    // One that can't be read is still open: its key says whose it is.
     return Read<StoredObligation>(
-        "SELECT agent, body FROM obligation ORDER BY run, name", {}, [](SqliteStatement& row) {
-          return StoredObligation{row.Bytes(0), Parsed<v1::HeldObligation>(row.Bytes(1))};
+        "SELECT run, name, agent, body, checksum FROM obligation ORDER BY run, name", {},
+        [this](SqliteStatement& row) {
+          StoredObligation stored{row.Bytes(2), {}};
+          const std::string run = row.Bytes(0), name = row.Bytes(1), body = row.Bytes(3);
+          std::string damage = Verify(row, 4, {run, name, stored.agent, body});
+          if (damage.empty() && !stored.obligation.ParseFromString(body)) damage = kNoMessage;
+          if (damage.empty()) return stored;
+          stored.obligation.Clear();
+          stored.obligation.set_run(run);
+          stored.obligation.set_name(name);
+          NoteDamage({"obligation", run + "/" + name, damage});
+          return stored;
         });
   }
   StatusOr<std::vector<v1::LogLines>> ReadLog(const std::string& run, int64_t after, int64_t& next) override {
     next = after;
-    return Read<v1::LogLines>("SELECT number, body FROM log WHERE run = ? AND number > " +
+    return Read<v1::LogLines>("SELECT number, body, checksum FROM log WHERE run = ? AND number > " +
                                   std::to_string(after) + " ORDER BY number",
-                              {run}, [&next](SqliteStatement& row) {
+                              {run}, [&next, &run, this](SqliteStatement& row) {
                                 next = row.Int(0);
-                                return Parsed<v1::LogLines>(row.Bytes(1));
+                                v1::LogLines lines;
+                                const std::string body = row.Bytes(1);
+                                std::string damage = Verify(row, 2, {run, body});
+                                if (damage.empty() && !lines.ParseFromString(body)) damage = kNoMessage;
+                                if (damage.empty()) return lines;
+                                lines.Clear();
+                                lines.set_run(run);
+                                v1::LogLine* line = lines.add_lines();
+                                line->set_source("salvor");
+                                line->set_text("some lines of this log can't be read: " + damage);
+                                NoteDamage({"log", fmt::format("{} of run {}", next, run), damage});
+                                return lines;
                               });
+  }
+
+  std::vector<DamagedRecord> DamagedRecords() override {
+    MutexLock lock(damaged_mutex_);
+    return {damaged_.begin(), damaged_.end()};
   }
 
   StoreStatistics Statistics() override {
@@ -253,11 +165,86 @@ class SqliteStore final : public Store {
     std::function<void(const Status&)> durable;
   };
 
+  static constexpr char kNoMessage[] = "its bytes can't be parsed";
+
+  // Why the row is not as it was written, or nothing.
+  static std::string Verify(SqliteStatement& row, int checksum_column,
+                            std::initializer_list<std::string_view> parts) {
+    if (row.IsNull(checksum_column) || row.Int(checksum_column) == RowChecksum(parts)) return "";
+    return "its checksum differs: the bytes changed on the disk";
+  }
+
+  void NoteDamage(DamagedRecord record) {
+    MutexLock lock(damaged_mutex_);
+    if (damaged_.insert(record).second) LogError("store: {} {}: {}", record.kind, record.name, record.why);
+  }
+
+  // Rows of name columns, body and checksum; the damaged are left out and noted.
   template <typename Message>
-  static Message Parsed(const std::string& bytes) {
-    Message message;
-    message.ParseFromString(bytes);
-    return message;
+  StatusOr<std::vector<Message>> ReadRecords(const std::string& kind, const std::string& sql) {
+    std::vector<Message> records;
+    const auto read = [&](SqliteStatement& row) {
+      const bool two_names = kind == "object";
+      const int body_column = two_names ? 2 : 1;
+      const std::string first = row.Bytes(0), second = two_names ? row.Bytes(1) : "",
+                        body = row.Bytes(body_column);
+      std::string damage = two_names ? Verify(row, body_column + 1, {first, second, body})
+                                     : Verify(row, body_column + 1, {first, body});
+      Message message;
+      if (damage.empty() && !message.ParseFromString(body)) damage = kNoMessage;
+      if (damage.empty()) {
+        records.push_back(std::move(message));
+      } else {
+        NoteDamage({kind, two_names ? first + " " + second : first, damage});
+      }
+      return true;
+    };
+    RETURN_IF_ERROR(Read<bool>(sql, {}, read).status());
+    return records;
+  }
+
+  // Of name, application, header, flow, checksum, summary, summary_checksum.
+  v1::Run SummaryOf(SqliteStatement& row) {
+    const std::string name = row.Bytes(0), header = row.Bytes(2), summary = row.Bytes(5);
+    v1::Run run;
+    std::string damage = Verify(row, 4, {name, header, row.Bytes(3)});
+    if (damage.empty()) damage = Verify(row, 6, {name, summary});
+    v1::RunHeader parsed;
+    if (damage.empty() && !(run.ParseFromString(summary) && parsed.ParseFromString(header)))
+      damage = kNoMessage;
+    if (damage.empty()) {
+      *run.mutable_header() = std::move(parsed);
+      return run;
+    }
+    NoteDamage({"run", name, damage});
+    run.Clear();
+    run.mutable_header()->set_name(name);
+    run.mutable_header()->set_application(row.Bytes(1));
+    run.set_phase(v1::RUN_PHASE_QUARANTINED);
+    run.set_reason("its record can't be read: " + damage);
+    return run;
+  }
+
+  Status LoadEvents(int64_t number, StoredRun& run) {
+    const std::string& name = run.header.name();
+    std::string damage;
+    const auto read_batch = [&](SqliteStatement& row) {
+      const std::string first = std::to_string(row.Int(0)), events = row.Bytes(1);
+      v1::EventBatch batch;
+      std::string found = Verify(row, 2, {name, first, events});
+      if (found.empty() && !batch.ParseFromString(events)) found = kNoMessage;
+      if (found.empty() && row.Int(0) != static_cast<int64_t>(run.events.size()))
+        found = "events before it are missing";
+      if (!found.empty() && damage.empty())
+        damage = fmt::format("event {} of run {}: {}", first, name, found);
+      for (v1::Event& event : *batch.mutable_events()) run.events.push_back(std::move(event));
+      return true;
+    };
+    RETURN_IF_ERROR(Read<bool>("SELECT first, events, checksum FROM journal WHERE run = " +
+                                   std::to_string(number) + " ORDER BY first",
+                               {}, read_batch)
+                        .status());
+    return damage.empty() ? OkStatus() : DataLoss("{}", damage);
   }
 
   template <typename Row, typename Function>
@@ -302,9 +289,11 @@ class SqliteStore final : public Store {
       }
     }
     RETURN_IF_ERROR(writer_->Commit());
-    since_restart_ += events;
-    if (since_restart_ > kRestartEvents) {
-      since_restart_ = 0;
+    const int64_t bytes = writer_->TakeBytesWritten();
+    bytes_since_restart_ += bytes;
+    NoteBytes(bytes);
+    if (bytes_since_restart_ > kRestartBytes) {
+      bytes_since_restart_ = 0;
       RETURN_IF_ERROR(writer_->Database().Checkpoint(true));
     }
     return OkStatus();
@@ -314,17 +303,21 @@ class SqliteStore final : public Store {
     MutexLock lock(queue_mutex_);
     ++statistics_.commits;
     statistics_.events += events;
-    since_checkpoint_ += events;
-    if (since_checkpoint_ > kCheckpointEvents) checkpoint_due_.NotifyOne();
+  }
+
+  void NoteBytes(int64_t bytes) {
+    MutexLock lock(queue_mutex_);
+    bytes_since_checkpoint_ += bytes;
+    if (bytes_since_checkpoint_ > kCheckpointBytes) checkpoint_due_.NotifyOne();
   }
 
   void CheckpointLoop() {
     while (true) {
       {
         MutexLock lock(queue_mutex_);
-        while (!stopping_ && since_checkpoint_ <= kCheckpointEvents) checkpoint_due_.Wait(queue_mutex_);
+        while (!stopping_ && bytes_since_checkpoint_ <= kCheckpointBytes) checkpoint_due_.Wait(queue_mutex_);
         if (stopping_) return;
-        since_checkpoint_ = 0;
+        bytes_since_checkpoint_ = 0;
       }
       if (Status status = checkpointer_->Checkpoint(false); !status.ok())
         LogWarning("store: {}", MessageOf(status));
@@ -336,13 +329,15 @@ class SqliteStore final : public Store {
   CondVar queue_changed_, checkpoint_due_;
   std::deque<Entry> queue_ ABSL_GUARDED_BY(queue_mutex_);
   StoreStatistics statistics_ ABSL_GUARDED_BY(queue_mutex_);
-  int64_t since_checkpoint_ ABSL_GUARDED_BY(queue_mutex_) = 0;
+  int64_t bytes_since_checkpoint_ ABSL_GUARDED_BY(queue_mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(queue_mutex_) = false;
 
-  std::unique_ptr<Writer> writer_;  // the writer thread's
-  int64_t since_restart_ = 0;       // the writer thread's
+  std::unique_ptr<SqliteWriter> writer_;  // the writer thread's
+  int64_t bytes_since_restart_ = 0;       // the writer thread's
   Mutex reader_mutex_;
   std::unique_ptr<SqliteDatabase> reader_ ABSL_GUARDED_BY(reader_mutex_);
+  Mutex damaged_mutex_;
+  std::set<DamagedRecord> damaged_ ABSL_GUARDED_BY(damaged_mutex_);
   std::unique_ptr<SqliteDatabase> checkpointer_;  // the checkpoint thread's
   std::thread writer_thread_, checkpoint_thread_;
 };
@@ -365,15 +360,9 @@ StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const std::string& directory) {
   ASSIGN_OR_RETURN(auto database, SqliteDatabase::Open(path, SqliteDatabase::Mode::kDurable));
   ASSIGN_OR_RETURN(const std::string check, database->ReadPragma("quick_check"));
   if (check != "ok") return DataLoss("{} is damaged: {}", path, check);
-  ASSIGN_OR_RETURN(const std::string version, database->ReadPragma("user_version"));
-  if (std::atoi(version.c_str()) > kSchemaVersion) {
-    return WithHint(FailedPrecondition("{} was written by a newer version (schema {})", path, version),
-                    "Run the version that wrote it, or a newer one.");
-  }
-  RETURN_IF_ERROR(database->Execute(std::string("BEGIN IMMEDIATE;") + kSchema +
-                                    "PRAGMA user_version = " + std::to_string(kSchemaVersion) + "; COMMIT"));
+  RETURN_IF_ERROR(Migrate(*database, StoreMigrations()));
   RETURN_IF_ERROR(database->Checkpoint(true));
-  auto writer = std::make_unique<Writer>(std::move(database));
+  auto writer = std::make_unique<SqliteWriter>(std::move(database));
   RETURN_IF_ERROR(writer->Prepare());
   ASSIGN_OR_RETURN(auto reader, SqliteDatabase::Open(path, SqliteDatabase::Mode::kReadOnly));
   ASSIGN_OR_RETURN(auto checkpointer, SqliteDatabase::Open(path, SqliteDatabase::Mode::kDurable));

@@ -7,12 +7,14 @@
 // store: its callback and all later ones get the error, because memory is ahead of the disk then; the caller
 // must stop.
 //
-// Reads see what is durable. All methods are thread-safe.
+// Reads see what is durable. A record whose bytes changed on the disk is never read as another: a list leaves it out and
+// names it in DamagedRecords, a single read is DataLoss. All methods are thread-safe.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <tuple>
 #include <variant>
 #include <vector>
 
@@ -81,6 +83,16 @@ struct StoreStatistics {
   int64_t events = 0;
 };
 
+// A record that can't be read. It stays where it is.
+struct DamagedRecord {
+  std::string kind;  // "run", "backup", "object" …
+  std::string name;
+  std::string why;
+  bool operator<(const DamagedRecord& other) const {
+    return std::tie(kind, name) < std::tie(other.kind, other.name);
+  }
+};
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -88,8 +100,11 @@ class Store {
   virtual void Commit(Batch batch, std::function<void(const Status&)> durable) = 0;
 
   virtual StatusOr<std::vector<std::string>> ActiveRuns() = 0;
-  virtual StatusOr<StoredRun> LoadRun(const std::string& name) = 0;  // NotFound
-  // Headers and outcomes, newest first; a run that is active has only its header.
+  virtual StatusOr<StoredRun> LoadRun(const std::string& name) = 0;  // NotFound, DataLoss
+  // Its header and outcome, as in ListRuns. NotFound.
+  virtual StatusOr<v1::Run> LoadRunSummary(const std::string& name) = 0;
+  // Headers and outcomes, newest first; a run that is active has only its header. One that can't be read has its name
+  // and application, RUN_PHASE_QUARANTINED and the reason.
   virtual StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit) = 0;
   virtual StatusOr<std::vector<v1::Backup>> ListBackups() = 0;  // oldest first
   virtual StatusOr<std::vector<v1::Object>> ListObjects() = 0;  // by kind and name
@@ -98,6 +113,9 @@ class Store {
   // From the `after`-th record of the run's log on; `next` is where to go on.
   virtual StatusOr<std::vector<v1::LogLines>> ReadLog(const std::string& run, int64_t after,
                                                       int64_t& next) = 0;
+
+  // Those that reads have met so far, in order of kind and name.
+  virtual std::vector<DamagedRecord> DamagedRecords() = 0;
 
   virtual StoreStatistics Statistics() = 0;
 };

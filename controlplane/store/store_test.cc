@@ -6,9 +6,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "base/io/files.h"
 #include "base/io/mutex.h"
+#include "base/io/sqlite/database.h"
 #include "controlplane/store/memory_store.h"
+#include "controlplane/store/sqlite_schema.h"
 #include "controlplane/store/sqlite_store.h"
 
 namespace salvor::controlplane {
@@ -141,7 +145,20 @@ TEST_P(StoreTest, EventsOfARunHaveNoGapsAndNoDoubles) {
 INSTANTIATE_TEST_SUITE_P(Stores, StoreTest, testing::Bool(),
                          [](const auto& store) { return store.param ? "Sqlite" : "Memory"; });
 
-class SqliteStoreTest : public StoreTest {};
+class SqliteStoreTest : public StoreTest {
+ protected:
+  // What a bad disk, or somebody with an editor, does to the file while nobody has it open.
+  void ChangeOnDisk(const std::string& sql) {
+    store_.reset();
+    {
+      auto database = SqliteDatabase::Open(directory_ + "/salvor.db", SqliteDatabase::Mode::kDurable);
+      ASSERT_TRUE(database.ok()) << database.status();
+      const Status changed = (*database)->Execute(sql);
+      ASSERT_TRUE(changed.ok()) << changed;
+    }
+    Open();
+  }
+};
 INSTANTIATE_TEST_SUITE_P(Sqlite, SqliteStoreTest, testing::Values(true));
 
 TEST_P(SqliteStoreTest, IsThereAgainAfterOpening) {
@@ -150,6 +167,91 @@ TEST_P(SqliteStoreTest, IsThereAgainAfterOpening) {
   EXPECT_EQ(store_->LoadRun("r1")->events.size(), 1u);
   ASSERT_TRUE(CommitAndWait(*store_, {Granted("r1", 1)}).ok());
   EXPECT_EQ(store_->LoadRun("r1")->events.size(), 2u);
+}
+
+TEST_P(SqliteStoreTest, AnEventThatChangedOnTheDiskIsNeverReadAsAnother) {
+  ASSERT_TRUE(CommitAndWait(*store_, {Begin("r1"), Granted("r1", 0, "agent-a"), Begin("r2")}).ok());
+  // It still parses: as the grant of another agent.
+  ChangeOnDisk(
+      "UPDATE journal SET events = CAST(replace(CAST(events AS TEXT), 'agent-a', 'agent-b') AS BLOB)");
+  EXPECT_EQ(store_->LoadRun("r1").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_NE(MessageOf(store_->LoadRun("r1").status()).find("event 0 of run r1"), std::string::npos);
+  EXPECT_TRUE(store_->LoadRun("r2").ok());
+}
+
+TEST_P(SqliteStoreTest, AnEventThatIsCutOffOrMissingIsNoShorterHistory) {
+  ASSERT_TRUE(
+      CommitAndWait(*store_, {Begin("r1"), Granted("r1", 0), Granted("r1", 1), Begin("r2"), Granted("r2", 0)})
+          .ok());
+  ChangeOnDisk(
+      "DELETE FROM journal WHERE run = 1 AND first = 0; UPDATE journal SET events = x'' WHERE run = 2");
+  EXPECT_EQ(store_->LoadRun("r1").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(store_->LoadRun("r2").status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_P(SqliteStoreTest, ARunWhoseRecordIsDamagedIsListedAsSuch) {
+  ASSERT_TRUE(CommitAndWait(*store_, {Begin("r1"), Begin("r2")}).ok());
+  ChangeOnDisk("UPDATE run SET flow = x'0a0161' WHERE name = CAST('r1' AS BLOB)");
+  const auto runs = store_->ListRuns("", 10);
+  ASSERT_EQ(runs->size(), 2u);
+  EXPECT_EQ((*runs)[1].header().name(), "r1");
+  EXPECT_EQ((*runs)[1].phase(), v1::RUN_PHASE_QUARANTINED);
+  EXPECT_EQ((*runs)[0].phase(), v1::RUN_PHASE_UNSPECIFIED);
+  ASSERT_EQ(store_->DamagedRecords().size(), 1u);
+  EXPECT_EQ(store_->DamagedRecords()[0].name, "r1");
+}
+
+TEST_P(SqliteStoreTest, ADamagedRecordIsLeftOutAndNamedAndItsNeighboursStay) {
+  PutBackup one, two;
+  one.backup.set_name("b1");
+  two.backup.set_name("b2");
+  PutObligation obligation;
+  obligation.agent = "agent-a";
+  obligation.obligation.set_run("r1");
+  obligation.obligation.set_name("scratch");
+  AppendLog log;
+  log.lines.set_run("r1");
+  log.lines.add_lines()->set_text("one");
+  ASSERT_TRUE(CommitAndWait(*store_, {one, two, obligation, log}).ok());
+  ChangeOnDisk(
+      "UPDATE backup SET body = x'ff' WHERE number = 1; UPDATE obligation SET body = x'ff';"
+      "UPDATE log SET body = x'ff'");
+  ASSERT_EQ(store_->ListBackups()->size(), 1u);
+  EXPECT_EQ((*store_->ListBackups())[0].name(), "b2");
+  ASSERT_EQ(store_->ListObligations()->size(), 1u) << "what is open stays open";
+  EXPECT_EQ((*store_->ListObligations())[0].obligation.run(), "r1");
+  int64_t next = 0;
+  const auto lines = store_->ReadLog("r1", 0, next);
+  ASSERT_EQ(lines->size(), 1u);
+  EXPECT_NE((*lines)[0].lines(0).text().find("can't be read"), std::string::npos);
+  EXPECT_EQ(store_->DamagedRecords().size(), 3u);
+}
+
+TEST_P(SqliteStoreTest, AStoreOf01IsMigratedAndItsRowsAreTaken) {
+  store_.reset();
+  ASSERT_TRUE(RemoveTree(directory_).ok());
+  ASSERT_TRUE(MakeDirectories(directory_, 0700).ok());
+  {
+    auto database = SqliteDatabase::Open(directory_ + "/salvor.db", SqliteDatabase::Mode::kDurable);
+    ASSERT_TRUE((*database)->Execute(StoreMigrations()[0].sql).ok());
+    ASSERT_TRUE(
+        (*database)
+            ->Execute("PRAGMA user_version = 1; INSERT INTO backup(name, body) VALUES(x'6231', x'0a026231')")
+            .ok());
+  }
+  Open();
+  ASSERT_EQ(store_->ListBackups()->size(), 1u);
+  EXPECT_EQ((*store_->ListBackups())[0].name(), "b1");
+  EXPECT_TRUE(store_->DamagedRecords().empty());
+}
+
+// Logs write no events, and must not fill the disk with what waits for a checkpoint.
+TEST_P(SqliteStoreTest, TheWriteAheadLogStaysBoundedUnderLogsAlone) {
+  AppendLog log;
+  log.lines.set_run("r1");
+  log.lines.add_lines()->set_text(std::string(1 << 20, 'x'));
+  for (int i = 0; i < 160; ++i) ASSERT_TRUE(CommitAndWait(*store_, {log}).ok());
+  EXPECT_LT(std::filesystem::file_size(directory_ + "/salvor.db-wal"), 100u << 20);
 }
 
 TEST_P(SqliteStoreTest, RefusesASecondProcess) {

@@ -1,7 +1,11 @@
 #include "base/io/sqlite/database.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 namespace salvor {
@@ -26,6 +30,21 @@ Status ToStatus(int code, sqlite3* database, std::string_view what) {
     default:
       return MakeStatus(absl::StatusCode::kInternal, text);
   }
+}
+
+// By path: closing a descriptor of a database would drop the locks that other connections of this process hold on it.
+Status KeepFromOthers(const std::string& path) {
+  const int made = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (made >= 0) {
+    ::close(made);
+    return OkStatus();
+  }
+  if (errno != EEXIST) return ErrnoStatus(errno, "create " + path);
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    const std::string file = path + suffix;
+    if (::chmod(file.c_str(), 0600) != 0 && errno != ENOENT) return ErrnoStatus(errno, "chmod 0600 " + file);
+  }
+  return OkStatus();
 }
 
 }  // namespace
@@ -68,6 +87,10 @@ void SqliteStatement::Reset() { sqlite3_reset(statement_); }
 
 int64_t SqliteStatement::Int(int column) const { return sqlite3_column_int64(statement_, column); }
 
+bool SqliteStatement::IsNull(int column) const {
+  return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
+
 std::string SqliteStatement::Bytes(int column) const {
   const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, column));
   const auto count = static_cast<size_t>(sqlite3_column_bytes(statement_, column));
@@ -75,6 +98,7 @@ std::string SqliteStatement::Bytes(int column) const {
 }
 
 StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(const std::string& path, Mode mode) {
+  if (mode == Mode::kDurable && path != ":memory:") RETURN_IF_ERROR(KeepFromOthers(path));
   sqlite3* raw = nullptr;
   const int flags =
       mode == Mode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;

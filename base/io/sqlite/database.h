@@ -38,6 +38,7 @@ class SqliteStatement {
   void Reset();
 
   int64_t Int(int column) const;
+  bool IsNull(int column) const;
   std::string Bytes(int column) const;
 
  private:
@@ -48,6 +49,7 @@ class SqliteDatabase {
  public:
   enum class Mode { kDurable, kReadOnly };
 
+  // A durable one is made when missing; its files are their owner's alone (0600), made here or not.
   static StatusOr<std::unique_ptr<SqliteDatabase>> Open(const std::string& path, Mode mode);
   ~SqliteDatabase();
   SqliteDatabase(const SqliteDatabase&) = delete;
@@ -57,6 +59,8 @@ class SqliteDatabase {
   Status Execute(const std::string& sql);
   StatusOr<SqliteStatement> Prepare(std::string_view sql);
   StatusOr<std::string> ReadPragma(const std::string& name);
+
+  const std::string& Path() const { return path_; }
 
   // Moves what it can from the WAL into the database without disturbing others; `restart` also makes writers
   // begin at the WAL's start again, which waits for readers.

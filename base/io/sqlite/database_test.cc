@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/io/files.h"
 
@@ -40,6 +41,20 @@ TEST_F(SqliteTest, KeepsBytesAsTheyAre) {
   EXPECT_EQ(select->Int(0), 7);
   EXPECT_EQ(select->Bytes(1), bytes);
   EXPECT_EQ(insert->Bind(0, int64_t{7}).Bind(1, bytes).Run().code(), absl::StatusCode::kAlreadyExists);
+}
+
+TEST_F(SqliteTest, ItsFilesAreTheirOwnersAlone) {
+  const mode_t mask = ::umask(0);
+  { auto made = SqliteDatabase::Open(path_, SqliteDatabase::Mode::kDurable); }
+  ASSERT_EQ(::chmod(path_.c_str(), 0644), 0) << "as an earlier version left it";
+  auto database = SqliteDatabase::Open(path_, SqliteDatabase::Mode::kDurable);
+  ASSERT_TRUE((*database)->Execute("CREATE TABLE t(a)").ok());
+  ::umask(mask);
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    struct stat status {};
+    ASSERT_EQ(::stat((path_ + suffix).c_str(), &status), 0) << suffix;
+    EXPECT_EQ(status.st_mode & 0777, 0600u) << suffix;
+  }
 }
 
 TEST_F(SqliteTest, NamesAFileThatIsNoDatabase) {

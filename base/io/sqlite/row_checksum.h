@@ -1,0 +1,14 @@
+// A checksum a row, so that bytes that changed on the disk are noticed although they still parse. It detects damage,
+// not intent: who can write the file can write the checksum.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string_view>
+
+namespace salvor {
+
+// XXH3-64 over the parts, each after its length: key columns first, so that a body under another's key is noticed too.
+int64_t RowChecksum(std::initializer_list<std::string_view> parts);
+
+}  // namespace salvor

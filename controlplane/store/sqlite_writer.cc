@@ -1,0 +1,135 @@
+#include "controlplane/store/sqlite_writer.h"
+
+#include <utility>
+
+#include "base/io/sqlite/row_checksum.h"
+#include "proto/kind.h"
+
+namespace salvor::controlplane {
+namespace {
+
+constexpr int64_t kBytesOfARow = 100;  // what a row takes beside its body, about
+
+}  // namespace
+
+Status SqliteWriter::Prepare() {
+  const std::pair<SqliteStatement*, const char*> statements[] = {
+      {&begin_, "BEGIN IMMEDIATE"},
+      {&commit_, "COMMIT"},
+      {&put_run_,
+       R"sql(INSERT INTO run(name, application, header, flow, active, checksum)
+             VALUES(?, ?, ?, ?, 1, ?) RETURNING number)sql"},
+      {&find_run_, "SELECT number FROM run WHERE name = ?"},
+      {&append_, "INSERT INTO journal(run, first, events, checksum) VALUES(?, ?, ?, ?)"},
+      {&finish_, "UPDATE run SET active = 0, summary = ?, summary_checksum = ? WHERE number = ?"},
+      {&put_backup_,
+       R"sql(INSERT INTO backup(name, body, checksum) VALUES(?, ?, ?)
+             ON CONFLICT(name) DO UPDATE SET body = excluded.body, checksum = excluded.checksum)sql"},
+      {&put_object_, "INSERT OR REPLACE INTO object(kind, name, body, checksum) VALUES(?, ?, ?, ?)"},
+      {&erase_object_, "DELETE FROM object WHERE kind = ? AND name = ?"},
+      {&put_agent_, "INSERT OR REPLACE INTO agent(name, body, checksum) VALUES(?, ?, ?)"},
+      {&append_log_, "INSERT INTO log(run, body, checksum) VALUES(?, ?, ?)"},
+      {&put_obligation_,
+       "INSERT OR REPLACE INTO obligation(run, name, agent, body, checksum) VALUES(?, ?, ?, ?, ?)"},
+      {&erase_obligation_, "DELETE FROM obligation WHERE run = ? AND name = ?"},
+  };
+  for (const auto& [statement, sql] : statements) {
+    ASSIGN_OR_RETURN(*statement, database_->Prepare(sql));
+  }
+  return OkStatus();
+}
+
+Status SqliteWriter::Apply(const Change& change) {
+  return std::visit([this](const auto& one) { return Write(one); }, change);
+}
+
+int64_t SqliteWriter::TakeBytesWritten() { return std::exchange(bytes_written_, 0); }
+
+int64_t SqliteWriter::Checksum(std::initializer_list<std::string_view> parts) {
+  bytes_written_ += kBytesOfARow;
+  for (const std::string_view part : parts) bytes_written_ += static_cast<int64_t>(part.size());
+  return RowChecksum(parts);
+}
+
+Status SqliteWriter::Write(const PutRun& put) {
+  const std::string& name = put.header.name();
+  const std::string header = put.header.SerializeAsString(), flow = put.flow.SerializeAsString();
+  put_run_.Bind(0, name).Bind(1, put.header.application()).Bind(2, header).Bind(3, flow);
+  put_run_.Bind(4, Checksum({name, header, flow}));
+  ASSIGN_OR_RETURN(const bool row, put_run_.Step());
+  if (row) numbers_[name] = put_run_.Int(0);
+  put_run_.Reset();
+  return OkStatus();
+}
+
+Status SqliteWriter::Write(const AppendEvents& append) {
+  ASSIGN_OR_RETURN(const int64_t number, NumberOf(append.run));
+  bytes_.clear();
+  append.events.AppendToString(&bytes_);
+  append_.Bind(0, number).Bind(1, append.first).Bind(2, bytes_);
+  return append_.Bind(3, Checksum({append.run, std::to_string(append.first), bytes_})).Run();
+}
+
+Status SqliteWriter::Write(const FinishRun& finish) {
+  const std::string& name = finish.summary.header().name();
+  ASSIGN_OR_RETURN(const int64_t number, NumberOf(name));
+  numbers_.erase(name);
+  const std::string summary = finish.summary.SerializeAsString();
+  return finish_.Bind(0, summary).Bind(1, Checksum({name, summary})).Bind(2, number).Run();
+}
+
+Status SqliteWriter::Write(const PutBackup& put) {
+  const std::string body = put.backup.SerializeAsString();
+  return put_backup_.Bind(0, put.backup.name())
+      .Bind(1, body)
+      .Bind(2, Checksum({put.backup.name(), body}))
+      .Run();
+}
+
+Status SqliteWriter::Write(const PutObject& put) {
+  const std::string kind = KindOf(put.object), body = put.object.SerializeAsString();
+  const std::string& name = put.object.metadata().name();
+  return put_object_.Bind(0, kind).Bind(1, name).Bind(2, body).Bind(3, Checksum({kind, name, body})).Run();
+}
+
+Status SqliteWriter::Write(const EraseObject& erase) {
+  return erase_object_.Bind(0, erase.kind).Bind(1, erase.name).Run();
+}
+
+Status SqliteWriter::Write(const PutAgent& put) {
+  const std::string body = put.agent.SerializeAsString();
+  return put_agent_.Bind(0, put.agent.name()).Bind(1, body).Bind(2, Checksum({put.agent.name(), body})).Run();
+}
+
+Status SqliteWriter::Write(const AppendLog& append) {
+  const std::string body = append.lines.SerializeAsString();
+  return append_log_.Bind(0, append.lines.run())
+      .Bind(1, body)
+      .Bind(2, Checksum({append.lines.run(), body}))
+      .Run();
+}
+
+Status SqliteWriter::Write(const PutObligation& put) {
+  const std::string& run = put.obligation.run();
+  const std::string& name = put.obligation.name();
+  const std::string body = put.obligation.SerializeAsString();
+  put_obligation_.Bind(0, run).Bind(1, name).Bind(2, put.agent).Bind(3, body);
+  return put_obligation_.Bind(4, Checksum({run, name, put.agent, body})).Run();
+}
+
+Status SqliteWriter::Write(const EraseObligation& erase) {
+  return erase_obligation_.Bind(0, erase.run).Bind(1, erase.name).Run();
+}
+
+StatusOr<int64_t> SqliteWriter::NumberOf(const std::string& run) {
+  const auto known = numbers_.find(run);
+  if (known != numbers_.end()) return known->second;
+  ASSIGN_OR_RETURN(const bool row, find_run_.Bind(0, run).Step());
+  if (!row) return NotFound("run {} does not exist", run);
+  const int64_t number = find_run_.Int(0);
+  find_run_.Reset();
+  numbers_[run] = number;
+  return number;
+}
+
+}  // namespace salvor::controlplane

@@ -1,0 +1,51 @@
+// The prepared statements by which changes become rows of salvor.db. The store's writer thread owns it.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/io/sqlite/database.h"
+#include "controlplane/store/store.h"
+
+namespace salvor::controlplane {
+
+class SqliteWriter {
+ public:
+  explicit SqliteWriter(std::unique_ptr<SqliteDatabase> database) : database_(std::move(database)) {}
+
+  Status Prepare();  // once, before all others
+  Status Begin() { return begin_.Run(); }
+  Status Commit() { return commit_.Run(); }
+  Status Apply(const Change& change);
+  SqliteDatabase& Database() { return *database_; }
+
+  // Of rows, since the last call.
+  int64_t TakeBytesWritten();
+
+ private:
+  int64_t Checksum(std::initializer_list<std::string_view> parts);
+  Status Write(const PutRun& put);
+  Status Write(const AppendEvents& append);
+  Status Write(const FinishRun& finish);
+  Status Write(const PutBackup& put);
+  Status Write(const PutObject& put);
+  Status Write(const EraseObject& erase);
+  Status Write(const PutAgent& put);
+  Status Write(const AppendLog& append);
+  Status Write(const PutObligation& put);
+  Status Write(const EraseObligation& erase);
+  StatusOr<int64_t> NumberOf(const std::string& run);
+
+  std::unique_ptr<SqliteDatabase> database_;
+  std::unordered_map<std::string, int64_t> numbers_;  // of active runs
+  std::string bytes_;
+  int64_t bytes_written_ = 0;
+  SqliteStatement begin_, commit_, put_run_, find_run_, append_, finish_, put_backup_, put_object_,
+      erase_object_, put_agent_, append_log_, put_obligation_, erase_obligation_;
+};
+
+}  // namespace salvor::controlplane
