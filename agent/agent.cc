@@ -10,10 +10,12 @@
 #include "agent/journal/journal.h"
 #include "agent/postgres/scratch_server.h"
 #include "agent/puller/puller.h"
+#include "base/io/files.h"
 #include "base/io/log.h"
 #include "base/io/metrics/registry.h"
 #include "base/io/system_clock.h"
 #include "base/names.h"
+#include "base/text.h"
 
 namespace salvor::agent {
 namespace {
@@ -55,10 +57,7 @@ class AgentImpl final : public Agent {
 
   ~AgentImpl() override {
     metrics_.OnScrape(nullptr);
-    if (watchdog_.joinable()) {
-      watchdog_.request_stop();
-      watchdog_.join();
-    }
+    StopWatchdog();
   }
 
   Status Open() {
@@ -77,7 +76,8 @@ class AgentImpl final : public Agent {
     executor_ = std::make_unique<Executor>(MakeExecutorOptions());
     RETURN_IF_ERROR(RemoveForeignScratch());
     RETURN_IF_ERROR(executor_->Recover());
-    PullerOptions puller{endpoint, options_.tls, options_.token_file, options_.version, HostName()};
+    PullerOptions puller{endpoint,         options_.tls, options_.token_file,
+                         options_.version, HostName(),   ToHex(RandomBytes(8))};
     puller_ = MakePuller(config, *executor_, std::move(puller));
     watchdog_ = std::jthread([this](const std::stop_token& stop) { Watch(stop); });
     return ServeMetrics();
@@ -85,12 +85,19 @@ class AgentImpl final : public Agent {
 
   Status Run() override {
     Status status = puller_->Run();
+    StopWatchdog();
     executor_.reset();  // waits for what runs, while the sink is still there
     return status;
   }
   void Stop() override { puller_->Stop(); }
 
  private:
+  void StopWatchdog() {
+    if (!watchdog_.joinable()) return;
+    watchdog_.request_stop();
+    watchdog_.join();
+  }
+
   ExecutorOptions MakeExecutorOptions() {
     ExecutorOptions options;
     options.config = &options_.config;
@@ -111,10 +118,11 @@ class AgentImpl final : public Agent {
   // A scratch server without an obligation in the journal is nobody's: its agent died between the two.
   Status RemoveForeignScratch() {
     ASSIGN_OR_RETURN(const std::vector<ScratchState> present, scratch_->List());
-    ASSIGN_OR_RETURN(const std::vector<v1::HeldObligation> held, journal_->Obligations());
+    ASSIGN_OR_RETURN(const std::vector<JournalObligation> obligations, journal_->Obligations());
     for (const ScratchState& state : present) {
       bool wanted = false;
-      for (const v1::HeldObligation& obligation : held) wanted = wanted || obligation.run() == state.name;
+      for (const JournalObligation& obligation : obligations)
+        wanted = wanted || (obligation.held.run() == state.name && obligation.released_early.empty());
       if (wanted) continue;
       LogWarning("scratch server {} belongs to no run: removing it", state.name);
       RETURN_IF_ERROR(scratch_->Remove(state.name));
@@ -128,8 +136,7 @@ class AgentImpl final : public Agent {
     CondVar changed;
     std::stop_callback wake(stop, [&] { changed.NotifyAll(); });
     while (!stop.stop_requested()) {
-      if (Status status = scratch_->RemoveExpired(clock_.Now()); !status.ok())
-        LogWarning("watchdog: {}", MessageOf(status));
+      executor_->ReleaseExpired();
       MutexLock lock(mutex);
       if (!stop.stop_requested()) changed.WaitFor(mutex, std::chrono::seconds(1));
     }

@@ -9,13 +9,16 @@
 namespace salvor {
 namespace {
 
+constexpr size_t kLongestName = 63;  // of an object, as in Kubernetes
+constexpr size_t kLongestKind = std::string_view("restore").size();
+
 bool IsLowerAlphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
 }  // namespace
 
 Status CheckObjectName(std::string_view name) {
   const bool fits =
-      !name.empty() && name.size() <= 63 && IsLowerAlphanumeric(name.front()) &&
+      !name.empty() && name.size() <= kLongestName && IsLowerAlphanumeric(name.front()) &&
       IsLowerAlphanumeric(name.back()) &&
       std::all_of(name.begin(), name.end(), [](char c) { return IsLowerAlphanumeric(c) || c == '-'; });
   if (fits) return OkStatus();
@@ -51,7 +54,10 @@ Status CheckAbsolutePath(std::string_view path) {
 std::string MakeRunName(std::string_view kind, std::string_view application, absl::Time now,
                         uint64_t entropy) {
   const std::string stamp(absl::FormatTime("%Y%m%d-%H%M%S", now, absl::UTCTimeZone()));
-  return fmt::format("{}-{}-{}-{:04x}", kind, application, stamp, entropy & 0xffff);
+  const std::string end = fmt::format("-{}-{:04x}", stamp, entropy & 0xffff);
+  std::string_view part = application.substr(0, kLongestName - kLongestKind - 1 - end.size());
+  while (!part.empty() && part.back() == '-') part.remove_suffix(1);
+  return fmt::format("{}-{}{}", kind, part, end);
 }
 
 std::string Slug(std::string_view text) {

@@ -21,7 +21,8 @@ Status CheckDatabaseName(std::string_view name);
 // Absolute, without "." or ".." components, without NUL.
 Status CheckAbsolutePath(std::string_view path);
 
-// "backup-shop-20261121-101500-4f2a": sorts by time within an application. `entropy` decides the last part.
+// "backup-shop-20261121-101500-4f2a": sorts by time within an application. `entropy` decides the last part. It is an
+// object's name for every application: of a long one it has the beginning. Unique only by asking what exists.
 std::string MakeRunName(std::string_view kind, std::string_view application, absl::Time now,
                         uint64_t entropy);
 

@@ -29,6 +29,19 @@ TEST(Names, RunsSortByTime) {
             "backup-shop-20261121-101500-1234");
 }
 
+// A run's name becomes that of folders, sockets and objects, so it is an object's name itself.
+TEST(Names, RunsOfTheLongestApplicationsHaveLegalNames) {
+  const absl::Time now = absl::FromUnixSeconds(1795256100);
+  for (const char* kind : {"backup", "drill", "restore"}) {
+    for (const size_t length : {1u, 33u, 34u, 35u, 63u}) {
+      const std::string name = MakeRunName(kind, std::string(length, 'a'), now, 0xabcd);
+      EXPECT_TRUE(CheckObjectName(name).ok()) << name;
+    }
+  }
+  const std::string dashes = "a" + std::string(40, '-') + "b";
+  EXPECT_EQ(MakeRunName("backup", dashes, now, 0), "backup-a-20261121-101500-0000");
+}
+
 TEST(Names, SlugsAreSafeEverywhere) {
   EXPECT_EQ(Slug("Shop Audit"), "shop-audit");
   EXPECT_EQ(Slug("--"), "x");

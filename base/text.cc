@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cmath>
 
@@ -16,6 +17,25 @@ std::optional<int> HexValue(char c) {
 }
 
 bool IsContinuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+
+// Of the UTF-8 character that the bytes begin with; 0 when they begin with none. The table of RFC 3629 §4: no overlong
+// forms, no surrogates, nothing beyond U+10FFFF.
+size_t LengthOfCharacter(std::string_view bytes) {
+  const auto first = static_cast<unsigned char>(bytes[0]);
+  if (first < 0x80) return 1;
+  const size_t length = first >= 0xC2 && first <= 0xDF   ? 2
+                        : first >= 0xE0 && first <= 0xEF ? 3
+                        : first >= 0xF0 && first <= 0xF4 ? 4
+                                                         : 0;
+  if (length == 0 || bytes.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if (!IsContinuation(bytes[i])) return 0;
+  }
+  const auto second = static_cast<unsigned char>(bytes[1]);
+  const bool beyond = (first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) ||
+                      (first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F);
+  return beyond ? 0 : length;
+}
 
 }  // namespace
 
@@ -144,6 +164,21 @@ std::string QuoteArgv(const std::vector<std::string>& argv) {
     quoted.push_back(text + "'");
   }
   return Join(quoted, " ");
+}
+
+std::string ValidUtf8(std::string_view bytes) {
+  std::string text;
+  text.reserve(bytes.size());
+  while (!bytes.empty()) {
+    const size_t length = LengthOfCharacter(bytes);
+    if (length > 0) {
+      text += bytes.substr(0, length);
+    } else {
+      text += fmt::format("\\x{:02X}", static_cast<unsigned char>(bytes.front()));
+    }
+    bytes.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return text;
 }
 
 std::string Elide(std::string_view text, size_t most) {

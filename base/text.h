@@ -38,6 +38,9 @@ std::optional<std::string> PercentDecode(std::string_view text);
 // An argv as a person would type it, for messages only.
 std::string QuoteArgv(const std::vector<std::string>& argv);
 
+// The text as valid UTF-8: each byte that is none, or begins a sequence that is cut short, becomes "\\xF6".
+std::string ValidUtf8(std::string_view bytes);
+
 // At most `most` bytes, cut in the middle with " … " and never inside a UTF-8 sequence.
 std::string Elide(std::string_view text, size_t most);
 

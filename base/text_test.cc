@@ -50,5 +50,20 @@ TEST(Text, ElidesInTheMiddleOfLongTextButNotOfACharacter) {
 
 TEST(Text, SplitKeepsEmptyPieces) { EXPECT_EQ(Split("a,,b", ','), (std::vector<std::string>{"a", "", "b"})); }
 
+// As the table of RFC 3629 §4 has it.
+TEST(Text, WhatIsNoUtf8IsWrittenOut) {
+  EXPECT_EQ(ValidUtf8("plain, größe, 漢字, 🐘"), "plain, größe, 漢字, 🐘");
+  EXPECT_EQ(ValidUtf8("gr\xf6\xdf"
+                      "e"),
+            "gr\\xF6\\xDFe")
+      << "Latin-1";
+  EXPECT_EQ(ValidUtf8("\xc3"), "\\xC3") << "cut short at the end";
+  EXPECT_EQ(ValidUtf8("\xb6tail"), "\\xB6tail") << "cut short at the beginning";
+  EXPECT_EQ(ValidUtf8("\xc0\xaf"), "\\xC0\\xAF") << "overlong";
+  EXPECT_EQ(ValidUtf8("\xed\xa0\x80"), "\\xED\\xA0\\x80") << "a surrogate";
+  EXPECT_EQ(ValidUtf8("\xf4\x90\x80\x80"), "\\xF4\\x90\\x80\\x80") << "beyond Unicode";
+  EXPECT_EQ(ValidUtf8(std::string("a\0b", 3)), std::string("a\0b", 3));
+}
+
 }  // namespace
 }  // namespace salvor

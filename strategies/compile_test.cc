@@ -314,8 +314,8 @@ TEST(ValidateFlow, NamesWhatIsWrong) {
   EXPECT_EQ(error(ab + "}"), "");
   EXPECT_EQ(error(""), "the flow has no steps");
   EXPECT_EQ(error(R"(steps { id: "A b" action { noop {} } })"), "'A%20b' is no step id");
-  EXPECT_EQ(error("steps { id: \"" + std::string(81, 'a') + "\" action { noop {} } }"),
-            "'" + std::string(81, 'a') + "' is no step id");
+  EXPECT_EQ(error("steps { id: \"" + std::string(129, 'a') + "\" action { noop {} } }"),
+            "'" + std::string(129, 'a') + "' is no step id");
   EXPECT_EQ(error(R"(steps { id: "a" })"), "step 'a' has no action");
   EXPECT_EQ(error(ab + R"(} steps { id: "a" action { noop {} } })"), "two steps have the id 'a'");
   EXPECT_EQ(error(ab + R"(after { step: "c" } })"), "step 'b' comes after 'c', which is not in the flow");

@@ -64,7 +64,7 @@ TEST_P(EveryStrategy, NamesItsStepsAfterTheComponentAndForPeople) {
 
 TEST_P(EveryStrategy, StaysWithinAStepIdsLengthForTheLongestNames) {
   v1::Component component = Component();
-  component.set_name(std::string(32, 'c'));
+  component.set_name(std::string(63, 'c'));
   if (component.has_postgres()) {
     component.mutable_postgres()->clear_databases();
     for (const char last : {'a', 'b', 'c'}) {
@@ -72,10 +72,17 @@ TEST_P(EveryStrategy, StaysWithinAStepIdsLengthForTheLongestNames) {
     }
     component.clear_checks();
   }
-  EXPECT_TRUE(CompileBackup({component}, AHeader(), ABackupRequest()).ok());
+  const auto backup = CompileBackup({component}, AHeader(), ABackupRequest());
+  EXPECT_TRUE(backup.ok()) << backup.status();
   const v1::Manifest manifest = AManifest({component});
-  const auto drill = CompileDrill(ARestoreRequest(manifest, "drill-shop-1"));
+  const std::string run =
+      MakeRunName("restore", std::string(63, 'a'), absl::FromUnixSeconds(1795256100), 0xabcd);
+  const auto drill = CompileDrill(ARestoreRequest(manifest, run));
   EXPECT_TRUE(drill.ok()) << drill.status();
+  EXPECT_TRUE(ValidateFlow(drill->flow).ok()) << ValidateFlow(drill->flow);
+  const auto restore = CompileRestore(ARestoreRequest(manifest, run), {{component.name(), component}}, {});
+  EXPECT_TRUE(restore.ok()) << restore.status();
+  EXPECT_TRUE(ValidateFlow(restore->flow).ok()) << ValidateFlow(restore->flow);
 }
 
 TEST_P(EveryStrategy, PointsOnlyBackWithinItsFragment) {

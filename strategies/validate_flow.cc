@@ -11,7 +11,8 @@ namespace salvor::strategies {
 namespace {
 
 constexpr size_t kMaxActionBytes = 64 << 10;
-constexpr size_t kMaxStepIdLength = 80;
+// The longest component name, a word of the strategy, the longest slug of a database and a number fit.
+constexpr size_t kMaxStepIdLength = 128;
 
 bool IsStepId(const std::string& id) {
   const auto is_alphanumeric = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };

@@ -1,10 +1,12 @@
 #include "agent/executor/executor.h"
 
+#include <algorithm>
 #include <thread>
 #include <utility>
 
-#include "agent/executor/redact.h"
+#include "agent/executor/reportable.h"
 #include "base/io/log.h"
+#include "base/text.h"
 #include "proto/time.h"
 
 namespace salvor::agent {
@@ -53,20 +55,41 @@ void Executor::SetSink(ReportSink* sink) {
 
 Status Executor::Recover() {
   ASSIGN_OR_RETURN(std::vector<JournalEntry> entries, options_.journal->Entries());
-  for (JournalEntry& entry : entries) {
-    auto attempt = std::make_shared<Attempt>();
-    attempt->task = std::move(entry.task);
-    const v1::LeaseKey& lease = attempt->task.lease();
-    if (!entry.result) {
-      LogWarning("{} of run {} was interrupted: cleaning up", lease.step(), lease.run());
-      if (options_.clean_up) options_.clean_up(attempt->task, kPatience);
-      entry.result = Failure(v1::Error::REASON_INTERRUPTED, "the agent died in the middle of it", true);
-      RETURN_IF_ERROR(options_.journal->Finish(lease, *entry.result));
-    }
-    attempt->result = std::move(entry.result);
-    MutexLock lock(mutex_);
-    attempts_[KeyOf(lease)] = attempt;
+  for (JournalEntry& entry : entries) RETURN_IF_ERROR(RecoverAttempt(std::move(entry)));
+  ASSIGN_OR_RETURN(const std::vector<JournalObligation> obligations, options_.journal->Obligations());
+  MutexLock lock(mutex_);
+  for (const JournalObligation& obligation : obligations) {
+    const v1::HeldObligation& held = obligation.held;
+    if (!held.has_deadline()) continue;
+    deadlines_[{held.run(), held.name()}] =
+        options_.clock->Monotonic() + (FromProto(held.deadline()) - options_.clock->Now());
   }
+  return OkStatus();
+}
+
+Status Executor::RecoverAttempt(JournalEntry entry) {
+  auto attempt = std::make_shared<Attempt>();
+  attempt->task = std::move(entry.task);
+  const v1::LeaseKey& lease = attempt->task.lease();
+  if (!entry.damage.empty() && attempt->task.action().kind_case() == v1::Action::KIND_NOT_SET) {
+    // What it was is not known any more. It is not held, so the control plane sees it as lost and tries it again.
+    LogError("agent journal: {} of run {}: {}; this attempt is lost", lease.step(), lease.run(),
+             entry.damage);
+    return options_.journal->Forget(lease);
+  }
+  if (!entry.result) {
+    LogWarning("{} of run {} was interrupted: cleaning up", lease.step(), lease.run());
+    if (options_.clean_up) options_.clean_up(attempt->task, kPatience);
+    const std::string why = entry.damage.empty()
+                                ? "the agent died in the middle of it"
+                                : "its result in the agent's journal can't be read: " + entry.damage;
+    entry.result = Failure(v1::Error::REASON_INTERRUPTED, why, true);
+    RETURN_IF_ERROR(options_.journal->Finish(lease, *entry.result));
+  }
+  attempt->result = std::move(entry.result);
+  MakeReportable(*attempt->result);  // an earlier version wrote it as it came
+  MutexLock lock(mutex_);
+  attempts_[KeyOf(lease)] = attempt;
   return OkStatus();
 }
 
@@ -90,6 +113,7 @@ void Executor::Submit(v1::Task task) {
     MutexLock lock(mutex_);
     if (stopping_ || !attempts_.emplace(KeyOf(attempt->task.lease()), attempt).second) return;
     ++running_;
+    attempt->running = true;
     if (!instant) {
       if (options_.observer != nullptr) options_.observer->OnRunning(running_);
       return Launch([this, attempt] { RunTask(attempt); });
@@ -98,19 +122,48 @@ void Executor::Submit(v1::Task task) {
   Finish(attempt, Act(attempt, entry->second), false);
 }
 
-void Executor::RunTask(const AttemptPointer& attempt) {
-  const v1::Task& task = attempt->task;
-  std::optional<v1::HeldObligation> obligation;
-  if (!task.obligation().empty()) {
-    obligation.emplace();
-    obligation->set_run(task.lease().run());
-    obligation->set_name(task.obligation());
-    obligation->set_kind("scratch");
-    if (task.has_obligation_deadline()) {
-      *obligation->mutable_deadline() =
-          ToProto(options_.clock->Now() + FromProto(task.obligation_deadline()));
-    }
+std::optional<v1::HeldObligation> Executor::ObligationOf(const v1::Task& task) {
+  if (task.obligation().empty()) return std::nullopt;
+  v1::HeldObligation obligation;
+  obligation.set_run(task.lease().run());
+  obligation.set_name(task.obligation());
+  obligation.set_kind("scratch");
+  if (task.has_obligation_deadline()) {
+    const absl::Duration left = FromProto(task.obligation_deadline());
+    *obligation.mutable_deadline() = ToProto(options_.clock->Now() + left);
+    MutexLock lock(mutex_);
+    deadlines_[{obligation.run(), obligation.name()}] = options_.clock->Monotonic() + left;
   }
+  return obligation;
+}
+
+// The control plane grants again when it has given an attempt up, which does not mean that it has ended here.
+void Executor::WaitForEarlierAttempts(const AttemptPointer& attempt) {
+  const v1::LeaseKey& lease = attempt->task.lease();
+  const auto in_the_way = [&](const AttemptPointer& other) {
+    const v1::LeaseKey& theirs = other->task.lease();
+    return other != attempt && other->running && theirs.run() == lease.run() &&
+           theirs.step() == lease.step() && theirs.attempt() < lease.attempt();
+  };
+  MutexLock lock(mutex_);
+  while (true) {
+    bool clear = true;
+    const auto stop = [&](const AttemptPointer& other) {
+      if (!in_the_way(other)) return;
+      other->stop.request_stop();
+      clear = false;
+    };
+    for (const auto& [key, other] : attempts_) stop(other);
+    for (const AttemptPointer& other : superseded_) stop(other);
+    if (clear) return;
+    ended_.Wait(mutex_);
+  }
+}
+
+void Executor::RunTask(const AttemptPointer& attempt) {
+  WaitForEarlierAttempts(attempt);
+  const v1::Task& task = attempt->task;
+  const std::optional<v1::HeldObligation> obligation = ObligationOf(task);
   if (Status status = options_.journal->Begin(task, obligation); !status.ok()) {
     return Finish(attempt, Failure(v1::Error::REASON_UNAVAILABLE, MessageOf(status), true), false);
   }
@@ -157,8 +210,8 @@ v1::ActionResult Executor::Act(const AttemptPointer& attempt, const ActionEntry&
   context.log = [this, sink, attempt](std::string_view source, std::string_view line) {
     v1::LogLine record;
     *record.mutable_at() = ToProto(options_.clock->Now());
-    record.set_source(std::string(source));
-    record.set_text(Redact(line));
+    record.set_source(ValidUtf8(source));
+    record.set_text(ReportableText(line, kLongestLogLine));
     if (sink != nullptr) sink->Log(attempt->task.lease(), record);
   };
   StatusOr<v1::ActionResult> outcome = entry.run(task.action(), context);
@@ -173,6 +226,7 @@ v1::ActionResult Executor::Act(const AttemptPointer& attempt, const ActionEntry&
   }
   *result.mutable_started_at() = ToProto(started);
   *result.mutable_finished_at() = ToProto(options_.clock->Now());
+  MakeReportable(result);
   return result;
 }
 
@@ -182,6 +236,9 @@ void Executor::Finish(const AttemptPointer& attempt, v1::ActionResult result, bo
   {
     MutexLock lock(mutex_);
     --running_;
+    attempt->running = false;
+    superseded_.erase(std::remove(superseded_.begin(), superseded_.end(), attempt), superseded_.end());
+    ended_.NotifyAll();
     if (options_.observer != nullptr && journaled) options_.observer->OnRunning(running_);
     if (stopping_) return;  // the journal has it begun and not ended: that is what happened
   }
@@ -205,12 +262,13 @@ void Executor::Finish(const AttemptPointer& attempt, v1::ActionResult result, bo
   ReportSink* sink = nullptr;
   {
     MutexLock lock(mutex_);
-    if (attempt->superseded) return;
-    attempt->result = result;
+    if (!attempt->superseded) attempt->result = result;
     sink = sink_;
   }
+  if (sink == nullptr) return;
+  if (attempt->superseded) return sink->RoomChanged();
   *report.mutable_result() = std::move(result);
-  if (sink != nullptr) sink->Report(report);
+  sink->Report(report);
 }
 
 void Executor::OnProgress(const AttemptPointer& attempt, v1::Progress progress) {
@@ -234,6 +292,7 @@ void Executor::OnProgress(const AttemptPointer& attempt, v1::Progress progress) 
   v1::ProgressReport report;
   *report.mutable_lease() = attempt->task.lease();
   *progress.mutable_at() = ToProto(now);
+  MakeReportable(progress);
   *report.mutable_progress() = std::move(progress);
   if (sink != nullptr) sink->Progress(report);
 }
@@ -266,32 +325,95 @@ void Executor::Supersede(const v1::LeaseKey& lease) {
     if (found == attempts_.end()) return;
     found->second->superseded = true;
     found->second->stop.request_stop();
+    if (found->second->running) superseded_.push_back(found->second);
     attempts_.erase(found);
   }
   LogWarning("{} of run {} is superseded: stopping it", lease.step(), lease.run());
   if (Status status = options_.journal->Forget(lease); !status.ok()) LogError("{}", MessageOf(status));
 }
 
+void Executor::Reject(const v1::LeaseKey& lease, const std::string& why) {
+  AttemptPointer attempt;
+  {
+    MutexLock lock(mutex_);
+    const auto found = attempts_.find(KeyOf(lease));
+    if (found == attempts_.end() || !found->second->result) return;
+    attempt = found->second;
+    attempts_.erase(found);
+  }
+  LogError("the control plane can't take the result of {} of run {}: {}; it is put aside in the journal",
+           lease.step(), lease.run(), why);
+  if (Status status = options_.journal->PutAside(lease, *attempt->result, why, std::nullopt); !status.ok())
+    LogError("{}", MessageOf(status));
+}
+
+void Executor::ReplaceUnreportable(const v1::LeaseKey& lease, const std::string& why) {
+  v1::ActionResult instead = Failure(v1::Error::REASON_FAILED, why, false);
+  instead.mutable_error()->set_hint("The agent's journal has the result put aside; please report this.");
+  v1::ActionResult result;
+  {
+    MutexLock lock(mutex_);
+    const auto found = attempts_.find(KeyOf(lease));
+    if (found == attempts_.end() || !found->second->result) return;
+    result = *found->second->result;
+    *instead.mutable_started_at() = result.started_at();
+    *instead.mutable_finished_at() = result.finished_at();
+    found->second->result = instead;
+  }
+  LogError("{} of run {}: {}", lease.step(), lease.run(), why);
+  if (Status status = options_.journal->PutAside(lease, result, why, instead); !status.ok())
+    LogError("{}", MessageOf(status));
+}
+
 void Executor::Release(const v1::HeldObligation& obligation) {
   MutexLock lock(mutex_);
-  if (stopping_ || !releasing_.insert({obligation.run(), obligation.name()}).second) return;
-  Launch([this, obligation] {
-    const Status status = options_.release(obligation);
+  Undo(obligation, "");
+}
+
+void Executor::ReleaseExpired() {
+  const std::vector<JournalObligation> obligations = JournalledObligations();
+  const absl::Duration now = options_.clock->Monotonic();
+  MutexLock lock(mutex_);
+  for (const JournalObligation& obligation : obligations) {
+    const auto deadline = deadlines_.find({obligation.held.run(), obligation.held.name()});
+    if (!obligation.released_early.empty() || deadline == deadlines_.end() || now < deadline->second)
+      continue;
+    Undo(obligation.held, "its deadline has passed");
+  }
+}
+
+void Executor::Undo(const v1::HeldObligation& obligation, const std::string& early_reason) {
+  const ObligationKey key{obligation.run(), obligation.name()};
+  if (stopping_ || !releasing_.insert(key).second) return;
+  Launch([this, obligation, key, early_reason] {
+    Status status = options_.release(obligation);
     LogInfo("obligation {} of run {}: {}", obligation.name(), obligation.run(),
             status.ok() ? "released" : MessageOf(status));
     if (status.ok()) {
-      if (Status closed = options_.journal->CloseObligation(obligation.run(), obligation.name());
-          !closed.ok())
-        LogError("{}", MessageOf(closed));
+      status = early_reason.empty()
+                   ? options_.journal->CloseObligation(obligation.run(), obligation.name())
+                   : options_.journal->MarkReleasedEarly(obligation.run(), obligation.name(), early_reason);
+      if (!status.ok()) LogError("{}", MessageOf(status));
     }
     ReportSink* sink = nullptr;
     {
-      MutexLock inner(mutex_);
-      releasing_.erase({obligation.run(), obligation.name()});
-      sink = stopping_ ? nullptr : sink_;
+      MutexLock lock(mutex_);
+      releasing_.erase(key);
+      sink = stopping_ || !status.ok() ? nullptr : sink_;
     }
-    if (status.ok() && sink != nullptr) sink->HoldingsChanged();
+    if (sink == nullptr) return;
+    if (early_reason.empty()) return sink->HoldingsChanged();
+    v1::EarlyRelease early;
+    early.set_run(obligation.run());
+    early.set_name(obligation.name());
+    early.set_reason(early_reason);
+    sink->ReleasedEarly(early);
   });
+}
+
+void Executor::AcknowledgeEarlyRelease(const v1::EarlyRelease& release) {
+  if (Status status = options_.journal->CloseObligation(release.run(), release.name()); !status.ok())
+    LogError("{}", MessageOf(status));
 }
 
 std::vector<v1::LeaseKey> Executor::Held() {
@@ -301,11 +423,31 @@ std::vector<v1::LeaseKey> Executor::Held() {
   return held;
 }
 
-std::vector<v1::HeldObligation> Executor::Obligations() {
+std::vector<JournalObligation> Executor::JournalledObligations() {
   auto obligations = options_.journal->Obligations();
   if (obligations.ok()) return *std::move(obligations);
   LogError("{}", MessageOf(obligations.status()));
   return {};
+}
+
+std::vector<v1::HeldObligation> Executor::Obligations() {
+  std::vector<v1::HeldObligation> standing;
+  for (JournalObligation& obligation : JournalledObligations()) {
+    if (obligation.released_early.empty()) standing.push_back(std::move(obligation.held));
+  }
+  return standing;
+}
+
+std::vector<v1::EarlyRelease> Executor::EarlyReleases() {
+  std::vector<v1::EarlyRelease> releases;
+  for (const JournalObligation& obligation : JournalledObligations()) {
+    if (obligation.released_early.empty()) continue;
+    v1::EarlyRelease& release = releases.emplace_back();
+    release.set_run(obligation.held.run());
+    release.set_name(obligation.held.name());
+    release.set_reason(obligation.released_early);
+  }
+  return releases;
 }
 
 std::vector<v1::Report> Executor::Unacknowledged() {

@@ -4,7 +4,10 @@
 // is "held": it is named in every hello, and its result is offered again after a reconnect. At start,
 // attempts that a dead predecessor left without a result end as interrupted, after `clean_up` removed what
 // they left. So it does after one that was stopped in the middle: cancelled, past its time, or its tool
-// killed.
+// killed. Attempts of one step never run beside each other: a later one stops the earlier and waits for its end.
+//
+// Obligations are undone on order, or when their deadline has passed: then the control plane is told, again and again
+// until it has heard it, since whatever relied on them has failed.
 //
 // Thread-safe. The destructor stops all tasks and waits for them; their results are lost on purpose then, and
 // the journal says so to the next start.
@@ -38,6 +41,9 @@ class ReportSink {
   virtual void Log(const v1::LeaseKey& lease, const v1::LogLine& line) = 0;
   // What the agent holds has changed by itself (an obligation was released on order): say hello again.
   virtual void HoldingsChanged() = 0;
+  // A task ended without a report (it was superseded): there is room for another.
+  virtual void RoomChanged() = 0;
+  virtual void ReleasedEarly(const v1::EarlyRelease& release) = 0;
 };
 
 // What the executor tells the metrics. Thread-safe.
@@ -77,11 +83,20 @@ class Executor {
   void Acknowledge(const v1::LeaseKey& lease);
   // The control plane will not take a result of this attempt: stop it, and forget it.
   void Supersede(const v1::LeaseKey& lease);
+  // The control plane can't take this result, and the run goes on without it: it is put aside in the journal.
+  void Reject(const v1::LeaseKey& lease, const std::string& why);
+  // The control plane ends the stream whenever it gets this result: it is put aside, and the error that says so is
+  // reported in its place.
+  void ReplaceUnreportable(const v1::LeaseKey& lease, const std::string& why);
   // Undo this obligation, in the background.
   void Release(const v1::HeldObligation& obligation);
+  // Undo those whose deadline has passed, in the background. Call it often.
+  void ReleaseExpired();
+  void AcknowledgeEarlyRelease(const v1::EarlyRelease& release);
 
   std::vector<v1::LeaseKey> Held();
-  std::vector<v1::HeldObligation> Obligations();
+  std::vector<v1::HeldObligation> Obligations();  // those that stand
+  std::vector<v1::EarlyRelease> EarlyReleases();  // not acknowledged yet
   std::vector<v1::Report> Unacknowledged();
   std::vector<std::string> Capabilities() const;
   int Running();
@@ -93,12 +108,21 @@ class Executor {
     std::stop_source stop;
     std::optional<v1::ActionResult> result;
     bool superseded = false;
+    bool running = false;
     absl::Time last_progress = absl::InfinitePast();
     int64_t last_bytes = 0;
   };
   using AttemptPointer = std::shared_ptr<Attempt>;
 
+  using ObligationKey = std::pair<std::string, std::string>;  // run, name
+
   static Key KeyOf(const v1::LeaseKey& lease);
+  Status RecoverAttempt(JournalEntry entry);
+  std::optional<v1::HeldObligation> ObligationOf(const v1::Task& task);
+  void WaitForEarlierAttempts(const AttemptPointer& attempt);
+  void Undo(const v1::HeldObligation& obligation, const std::string& early_reason)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<JournalObligation> JournalledObligations();
   void RunTask(const AttemptPointer& attempt);
   v1::ActionResult Act(const AttemptPointer& attempt, const ActionEntry& entry);
   bool WasCutShort(const AttemptPointer& attempt, const v1::ActionResult& result);
@@ -108,10 +132,14 @@ class Executor {
 
   const ExecutorOptions options_;
   Mutex mutex_;
-  CondVar idle_;
+  CondVar idle_;   // a thread has ended
+  CondVar ended_;  // an attempt has ended
   ReportSink* sink_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::map<Key, AttemptPointer> attempts_ ABSL_GUARDED_BY(mutex_);
-  std::set<std::pair<std::string, std::string>> releasing_ ABSL_GUARDED_BY(mutex_);
+  std::vector<AttemptPointer> superseded_ ABSL_GUARDED_BY(mutex_);  // and running still
+  std::set<ObligationKey> releasing_ ABSL_GUARDED_BY(mutex_);
+  std::map<ObligationKey, absl::Duration> deadlines_
+      ABSL_GUARDED_BY(mutex_);  // by the clock that nobody sets
   int running_ ABSL_GUARDED_BY(mutex_) = 0;
   int threads_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -3,11 +3,12 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <atomic>
 #include <thread>
 
 #include "agent/actions/noop_action.h"
 #include "base/io/files.h"
-#include "base/io/system_clock.h"
+#include "base/io/sqlite/database.h"
 
 namespace salvor::agent {
 namespace {
@@ -21,11 +22,39 @@ class Collected final : public ReportSink {
     changed_.NotifyAll();
   }
   void Progress(const v1::ProgressReport&) override {}
-  void Log(const v1::LeaseKey&, const v1::LogLine&) override {}
+  void Log(const v1::LeaseKey&, const v1::LogLine& line) override {
+    MutexLock lock(mutex_);
+    lines_.push_back(line);
+  }
+  std::vector<v1::LogLine> Lines() {
+    MutexLock lock(mutex_);
+    return lines_;
+  }
   void HoldingsChanged() override {
     MutexLock lock(mutex_);
     ++holdings_changed_;
     changed_.NotifyAll();
+  }
+  void RoomChanged() override {
+    MutexLock lock(mutex_);
+    ++room_changed_;
+    changed_.NotifyAll();
+  }
+  void ReleasedEarly(const v1::EarlyRelease& release) override {
+    MutexLock lock(mutex_);
+    early_.push_back(release);
+    changed_.NotifyAll();
+  }
+  v1::EarlyRelease NextEarlyRelease() {
+    MutexLock lock(mutex_);
+    while (early_.empty()) changed_.Wait(mutex_);
+    v1::EarlyRelease release = early_.front();
+    early_.erase(early_.begin());
+    return release;
+  }
+  void WaitForRoom() {
+    MutexLock lock(mutex_);
+    while (room_changed_ == 0) changed_.Wait(mutex_);
   }
   v1::Report Next() {
     MutexLock lock(mutex_);
@@ -42,8 +71,11 @@ class Collected final : public ReportSink {
  private:
   Mutex mutex_;
   CondVar changed_;
+  std::vector<v1::LogLine> lines_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::Report> reports_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::EarlyRelease> early_ ABSL_GUARDED_BY(mutex_);
   int holdings_changed_ ABSL_GUARDED_BY(mutex_) = 0;
+  int room_changed_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 class ExecutorTest : public testing::Test {
@@ -69,6 +101,29 @@ class ExecutorTest : public testing::Test {
     options.actions["noop"] = {RunNoop, true};
     options.actions["scratch_start"] = {[](const v1::Action&, ActionContext&) { return v1::ActionResult(); }};
     options.actions["scratch_stop"] = {[](const v1::Action&, ActionContext&) { return v1::ActionResult(); }};
+    // A tool that says what it likes: bytes that are no UTF-8, in every place.
+    options.actions["disk_backup"] = {
+        [](const v1::Action&, ActionContext& context) -> StatusOr<v1::ActionResult> {
+          context.log("tool",
+                      "gr\xf6\xdf"
+                      "e");
+          v1::Progress progress;
+          progress.set_message("\xe9");
+          context.progress(progress);
+          return Unavailable(
+              "relation \"gr\xf6\xdf"
+              "e\" is gone");
+        }};
+    // Ends only when it was stopped and told that it may.
+    options.actions["postgres_dump"] = {
+        [this](const v1::Action&, ActionContext& context) -> StatusOr<v1::ActionResult> {
+          started_.fetch_add(1);
+          running_now_.fetch_add(1);
+          most_at_once_ = std::max(most_at_once_.load(), running_now_.load());
+          while (!context.stop.stop_requested() || !may_end_) std::this_thread::yield();
+          running_now_.fetch_sub(1);
+          return Cancelled("stopped");
+        }};
     options.clean_up = [this](const v1::Task& task, absl::Duration) {
       cleaned_.push_back(task.lease().step());
     };
@@ -98,8 +153,10 @@ class ExecutorTest : public testing::Test {
 
   std::string directory_;
   AgentConfig config_;
-  SystemClock clock_;
+  FakeClock clock_{absl::FromUnixSeconds(1795256100)};
   Collected sink_;
+  std::atomic<int> started_ = 0, running_now_ = 0, most_at_once_ = 0;
+  std::atomic<bool> may_end_ = false;
   std::vector<std::string> cleaned_, released_;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Executor> executor_;
@@ -202,6 +259,136 @@ TEST_F(ExecutorTest, ReleasesOnOrder) {
   sink_.WaitForHoldings();
   EXPECT_EQ(released_, std::vector<std::string>{"r1"});
   EXPECT_TRUE(executor_->Obligations().empty());
+}
+
+TEST_F(ExecutorTest, WhatAToolSaysIsJournalledAndSentSoThatItCanBeRead) {
+  v1::Task task = Task("a");
+  task.mutable_action()->mutable_disk_backup();
+  executor_->Submit(task);
+  const v1::Report report = sink_.Next();
+  EXPECT_EQ(report.result().error().message(), "relation \"gr\\xF6\\xDFe\" is gone");
+  ASSERT_EQ(sink_.Lines().size(), 1u);
+  EXPECT_EQ(sink_.Lines()[0].text(), "gr\\xF6\\xDFe");
+  Start();
+  ASSERT_EQ(executor_->Unacknowledged().size(), 1u);
+  EXPECT_EQ(executor_->Unacknowledged()[0].result().error().message(), report.result().error().message());
+}
+
+TEST_F(ExecutorTest, ALaterAttemptOfAStepWaitsForTheEndOfTheEarlier) {
+  v1::Task first = Task("dump");
+  first.mutable_action()->mutable_postgres_dump();
+  v1::Task second = first;
+  second.mutable_lease()->set_attempt(2);
+  executor_->Submit(first);
+  while (started_ == 0) std::this_thread::yield();
+  executor_->Submit(second);  // nobody cancelled the first: it is stopped now
+  may_end_ = true;
+  EXPECT_EQ(sink_.Next().lease().attempt(), 1);
+  executor_->Cancel(second.lease());
+  EXPECT_EQ(sink_.Next().lease().attempt(), 2);
+  EXPECT_EQ(started_, 2);
+  EXPECT_EQ(most_at_once_, 1);
+}
+
+TEST_F(ExecutorTest, ASupersededAttemptIsWaitedForTooAndItsRoomComesBack) {
+  v1::Task first = Task("dump");
+  first.mutable_action()->mutable_postgres_dump();
+  v1::Task second = first;
+  second.mutable_lease()->set_attempt(2);
+  executor_->Submit(first);
+  while (started_ == 0) std::this_thread::yield();
+  executor_->Supersede(first.lease());
+  EXPECT_EQ(executor_->Running(), 1) << "it has not ended yet";
+  executor_->Submit(second);
+  may_end_ = true;
+  sink_.WaitForRoom();
+  executor_->Cancel(second.lease());
+  EXPECT_EQ(sink_.Next().lease().attempt(), 2);
+  EXPECT_EQ(most_at_once_, 1);
+  EXPECT_EQ(executor_->Running(), 0);
+}
+
+TEST_F(ExecutorTest, AnObligationPastItsDeadlineIsUndoneAndSaidUntilItIsHeard) {
+  v1::Task start = Task("start");
+  start.mutable_action()->mutable_scratch_start();
+  start.set_obligation("scratch");
+  start.mutable_obligation_deadline()->set_seconds(3600);
+  executor_->Submit(start);
+  sink_.Next();
+  executor_->ReleaseExpired();
+  clock_.Set(clock_.Now() + absl::Hours(5));  // somebody sets the clock: no time has passed
+  executor_->ReleaseExpired();
+  EXPECT_EQ(executor_->Obligations().size(), 1u);
+  clock_.Advance(absl::Minutes(61));
+  executor_->ReleaseExpired();
+  const v1::EarlyRelease release = sink_.NextEarlyRelease();
+  EXPECT_EQ(release.run(), "r1");
+  EXPECT_EQ(release.name(), "scratch");
+  EXPECT_EQ(released_, std::vector<std::string>{"r1"});
+  EXPECT_TRUE(executor_->Obligations().empty()) << "it does not stand any more";
+  Start();
+  ASSERT_EQ(executor_->EarlyReleases().size(), 1u) << "nobody has heard it yet";
+  executor_->ReleaseExpired();
+  executor_->AcknowledgeEarlyRelease(release);
+  EXPECT_TRUE(executor_->EarlyReleases().empty());
+  EXPECT_EQ(released_.size(), 1u) << "it was undone once";
+}
+
+TEST_F(ExecutorTest, ADeadlineHoldsAcrossTheAgentsRestart) {
+  v1::Task start = Task("start");
+  start.mutable_action()->mutable_scratch_start();
+  start.set_obligation("scratch");
+  start.mutable_obligation_deadline()->set_seconds(3600);
+  executor_->Submit(start);
+  sink_.Next();
+  Start();
+  clock_.Advance(absl::Minutes(59));
+  executor_->ReleaseExpired();
+  EXPECT_EQ(executor_->Obligations().size(), 1u);
+  clock_.Advance(absl::Minutes(2));
+  executor_->ReleaseExpired();
+  EXPECT_EQ(sink_.NextEarlyRelease().name(), "scratch");
+}
+
+TEST_F(ExecutorTest, AResultThatNobodyCanTakeIsPutAsideAndTheErrorReportedInItsPlace) {
+  v1::Task task = Waiting("a");
+  executor_->Submit(task);
+  executor_->Cancel(task.lease());
+  sink_.Next();
+  executor_->ReplaceUnreportable(task.lease(), "the control plane could not take it");
+  Start();
+  ASSERT_EQ(executor_->Unacknowledged().size(), 1u);
+  EXPECT_EQ(executor_->Unacknowledged()[0].result().error().message(), "the control plane could not take it");
+  executor_->Reject(task.lease(), "nor this");
+  EXPECT_TRUE(executor_->Held().empty());
+  Start();
+  EXPECT_TRUE(executor_->Held().empty());
+}
+
+// A disk that changes a byte: the attempt is lost or has no result, and never another one than it had.
+TEST_F(ExecutorTest, AJournalThatChangedOnTheDiskIsNotBelieved) {
+  for (const char* step : {"a", "b"}) {
+    executor_->Submit(Waiting(step));
+    executor_->Cancel(Task(step).lease());
+    sink_.Next();
+  }
+  executor_.reset();
+  journal_.reset();
+  {
+    auto database = SqliteDatabase::Open(directory_ + "/agent.db", SqliteDatabase::Mode::kDurable);
+    ASSERT_TRUE((*database)
+                    ->Execute("UPDATE attempt SET result = x'' WHERE CAST(lease AS TEXT) LIKE '%a%';"
+                              "UPDATE attempt SET task = x'0a00' WHERE CAST(lease AS TEXT) LIKE '%b%'")
+                    .ok());
+  }
+  Start();
+  ASSERT_EQ(executor_->Unacknowledged().size(), 1u)
+      << "b is lost: the control plane hears that it is not held";
+  const v1::Report report = executor_->Unacknowledged()[0];
+  EXPECT_EQ(report.lease().step(), "a");
+  EXPECT_EQ(report.result().error().reason(), v1::Error::REASON_INTERRUPTED)
+      << "an empty result would be a success";
+  EXPECT_NE(report.result().error().message().find("checksum"), std::string::npos);
 }
 
 TEST_F(ExecutorTest, AnUnknownActionIsNotDone) {

@@ -1,7 +1,11 @@
 // What this agent has begun and must not forget: attempts without an acknowledged result, and what it left
 // behind that must be undone. On SQLite, fsynced before each call returns. Thread-safe.
+//
+// Rows carry a checksum. One that is not as it was written is never read as another: a task that can't be read is a lost
+// attempt, a result that can't be read is none, and an obligation that can't be read is still open.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,8 +20,14 @@
 namespace salvor::agent {
 
 struct JournalEntry {
-  v1::Task task;
+  v1::Task task;                           // only its lease when `damage` says that the task can't be read
   std::optional<v1::ActionResult> result;  // absent: it was begun, and the agent died before its end
+  std::string damage;                      // why a part of it can't be read; empty when all could
+};
+
+struct JournalObligation {
+  v1::HeldObligation held;
+  std::string released_early;  // why it was undone before it was asked for; empty while it stands
 };
 
 class Journal {
@@ -32,14 +42,26 @@ class Journal {
   Status Forget(const v1::LeaseKey& lease);
   StatusOr<std::vector<JournalEntry>> Entries();
 
+  // The control plane can't take this result: it is put aside, where a person can find it. The attempt has `instead` as
+  // its result from now on, or is forgotten.
+  Status PutAside(const v1::LeaseKey& lease, const v1::ActionResult& result, const std::string& why,
+                  const std::optional<v1::ActionResult>& instead);
+
   Status CloseObligation(const std::string& run, const std::string& name);
-  StatusOr<std::vector<v1::HeldObligation>> Obligations();
+  // It is undone already; the row stays until the control plane knows (CloseObligation).
+  Status MarkReleasedEarly(const std::string& run, const std::string& name, const std::string& reason);
+  StatusOr<std::vector<JournalObligation>> Obligations();
 
  private:
   Journal(UniqueFd lock, std::unique_ptr<SqliteDatabase> database)
       : lock_(std::move(lock)), database_(std::move(database)) {}
-  Status Write(const std::string& sql, const std::vector<std::string>& values)
+  // Binds the values, then the numbers.
+  Status Write(const std::string& sql, const std::vector<std::string>& values,
+               const std::vector<int64_t>& numbers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status WriteResult(const std::string& key, const v1::ActionResult& result)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // One transaction.
+  Status Together(const std::function<Status()>& write) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   UniqueFd lock_;
   Mutex mutex_;

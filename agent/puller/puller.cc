@@ -3,6 +3,9 @@
 #include <grpcpp/create_channel.h>
 
 #include <algorithm>
+#include <deque>
+#include <map>
+#include <optional>
 #include <random>
 #include <thread>
 #include <utility>
@@ -18,8 +21,10 @@ namespace {
 
 constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
 constexpr absl::Duration kLastBackoff = absl::Seconds(10);
-constexpr int kMostLogLines =
-    20'000;  // kept while there is no connection; older ones are dropped, and that is said
+// Kept while there is no connection; later ones are dropped, and that is said.
+constexpr int kMostLogLines = 20'000;
+// So often the control plane itself ends the stream over one report before that report is put aside.
+constexpr int kMostRefusals = 3;
 
 using Stream = grpc::ClientReaderWriter<v1::AgentMessage, v1::ControlMessage>;
 
@@ -63,7 +68,7 @@ class GrpcPuller final : public Puller, public ReportSink {
     MutexLock lock(mutex_);
     if (!connected_) return;
     *next_.add_reports() = report;
-    next_.set_credits(next_.credits() + 1);
+    next_.set_credits(next_.credits() + 1);  // of a control plane that does not know task_limit
     waiting_ = true;
     changed_.NotifyAll();
   }
@@ -97,6 +102,19 @@ class GrpcPuller final : public Puller, public ReportSink {
     say_hello_ = true;
     changed_.NotifyAll();
   }
+  void RoomChanged() override {
+    MutexLock lock(mutex_);
+    next_.set_credits(next_.credits() + 1);
+    waiting_ = true;
+    changed_.NotifyAll();
+  }
+  void ReleasedEarly(const v1::EarlyRelease& release) override {
+    MutexLock lock(mutex_);
+    if (!connected_) return;
+    *next_.add_early_releases() = release;
+    say_hello_ = true;  // it is not held any more
+    changed_.NotifyAll();
+  }
 
  private:
   bool Stopping() {
@@ -112,6 +130,7 @@ class GrpcPuller final : public Puller, public ReportSink {
     hello.set_version(options_.version);
     hello.set_protocol(1);
     hello.set_host(options_.host);
+    hello.set_instance(options_.instance);
     for (std::string& kind : executor_.Capabilities()) hello.add_capabilities(std::move(kind));
     for (const v1::LeaseKey& lease : executor_.Held()) *hello.add_held() = lease;
     for (const v1::HeldObligation& held : executor_.Obligations()) *hello.add_obligations() = held;
@@ -146,8 +165,9 @@ class GrpcPuller final : public Puller, public ReportSink {
       MutexLock lock(mutex_);
       context_ = nullptr;
     }
-    context.TryCancel();
+    if (!status.ok()) context.TryCancel();  // else it has ended by itself, and Finish says how
     const Status closed = FromGrpc(stream->Finish(), context);
+    NoteRefusal(closed);
     if (!closed.ok()) return closed;
     return status.ok() ? Unavailable("the control plane ended the stream") : status;
   }
@@ -161,13 +181,27 @@ class GrpcPuller final : public Puller, public ReportSink {
       logs.mutable_logs()->Swap(next_.mutable_logs());
       next_ = std::move(logs);
       connected_ = true;
+      received_ = 0;
+      alone_in_flight_.reset();
     }
     *first.mutable_hello() = Hello();
-    for (v1::Report& report : executor_.Unacknowledged()) *first.add_reports() = std::move(report);
-    first.set_credits(std::max(0, config_.max_parallel - executor_.Running()));
+    for (v1::EarlyRelease& release : executor_.EarlyReleases())
+      *first.add_early_releases() = std::move(release);
+    const std::vector<v1::Report> unacknowledged = executor_.Unacknowledged();
+    {
+      MutexLock lock(mutex_);
+      alone_ = {unacknowledged.begin(), unacknowledged.end()};
+    }
+    const int room = std::max(0, config_.max_parallel - executor_.Running());
+    first.set_credits(room);
+    first.set_task_limit(room);
     Status status = OkStatus();
     v1::ControlMessage welcome;
-    if (!stream.Write(first) || !stream.Read(&welcome) || !welcome.has_welcome()) {
+    if (!stream.Write(first) || !stream.Read(&welcome)) {
+      Disconnected();
+      return OkStatus();  // the control plane has ended the stream, and Finish says why
+    }
+    if (!welcome.has_welcome()) {
       status = Unavailable("no welcome");
     } else {
       LogInfo("connected to control plane {}", welcome.welcome().control_plane_version());
@@ -187,38 +221,101 @@ class GrpcPuller final : public Puller, public ReportSink {
     return status;
   }
 
+  // The stream has ended. When the control plane ended it while one report of an earlier stream travelled alone, that
+  // report is to blame, and not the network: a parser refuses it, or it is too large.
+  void NoteRefusal(const Status& closed) {
+    std::optional<v1::LeaseKey> refused;
+    int times = 0;
+    {
+      MutexLock lock(mutex_);
+      const bool by_the_control_plane =
+          closed.ok() || closed.code() == absl::StatusCode::kResourceExhausted ||
+          closed.code() == absl::StatusCode::kInvalidArgument || closed.code() == absl::StatusCode::kInternal;
+      if (by_the_control_plane) refused = alone_in_flight_;
+      alone_in_flight_.reset();
+      if (!refused) return;
+      times = ++refusals_[refused->SerializeAsString()];
+      if (times >= kMostRefusals) refusals_.erase(refused->SerializeAsString());
+    }
+    if (times < kMostRefusals) return;
+    executor_.ReplaceUnreportable(
+        *refused, fmt::format("the control plane could not take the result of this attempt ({})",
+                              closed.ok() ? "it ended the stream" : MessageOf(closed)));
+  }
+
   void Disconnected() {
     MutexLock lock(mutex_);
     connected_ = false;
     changed_.NotifyAll();
   }
 
+  bool HasSomethingToSay() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return waiting_ || say_hello_ || (!alone_.empty() && !alone_in_flight_);
+  }
+
+  // What is to be sent now. A report of an earlier stream goes alone, and the next one only when it has its answer: should
+  // the control plane be unable to take one, it is known which.
+  v1::AgentMessage NextMessage() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    v1::AgentMessage message;
+    if (!alone_.empty() && !alone_in_flight_) {
+      alone_in_flight_ = alone_.front().lease();
+      *message.add_reports() = std::move(alone_.front());
+      alone_.pop_front();
+      return message;
+    }
+    message.Swap(&next_);
+    waiting_ = false;
+    log_lines_ = 0;
+    return message;
+  }
+
   void Write(Stream& stream, absl::Duration heartbeat) {
     while (true) {
       v1::AgentMessage message;
       bool hello = false;
+      int64_t received = 0;
       {
         MutexLock lock(mutex_);
-        if (connected_ && !waiting_ && !say_hello_)
+        if (connected_ && !HasSomethingToSay())
           changed_.WaitFor(mutex_, absl::ToChronoMilliseconds(heartbeat));
         if (!connected_) return;
-        message.Swap(&next_);
-        waiting_ = false;
-        log_lines_ = 0;
+        message = NextMessage();
         hello = std::exchange(say_hello_, false);
+        received = received_;
       }
       if (hello) *message.mutable_hello() = Hello();
       message.set_heartbeat(true);
+      message.set_task_limit(received + std::max(0, config_.max_parallel - executor_.Running()));
       if (!stream.Write(message)) return;
     }
   }
 
+  // Cancels come last: one may travel with the task that it is for.
   void Take(v1::ControlMessage message) {
+    {
+      MutexLock lock(mutex_);
+      received_ += message.tasks_size();
+      for (const auto* settled : {&message.acks(), &message.superseded()}) {
+        for (const v1::LeaseKey& lease : *settled) SettleAlone(lease);
+      }
+      for (const v1::RejectedReport& rejected : message.rejected()) SettleAlone(rejected.lease());
+    }
     for (const v1::LeaseKey& lease : message.acks()) executor_.Acknowledge(lease);
     for (const v1::LeaseKey& lease : message.superseded()) executor_.Supersede(lease);
-    for (const v1::LeaseKey& lease : message.cancels()) executor_.Cancel(lease);
+    for (const v1::RejectedReport& rejected : message.rejected())
+      executor_.Reject(rejected.lease(), rejected.why());
+    for (const v1::EarlyRelease& release : message.early_release_acks())
+      executor_.AcknowledgeEarlyRelease(release);
     for (const v1::HeldObligation& held : message.release()) executor_.Release(held);
     for (v1::Task& task : *message.mutable_tasks()) executor_.Submit(std::move(task));
+    for (const v1::LeaseKey& lease : message.cancels()) executor_.Cancel(lease);
+  }
+
+  void SettleAlone(const v1::LeaseKey& lease) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (!alone_in_flight_ || alone_in_flight_->SerializeAsString() != lease.SerializeAsString()) return;
+    refusals_.erase(lease.SerializeAsString());
+    alone_in_flight_.reset();
+    changed_.NotifyAll();
   }
 
   const AgentConfig& config_;
@@ -233,6 +330,10 @@ class GrpcPuller final : public Puller, public ReportSink {
   bool say_hello_ ABSL_GUARDED_BY(mutex_) = false;
   int log_lines_ ABSL_GUARDED_BY(mutex_) = 0;
   v1::AgentMessage next_ ABSL_GUARDED_BY(mutex_);
+  std::deque<v1::Report> alone_ ABSL_GUARDED_BY(mutex_);  // of before this stream, not sent on it yet
+  std::optional<v1::LeaseKey> alone_in_flight_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, int> refusals_ ABSL_GUARDED_BY(mutex_);  // by lease
+  int64_t received_ ABSL_GUARDED_BY(mutex_) = 0;                 // tasks of this stream
   grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
 };
 

@@ -1,5 +1,6 @@
 // The agent's end of the stream: connects, says hello, hands tasks to the executor and its reports back, and
-// does it all again when the connection is lost, for as long as it takes.
+// does it all again when the connection is lost, for as long as it takes. After a reconnect each result of before travels
+// alone, so that one which the control plane can't take is found, put aside and shown, and the agent stays.
 #pragma once
 
 #include <memory>
@@ -17,6 +18,7 @@ struct PullerOptions {
   std::string token_file;
   std::string version;
   std::string host;
+  std::string instance;  // drawn by whoever starts the process
 };
 
 class Puller {

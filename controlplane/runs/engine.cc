@@ -44,19 +44,36 @@ void CheckInvariants(const ActiveRun& run) {
   }
 }
 
-// A run that is over, from its stored events.
+StatusOr<v1::Run> Replay(StoredRun stored) {
+  ASSIGN_OR_RETURN(flows::Graph graph, flows::Graph::Make(std::move(stored.flow)));
+  flows::RunState state = flows::NewRun(std::make_shared<const flows::Graph>(std::move(graph)));
+  for (const v1::Event& event : stored.events) {
+    flows::Effects ignored;
+    RETURN_IF_ERROR(flows::Reduce(state, event, ignored));
+  }
+  return flows::View(stored.header, state, true);
+}
+
+// A run that is over, from its stored events; where those can't be read, its outcome and why there is no more.
 StatusOr<v1::Run> ViewOfStored(Store& store, const std::string& name) {
   auto stored = store.LoadRun(name);
-  if (!stored.ok()) return WithHint(stored.status(), "List them with: salvor run list");
-  ASSIGN_OR_RETURN(flows::Graph graph, flows::Graph::Make(std::move(stored->flow)));
-  flows::RunState state = flows::NewRun(std::make_shared<const flows::Graph>(std::move(graph)));
-  for (const v1::Event& event : stored->events) {
-    flows::Effects ignored;
-    RETURN_IF_ERROR_IN(flows::Reduce(state, event, ignored), "replay run " + name);
+  if (stored.status().code() == absl::StatusCode::kNotFound)
+    return WithHint(stored.status(), "List them with: salvor run list");
+  StatusOr<v1::Run> view = stored.ok() ? Replay(*std::move(stored)) : stored.status();
+  if (!view.ok()) {
+    ASSIGN_OR_RETURN(v1::Run summary, store.LoadRunSummary(name));
+    const std::string lost = "its steps can't be read: " + MessageOf(view.status());
+    summary.set_reason(summary.reason().empty() ? lost : summary.reason() + "; " + lost);
+    view = std::move(summary);
   }
-  v1::Run view = flows::View(stored->header, state, true);
-  view.set_revision(-1);
+  view->set_revision(-1);
   return view;
+}
+
+// Whether the records are at fault, and not the store that should bring them.
+bool IsDamage(const Status& status) {
+  return status.code() != absl::StatusCode::kInternal && status.code() != absl::StatusCode::kUnavailable &&
+         status.code() != absl::StatusCode::kResourceExhausted;
 }
 
 }  // namespace
@@ -81,15 +98,50 @@ Status Engine::Impl::Recover() {
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> names, store_.ActiveRuns());
   Turn turn;
-  for (const std::string& name : names) RETURN_IF_ERROR_IN(RecoverRun(turn, name), "recover run " + name);
+  for (const std::string& name : names) {
+    const Status status = RecoverRun(turn, name);
+    if (status.ok()) continue;
+    if (!IsDamage(status)) return WithContext(status, "recover run " + name);
+    RETURN_IF_ERROR(Quarantine(name, status));
+  }
   Conclude(turn);
-  if (!names.empty()) LogInfo("{} active runs go on where they were", names.size());
+  if (!runs_.empty()) LogInfo("{} active runs go on where they were", runs_.size());
   return OkStatus();
+}
+
+Status Engine::Impl::Quarantine(const std::string& name, const Status& why) {
+  ASSIGN_OR_RETURN(v1::Run run, store_.LoadRunSummary(name));
+  run.set_phase(v1::RUN_PHASE_QUARANTINED);
+  run.set_reason(MessageOf(why));
+  run.set_hint(fmt::format("The other runs go on. Give this one up with: salvor run cancel {}", name));
+  LogError("run {} is quarantined, since its records can't be read: {}", name, MessageOf(why));
+  quarantined_[name] = std::move(run);
+  return OkStatus();
+}
+
+void Engine::Impl::GiveUpQuarantined(const std::string& name, const std::string& by,
+                                     const std::string& reason) {
+  v1::Run run = std::move(quarantined_[name]);
+  quarantined_.erase(name);
+  run.set_phase(v1::RUN_PHASE_FAILED);
+  run.set_reason(fmt::format("given up by {}{}{}: {}", by, reason.empty() ? "" : ", ", reason, run.reason()));
+  run.clear_hint();
+  *run.mutable_finished_at() = ToProto(clock_.Now());
+  Turn turn;
+  if (const v1::Backup* known = backups_.Find(run.header().backup());
+      known != nullptr && run.header().kind() == v1::RUN_KIND_BACKUP)
+    RecordBackup(turn, FinishBackup(*known, run));
+  turn.batch.push_back(controlplane::FinishRun{run});
+  if (observer_ != nullptr) observer_->OnRun(run);
+  Conclude(turn);
 }
 
 Status Engine::Impl::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location) {
   PutRun put{header, flow};
   ASSIGN_OR_RETURN(flows::Graph graph, flows::Graph::Make(std::move(flow)));
+  const Status known = store_.LoadRunSummary(header.name()).status();
+  if (known.ok()) return AlreadyExists("run {} exists already", header.name());
+  if (known.code() != absl::StatusCode::kNotFound) return known;
   {
     MutexLock lock(mutex_);
     if (runs_.count(header.name()) > 0) return AlreadyExists("run {} exists already", header.name());
@@ -110,14 +162,18 @@ Status Engine::Impl::CancelRun(const std::string& name, const std::string& by, c
   {
     MutexLock lock(mutex_);
     const RunPointer run = FindActive(name);
-    if (run == nullptr || run->state.Finished()) return FailedPrecondition("run {} is not active", name);
-    if (run->state.phase == v1::RUN_PHASE_CANCELLING) return OkStatus();
-    Turn turn;
-    v1::Event event;
-    event.mutable_cancel_requested()->set_by(by);
-    event.mutable_cancel_requested()->set_reason(reason);
-    Happen(turn, run, std::move(event));
-    Conclude(turn);
+    if (quarantined_.count(name) > 0) {
+      GiveUpQuarantined(name, by, reason);
+    } else if (run == nullptr || run->state.Finished()) {
+      return FailedPrecondition("run {} is not active", name);
+    } else if (run->state.phase != v1::RUN_PHASE_CANCELLING) {
+      Turn turn;
+      v1::Event event;
+      event.mutable_cancel_requested()->set_by(by);
+      event.mutable_cancel_requested()->set_reason(reason);
+      Happen(turn, run, std::move(event));
+      Conclude(turn);
+    }
   }
   return CommitAndWait(store_, {});
 }
@@ -126,6 +182,8 @@ StatusOr<v1::Run> Engine::Impl::GetRun(const std::string& name) {
   {
     MutexLock lock(mutex_);
     if (const RunPointer run = FindActive(name)) return ViewOf(*run, true);
+    if (const auto quarantined = quarantined_.find(name); quarantined != quarantined_.end())
+      return quarantined->second;
   }
   return ViewOfStored(store_, name);
 }
@@ -144,7 +202,7 @@ StatusOr<v1::Run> Engine::Impl::WaitForChange(const std::string& name, int64_t s
       return ViewOf(*run, true);
     }
   }
-  return ViewOfStored(store_, name);
+  return GetRun(name);
 }
 
 bool Engine::Impl::WaitUntilFinished(const std::string& name, absl::Duration timeout) {
@@ -165,12 +223,15 @@ StatusOr<std::vector<v1::Run>> Engine::Impl::ListRuns(const std::string& applica
   MutexLock lock(mutex_);
   for (v1::Run& run : runs) {
     if (const RunPointer active = FindActive(run.header().name())) run = ViewOf(*active, false);
+    if (const auto found = quarantined_.find(run.header().name()); found != quarantined_.end())
+      run = found->second;
   }
   if (active_only) {
     runs.erase(std::remove_if(runs.begin(), runs.end(),
                               [](const v1::Run& run) {
                                 return run.phase() != v1::RUN_PHASE_RUNNING &&
-                                       run.phase() != v1::RUN_PHASE_CANCELLING;
+                                       run.phase() != v1::RUN_PHASE_CANCELLING &&
+                                       run.phase() != v1::RUN_PHASE_QUARANTINED;
                               }),
                runs.end());
   }
@@ -200,7 +261,7 @@ absl::Duration Engine::Impl::OldestReadyAge() {
 
 int Engine::Impl::ActiveRunCount() {
   MutexLock lock(mutex_);
-  return static_cast<int>(runs_.size());
+  return static_cast<int>(runs_.size() + quarantined_.size());
 }
 
 int Engine::Impl::OpenObligationCount() {
@@ -241,17 +302,18 @@ Status Engine::Impl::RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUS
   return OkStatus();
 }
 
-void Engine::Impl::Happen(Turn& turn, const RunPointer& run, v1::Event event)
+bool Engine::Impl::Happen(Turn& turn, const RunPointer& run, v1::Event event)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   *event.mutable_at() = ToProto(clock_.Now());
   flows::Effects effects;
   if (Status status = flows::Reduce(run->state, event, effects); !status.ok()) {
     LogError("run {}: an event was refused: {}", run->header.name(), MessageOf(status));
-    return;
+    return false;
   }
   *run->pending.add_events() = std::move(event);
   Touch(turn, run);
   for (const flows::Effect& effect : effects) Act(turn, run, effect);
+  return true;
 }
 
 void Engine::Impl::Touch(Turn& turn, const RunPointer& run) {
@@ -364,7 +426,7 @@ void Engine::Impl::Grant(Turn& turn, const SessionPointer& session, const ReadyS
   granted->set_attempt(run->At(ready.step).attempt + 1);
   granted->set_epoch(run->At(ready.step).epoch + 1);
   granted->set_agent(session->status.name());
-  Happen(turn, run, std::move(event));
+  if (!Happen(turn, run, std::move(event))) return;  // what is not on record is not sent
   if (!step.movable()) run->bound_agent = session->status.name();
   v1::Task* task = turn.messages[session].add_tasks();
   *task->mutable_lease() = run->Lease(ready.step);

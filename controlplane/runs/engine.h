@@ -1,6 +1,7 @@
 // Durable runs: loads, reduces, stores the event, then acts on the effects.
 //
-// All active runs live in memory, rebuilt from the journal by Create. Every change goes the same way: under
+// All active runs live in memory, rebuilt from the journal by Create. One whose records can't be read, or do not replay,
+// is quarantined: named and left as it is until a person cancels it. Every change goes the same way: under
 // one lock the event is reduced and everything that follows from it is gathered (events, records, messages to
 // agents); the batch goes to the store; when it is durable the messages are sent. A completed step, the next
 // one's lease and its task are one batch, so a chained step costs one fsync at most.

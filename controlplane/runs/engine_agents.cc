@@ -199,8 +199,9 @@ void Engine::Impl::OnReport(Turn& turn, const SessionPointer& session, v1::Repor
   // A run that is over has taken all its reports: this one was acknowledged, and the acknowledgement was
   // lost.
   const flows::Fence fence =
-      run == nullptr ? flows::Fence::kDuplicate
-                     : flows::CheckReport(run->state, lease.step(), lease.attempt(), lease.epoch());
+      quarantined_.count(lease.run()) > 0 ? flows::Fence::kSuperseded
+      : run == nullptr                    ? flows::Fence::kDuplicate
+                       : flows::CheckReport(run->state, lease.step(), lease.attempt(), lease.epoch());
   if (fence == flows::Fence::kSuperseded) {
     *turn.messages[session].add_superseded() = lease;
     return;
@@ -217,7 +218,7 @@ void Engine::Impl::OnReport(Turn& turn, const SessionPointer& session, v1::Repor
   reported->set_jitter(options_.random ? options_.random() : 0);
   *reported->mutable_result() = std::move(*report.mutable_result());
   const absl::Time granted_at = run->At(step).granted_at;
-  Happen(turn, run, std::move(event));
+  if (!Happen(turn, run, std::move(event))) return;
   if (observer_ == nullptr) return;
   observer_->OnStep(run->header, run->Step(step), run->At(step).phase, clock_.Now() - granted_at);
   if (run->At(step).phase == v1::STEP_PHASE_BACKOFF) observer_->OnRetry(run->header);

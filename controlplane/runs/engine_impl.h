@@ -89,9 +89,17 @@ class Engine::Impl {
 
   Status RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // A run whose records can't be read is kept as it is and named; the others go on.
+  Status Quarantine(const std::string& name, const Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // A person's word that the quarantined run is over: it failed, and what it would have kept is not kept.
+  void GiveUpQuarantined(const std::string& name, const std::string& by, const std::string& reason)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   // ---- one event -----------------------------------------------------------------------------------------
 
-  void Happen(Turn& turn, const RunPointer& run, v1::Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // False, and nothing has changed, when the run can't take this event.
+  bool Happen(Turn& turn, const RunPointer& run, v1::Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void Touch(Turn& turn, const RunPointer& run);
 
@@ -158,6 +166,7 @@ class Engine::Impl {
 
   Mutex mutex_;
   std::function<void()> wake_up_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, v1::Run> quarantined_ ABSL_GUARDED_BY(mutex_);  // views, without steps
   ActiveRuns runs_ ABSL_GUARDED_BY(mutex_);
   ReadyQueue ready_ ABSL_GUARDED_BY(mutex_);
   AgentSessions sessions_ ABSL_GUARDED_BY(mutex_);

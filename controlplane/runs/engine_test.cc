@@ -326,6 +326,52 @@ TEST_F(EngineTest, AnObligationOutlivesItsRunAndIsReleasedWhenTheAgentComesBack)
   EXPECT_EQ(engine_->OpenObligationCount(), 0);
 }
 
+TEST_F(EngineTest, ARunThatDoesNotReplayIsQuarantinedAndNamedAndTheOthersGoOn) {
+  Agent agent = Connect();
+  Start("r1", Chain(1));
+  Start("r2", Chain(1));
+  const v1::ControlMessage granted = Take(agent);
+  ASSERT_EQ(granted.tasks_size(), 2);
+  AppendEvents alien{"r1", 2, {}};
+  alien.events.add_events()->mutable_step_reported()->set_step("of-another-flow");
+  ASSERT_TRUE(CommitAndWait(store_, {alien}).ok());
+
+  Restart();
+  EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_QUARANTINED);
+  EXPECT_THAT(engine_->GetRun("r1")->reason(), testing::HasSubstr("of-another-flow"));
+  EXPECT_THAT(engine_->GetRun("r1")->hint(), testing::HasSubstr("salvor run cancel r1"));
+  EXPECT_EQ(engine_->ListRuns("", 10, true)->size(), 2u) << "it is not over";
+  EXPECT_EQ(engine_->WaitForChange("r1", -2, absl::ZeroDuration())->phase(), v1::RUN_PHASE_QUARANTINED);
+
+  agent = Connect("agent-a", {granted.tasks(0).lease(), granted.tasks(1).lease()});
+  Report(agent, granted.tasks(0).lease());
+  Report(agent, granted.tasks(1).lease());
+  const v1::ControlMessage answer = Take(agent);
+  EXPECT_EQ(PhaseOf("r2"), v1::RUN_PHASE_SUCCEEDED);
+  ASSERT_GE(answer.superseded_size(), 1);
+  EXPECT_EQ(answer.superseded(0).run(), "r1") << "its agent is told that nobody takes the result";
+
+  ASSERT_TRUE(engine_->CancelRun("r1", "operator", "gone").ok());
+  EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_FAILED);
+  Restart();
+  EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_FAILED);
+  EXPECT_THAT(engine_->GetRun("r1")->reason(), testing::HasSubstr("given up by operator, gone"));
+  EXPECT_TRUE(engine_->ListRuns("", 10, true)->empty());
+}
+
+TEST_F(EngineTest, ANameIsTakenOnceAlsoByARunThatIsOver) {
+  const Agent agent = Connect();
+  Start("r1", Chain(1));
+  v1::RunHeader header;
+  header.set_name("r1");
+  header.set_environment("local");
+  EXPECT_EQ(engine_->StartRun(header, Chain(1), "").code(), absl::StatusCode::kAlreadyExists);
+  Report(agent, Take(agent).tasks(0).lease());
+  ASSERT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
+  EXPECT_EQ(engine_->StartRun(header, Chain(1), "").code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
+}
+
 TEST_F(EngineTest, InputsTravelWithTheTask) {
   const Agent agent = Connect();
   v1::Flow flow = Chain(2);

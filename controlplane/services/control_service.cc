@@ -13,7 +13,7 @@ constexpr absl::Duration kWatchPatience = absl::Milliseconds(500);
 
 bool IsOver(const v1::Run& run) {
   return run.phase() == v1::RUN_PHASE_SUCCEEDED || run.phase() == v1::RUN_PHASE_FAILED ||
-         run.phase() == v1::RUN_PHASE_CANCELLED;
+         run.phase() == v1::RUN_PHASE_CANCELLED || run.phase() == v1::RUN_PHASE_QUARANTINED;
 }
 
 std::string Caller() { return "operator"; }  // one token, one role

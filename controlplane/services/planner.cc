@@ -37,7 +37,9 @@ v1::RunHeader Planner::Header(v1::RunKind kind, const std::string& word, const s
                               const std::string& environment, const std::string& by) {
   v1::RunHeader header;
   const absl::Time now = clock_.Now();
-  header.set_name(MakeRunName(word, application, now, Entropy()));
+  do {
+    header.set_name(MakeRunName(word, application, now, Entropy()));
+  } while (engine_.GetRun(header.name()).ok());
   header.set_kind(kind);
   header.set_application(application);
   header.set_environment(environment);
