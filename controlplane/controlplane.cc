@@ -131,9 +131,9 @@ class ControlPlaneImpl final : public ControlPlane {
 
   void Tick() {
     while (true) {
-      const absl::Time next = engine_->Tick();
+      const absl::Duration next = engine_->Tick();
       MutexLock lock(timer_mutex_);
-      const absl::Duration left = std::clamp(next - clock_.Now(), absl::Milliseconds(1), absl::Seconds(5));
+      const absl::Duration left = std::clamp(next, absl::Milliseconds(1), absl::Seconds(5));
       if (!early_ && !timer_stopping_) timer_changed_.WaitFor(timer_mutex_, absl::ToChronoMilliseconds(left));
       early_ = false;
       if (timer_stopping_) return;

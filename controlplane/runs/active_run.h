@@ -20,6 +20,7 @@ struct ActiveRun {
   int64_t next_event = 0;  // its sequence number
   int64_t revision = 0;
   bool finish_is_durable = false;
+  absl::Duration began;     // when it was requested, by the clock that nobody sets
   std::string bound_agent;  // who began the steps that never move
   std::vector<int> keyed;   // steps with concurrency keys
   std::map<int, v1::Progress> progress;
@@ -28,6 +29,10 @@ struct ActiveRun {
 
   const v1::Step& Step(int step) const { return state.graph->Step(step); }
   const flows::StepState& At(int step) const { return state.steps[static_cast<size_t>(step)]; }
+  bool Releases(int step) const { return state.graph->At(step).releases >= 0; }
+  // From the clock that nobody sets to the run's own time (flows/run/reducer.h) and back.
+  absl::Time RunTime(absl::Duration monotonic) const { return state.requested_at + (monotonic - began); }
+  absl::Duration Monotonic(absl::Time run_time) const { return began + (run_time - state.requested_at); }
   v1::LeaseKey Lease(int step) const {
     v1::LeaseKey lease;
     lease.set_run(header.name());

@@ -10,11 +10,12 @@ void Session::SetObligations(const v1::AgentHello& hello) {
 }
 
 SessionPointer AgentSessions::Add(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link,
-                                  absl::Time now) {
+                                  const Clock& clock) {
   auto session = std::make_shared<Session>();
   session->id = ++last_id_;
   session->link = std::move(link);
-  session->last_seen = now;
+  session->Hear(clock);
+  session->instance = hello.instance();
   session->capabilities = {hello.capabilities().begin(), hello.capabilities().end()};
   session->SetObligations(hello);
   v1::AgentStatus& status = session->status;
@@ -31,7 +32,7 @@ SessionPointer AgentSessions::Add(const v1::AgentHello& hello, std::shared_ptr<A
 
 v1::AgentStatus AgentSessions::Remove(const SessionPointer& session) {
   sessions_.erase(session->id);
-  lost_[session->status.name()] = session->last_seen;
+  lost_[session->status.name()] = session->heard_at;
   v1::AgentStatus& known = known_[session->status.name()];
   known = session->status;
   known.set_connected(false);
@@ -59,15 +60,15 @@ std::vector<SessionPointer> AgentSessions::Of(const std::string& environment) co
   return sessions;
 }
 
-std::vector<SessionPointer> AgentSessions::SilentSince(absl::Time time) const {
+std::vector<SessionPointer> AgentSessions::SilentSince(absl::Duration time) const {
   std::vector<SessionPointer> silent;
   for (const auto& [id, session] : sessions_) {
-    if (session->last_seen < time) silent.push_back(session);
+    if (session->heard_at < time) silent.push_back(session);
   }
   return silent;
 }
 
-std::optional<absl::Time> AgentSessions::LastHeard(const std::string& agent) const {
+std::optional<absl::Duration> AgentSessions::LastHeard(const std::string& agent) const {
   const auto found = lost_.find(agent);
   if (found == lost_.end()) return std::nullopt;
   return found->second;

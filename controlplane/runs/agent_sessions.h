@@ -24,11 +24,25 @@ struct Session {
   v1::AgentStatus status;
   std::set<std::string> capabilities;  // kinds of action
   std::shared_ptr<AgentLink> link;
-  int credits = 0;  // tasks that it will take
-  absl::Time last_seen;
+  // Tasks that it will take: how many in all on this stream, or, of an agent of 0.1, how many more.
+  std::optional<int64_t> task_limit;
+  int64_t tasks_sent = 0;
+  int64_t credits = 0;
+  absl::Time last_seen;     // for people
+  absl::Duration heard_at;  // by the clock that nobody sets
+  std::string instance;     // of the agent's process; empty for 0.1
   std::map<std::pair<std::string, std::string>, v1::HeldObligation>
       obligations;  // by run and name, as it last said
 
+  int64_t Room() const { return task_limit ? *task_limit - tasks_sent : credits; }
+  void TakeRoom() {
+    ++tasks_sent;
+    --credits;
+  }
+  void Hear(const Clock& clock) {
+    last_seen = clock.Now();
+    heard_at = clock.Monotonic();
+  }
   void SetObligations(const v1::AgentHello& hello);
 };
 using SessionPointer = std::shared_ptr<Session>;
@@ -38,22 +52,22 @@ class AgentSessions {
   // What the store remembers of an agent.
   void Know(const v1::AgentStatus& agent) { known_[agent.name()] = agent; }
 
-  SessionPointer Add(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link, absl::Time now);
+  SessionPointer Add(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link, const Clock& clock);
   // The agent is not connected any more. What to remember of it.
   v1::AgentStatus Remove(const SessionPointer& session);
 
   SessionPointer Find(int64_t id) const;  // null when it is not connected
   SessionPointer Find(const std::string& agent) const;
   std::vector<SessionPointer> Of(const std::string& environment) const;
-  std::vector<SessionPointer> SilentSince(absl::Time time) const;
+  std::vector<SessionPointer> SilentSince(absl::Duration time) const;
   // Of an agent that was connected since the start and is not now.
-  std::optional<absl::Time> LastHeard(const std::string& agent) const;
+  std::optional<absl::Duration> LastHeard(const std::string& agent) const;
   std::vector<v1::AgentStatus> List() const;  // connected or not, by name; without `running`
 
  private:
   std::map<int64_t, SessionPointer> sessions_;
   int64_t last_id_ = 0;
-  std::map<std::string, absl::Time> lost_;
+  std::map<std::string, absl::Duration> lost_;  // when they were last heard
   std::map<std::string, v1::AgentStatus> known_;
 };
 

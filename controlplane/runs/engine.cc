@@ -1,6 +1,7 @@
 #include "controlplane/runs/engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "base/io/log.h"
@@ -60,15 +61,29 @@ StatusOr<v1::Run> ViewOfStored(Store& store, const std::string& name) {
   if (stored.status().code() == absl::StatusCode::kNotFound)
     return WithHint(stored.status(), "List them with: salvor run list");
   StatusOr<v1::Run> view = stored.ok() ? Replay(*std::move(stored)) : stored.status();
-  if (!view.ok()) {
-    ASSIGN_OR_RETURN(v1::Run summary, store.LoadRunSummary(name));
+  ASSIGN_OR_RETURN(v1::Run summary, store.LoadRunSummary(name));
+  if (view.ok()) {
+    view->set_revision(summary.revision());
+  } else {
     const std::string lost = "its steps can't be read: " + MessageOf(view.status());
     summary.set_reason(summary.reason().empty() ? lost : summary.reason() + "; " + lost);
     view = std::move(summary);
   }
-  view->set_revision(-1);
   return view;
 }
+
+// How long ago the run was requested. Across a restart there is only what people call the time; it never runs backwards
+// here.
+absl::Duration AgeOf(const flows::RunState& state, const std::vector<v1::Event>& events, absl::Time now) {
+  if (events.empty()) return absl::ZeroDuration();
+  const v1::Event& last = events.back();
+  const absl::Duration then =
+      last.has_elapsed() ? FromProto(last.elapsed()) : FromProto(last.at()) - state.requested_at;
+  return std::max(then, absl::ZeroDuration()) + std::max(now - FromProto(last.at()), absl::ZeroDuration());
+}
+
+// Above all that a predecessor of this process gave to anyone, so that a watcher's revisions never go back.
+int64_t FirstRevision(const Clock& clock) { return absl::ToUnixMicros(clock.Now()); }
 
 // Whether the records are at fault, and not the store that should bring them.
 bool IsDamage(const Status& status) {
@@ -107,6 +122,18 @@ Status Engine::Impl::Recover() {
   Conclude(turn);
   if (!runs_.empty()) LogInfo("{} active runs go on where they were", runs_.size());
   return OkStatus();
+}
+
+std::optional<v1::RunHeader> Engine::Impl::FindWaiting(v1::RunKind kind, const std::string& application) {
+  MutexLock lock(mutex_);
+  for (const auto& [name, run] : runs_) {
+    if (run->header.kind() != kind || run->header.application() != application) continue;
+    if (run->state.phase != v1::RUN_PHASE_RUNNING) continue;
+    const bool begun = std::any_of(run->state.steps.begin(), run->state.steps.end(),
+                                   [](const flows::StepState& at) { return at.attempt > 0; });
+    if (!begun) return run->header;
+  }
+  return std::nullopt;
 }
 
 Status Engine::Impl::Quarantine(const std::string& name, const Status& why) {
@@ -149,6 +176,8 @@ Status Engine::Impl::StartRun(v1::RunHeader header, v1::Flow flow, const std::st
     turn.batch.push_back(std::move(put));
     if (!backup_location.empty()) RecordBackup(turn, BeginBackup(header, backup_location));
     RunPointer run = MakeRun(std::move(header), std::move(graph));
+    run->began = clock_.Monotonic();
+    run->revision = FirstRevision(clock_);
     runs_[run->header.name()] = run;
     v1::Event event;
     event.mutable_run_requested();
@@ -193,11 +222,10 @@ StatusOr<v1::Run> Engine::Impl::WaitForChange(const std::string& name, int64_t s
     MutexLock lock(mutex_);
     const RunPointer run = FindActive(name);
     if (run != nullptr) {
-      const absl::Time until = absl::Now() + timeout;
+      const auto until = std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(timeout);
       while (!run->finish_is_durable && run->revision == seen) {
-        const absl::Duration left = until - absl::Now();
-        if (left <= absl::ZeroDuration() || !run->changed.WaitFor(mutex_, absl::ToChronoMilliseconds(left)))
-          break;
+        const auto left = until - std::chrono::steady_clock::now();
+        if (left.count() <= 0 || !run->changed.WaitFor(mutex_, left)) break;
       }
       return ViewOf(*run, true);
     }
@@ -208,33 +236,39 @@ StatusOr<v1::Run> Engine::Impl::WaitForChange(const std::string& name, int64_t s
 bool Engine::Impl::WaitUntilFinished(const std::string& name, absl::Duration timeout) {
   MutexLock lock(mutex_);
   const RunPointer run = FindActive(name);
-  const absl::Time until = absl::Now() + timeout;
+  const auto until = std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(timeout);
   while (run != nullptr && !run->finish_is_durable) {
-    const absl::Duration left = until - absl::Now();
-    if (left <= absl::ZeroDuration()) return false;
-    run->finished.WaitFor(mutex_, absl::ToChronoMilliseconds(left));
+    const auto left = until - std::chrono::steady_clock::now();
+    if (left.count() <= 0) return false;
+    run->finished.WaitFor(mutex_, left);
   }
   return true;
 }
 
 StatusOr<std::vector<v1::Run>> Engine::Impl::ListRuns(const std::string& application, int limit,
                                                       bool active_only) {
-  ASSIGN_OR_RETURN(std::vector<v1::Run> runs, store_.ListRuns(application, limit));
+  std::vector<v1::Run> runs;
+  if (!active_only) {
+    ASSIGN_OR_RETURN(runs, store_.ListRuns(application, limit));
+  }
   MutexLock lock(mutex_);
   for (v1::Run& run : runs) {
     if (const RunPointer active = FindActive(run.header().name())) run = ViewOf(*active, false);
     if (const auto found = quarantined_.find(run.header().name()); found != quarantined_.end())
       run = found->second;
   }
-  if (active_only) {
-    runs.erase(std::remove_if(runs.begin(), runs.end(),
-                              [](const v1::Run& run) {
-                                return run.phase() != v1::RUN_PHASE_RUNNING &&
-                                       run.phase() != v1::RUN_PHASE_CANCELLING &&
-                                       run.phase() != v1::RUN_PHASE_QUARANTINED;
-                              }),
-               runs.end());
-  }
+  if (!active_only) return runs;
+  for (const auto& [name, run] : runs_) runs.push_back(ViewOf(*run, false));
+  for (const auto& [name, run] : quarantined_) runs.push_back(run);
+  runs.erase(std::remove_if(runs.begin(), runs.end(),
+                            [&](const v1::Run& run) {
+                              return !application.empty() && run.header().application() != application;
+                            }),
+             runs.end());
+  std::sort(runs.begin(), runs.end(), [](const v1::Run& a, const v1::Run& b) {
+    return FromProto(a.header().requested_at()) > FromProto(b.header().requested_at());
+  });
+  if (runs.size() > static_cast<size_t>(limit)) runs.resize(static_cast<size_t>(limit));
   return runs;
 }
 
@@ -255,8 +289,7 @@ void Engine::Impl::SetWakeUp(std::function<void()> wake_up) {
 
 absl::Duration Engine::Impl::OldestReadyAge() {
   MutexLock lock(mutex_);
-  const absl::Time now = clock_.Now();
-  return now - ready_.OldestSince(now);
+  return ready_.OldestAge(clock_.Monotonic());
 }
 
 int Engine::Impl::ActiveRunCount() {
@@ -291,6 +324,8 @@ Status Engine::Impl::RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUS
     if (!run->Step(step).movable()) run->bound_agent = event.step_granted().agent();
   }
   run->next_event = static_cast<int64_t>(stored.events.size());
+  run->began = clock_.Monotonic() - AgeOf(run->state, stored.events, clock_.Now());
+  run->revision = FirstRevision(clock_);
   runs_[name] = run;
   if (stored.events.empty()) {
     v1::Event event;
@@ -305,6 +340,7 @@ Status Engine::Impl::RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUS
 bool Engine::Impl::Happen(Turn& turn, const RunPointer& run, v1::Event event)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   *event.mutable_at() = ToProto(clock_.Now());
+  *event.mutable_elapsed() = ToProto(clock_.Monotonic() - run->began);
   flows::Effects effects;
   if (Status status = flows::Reduce(run->state, event, effects); !status.ok()) {
     LogError("run {}: an event was refused: {}", run->header.name(), MessageOf(status));
@@ -328,8 +364,9 @@ void Engine::Impl::Act(Turn& turn, const RunPointer& run, const flows::Effect& e
     ready_.Push(run, ready->step);
     turn.dispatch.insert(run->header.environment());
   } else if (const auto* timer = std::get_if<flows::StartTimer>(&effect)) {
-    const bool earliest = timers_.empty() || timer->at < timers_.top().at;
-    timers_.push({timer->at, run->header.name(), timer->step, timer->attempt, timer->kind});
+    const absl::Duration at = run->Monotonic(timer->at);
+    const bool earliest = timers_.empty() || at < timers_.top().at;
+    timers_.push({at, run->header.name(), timer->step, timer->attempt, timer->kind});
     if (earliest && wake_up_) wake_up_();
   } else if (const auto* cancel = std::get_if<flows::CancelStep>(&effect)) {
     if (const SessionPointer session = sessions_.Find(run->At(cancel->step).agent)) {
@@ -384,7 +421,9 @@ void Engine::Impl::Conclude(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     run->changed.NotifyAll();
   }
   for (const RunPointer& run : turn.finished) {
-    turn.batch.push_back(controlplane::FinishRun{flows::View(run->header, run->state, false)});
+    v1::Run summary = flows::View(run->header, run->state, false);
+    summary.set_revision(run->revision + 1);
+    turn.batch.push_back(controlplane::FinishRun{std::move(summary)});
   }
   if (turn.batch.empty() && turn.messages.empty()) return;
   store_.Commit(std::move(turn.batch), [this, messages = std::move(turn.messages),
@@ -490,6 +529,9 @@ std::vector<v1::Backup> Engine::ListBackups(const std::string& application) {
   return impl_->ListBackups(application);
 }
 StatusOr<v1::Backup> Engine::FindBackup(const std::string& reference) { return impl_->FindBackup(reference); }
+std::optional<v1::RunHeader> Engine::FindWaiting(v1::RunKind kind, const std::string& application) {
+  return impl_->FindWaiting(kind, application);
+}
 std::vector<v1::AgentStatus> Engine::ListAgents() { return impl_->ListAgents(); }
 StatusOr<int64_t> Engine::Connect(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link) {
   return impl_->Connect(hello, std::move(link));
@@ -498,7 +540,7 @@ void Engine::Receive(int64_t session, v1::AgentMessage message) {
   impl_->Receive(session, std::move(message));
 }
 void Engine::Disconnect(int64_t session) { impl_->Disconnect(session); }
-absl::Time Engine::Tick() { return impl_->Tick(); }
+absl::Duration Engine::Tick() { return impl_->Tick(); }
 void Engine::SetWakeUp(std::function<void()> wake_up) { impl_->SetWakeUp(std::move(wake_up)); }
 absl::Duration Engine::OldestReadyAge() { return impl_->OldestReadyAge(); }
 int Engine::ActiveRunCount() { return impl_->ActiveRunCount(); }

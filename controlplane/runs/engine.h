@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -71,21 +72,26 @@ class Engine {
   StatusOr<v1::Run> WaitForChange(const std::string& name, int64_t seen, absl::Duration timeout);
   // Until the run is over, at the latest after `timeout`; true when it is over.
   bool WaitUntilFinished(const std::string& name, absl::Duration timeout);
+  // The newest first. `active_only` comes before the limit.
   StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit, bool active_only);
+  // A run of this kind of which no step was ever granted; it does what another request for the same would do.
+  std::optional<v1::RunHeader> FindWaiting(v1::RunKind kind, const std::string& application);
 
   std::vector<v1::Backup> ListBackups(const std::string& application);  // newest first
   // A name, "latest:APPLICATION" (complete or partial) or "proven:APPLICATION". NotFound.
   StatusOr<v1::Backup> FindBackup(const std::string& reference);
   std::vector<v1::AgentStatus> ListAgents();
 
-  // An agent's stream: Connect with its hello, Receive what follows, Disconnect when it ends. A newer
-  // connection of the same agent closes the older one.
+  // An agent's stream: Connect with its hello, Receive what follows, Disconnect when it ends. A newer connection of the
+  // same process closes the older one; another process of that name is refused (AlreadyExists) until the first has been
+  // silent for a lease's time. Reports, progress and logs are taken from the agent that holds the lease, and from no
+  // other.
   StatusOr<int64_t> Connect(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link);
   void Receive(int64_t session, v1::AgentMessage message);
   void Disconnect(int64_t session);
 
-  // Fires timers and expires leases that are due. When to call it next, at the latest.
-  absl::Time Tick();
+  // Fires timers and expires leases that are due. How soon to call it again, at the latest.
+  absl::Duration Tick();
   // Called (from any thread) when Tick is due earlier than it last said. Set once, before use.
   void SetWakeUp(std::function<void()> wake_up);
 

@@ -10,6 +10,29 @@
 namespace salvor::controlplane {
 namespace {
 
+constexpr absl::Duration kClockJump = absl::Seconds(10);
+// What the journal takes of one result. Agents keep theirs below it.
+constexpr size_t kLargestResult = 8 << 20;
+
+// Acknowledges the report, or says that its result can't be taken and puts the error in its place.
+void AnswerReport(v1::ControlMessage& answer, v1::Report& report) {
+  const size_t bytes = report.result().ByteSizeLong();
+  if (bytes <= kLargestResult) {
+    *answer.add_acks() = report.lease();
+    return;
+  }
+  const std::string why =
+      fmt::format("the result has {} bytes, and at most {} are taken", bytes, kLargestResult);
+  v1::RejectedReport* rejected = answer.add_rejected();
+  *rejected->mutable_lease() = report.lease();
+  rejected->set_why(why);
+  report.mutable_result()->Clear();
+  v1::Error* error = report.mutable_result()->mutable_error();
+  error->set_reason(v1::Error::REASON_FAILED);
+  error->set_message(why);
+  error->set_hint("The agent has put it aside in its journal; please report this.");
+}
+
 // Overtaken timers are not worth an event in the journal.
 bool Matters(const ActiveRun& run, const Timer& timer) {
   if (timer.step < 0) return true;
@@ -43,8 +66,8 @@ StatusOr<int64_t> Engine::Impl::Connect(const v1::AgentHello& hello, std::shared
   if (hello.agent().empty() || hello.environment().empty())
     return InvalidArgument("hello without agent or environment");
   MutexLock lock(mutex_);
-  CloseOlder(hello.agent());
-  const SessionPointer session = sessions_.Add(hello, std::move(link), clock_.Now());
+  RETURN_IF_ERROR(CloseOlder(hello));
+  const SessionPointer session = sessions_.Add(hello, std::move(link), clock_);
   Turn turn;
   v1::AgentWelcome* welcome = turn.messages[session].mutable_welcome();
   *welcome->mutable_heartbeat_interval() = ToProto(options_.heartbeat_interval);
@@ -62,12 +85,19 @@ void Engine::Impl::Receive(int64_t id, v1::AgentMessage message) {
   MutexLock lock(mutex_);
   const SessionPointer session = sessions_.Find(id);
   if (session == nullptr) return;
-  session->last_seen = clock_.Now();
+  session->Hear(clock_);
   session->credits += message.credits();
+  if (message.has_task_limit()) session->task_limit = message.task_limit();
   Turn turn;
   for (v1::Report& report : *message.mutable_reports()) OnReport(turn, session, std::move(report));
-  for (v1::ProgressReport& progress : *message.mutable_progress()) OnProgress(std::move(progress));
-  for (v1::LogLines& lines : *message.mutable_logs()) turn.batch.push_back(AppendLog{std::move(lines)});
+  for (v1::ProgressReport& progress : *message.mutable_progress()) OnProgress(session, std::move(progress));
+  for (v1::LogLines& lines : *message.mutable_logs()) {
+    // The last lines of a run may come when it is over.
+    const bool over = FindActive(lines.run()) == nullptr;
+    if (over || FindHeld(session, lines.run(), lines.step()) != nullptr)
+      turn.batch.push_back(AppendLog{std::move(lines)});
+  }
+  for (const v1::EarlyRelease& release : message.early_releases()) OnEarlyRelease(turn, session, release);
   if (message.has_hello()) {  // an agent that still lives says again what it holds
     session->SetObligations(message.hello());
     SettleObligations(turn, session);
@@ -88,9 +118,10 @@ void Engine::Impl::Disconnect(int64_t id) {
   if (wake_up_) wake_up_();
 }
 
-absl::Time Engine::Impl::Tick() {
+absl::Duration Engine::Impl::Tick() {
   MutexLock lock(mutex_);
-  const absl::Time now = clock_.Now();
+  NoticeClockJump();
+  const absl::Duration now = clock_.Monotonic();
   Turn turn;
   while (!timers_.empty() && timers_.top().at <= now) {
     const Timer timer = timers_.top();
@@ -98,9 +129,10 @@ absl::Time Engine::Impl::Tick() {
     FireTimer(turn, timer);
   }
   ExpireLeases(turn, now);
+  RepeatReleases(turn, now);
   Conclude(turn);
-  absl::Time next = now + options_.heartbeat_interval;
-  if (!timers_.empty()) next = std::min(next, timers_.top().at);
+  absl::Duration next = options_.heartbeat_interval;
+  if (!timers_.empty()) next = std::min(next, timers_.top().at - now);
   return next;
 }
 
@@ -113,11 +145,21 @@ int Engine::Impl::RunningOn(const std::string& agent) ABSL_EXCLUSIVE_LOCKS_REQUI
   return running;
 }
 
-void Engine::Impl::CloseOlder(const std::string& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-  const SessionPointer older = sessions_.Find(agent);
-  if (older == nullptr) return;
+Status Engine::Impl::CloseOlder(const v1::AgentHello& hello) {
+  const SessionPointer older = sessions_.Find(hello.agent());
+  if (older == nullptr) return OkStatus();
+  // Not the same process, and the first one is alive: a machine that was cloned, say. Both would do the same work.
+  const bool another =
+      !hello.instance().empty() && !older->instance.empty() && hello.instance() != older->instance;
+  if (another && clock_.Monotonic() - older->heard_at <= options_.lease_duration) {
+    return WithHint(
+        AlreadyExists("an agent of the name {} is connected already, from host {}", hello.agent(),
+                      older->status.host()),
+        "Give each agent a --name of its own. One that was restarted is taken as soon as the first is gone.");
+  }
   older->link->Close("the agent opened a newer connection");
   sessions_.Remove(older);
+  return OkStatus();
 }
 
 void Engine::Impl::ResumeLeases(Turn& turn, const SessionPointer& session, const v1::AgentHello& hello)
@@ -126,8 +168,9 @@ void Engine::Impl::ResumeLeases(Turn& turn, const SessionPointer& session, const
   for (const v1::LeaseKey& lease : hello.held()) {
     held.insert({lease.run(), lease.step(), lease.attempt()});
     const RunPointer run = FindActive(lease.run());
-    const bool ours = run != nullptr && flows::CheckReport(run->state, lease.step(), lease.attempt(),
-                                                           lease.epoch()) != flows::Fence::kSuperseded;
+    const bool ours = FindHeld(session, lease.run(), lease.step()) != nullptr &&
+                      flows::CheckReport(run->state, lease.step(), lease.attempt(), lease.epoch()) !=
+                          flows::Fence::kSuperseded;
     if (!ours) *turn.messages[session].add_superseded() = lease;
   }
   const auto runs = runs_;
@@ -188,6 +231,8 @@ void Engine::Impl::KeepObligation(Turn& turn, const RunPointer& run, size_t i)
   held.agent = run->bound_agent;
   held.obligation.set_run(run->header.name());
   held.obligation.set_name(run->state.graph->ObligationAt(static_cast<int>(i)).name());
+  if (const SessionPointer session = sessions_.Find(held.agent))
+    *turn.messages[session].add_release() = held.obligation;
   unconfirmed_[{run->header.name(), held.obligation.name()}] = held;
   turn.batch.push_back(PutObligation{held.agent, held.obligation});
 }
@@ -196,6 +241,12 @@ void Engine::Impl::OnReport(Turn& turn, const SessionPointer& session, v1::Repor
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   const v1::LeaseKey& lease = report.lease();
   const RunPointer run = FindActive(lease.run());
+  if (run != nullptr && FindHeld(session, lease.run(), lease.step()) == nullptr) {
+    LogWarning("agent {} reports {} of run {}, which it does not hold: not taken", session->status.name(),
+               lease.step(), lease.run());
+    *turn.messages[session].add_superseded() = lease;
+    return;
+  }
   // A run that is over has taken all its reports: this one was acknowledged, and the acknowledgement was
   // lost.
   const flows::Fence fence =
@@ -206,8 +257,11 @@ void Engine::Impl::OnReport(Turn& turn, const SessionPointer& session, v1::Repor
     *turn.messages[session].add_superseded() = lease;
     return;
   }
-  *turn.messages[session].add_acks() = lease;
-  if (fence == flows::Fence::kDuplicate) return;
+  if (fence == flows::Fence::kDuplicate) {
+    *turn.messages[session].add_acks() = lease;
+    return;
+  }
+  AnswerReport(turn.messages[session], report);
   const int step = run->state.graph->Find(lease.step());
   run->progress.erase(step);
   v1::Event event;
@@ -220,19 +274,62 @@ void Engine::Impl::OnReport(Turn& turn, const SessionPointer& session, v1::Repor
   const absl::Time granted_at = run->At(step).granted_at;
   if (!Happen(turn, run, std::move(event))) return;
   if (observer_ == nullptr) return;
-  observer_->OnStep(run->header, run->Step(step), run->At(step).phase, clock_.Now() - granted_at);
+  observer_->OnStep(run->header, run->Step(step), run->At(step).phase,
+                    run->RunTime(clock_.Monotonic()) - granted_at);
   if (run->At(step).phase == v1::STEP_PHASE_BACKOFF) observer_->OnRetry(run->header);
 }
 
-void Engine::Impl::OnProgress(v1::ProgressReport report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+void Engine::Impl::OnProgress(const SessionPointer& session, v1::ProgressReport report) {
   const v1::LeaseKey& lease = report.lease();
-  const RunPointer run = FindActive(lease.run());
+  const RunPointer run = FindHeld(session, lease.run(), lease.step());
   if (run == nullptr) return;
   const auto fence = flows::CheckReport(run->state, lease.step(), lease.attempt(), lease.epoch());
-  if (fence != flows::Fence::kAccept) return;
+  if (fence != flows::Fence::kAccept ||
+      run->At(run->state.graph->Find(lease.step())).phase != v1::STEP_PHASE_RUNNING)
+    return;
   run->progress[run->state.graph->Find(lease.step())] = std::move(*report.mutable_progress());
   ++run->revision;
   run->changed.NotifyAll();
+}
+
+RunPointer Engine::Impl::FindHeld(const SessionPointer& session, const std::string& run,
+                                  const std::string& step) {
+  const RunPointer active = FindActive(run);
+  if (active == nullptr) return nullptr;
+  const int index = active->state.graph->Find(step);
+  return index >= 0 && active->At(index).agent == session->status.name() ? active : nullptr;
+}
+
+void Engine::Impl::OnEarlyRelease(Turn& turn, const SessionPointer& session,
+                                  const v1::EarlyRelease& release) {
+  *turn.messages[session].add_early_release_acks() = release;
+  const RunPointer run = FindActive(release.run());
+  if (run == nullptr || run->state.Finished() || run->bound_agent != session->status.name()) return;
+  LogWarning("agent {} released {} of run {} early: {}", session->status.name(), release.name(),
+             release.run(), release.reason());
+  v1::Event event;
+  event.mutable_released_early()->set_obligation(release.name());
+  event.mutable_released_early()->set_reason(release.reason());
+  Happen(turn, run, std::move(event));
+}
+
+void Engine::Impl::RepeatReleases(Turn& turn, absl::Duration now) {
+  if (unconfirmed_.empty() || now - releases_repeated_at_ < options_.lease_duration) return;
+  releases_repeated_at_ = now;
+  for (const auto& [key, held] : unconfirmed_) {
+    if (const SessionPointer session = sessions_.Find(held.agent))
+      *turn.messages[session].add_release() = held.obligation;
+  }
+}
+
+void Engine::Impl::NoticeClockJump() {
+  const absl::Time offset = clock_.Now() - clock_.Monotonic();
+  const absl::Duration jump = offset - wall_offset_;
+  if (jump > -kClockJump && jump < kClockJump) return;
+  wall_offset_ = offset;
+  LogWarning(
+      "this machine's clock was set {} by {}; durations and deadlines are measured by another one, and go on",
+      jump > absl::ZeroDuration() ? "forward" : "back", absl::FormatDuration(absl::AbsDuration(jump)));
 }
 
 void Engine::Impl::FireTimer(Turn& turn, const Timer& timer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -246,10 +343,10 @@ void Engine::Impl::FireTimer(Turn& turn, const Timer& timer) ABSL_EXCLUSIVE_LOCK
   Happen(turn, run, std::move(event));
 }
 
-void Engine::Impl::ExpireLeases(Turn& turn, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+void Engine::Impl::ExpireLeases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   for (const SessionPointer& session : sessions_.SilentSince(now - options_.lease_duration)) {
     LogWarning("agent {} is silent for {}", session->status.name(),
-               absl::FormatDuration(now - session->last_seen));
+               absl::FormatDuration(now - session->heard_at));
     session->link->Close("no heartbeat");
     turn.batch.push_back(PutAgent{sessions_.Remove(session)});
   }
@@ -260,7 +357,8 @@ void Engine::Impl::ExpireLeases(Turn& turn, absl::Time now) ABSL_EXCLUSIVE_LOCKS
       if (at.phase != v1::STEP_PHASE_RUNNING || at.lease_expired || !run->Step(step).movable()) continue;
       if (sessions_.Find(at.agent) != nullptr) continue;
       // After a restart nobody has been heard from: agents get a lease's time to come back.
-      const absl::Time since = sessions_.LastHeard(at.agent).value_or(std::max(at.granted_at, started_at_));
+      const absl::Duration since =
+          sessions_.LastHeard(at.agent).value_or(std::max(run->Monotonic(at.granted_at), started_at_));
       if (now - since <= options_.lease_duration) continue;
       v1::Event event;
       event.mutable_lease_expired()->set_step(run->Step(step).id());

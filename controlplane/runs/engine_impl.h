@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <queue>
 #include <set>
 #include <string>
@@ -30,7 +31,7 @@ struct Turn {
 
 // The earliest on top.
 struct Timer {
-  absl::Time at;
+  absl::Duration at;  // by the clock that nobody sets
   std::string run;
   int step;
   int attempt;
@@ -45,7 +46,8 @@ class Engine::Impl {
         clock_(clock),
         options_(std::move(options)),
         observer_(observer),
-        started_at_(clock.Now()) {}
+        started_at_(clock.Monotonic()),
+        wall_offset_(clock.Now() - clock.Monotonic()) {}
 
   ~Impl();
 
@@ -63,6 +65,8 @@ class Engine::Impl {
 
   StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit, bool active_only);
 
+  std::optional<v1::RunHeader> FindWaiting(v1::RunKind kind, const std::string& application);
+
   std::vector<v1::Backup> ListBackups(const std::string& application);
 
   StatusOr<v1::Backup> FindBackup(const std::string& reference);
@@ -75,7 +79,7 @@ class Engine::Impl {
 
   void Disconnect(int64_t id);
 
-  absl::Time Tick();
+  absl::Duration Tick();
 
   void SetWakeUp(std::function<void()> wake_up);
 
@@ -126,7 +130,8 @@ class Engine::Impl {
 
   int RunningOn(const std::string& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  void CloseOlder(const std::string& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // AlreadyExists when another process of that name is there.
+  Status CloseOlder(const v1::AgentHello& hello) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // What the agent holds goes on; what it does not know any more is lost and may be tried again; what it
   // holds and we do not is superseded.
@@ -141,10 +146,18 @@ class Engine::Impl {
 
   void KeepObligation(Turn& turn, const RunPointer& run, size_t i) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // The active run of a lease that this agent holds; null for any other.
+  RunPointer FindHeld(const SessionPointer& session, const std::string& run, const std::string& step)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   void OnReport(Turn& turn, const SessionPointer& session, v1::Report report)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  void OnProgress(v1::ProgressReport report) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnProgress(const SessionPointer& session, v1::ProgressReport report)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void OnEarlyRelease(Turn& turn, const SessionPointer& session, const v1::EarlyRelease& release)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- time ----------------------------------------------------------------------------------------------
 
@@ -152,7 +165,12 @@ class Engine::Impl {
 
   // Leases are held by sessions, in memory: an agent that is not heard from for a lease's time loses those of
   // its steps that another agent may take. The others wait for it.
-  void ExpireLeases(Turn& turn, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ExpireLeases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Asks again for releases that nobody has confirmed.
+  void RepeatReleases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void NoticeClockJump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- views ---------------------------------------------------------------------------------------------
 
@@ -162,7 +180,7 @@ class Engine::Impl {
   const Clock& clock_;
   const EngineOptions options_;
   EngineObserver* const observer_;
-  const absl::Time started_at_;
+  const absl::Duration started_at_;
 
   Mutex mutex_;
   std::function<void()> wake_up_ ABSL_GUARDED_BY(mutex_);
@@ -173,6 +191,8 @@ class Engine::Impl {
   BackupIndex backups_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::string>, StoredObligation> unconfirmed_ ABSL_GUARDED_BY(mutex_);
   std::priority_queue<Timer> timers_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration releases_repeated_at_ ABSL_GUARDED_BY(mutex_);
+  absl::Time wall_offset_ ABSL_GUARDED_BY(mutex_);  // what people called the time when the other clock began
 };
 
 }  // namespace salvor::controlplane

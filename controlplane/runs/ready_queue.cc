@@ -31,6 +31,8 @@ std::vector<flows::KeyHold> HeldKeys(const ActiveRuns& runs) {
   return held;
 }
 
+bool Releases(const ReadyStep& ready) { return ready.run->Releases(ready.step); }
+
 SessionPointer Choose(const std::vector<SessionPointer>& sessions, const ReadyStep& ready) {
   const ActiveRun& run = *ready.run;
   const v1::Step& step = run.Step(ready.step);
@@ -41,15 +43,16 @@ SessionPointer Choose(const std::vector<SessionPointer>& sessions, const ReadySt
     const std::string& agent = session->status.name();
     const bool elsewhere = !step.movable() && !run.bound_agent.empty() && run.bound_agent != agent;
     const bool has_it = at.phase == v1::STEP_PHASE_RUNNING && at.agent == agent;
-    if (session->credits <= 0 || elsewhere || has_it || session->capabilities.count(kind) == 0) continue;
-    if (best == nullptr || session->credits > best->credits) best = session;
+    const bool full = session->Room() <= 0 && !Releases(ready);
+    if (full || elsewhere || has_it || session->capabilities.count(kind) == 0) continue;
+    if (best == nullptr || session->Room() > best->Room()) best = session;
   }
   return best;
 }
 
-bool AnyCredit(const std::vector<SessionPointer>& sessions) {
+bool AnyRoom(const std::vector<SessionPointer>& sessions) {
   return std::any_of(sessions.begin(), sessions.end(),
-                     [](const SessionPointer& session) { return session->credits > 0; });
+                     [](const SessionPointer& session) { return session->Room() > 0; });
 }
 
 }  // namespace
@@ -62,18 +65,20 @@ std::vector<Assignment> ReadyQueue::Assign(const std::string& environment, const
   const std::vector<SessionPointer> candidates = sessions.Of(environment);
   std::deque<ReadyStep> waiting, still;
   waiting.swap(queue->second);
+  std::stable_partition(waiting.begin(), waiting.end(), Releases);
   const bool keyed = std::any_of(waiting.begin(), waiting.end(), [](const ReadyStep& ready) {
     return !ready.run->Step(ready.step).keys().empty();
   });
   std::vector<flows::KeyHold> held = keyed ? HeldKeys(runs) : std::vector<flows::KeyHold>();
-  bool room = AnyCredit(candidates);
+  bool room = AnyRoom(candidates);
   for (ReadyStep& ready : waiting) {
     if (!StillReady(ready)) continue;
-    SessionPointer session = room ? Choose(candidates, ready) : nullptr;
+    SessionPointer session = room || Releases(ready) ? Choose(candidates, ready) : nullptr;
     const auto& keys = ready.run->Step(ready.step).keys();
     if (session != nullptr && !flows::WaitsFor(keys, held)) {
       for (const v1::ConcurrencyKey& key : keys) held.push_back({key.name(), key.exclusive(), NameOf(ready)});
-      if (--session->credits == 0) room = AnyCredit(candidates);
+      session->TakeRoom();
+      if (session->Room() <= 0) room = AnyRoom(candidates);
       assigned.push_back({std::move(ready), std::move(session)});
       continue;
     }
@@ -87,13 +92,15 @@ std::vector<Assignment> ReadyQueue::Assign(const std::string& environment, const
   return assigned;
 }
 
-absl::Time ReadyQueue::OldestSince(absl::Time now) const {
+absl::Duration ReadyQueue::OldestAge(absl::Duration now) const {
+  absl::Duration oldest = absl::ZeroDuration();
   for (const auto& [environment, queue] : queues_) {
     for (const ReadyStep& ready : queue) {
-      if (StillReady(ready)) now = std::min(now, ready.run->At(ready.step).ready_at);
+      if (!StillReady(ready)) continue;
+      oldest = std::max(oldest, ready.run->RunTime(now) - ready.run->At(ready.step).ready_at);
     }
   }
-  return now;
+  return oldest;
 }
 
 std::string WhyItWaits(const ActiveRun& run, int step, const AgentSessions& sessions,

@@ -21,7 +21,7 @@ struct ReadyStep {
 
 struct Assignment {
   ReadyStep ready;
-  SessionPointer session;  // its credit is taken already
+  SessionPointer session;  // its room is taken already
 };
 
 class ReadyQueue {
@@ -29,12 +29,13 @@ class ReadyQueue {
   void Push(const RunPointer& run, int step) { queues_[run->header.environment()].push_back({run, step}); }
 
   // Everything that can be granted now: an agent of the environment has room and can do it, and its
-  // concurrency keys are free. The rest stays.
+  // concurrency keys are free. The rest stays. What releases an obligation goes first, and to an agent without room too:
+  // what it undoes may hold up an application.
   std::vector<Assignment> Assign(const std::string& environment, const AgentSessions& sessions,
                                  const ActiveRuns& runs);
 
-  // Of the step that has waited longest; `now` when none waits.
-  absl::Time OldestSince(absl::Time now) const;
+  // How long the one that waits longest has waited; zero when none waits. `now` is by the clock that nobody sets.
+  absl::Duration OldestAge(absl::Duration now) const;
 
  private:
   std::map<std::string, std::deque<ReadyStep>> queues_;  // by environment

@@ -129,6 +129,15 @@ StatusOr<Planner::Plan> Planner::PlanDrill(const v1::CreateDrillRequest& request
 
 StatusOr<v1::CreateRunResponse> Planner::Execute(StatusOr<Plan> plan, bool dry_run) {
   RETURN_IF_ERROR(plan.status());
+  if (!dry_run && plan->header.kind() == v1::RUN_KIND_BACKUP) {
+    if (const auto waiting = engine_.FindWaiting(v1::RUN_KIND_BACKUP, plan->header.application())) {
+      v1::CreateRunResponse existing;
+      existing.set_run(waiting->name());
+      existing.set_backup(waiting->backup());
+      existing.set_existing(true);
+      return existing;
+    }
+  }
   RETURN_IF_ERROR(strategies::ValidateFlow(plan->flow));
   v1::CreateRunResponse response;
   for (const v1::PlannedEffect& effect : plan->effects) *response.add_effects() = effect;

@@ -60,7 +60,7 @@ v1::Flow RandomFlow(Fate& fate) {
 // The world around a reducer: holds what is due, and lets it happen in any order.
 class World {
  public:
-  World(uint32_t seed) : fate_(seed) {
+  explicit World(uint32_t seed) : fate_(seed), measured_(seed % 4 != 0) {
     auto graph = Graph::Make(RandomFlow(fate_));
     graph_ = std::make_shared<const Graph>(*std::move(graph));
     state_ = NewRun(graph_);
@@ -115,12 +115,41 @@ class World {
       reported->set_step(graph_->Step(step).id());
       reported->set_attempt(at.attempt);
       reported->set_epoch(fate_.OneIn(8) ? at.epoch - 1 : at.epoch);  // now and then from behind the fence
-      if (fate_.OneIn(3)) {
-        reported->mutable_result()->mutable_error()->set_message("it failed");
-        reported->mutable_result()->mutable_error()->set_retryable(fate_.OneIn(2));
-      }
+      SetRandomResult(*reported);
       Happen(event, reported->epoch() == at.epoch);
+    } else if (at.attempt > 0 && fate_.OneIn(3)) {
+      ReportLate(step);
     }
+  }
+
+  // Of an attempt that was given up, or that has reported already.
+  void ReportLate(int step) {
+    const StepState& at = state_.steps[static_cast<size_t>(step)];
+    v1::Event event;
+    auto* reported = event.mutable_step_reported();
+    reported->set_step(graph_->Step(step).id());
+    reported->set_attempt(at.attempt);
+    reported->set_epoch(at.epoch);
+    SetRandomResult(*reported);
+    const bool succeeded = !reported->result().has_error();
+    const bool taken = CheckReport(state_, reported->step(), at.attempt, at.epoch) == Fence::kAccept;
+    const bool waited = at.phase == v1::STEP_PHASE_BACKOFF || at.phase == v1::STEP_PHASE_READY;
+    const bool first = at.result_attempt != at.attempt;
+    EXPECT_EQ(taken, waited && first && !at.must_fail);
+    Happen(event, taken);
+    if (!taken) return;
+    const v1::StepPhase phase = state_.steps[static_cast<size_t>(step)].phase;
+    const bool waits = phase == v1::STEP_PHASE_BACKOFF || phase == v1::STEP_PHASE_READY;
+    EXPECT_TRUE(succeeded ? phase == v1::STEP_PHASE_SUCCEEDED : waits) << "nobody was granted: a success is welcome";
+  }
+
+  void SetRandomResult(v1::StepReported& reported) {
+    reported.mutable_result();
+    if (!fate_.OneIn(3)) return;
+    v1::Error* error = reported.mutable_result()->mutable_error();
+    error->set_message("it failed");
+    error->set_retryable(fate_.OneIn(2));
+    if (fate_.OneIn(3)) error->set_reason(v1::Error::REASON_LOST);
   }
 
   bool DueHasReady(int step) {
@@ -150,7 +179,9 @@ class World {
   }
 
   void Happen(v1::Event event, bool accepted = true) {
-    *event.mutable_at() = ToProto(now_);
+    *event.mutable_at() = ToProto(now_ + wall_clock_is_wrong_by_);
+    if (measured_) *event.mutable_elapsed() = ToProto(now_ - began_);
+    if (fate_.OneIn(50) && measured_) wall_clock_is_wrong_by_ = absl::Minutes(fate_.Below(121) - 60);
     const RunState before = state_;
     Effects effects;
     const Status status = Reduce(state_, event, effects);
@@ -168,7 +199,10 @@ class World {
   std::shared_ptr<const Graph> graph_;
   RunState state_;
   std::vector<v1::Event> events_;
-  absl::Time now_ = absl::FromUnixSeconds(1795256100);
+  const absl::Time began_ = absl::FromUnixSeconds(1795256100);
+  absl::Time now_ = began_;
+  const bool measured_;  // the engine measures durations; that of 0.1 did not
+  absl::Duration wall_clock_is_wrong_by_;
   int64_t epoch_ = 0;
 };
 

@@ -9,11 +9,15 @@
 namespace salvor::flows {
 namespace {
 
+// So often a step is granted again at once when its agent died. One that kills its agent each time comes to an end.
+constexpr int kMostDeaths = 5;
+
 // One event being applied: state, its time, and where effects go.
 class Transition {
  public:
-  Transition(RunState& state, absl::Time now, Effects& effects)
-      : state_(state), now_(now), effects_(effects) {}
+  // `measured`: the engine measures durations, so `now` is on the run's own time; see Event.elapsed.
+  Transition(RunState& state, absl::Time now, bool measured, Effects& effects)
+      : state_(state), now_(now), measured_(measured), effects_(effects) {}
 
   Status Apply(const v1::Event& event) {
     switch (event.kind_case()) {
@@ -93,8 +97,13 @@ class Transition {
       return FailedPrecondition("report for '{}' is behind its fence", reported.step());
     }
     const int step = graph().Find(reported.step());
-    At(step).result = std::make_shared<v1::ActionResult>(reported.result());
-    EndAttempt(step, reported.result().has_error() ? &reported.result().error() : nullptr, reported.jitter());
+    StepState& at = At(step);
+    at.result = std::make_shared<v1::ActionResult>(reported.result());
+    at.result_attempt = at.attempt;
+    const v1::Error* error = reported.result().has_error() ? &reported.result().error() : nullptr;
+    // An attempt that was given up reports late, and nobody was granted since: its success is welcome, and its failure
+    // changes nothing.
+    if (at.phase == v1::STEP_PHASE_RUNNING || error == nullptr) EndAttempt(step, error, reported.jitter());
     FinishIfDone();
     return OkStatus();
   }
@@ -109,6 +118,9 @@ class Transition {
       End(step, v1::STEP_PHASE_SUCCEEDED, "");
     } else if (Cancelling() && !IsRelease(step)) {
       End(step, v1::STEP_PHASE_CANCELLED, error->message());
+    } else if (IsDeath(*error) && !at.must_fail && at.deaths < kMostDeaths) {
+      ++at.deaths;
+      MakeReady(step);
     } else if (error->retryable() && !at.must_fail && MayRetry(step)) {
       at.phase = v1::STEP_PHASE_BACKOFF;
       at.retry_at = now_ + Backoff(step, jitter);
@@ -124,9 +136,15 @@ class Transition {
     }
   }
 
+  // Whoever ran the tool died, and not the tool by itself. 0.1 counted those like all others, and its journals replay so.
+  bool IsDeath(const v1::Error& error) const {
+    return measured_ && error.retryable() &&
+           (error.reason() == v1::Error::REASON_INTERRUPTED || error.reason() == v1::Error::REASON_LOST);
+  }
+
   bool MayRetry(int step) {
     const v1::RetryPolicy& policy = graph().Step(step).retry();
-    if (At(step).attempt >= std::max(policy.attempts(), 1)) return false;
+    if (At(step).attempt - At(step).deaths >= std::max(policy.attempts(), 1)) return false;
     return !policy.has_budget() || now_ < At(step).first_granted_at + FromProto(policy.budget());
   }
 
@@ -376,6 +394,7 @@ class Transition {
 
   RunState& state_;
   const absl::Time now_;
+  const bool measured_;
   Effects& effects_;
 };
 
@@ -391,7 +410,11 @@ RunState NewRun(std::shared_ptr<const Graph> graph) {
 }
 
 Status Reduce(RunState& state, const v1::Event& event, Effects& effects) {
-  return Transition(state, FromProto(event.at()), effects).Apply(event);
+  const bool measured = event.has_elapsed();
+  const absl::Time now = measured && state.requested_at != absl::InfinitePast()
+                             ? state.requested_at + FromProto(event.elapsed())
+                             : FromProto(event.at());
+  return Transition(state, now, measured, effects).Apply(event);
 }
 
 Fence CheckReport(const RunState& state, const std::string& step, int attempt, int64_t epoch) {
@@ -400,8 +423,10 @@ Fence CheckReport(const RunState& state, const std::string& step, int attempt, i
   const StepState& at = state.steps[static_cast<size_t>(index)];
   if (at.attempt != attempt || at.epoch != epoch) return Fence::kSuperseded;
   if (at.phase == v1::STEP_PHASE_RUNNING) return Fence::kAccept;
-  // The same report again, because its acknowledgement was lost; or one whose attempt was given up meanwhile.
-  return at.result != nullptr ? Fence::kDuplicate : Fence::kSuperseded;
+  if (at.result_attempt == attempt) return Fence::kDuplicate;  // its acknowledgement was lost
+  // The attempt was given up; as long as nobody was granted since, its result is welcome.
+  const bool waits = at.phase == v1::STEP_PHASE_BACKOFF || at.phase == v1::STEP_PHASE_READY;
+  return waits && !at.must_fail ? Fence::kAccept : Fence::kSuperseded;
 }
 
 Effects Outstanding(const RunState& state) {

@@ -1,5 +1,6 @@
 // The heart of the engine: (state, event) -> (state, effects). Pure and deterministic: now, jitter and every
-// outcome come in with the event, so that replaying a run's stored events gives its state again.
+// outcome come in with the event, so that replaying a run's stored events gives its state again. All times of a state
+// are on the run's own time: when it was requested, and how long ago that is by a clock that nobody sets.
 //
 // The caller stores the event durably before it acts on the effects. Effects name (step, attempt), so acting
 // on one twice is harmless; Outstanding() gives all that are due for a state, which is what a restart needs.

@@ -25,7 +25,10 @@ struct StepState {
   absl::Time finished_at = absl::InfinitePast();
   absl::Time retry_at = absl::InfinitePast();
   std::shared_ptr<const v1::ActionResult> result;  // of the last reported attempt
-  std::string reason;                              // why it is where it is, for people
+  int result_attempt = 0;                          // which one that is
+  int deaths =
+      0;  // attempts that ended because the agent or a supervisor died: they don't count as the tool's
+  std::string reason;  // why it is where it is, for people
 };
 
 struct ObligationState {
