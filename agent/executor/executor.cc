@@ -3,8 +3,8 @@
 #include <thread>
 #include <utility>
 
-#include "agent/executor/redact.h"
 #include "base/io/log.h"
+#include "base/redact.h"
 #include "proto/time.h"
 
 namespace salvor::agent {

@@ -18,6 +18,7 @@
 
 #include "agent/process/line_splitter.h"
 #include "base/io/mutex.h"
+#include "base/redact.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -449,6 +450,8 @@ StatusOr<ExitStatus> RunProcess(const std::string& supervisor, ProcessSpec spec,
 
 std::string RootCause(std::string_view error_tail) {
   constexpr size_t kLines = 3, kMostBytes = 1000;
+  const std::string without_rows = WithoutRows(error_tail);  // while the fields of a message are still whole
+  error_tail = without_rows;
   std::vector<std::string> last;
   while (!error_tail.empty() && last.size() < kLines) {
     const size_t start = error_tail.find_last_of("\r\n");

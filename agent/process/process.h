@@ -97,7 +97,8 @@ Status ProcessError(const std::vector<std::string>& argv, const ExitStatus& stat
 StatusOr<ExitStatus> RunProcess(const std::string& supervisor, ProcessSpec spec, const std::stop_token& stop,
                                 absl::Time deadline);
 
-// The last few non-empty lines of a stderr tail, joined by "; ": the root cause for a message.
+// The last few non-empty lines of a stderr tail, joined by "; ": the root cause for a message. Without
+// the values of rows that PostgreSQL quotes (base/redact.h).
 std::string RootCause(std::string_view error_tail);
 
 }  // namespace salvor::agent
