@@ -261,7 +261,11 @@ Status Process::State::AwaitStart() {
 StatusOr<std::string> Process::State::NextReport() {
   size_t end = 0;
   while ((end = report_text.find('\n')) == std::string::npos) {
-    if (!ReadReport()) return Internal("the supervisor of {} ended without a word", ProgramName(spec.argv));
+    if (!ReadReport()) {
+      return WithHint(
+          Aborted("{}: stopped, because its supervisor ended without a word", ProgramName(spec.argv)),
+          "Something killed salvor-supervise; what it ran was killed with it.");
+    }
   }
   std::string line = report_text.substr(0, end);
   report_text.erase(0, end + 1);
@@ -283,7 +287,7 @@ void Process::State::TakeNextReport() {
   const StatusOr<std::string> line = NextReport();
   reported = true;
   if (!line.ok()) {
-    broken = WithHint(line.status(), "Something killed salvor-supervise; what it ran was killed with it.");
+    broken = line.status();
   } else if (line->rfind("exit ", 0) == 0) {
     status.code = std::atoi(line->c_str() + 5);
   } else if (line->rfind("signal ", 0) == 0) {
