@@ -146,10 +146,24 @@ StatusOr<v1::ActionResult> RunManifestWrite(const v1::Action& action, ActionCont
 
 namespace {
 
+// What a large manifest's check is not given is not compared.
+void ReduceToEssentials(const v1::Manifest& known, v1::Manifest* stored) {
+  stored->clear_components();
+  stored->clear_missing();
+  stored->clear_warnings();
+  const int artifacts = std::min(known.artifacts_size(), stored->artifacts_size());
+  stored->mutable_artifacts()->DeleteSubrange(artifacts, stored->artifacts_size() - artifacts);
+  for (int i = 0; i < artifacts; ++i) {
+    if (!known.artifacts(i).has_coverage()) stored->mutable_artifacts(i)->clear_coverage();
+  }
+}
+
 // How one differs from the other, as text; empty when it does not. Where it is kept is not part of it.
-std::string Differences(v1::Manifest stored, v1::Manifest known) {
+std::string Differences(v1::Manifest stored, v1::Manifest known, bool essentials_only) {
+  if (essentials_only) ReduceToEssentials(known, &stored);
   stored.clear_snapshot();
   known.clear_snapshot();
+  known.DiscardUnknownFields();  // a newer control plane's: JSON has not kept them
   std::string differences;
   google::protobuf::util::MessageDifferencer differencer;
   differencer.ReportDifferencesToString(&differences);
@@ -171,15 +185,25 @@ class ManifestChecker {
       if (IsAskedFor(artifact)) RETURN_IF_ERROR(CheckArtifact(artifact));
     }
     if (result_.checks_size() == 0) {
-      Add("", manifest.backup(), v1::Check::VERDICT_PASSED,
-          fmt::format("the manifest in the Location is the one the control plane knows, and all {} snapshots "
-                      "that it names are there",
-                      manifest.artifacts_size()));
+      Add("", manifest.backup(), v1::Check::VERDICT_PASSED, Passed());
     }
     return OkStatus();
   }
 
  private:
+  std::string Passed() const {
+    std::string text = fmt::format(
+        "the manifest in the Location is the one the control plane knows, and all {} snapshots that it names are "
+        "there",
+        check_.manifest().artifacts_size() + check_.artifacts_left_out());
+    if (check_.artifacts_left_out() > 0) {
+      text += fmt::format(
+          "; it is too large to be compared as a whole: its last {} artifacts by their snapshots only",
+          check_.artifacts_left_out());
+    }
+    return text;
+  }
+
   bool IsAskedFor(const v1::Artifact& artifact) const {
     return check_.components().empty() || std::find(check_.components().begin(), check_.components().end(),
                                                     artifact.component()) != check_.components().end();
@@ -248,11 +272,28 @@ class ManifestChecker {
       Fail("", backup, fmt::format("the manifest in snapshot {}: {}", snapshot, MessageOf(stored.status())));
       return OkStatus();
     }
-    const std::string differences = Differences(*stored, check_.manifest());
+    RETURN_IF_ERROR(CheckLeftOut(*stored));
+    const std::string differences = Differences(*stored, check_.manifest(), check_.essentials_only());
     if (!differences.empty()) {
       Fail("", backup,
            fmt::format("the manifest in the Location is not the one the control plane knows: {}",
                        differences));
+    }
+    return OkStatus();
+  }
+
+  // Of a manifest that was too large to be given as a whole: by the stored one's word.
+  Status CheckLeftOut(const v1::Manifest& stored) {
+    if (check_.artifacts_left_out() == 0) return OkStatus();
+    const int given = check_.manifest().artifacts_size();
+    const int64_t all = given + check_.artifacts_left_out();
+    if (stored.artifacts_size() != all) {
+      Fail("", check_.manifest().backup(),
+           fmt::format("the manifest in the Location names {} artifacts, the control plane knows {}",
+                       stored.artifacts_size(), all));
+    }
+    for (int i = given; i < stored.artifacts_size(); ++i) {
+      if (IsAskedFor(stored.artifacts(i))) RETURN_IF_ERROR(CheckArtifact(stored.artifacts(i)));
     }
     return OkStatus();
   }
