@@ -18,29 +18,19 @@ void MakeRepositoryForTest(const v1::ResticLocation& location) {
 
 namespace {
 
-// Without a fork, so that the shell reaps nobody: whether there is a whole lock, and whether $pid has ended.
-constexpr char kFunctions[] = R"sh(
-left() {
-  for lock in "$RESTIC_REPOSITORY"/locks/*; do
-    case $lock in *'*'|*tmp*) ;; *) return 0;; esac
-  done
-  return 1
-}
-gone() {
-  read -r stat < /proc/$pid/stat || return 0
-  case $stat in *') Z '*) return 0;; esac
-  return 1
-}
-stopped() {
-  read -r stat < /proc/$pid/stat || return 1
-  case $stat in *') T '*) return 0;; esac
-  return 1
-}
+// A restic that has the repository for itself alone and then waits for ever for an index that nobody writes:
+// once the shell has the other end open, restic holds its lock and reads.
+constexpr char kBegin[] = R"sh(
+index="$RESTIC_REPOSITORY/index/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+mkfifo "$index"
+restic check --no-cache >/dev/null 2>&1 & pid=$!
+exec 3>"$index"
+rm "$index"
 )sh";
 
 StatusOr<std::unique_ptr<Process>> StartShell(const v1::ResticLocation& location,
                                               const std::string& directory, const std::string& script) {
-  ProcessSpec spec = Shell(kFunctions + script);
+  ProcessSpec spec = Shell(kBegin + script);
   spec.working_directory = directory;
   spec.environment["RESTIC_REPOSITORY"] = location.repository();
   spec.environment["RESTIC_PASSWORD_FILE"] = location.password_file();
@@ -52,13 +42,10 @@ StatusOr<std::unique_ptr<Process>> StartShell(const v1::ResticLocation& location
 
 ExclusiveLockOfAZombie::ExclusiveLockOfAZombie(const v1::ResticLocation& location) {
   auto parent = StartShell(location, directory_.Path(), R"sh(
-while :; do
-  restic check >/dev/null 2>&1 & pid=$!
-  until left || gone; do :; done
-  kill -9 $pid
-  until gone; do :; done
-  if left; then break; fi
-  wait $pid
+kill -9 $pid
+# Without a fork, so that the shell reaps nobody.
+while read -r stat < /proc/$pid/stat; do
+  case $stat in *') Z '*) break;; esac
 done
 : > ready
 exec sleep 1000
@@ -70,20 +57,10 @@ exec sleep 1000
 
 LivingExclusiveLock::LivingExclusiveLock(const v1::ResticLocation& location) {
   auto parent = StartShell(location, directory_.Path(), R"sh(
-while :; do
-  restic check >/dev/null 2>&1 & pid=$!
-  until left || gone; do :; done
-  kill -STOP $pid
-  until stopped || gone; do :; done
-  if stopped && left; then break; fi
-  kill -9 $pid
-  wait $pid
-  rm -f "$RESTIC_REPOSITORY"/locks/*
-done
 echo $pid > pid
 mv pid ready
 while [ ! -e go ]; do sleep 0.01; done
-kill -CONT $pid
+kill -INT $pid
 wait $pid
 )sh");
   EXPECT_TRUE(parent.ok()) << parent.status();
