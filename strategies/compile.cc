@@ -16,10 +16,12 @@ namespace {
 
 constexpr char kLocationOpen[] = "location.open";
 constexpr char kManifestWrite[] = "manifest.write";
+constexpr char kManifestCheck[] = "manifest.check";
 constexpr char kScratchStart[] = "scratch.start";
 constexpr char kScratchStop[] = "scratch.stop";
 constexpr int kQuickStepTimeout_s = 600;
 constexpr int kScratchDeadline_s = 24 * 3600;
+constexpr size_t kMostManifestBytes = 48 << 10;  // of the 64 KiB that a step may have
 
 struct Part {
   const v1::Component* component;
@@ -33,6 +35,40 @@ v1::Step OpenLocation(const v1::ResticLocation& location, bool create) {
   open->set_create(create);
   UseLocation(&step, location);
   Retry(&step, 5, 2, 30);
+  SetAttemptTimeout(&step, kQuickStepTimeout_s);
+  return step;
+}
+
+// What the manifest says of itself and of as many artifacts as fit.
+void KeepEssentials(v1::ManifestCheck* check) {
+  const v1::Manifest whole = check->manifest();
+  check->set_essentials_only(true);
+  v1::Manifest* lean = check->mutable_manifest();
+  lean->clear_components();
+  lean->clear_missing();
+  lean->clear_warnings();
+  lean->clear_artifacts();
+  size_t bytes = lean->ByteSizeLong();
+  for (const v1::Artifact& artifact : whole.artifacts()) {
+    v1::Artifact one = ForAction(artifact);
+    bytes += one.ByteSizeLong() + 8;
+    if (bytes > kMostManifestBytes) break;
+    *lean->add_artifacts() = std::move(one);
+  }
+  check->set_artifacts_left_out(whole.artifacts_size() - lean->artifacts_size());
+}
+
+// Whatever is restored, be it to look or to use: it begins with what a stranger would begin with.
+v1::Step CheckManifest(const RestoreRequest& request, const std::vector<std::string>& components) {
+  v1::Step step = MakeStep(kManifestCheck, "", "check manifest");
+  v1::ManifestCheck* check = step.mutable_action()->mutable_manifest_check();
+  *check->mutable_location() = request.location;
+  *check->mutable_manifest() = *request.manifest;
+  for (const std::string& component : components) check->add_components(component);
+  if (check->manifest().ByteSizeLong() > kMostManifestBytes) KeepEssentials(check);
+  After(&step, kLocationOpen);
+  UseLocation(&step, request.location);
+  Retry(&step, 3, 2, 30);
   SetAttemptTimeout(&step, kQuickStepTimeout_s);
   return step;
 }
@@ -249,7 +285,7 @@ class Scratch {
     v1::ScratchStart* start = start_.mutable_action()->mutable_scratch_start();
     start->set_name(run);
     for (const Part& part : parts) Add(part.fragment, start);
-    After(&start_, kLocationOpen);
+    After(&start_, kManifestCheck);
     Retry(&start_, 3, 5, 60);
     SetAttemptTimeout(&start_, kQuickStepTimeout_s);
 
@@ -332,6 +368,9 @@ StatusOr<BackupPlan> CompileBackup(const std::vector<v1::Component>& components,
       "create", "backup " + request.backup,
       fmt::format("{} artifacts and the manifest", manifest.action().manifest_write().planned_size())));
   *plan.flow.add_steps() = OpenLocation(request.location, true);
+  for (const std::string& run : request.forget_runs) {
+    plan.flow.mutable_steps(0)->mutable_action()->mutable_location_open()->add_forget_runs(run);
+  }
   for (Part& part : parts) {
     Append(&part.fragment.before, &plan.flow);
     Append(&part.fragment.capture, &plan.flow);
@@ -352,8 +391,9 @@ StatusOr<RestorePlan> CompileRestore(const RestoreRequest& request,
   RETURN_IF_ERROR(RefuseMissing(*request.manifest, parts));
   RestorePlan plan;
   plan.effects.push_back(ReadBackup(*request.manifest));
-  JoinRestore(kLocationOpen, false, &parts);
+  JoinRestore(kManifestCheck, false, &parts);
   *plan.flow.add_steps() = OpenLocation(request.location, false);
+  *plan.flow.add_steps() = CheckManifest(request, components);
   AppendRestore(&parts, &plan);
   RETURN_IF_ERROR(RefuseSharedDestinations(plan.flow));
   RETURN_IF_ERROR(ValidateFlow(plan.flow));
@@ -376,11 +416,12 @@ StatusOr<RestorePlan> CompileDrill(const RestoreRequest& request) {
   plan.effects.push_back(ReadBackup(*request.manifest));
   const Scratch scratch(request.run, parts);
   *plan.flow.add_steps() = OpenLocation(request.location, false);
+  *plan.flow.add_steps() = CheckManifest(request, {});
   if (scratch.Needed()) {
     *plan.flow.add_steps() = scratch.Start();
     plan.effects.push_back(scratch.Effect());
   }
-  JoinRestore(scratch.Needed() ? kScratchStart : kLocationOpen, true, &parts);
+  JoinRestore(scratch.Needed() ? kScratchStart : kManifestCheck, true, &parts);
   AppendRestore(&parts, &plan);
   if (scratch.Needed()) scratch.Close(&plan.flow);
   for (const Part& part : parts) {

@@ -39,7 +39,8 @@ struct RestorePlan {
 };
 
 // Restore of these components (empty: all) of request.manifest; `to` holds the target application's
-// components by name. All guardrails of all components come before anything is written. FailedPrecondition
+// components by name. It begins with manifest.check, as a drill does: what the Location holds is compared with
+// request.manifest. All guardrails of all components come before anything is written. FailedPrecondition
 // when the backup lacks something of them, naming it, or when `to` has no place for a component (files need
 // none when request.disk_root is given).
 StatusOr<RestorePlan> CompileRestore(const RestoreRequest& request,

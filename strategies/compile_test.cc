@@ -114,6 +114,38 @@ TEST(CompileBackup, KeepsPayloadsSmallForManyDatabases) {
   EXPECT_EQ(StepOf(drill->flow, "db.restore-roles").after_size(), 6);
 }
 
+TEST(CompileBackup, ForgetsWhatRunsWithoutABackupLeft) {
+  BackupRequest request = ABackupRequest();
+  request.forget_runs = {"backup-shop-1"};
+  const auto plan = CompileBackup(kShop, AHeader(), request);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_THAT(StepOf(plan->flow, "location.open").action().location_open().forget_runs(),
+              ElementsAre("backup-shop-1"));
+}
+
+TEST(CompileRestore, ComparesTheManifestWithWhatTheLocationHoldsAsFarAsItFits) {
+  const v1::Manifest manifest = AManifest(kShop);
+  const auto restore = CompileRestore(ARestoreRequest(manifest), OtherPlace(), {"db"});
+  ASSERT_TRUE(restore.ok()) << restore.status();
+  const v1::ManifestCheck& check = StepOf(restore->flow, "manifest.check").action().manifest_check();
+  EXPECT_EQ(check.manifest().SerializeAsString(), manifest.SerializeAsString());
+  EXPECT_THAT(check.components(), ElementsAre("db"));
+  EXPECT_FALSE(check.essentials_only());
+
+  v1::Component many = DatabaseComponent();
+  many.clear_checks();
+  many.mutable_postgres()->clear_databases();
+  for (int i = 0; i < 300; ++i)
+    many.mutable_postgres()->add_databases("tenant_database_" + std::to_string(i));
+  const v1::Manifest large = AManifest({many});
+  const auto drill = CompileDrill(ARestoreRequest(large, "drill-shop-1"));
+  ASSERT_TRUE(drill.ok()) << drill.status();
+  const v1::ManifestCheck& part = StepOf(drill->flow, "manifest.check").action().manifest_check();
+  EXPECT_TRUE(part.essentials_only());
+  EXPECT_GT(part.manifest().artifacts_size(), 100);
+  EXPECT_EQ(part.manifest().artifacts_size() + part.artifacts_left_out(), large.artifacts_size());
+}
+
 TEST(CompileBackup, DumpsTheDatabasesOfOneServerOneAfterAnotherWhoeverTheyBelongTo) {
   v1::Component second = DatabaseComponent();
   second.set_name("db2");

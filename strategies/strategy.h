@@ -33,6 +33,7 @@ struct BackupRequest {
   std::string backup;
   v1::ResticLocation location;
   std::string environment;  // filled by the composer from the manifest's header; names concurrency keys
+  std::vector<std::string> forget_runs;  // over and no backup: LocationOpen.forget_runs
 };
 
 // Where a restore goes. A drill goes to scratch; a restore to what `to` declares.

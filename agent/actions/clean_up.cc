@@ -2,6 +2,8 @@
 
 #include <absl/time/clock.h>
 
+#include <set>
+
 namespace salvor::agent {
 namespace {
 
@@ -51,9 +53,29 @@ std::vector<v1::ArtifactTarget> WithDetails(const v1::ArtifactTarget& target) {
 
 Status ForgetIfPossible(const Restic& restic, const std::vector<std::string>& snapshots) {
   if (snapshots.empty()) return OkStatus();
-  RETURN_IF_ERROR(restic.Unlock());  // of processes that are gone; restic judges
+  RETURN_IF_ERROR(restic.RemoveStaleLocks().status());
   const Status status = restic.Forget(snapshots);
   return Restic::IsLocked(status) ? OkStatus() : status;
+}
+
+StatusOr<int> ForgetRuns(const Restic& restic, const std::vector<std::string>& runs) {
+  if (runs.empty()) return 0;
+  ASSIGN_OR_RETURN(const std::vector<ResticSnapshot> snapshots, restic.Find({{"salvor", ""}}));
+  const auto tag = [](const ResticSnapshot& snapshot, const char* name) {
+    const auto found = snapshot.tags.find(name);
+    return found == snapshot.tags.end() ? std::string() : found->second;
+  };
+  std::set<std::string> over(runs.begin(), runs.end());
+  over.erase("");
+  for (const ResticSnapshot& snapshot : snapshots) {
+    if (tag(snapshot, "kind") == "manifest") over.erase(tag(snapshot, "run"));
+  }
+  std::vector<std::string> left;
+  for (const ResticSnapshot& snapshot : snapshots) {
+    if (over.count(tag(snapshot, "run")) != 0) left.push_back(snapshot.id);
+  }
+  RETURN_IF_ERROR(ForgetIfPossible(restic, left));
+  return static_cast<int>(left.size());
 }
 
 Status ForgetEarlierAttempts(const ActionContext& context, const std::vector<v1::ArtifactTarget>& targets) {
@@ -65,7 +87,7 @@ Status CleanUpAfter(const v1::Task& task, const AgentConfig& config, absl::Durat
   const v1::ResticLocation* location = LocationOf(task.action());
   if (location == nullptr) return OkStatus();
   const ActionContext context{config, task, {}, absl::Now() + patience, nullptr, nullptr};
-  RETURN_IF_ERROR(context.Repository(*location).Unlock());
+  RETURN_IF_ERROR(context.Repository(*location).RemoveStaleLocks().status());
   const v1::ArtifactTarget* target = TargetOf(task.action());
   return target == nullptr ? OkStatus() : ForgetAll(context, WithDetails(*target));
 }

@@ -19,6 +19,7 @@ ActionRegistry HostActions() {
       {"postgres_dump", {RunPostgresDump}},
       {"disk_backup", {RunDiskBackup}},
       {"manifest_write", {RunManifestWrite}},
+      {"manifest_check", {RunManifestCheck}},
       {"scratch_start", {RunScratchStart}},
       {"scratch_stop", {RunScratchStop}},
       {"postgres_target_check", {RunPostgresTargetCheck}},

@@ -5,8 +5,11 @@
 
 namespace salvor::agent {
 
-// The repository answers and takes our password. With `create` it is made where there is none. Locks are
-// looked at only when one is in the way, and then only stale ones (restic's own judgement) are removed.
+// The repository answers and takes our password. Locks of processes that are gone are removed.
+//
+// With `create` (a backup) it is made where there is none; it must be writable; and while a living restic has
+// it for itself alone this waits, says for whom, and is Unavailable at the end of its time. What the given
+// runs left is forgotten. Without (a drill, a restore) nothing is needed but the right to read.
 StatusOr<v1::ActionResult> RunLocationOpen(const v1::Action& action, ActionContext& context);
 
 }  // namespace salvor::agent

@@ -1,8 +1,10 @@
 #include "agent/actions/location_actions.h"
 
+#include <absl/time/clock.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/mount.h>
 
 #include <filesystem>
 
@@ -73,6 +75,57 @@ TEST_F(LocationOpen, RemovesAStaleLockThatIsInTheWay) {
   ASSERT_TRUE(opened.ok()) << opened.status();
   ASSERT_EQ(opened->warnings_size(), 1);
   EXPECT_THAT(opened->warnings(0), HasSubstr("stale locks"));
+}
+
+TEST_F(LocationOpen, ABackupWaitsForALivingResticAndSaysForWhom) {
+  repository_.Make();
+  const LivingExclusiveLock lock(repository_.Location());
+  AgentConfig config;
+  config.supervisor = Supervisor();
+  config.state_directory = repository_.Path() + "/state";
+  v1::Task task;
+  *task.mutable_action()->mutable_location_open()->mutable_location() = repository_.Location();
+  task.mutable_action()->mutable_location_open()->set_create(true);
+  ActionContext context{config,  task,   {}, absl::Now() + absl::Seconds(20),
+                        nullptr, nullptr};  // no time to wait in
+  const Status refused = RunLocationOpen(task.action(), context).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable) << refused;
+  EXPECT_THAT(MessageOf(refused), HasSubstr("(PID " + std::to_string(lock.Pid()) + ", since "));
+
+  context.deadline = absl::InfiniteFuture();
+  std::vector<std::string> lines;
+  context.log = [&](std::string_view, std::string_view line) {
+    lines.emplace_back(line);
+    lock.LetGo();
+  };
+  const auto opened = RunLocationOpen(task.action(), context);
+  EXPECT_TRUE(opened.ok()) << opened.status();
+  ASSERT_FALSE(lines.empty());
+  EXPECT_THAT(lines[0], HasSubstr("waiting for the repository: it is locked by restic of "));
+  EXPECT_THAT(lines[0], HasSubstr("PID " + std::to_string(lock.Pid())));
+}
+
+TEST_F(LocationOpen, WhoOnlyReadsWaitsForNobody) {
+  repository_.Make();
+  const LivingExclusiveLock lock(repository_.Location());
+  const auto opened = Open(false);
+  EXPECT_TRUE(opened.ok()) << opened.status();
+}
+
+TEST_F(LocationOpen, AReadOnlyRepositoryIsRefusedToABackupAtOnceAndOpenToARestore) {
+  repository_.Make();
+  const std::string there = repository_.Path() + "/read-only";
+  ASSERT_TRUE(MakeDirectories(there).ok());
+  if (::mount(repository_.Location().repository().c_str(), there.c_str(), nullptr, MS_BIND, nullptr) != 0 ||
+      ::mount(nullptr, there.c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) != 0) {
+    GTEST_SKIP() << "cannot mount";
+  }
+  repository_.Location().set_repository(there);
+  EXPECT_TRUE(Open(false).ok());
+  const auto refused = Open(true);
+  EXPECT_EQ(ToError(refused.status()).reason(), v1::Error::REASON_REFUSED) << refused.status();
+  EXPECT_THAT(MessageOf(refused.status()), HasSubstr("Read-only file system"));
+  EXPECT_EQ(::umount2(there.c_str(), MNT_DETACH), 0);
 }
 
 }  // namespace

@@ -2,12 +2,14 @@
 
 #include <absl/time/clock.h>
 #include <google/protobuf/util/json_util.h>
+#include <google/protobuf/util/message_differencer.h>
 
 #include <algorithm>
 #include <optional>
 #include <set>
 
 #include "agent/actions/clean_up.h"
+#include "base/text.h"
 #include "proto/time.h"
 
 namespace salvor::agent {
@@ -139,6 +141,187 @@ StatusOr<v1::ActionResult> RunManifestWrite(const v1::Action& action, ActionCont
   *result.mutable_manifest() = std::move(manifest);
   const Status forgotten = ForgetIfPossible(restic, left);
   if (!forgotten.ok()) result.add_warnings("what earlier attempts left stays: " + MessageOf(forgotten));
+  return result;
+}
+
+namespace {
+
+// What a large manifest's check is not given is not compared.
+void ReduceToEssentials(const v1::Manifest& known, v1::Manifest* stored) {
+  stored->clear_components();
+  stored->clear_missing();
+  stored->clear_warnings();
+  const int artifacts = std::min(known.artifacts_size(), stored->artifacts_size());
+  stored->mutable_artifacts()->DeleteSubrange(artifacts, stored->artifacts_size() - artifacts);
+  for (int i = 0; i < artifacts; ++i) {
+    if (!known.artifacts(i).has_coverage()) stored->mutable_artifacts(i)->clear_coverage();
+  }
+}
+
+// How one differs from the other, as text; empty when it does not. Where it is kept is not part of it.
+std::string Differences(v1::Manifest stored, v1::Manifest known, bool essentials_only) {
+  if (essentials_only) ReduceToEssentials(known, &stored);
+  stored.clear_snapshot();
+  known.clear_snapshot();
+  known.DiscardUnknownFields();  // a newer control plane's: JSON has not kept them
+  std::string differences;
+  google::protobuf::util::MessageDifferencer differencer;
+  differencer.ReportDifferencesToString(&differences);
+  (void)differencer.Compare(known, stored);
+  return std::string(Trim(differences));
+}
+
+class ManifestChecker {
+ public:
+  ManifestChecker(const v1::ManifestCheck& check, const Restic& restic, v1::ActionResult& result)
+      : check_(check), restic_(restic), result_(result) {}
+
+  Status Run() {
+    const v1::Manifest& manifest = check_.manifest();
+    ASSIGN_OR_RETURN_IN(snapshots_, restic_.Find({{"salvor", ""}, {"run", manifest.run()}}),
+                        "list the backup's snapshots");
+    RETURN_IF_ERROR(CheckText());
+    for (const v1::Artifact& artifact : manifest.artifacts()) {
+      if (IsAskedFor(artifact)) RETURN_IF_ERROR(CheckArtifact(artifact));
+    }
+    if (result_.checks_size() == 0) {
+      Add("", manifest.backup(), v1::Check::VERDICT_PASSED, Passed());
+    }
+    return OkStatus();
+  }
+
+ private:
+  std::string Passed() const {
+    std::string text = fmt::format(
+        "the manifest in the Location is the one the control plane knows, and all {} snapshots that it names are "
+        "there",
+        check_.manifest().artifacts_size() + check_.artifacts_left_out());
+    if (check_.artifacts_left_out() > 0) {
+      text += fmt::format(
+          "; it is too large to be compared as a whole: its last {} artifacts by their snapshots only",
+          check_.artifacts_left_out());
+    }
+    return text;
+  }
+
+  bool IsAskedFor(const v1::Artifact& artifact) const {
+    return check_.components().empty() || std::find(check_.components().begin(), check_.components().end(),
+                                                    artifact.component()) != check_.components().end();
+  }
+
+  void Add(const std::string& component, const std::string& subject, v1::Check::Verdict verdict,
+           const std::string& compared) {
+    v1::Check* check = result_.add_checks();
+    check->set_component(component);
+    check->set_kind("manifest");
+    check->set_subject(subject);
+    check->set_verdict(verdict);
+    check->set_compared(Elide(compared, kLongestText));
+  }
+  void Fail(const std::string& component, const std::string& subject, const std::string& compared) {
+    Add(component, subject, v1::Check::VERDICT_FAILED, compared);
+  }
+
+  // Lists leave out what restic cannot read, so what is not listed is asked for by name.
+  StatusOr<bool> IsThere(const std::string& snapshot, std::string* why) {
+    for (const ResticSnapshot& one : snapshots_) {
+      if (one.id == snapshot) return true;
+    }
+    const Status status = restic_.CheckSnapshot(snapshot);
+    if (status.code() != absl::StatusCode::kDataLoss) {
+      RETURN_IF_ERROR(status);
+      *why = "it is there, and does not carry the tags of this run";
+      return false;
+    }
+    *why = MessageOf(status);
+    return false;
+  }
+
+  // The manifest's own snapshot. Older backups do not say which it is.
+  std::string SnapshotOfManifest() const {
+    if (!check_.manifest().snapshot().empty()) return check_.manifest().snapshot();
+    for (auto one = snapshots_.rbegin(); one != snapshots_.rend(); ++one) {
+      const auto kind = one->tags.find("kind");
+      if (kind != one->tags.end() && kind->second == "manifest") return one->id;
+    }
+    return "";
+  }
+
+  Status CheckText() {
+    const std::string& backup = check_.manifest().backup();
+    const std::string snapshot = SnapshotOfManifest();
+    if (snapshot.empty()) {
+      Fail("", backup, "the Location holds no manifest of this backup");
+      return OkStatus();
+    }
+    std::string why;
+    ASSIGN_OR_RETURN(const bool there, IsThere(snapshot, &why));
+    if (!there) {
+      Fail("", backup,
+           fmt::format("the Location does not hold the manifest, snapshot {}: {}", snapshot, why));
+      return OkStatus();
+    }
+    v1::Artifact text;
+    text.set_name(kFileName);
+    text.set_snapshot(snapshot);
+    text.set_path(Restic::StdinPath(kFileName));
+    const StatusOr<std::string> json = restic_.LoadText(text);
+    if (!json.ok() && json.status().code() != absl::StatusCode::kDataLoss) return json.status();
+    const StatusOr<v1::Manifest> stored = json.ok() ? ParseManifest(*json) : json.status();
+    if (!stored.ok()) {
+      Fail("", backup, fmt::format("the manifest in snapshot {}: {}", snapshot, MessageOf(stored.status())));
+      return OkStatus();
+    }
+    RETURN_IF_ERROR(CheckLeftOut(*stored));
+    const std::string differences = Differences(*stored, check_.manifest(), check_.essentials_only());
+    if (!differences.empty()) {
+      Fail("", backup,
+           fmt::format("the manifest in the Location is not the one the control plane knows: {}",
+                       differences));
+    }
+    return OkStatus();
+  }
+
+  // Of a manifest that was too large to be given as a whole: by the stored one's word.
+  Status CheckLeftOut(const v1::Manifest& stored) {
+    if (check_.artifacts_left_out() == 0) return OkStatus();
+    const int given = check_.manifest().artifacts_size();
+    const int64_t all = given + check_.artifacts_left_out();
+    if (stored.artifacts_size() != all) {
+      Fail("", check_.manifest().backup(),
+           fmt::format("the manifest in the Location names {} artifacts, the control plane knows {}",
+                       stored.artifacts_size(), all));
+    }
+    for (int i = given; i < stored.artifacts_size(); ++i) {
+      if (IsAskedFor(stored.artifacts(i))) RETURN_IF_ERROR(CheckArtifact(stored.artifacts(i)));
+    }
+    return OkStatus();
+  }
+
+  Status CheckArtifact(const v1::Artifact& artifact) {
+    std::string why;
+    ASSIGN_OR_RETURN(const bool there, IsThere(artifact.snapshot(), &why));
+    if (!there) {
+      Fail(artifact.component(), artifact.name(),
+           fmt::format("the Location does not hold it, snapshot {}: {}", artifact.snapshot(), why));
+    }
+    return OkStatus();
+  }
+
+  static constexpr size_t kLongestText = 2000;
+  const v1::ManifestCheck& check_;
+  const Restic& restic_;
+  v1::ActionResult& result_;
+  std::vector<ResticSnapshot> snapshots_;
+};
+
+}  // namespace
+
+StatusOr<v1::ActionResult> RunManifestCheck(const v1::Action& action, ActionContext& context) {
+  const v1::ManifestCheck& check = action.manifest_check();
+  const Restic restic = context.Repository(check.location());
+  v1::ActionResult result;
+  RETURN_IF_ERROR(ManifestChecker(check, restic, result).Run());
   return result;
 }
 

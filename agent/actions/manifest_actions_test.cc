@@ -1,6 +1,7 @@
 #include "agent/actions/manifest_actions.h"
 
 #include <gmock/gmock.h>
+#include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 
 #include "agent/actions/action_testing.h"
@@ -136,6 +137,143 @@ TEST_F(ManifestWrite, WhatNoManifestOfTheRunNamesIsForgottenAndNothingElse) {
   std::vector<std::string> ids;
   for (const ResticSnapshot& snapshot : *left) ids.push_back(snapshot.id);
   EXPECT_THAT(ids, testing::UnorderedElementsAre(kept, stranger, written->manifest().snapshot()));
+}
+
+// A backup as a drill or a restore finds it.
+class ManifestCheck : public ManifestWrite {
+ protected:
+  void SetUp() override {
+    ManifestWrite::SetUp();
+    for (const char* name : {"shop", "shop.details"}) {
+      ids_[name] = Keep(name);
+      Plan(std::string("dump-") + name, name);
+      Kept(std::string("dump-") + name, name, ids_[name]);
+    }
+    const auto written = attempt_.Run(RunManifestWrite);
+    ASSERT_TRUE(written.ok()) << written.status();
+    manifest_ = written->manifest();
+  }
+  StatusOr<v1::ActionResult> Check(const std::vector<std::string>& components = {}) {
+    AttemptForTest attempt(repository_.Path() + "/state", "drill-shop-1");
+    v1::ManifestCheck& check = *attempt.Action().mutable_manifest_check();
+    *check.mutable_location() = repository_.Location();
+    *check.mutable_manifest() = manifest_;
+    check.set_essentials_only(left_out_ > 0);
+    check.set_artifacts_left_out(left_out_);
+    for (const std::string& component : components) check.add_components(component);
+    return attempt.Run(RunManifestCheck);
+  }
+  // The one check there must be.
+  v1::Check TheCheck() {
+    const auto result = Check();
+    EXPECT_TRUE(result.ok()) << result.status();
+    if (!result.ok() || result->checks_size() != 1) {
+      ADD_FAILURE() << (result.ok() ? result->DebugString() : "");
+      return {};
+    }
+    EXPECT_EQ(result->checks(0).kind(), "manifest");
+    return result->checks(0);
+  }
+  void Replace(const std::string& json) {
+    ASSERT_TRUE(repository_.Open().Forget({manifest_.snapshot()}).ok());
+    const std::map<std::string, std::string> tags = {
+        {"salvor", ""}, {"kind", "manifest"}, {"backup", "shop-1"}, {"run", kRun}};
+    const auto stored = repository_.Open().StoreText("manifest.json", json, tags);
+    ASSERT_TRUE(stored.ok()) << stored.status();
+    manifest_.clear_snapshot();
+  }
+
+  std::map<std::string, std::string> ids_;
+  v1::Manifest manifest_;
+  int64_t left_out_ = 0;
+};
+
+TEST_F(ManifestCheck, WhatWasWrittenPasses) {
+  const v1::Check check = TheCheck();
+  EXPECT_EQ(check.verdict(), v1::Check::VERDICT_PASSED);
+  EXPECT_THAT(check.compared(), HasSubstr("all 2 snapshots"));
+  manifest_.clear_snapshot();  // found by its tags
+  EXPECT_EQ(TheCheck().verdict(), v1::Check::VERDICT_PASSED);
+}
+
+TEST_F(ManifestCheck, AForgottenManifestFails) {
+  ASSERT_TRUE(repository_.Open().Forget({manifest_.snapshot()}).ok());
+  EXPECT_EQ(TheCheck().verdict(), v1::Check::VERDICT_FAILED);
+  EXPECT_THAT(TheCheck().compared(), HasSubstr("does not hold the manifest"));
+  manifest_.clear_snapshot();
+  EXPECT_THAT(TheCheck().compared(), HasSubstr("holds no manifest"));
+}
+
+TEST_F(ManifestCheck, AForgottenDetailsSnapshotFailsByName) {
+  ASSERT_TRUE(repository_.Open().Forget({ids_["shop.details"]}).ok());
+  const v1::Check check = TheCheck();
+  EXPECT_EQ(check.verdict(), v1::Check::VERDICT_FAILED);
+  EXPECT_EQ(check.subject(), "shop.details");
+  EXPECT_EQ(check.component(), "db");
+  // It counts only for who needs it.
+  const auto other = Check({"files"});
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_EQ(other->checks(0).verdict(), v1::Check::VERDICT_PASSED);
+}
+
+TEST_F(ManifestCheck, AnEditedManifestFailsAndSaysWhere) {
+  v1::Manifest edited = Stored(manifest_.snapshot());
+  edited.mutable_artifacts(0)->set_bytes(edited.artifacts(0).bytes() + 1);
+  std::string json;
+  ASSERT_TRUE(google::protobuf::util::MessageToJsonString(edited, &json).ok());
+  Replace(json);
+  EXPECT_EQ(TheCheck().verdict(), v1::Check::VERDICT_FAILED);
+  EXPECT_THAT(TheCheck().compared(), HasSubstr("bytes"));
+}
+
+TEST_F(ManifestCheck, AnotherApplicationsManifestFails) {
+  v1::Manifest other = Stored(manifest_.snapshot());
+  other.set_application("wiki");
+  std::string json;
+  ASSERT_TRUE(google::protobuf::util::MessageToJsonString(other, &json).ok());
+  Replace(json);
+  EXPECT_EQ(TheCheck().verdict(), v1::Check::VERDICT_FAILED);
+  EXPECT_THAT(TheCheck().compared(), HasSubstr("application"));
+}
+
+TEST_F(ManifestCheck, SomethingThatIsNoManifestFails) {
+  Replace("no JSON");
+  EXPECT_EQ(TheCheck().verdict(), v1::Check::VERDICT_FAILED);
+}
+
+TEST_F(ManifestCheck, OfALargeManifestTheRestIsLookedForByTheStoredOnesWord) {
+  manifest_.mutable_artifacts()->RemoveLast();
+  left_out_ = 1;
+  EXPECT_EQ(TheCheck().verdict(), v1::Check::VERDICT_PASSED);
+  left_out_ = 2;
+  EXPECT_THAT(TheCheck().compared(), HasSubstr("names 2 artifacts, the control plane knows 3"));
+  left_out_ = 1;
+  const std::string last = manifest_.artifacts(0).name() == "shop" ? "shop.details" : "shop";
+  ASSERT_TRUE(repository_.Open().Forget({ids_[last]}).ok());
+  EXPECT_EQ(TheCheck().subject(), last);
+  EXPECT_EQ(TheCheck().verdict(), v1::Check::VERDICT_FAILED);
+}
+
+// That says nothing about the backup.
+TEST_F(ManifestCheck, ARepositoryThatDoesNotAnswerIsAnErrorAndNoFinding) {
+  repository_.Location().set_repository("rest:http://127.0.0.1:1/");
+  EXPECT_EQ(Check().status().code(), absl::StatusCode::kUnavailable) << Check().status();
+}
+
+TEST_F(ManifestWrite, WhatRunsWithoutABackupLeftIsForgottenAndABackupIsNot) {
+  const std::string kept = Keep("shop"), left = Keep("shop", "backup-shop-2"),
+                    other = Keep("shop", "backup-shop-3");
+  Plan("dump-shop", "shop");
+  Kept("dump-shop", "shop", kept);
+  const auto written = attempt_.Run(RunManifestWrite);
+  ASSERT_TRUE(written.ok()) << written.status();
+  const Restic restic = repository_.Open();
+  const auto forgotten = ForgetRuns(restic, {kRun, "backup-shop-2", ""});
+  ASSERT_TRUE(forgotten.ok()) << forgotten.status();
+  EXPECT_EQ(*forgotten, 1);
+  std::vector<std::string> ids;
+  for (const ResticSnapshot& snapshot : restic.Find({}).value()) ids.push_back(snapshot.id);
+  EXPECT_THAT(ids, testing::UnorderedElementsAre(kept, other, written->manifest().snapshot()));
 }
 
 TEST(Manifest, OneOfAFormatWeDoNotKnowIsRefused) {

@@ -198,6 +198,7 @@ PipeOptions Dump::Options(DumpObserver& observer) {
     }
     context_.progress(progress);
   };
+  options.producer_stall = kProducerStall + lock_wait_;  // for which it may wait in silence
   return options;
 }
 

@@ -5,7 +5,7 @@
 #include <set>
 #include <vector>
 
-#include "agent/executor/redact.h"
+#include "base/redact.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -51,11 +51,7 @@ void CleanTexts(Message& message) {
 
 }  // namespace
 
-std::string ReportableText(std::string_view text, size_t most) {
-  std::vector<std::string> lines = Split(ValidUtf8(text), '\n');
-  for (std::string& line : lines) line = Redact(line);
-  return Elide(Join(lines, "\n"), most);
-}
+std::string ReportableText(std::string_view text, size_t most) { return Elide(RedactText(ValidUtf8(text)), most); }
 
 void MakeReportable(v1::ActionResult& result) {
   CleanTexts(result);

@@ -15,6 +15,7 @@
 
 #include "agent/process/pump.h"
 #include "base/io/mutex.h"
+#include "base/text.h"
 
 namespace salvor::agent {
 namespace {
@@ -75,13 +76,25 @@ StatusOr<Ends> MakeLargePipe() {
 // Both processes, the pipes between them and us, and what became of each.
 class OwnedPipe {
  public:
-  Status Start(const std::string& supervisor, ProcessSpec producer, ProcessSpec consumer) {
+  Status Start(const std::string& supervisor, ProcessSpec producer, ProcessSpec consumer,
+               const PipeOptions& options) {
     consumer_program_ = consumer.argv.front();
     ASSIGN_OR_RETURN(Ends from, MakeLargePipe());
     ASSIGN_OR_RETURN(Ends to, MakeLargePipe());
     consumer.spare_input = UniqueFd(::fcntl(to.write.Get(), F_DUPFD_CLOEXEC, 3));
     if (!consumer.spare_input.Valid()) return ErrnoStatus(errno, "duplicate a pipe");
-    if (consumer.on_idle) consumer.on_idle = WhileItHasInput(std::move(consumer.on_idle));
+    if (!consumer.on_idle) {
+      consumer.on_idle = [limit = options.consumer_stall](absl::Duration idle) {
+        return JudgeStall(idle, limit, "took nothing of what was there to read");
+      };
+    }
+    consumer.on_idle = While([this] { return HasInput(); }, std::move(consumer.on_idle));
+    if (!producer.on_idle) {
+      producer.on_idle = [limit = options.producer_stall](absl::Duration idle) {
+        return JudgeStall(idle, limit, "gave nothing");
+      };
+    }
+    producer.on_idle = While([this] { return IsAwaited(); }, std::move(producer.on_idle));
     consumer.input = std::move(to.read);
     producer.output = std::move(from.write);
     from_ = std::move(from.read);
@@ -127,12 +140,19 @@ class OwnedPipe {
   }
 
  private:
-  // A consumer that waits for the producer is not idle.
-  std::function<Status(absl::Duration)> WhileItHasInput(std::function<Status(absl::Duration)> on_idle) {
-    return [this, on_idle = std::move(on_idle),
+  // Of the producer: whether everything it gave has been taken. One that waits for the consumer is not idle.
+  bool IsAwaited() {
+    int untaken_bytes = 0;
+    return ::ioctl(from_.Get(), FIONREAD, &untaken_bytes) == 0 && untaken_bytes == 0;
+  }
+
+  // A process that waits for the other is not idle: only the time for which `is_its_turn` counts.
+  static std::function<Status(absl::Duration)> While(std::function<bool()> is_its_turn,
+                                                     std::function<Status(absl::Duration)> on_idle) {
+    return [is_its_turn = std::move(is_its_turn), on_idle = std::move(on_idle),
             since = std::optional<absl::Time>()](absl::Duration idle) mutable {
       const absl::Time now = absl::Now();
-      if (!HasInput()) {
+      if (!is_its_turn()) {
         since.reset();
       } else if (!since.has_value()) {
         since = now;
@@ -158,11 +178,18 @@ class OwnedPipe {
 
 }  // namespace
 
+Status JudgeStall(absl::Duration idle, absl::Duration limit, std::string_view what) {
+  if (idle < limit) return OkStatus();
+  return WithHint(
+      Unavailable("stopped, because it {} and stood still for {}", what, HumanDuration(idle)),
+      "Look at what it talks to: a server or a storage that no longer answers, or a lock of another session.");
+}
+
 StatusOr<PipeOutcome> RunPipe(const std::string& supervisor, ProcessSpec producer, ProcessSpec consumer,
                               const PipeOptions& options, const std::stop_token& stop, absl::Time deadline) {
   const absl::Time begin = absl::Now();
   OwnedPipe pipe;
-  RETURN_IF_ERROR(pipe.Start(supervisor, std::move(producer), std::move(consumer)));
+  RETURN_IF_ERROR(pipe.Start(supervisor, std::move(producer), std::move(consumer), options));
   ASSIGN_OR_RETURN(PipeOutcome outcome, pipe.Run(options, stop, deadline));
   outcome.took = absl::Now() - begin;
   return outcome;

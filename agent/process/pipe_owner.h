@@ -36,15 +36,33 @@ struct PipeOutcome {
   absl::Duration took;  // from the start of the processes to the end of both
 };
 
+// How long either side may stand still: use no processor time, read nothing, and not do what the other waits
+// for. Silence alone is no stall. What is legitimate and must not be killed is longer than it seems:
+//  - pg_dump is silent and idle while the server reads for it: a table of dead rows gives no byte for as long
+//    as it takes to read it (an hour is 700 GB at 200 MB/s). Who lets it wait for locks adds that wait.
+//  - restic that gives or takes nothing retries requests for 45 s each, minutes in all.
+//  - pg_restore reads nothing while the server builds an index or waits for a lock of another session.
+// So these are bounds for what would otherwise hang for ever (a half-open connection, a dead NFS mount, a
+// stopped process), not measures of slowness. A spec with an on_idle of its own is judged by that alone.
+constexpr absl::Duration kProducerStall = absl::Hours(1);
+constexpr absl::Duration kConsumerStall = absl::Hours(6);
+
+// Pure. Unavailable once it has been idle for `limit`: "stopped, because it gave nothing and stood still for
+// 1h00m"; `what` is what it failed to do.
+Status JudgeStall(absl::Duration idle, absl::Duration limit, std::string_view what);
+
 struct PipeOptions {
   StreamObserver* observer = nullptr;              // borrowed; may be null
   std::function<void(int64_t bytes)> on_progress;  // at most some times a second; may be null
   int64_t expect_bytes = -1;                       // when known (a restore): anything else is DataLoss …
   std::string expect_sha256;                       // … found before the consumer sees end of file
+  absl::Duration producer_stall = kProducerStall;
+  absl::Duration consumer_stall = kConsumerStall;
 };
 
 // Runs both; spec.input/output of the joined ends are set here. The error names the side that failed first,
-// with its root cause: "pg_dump: server closed the connection unexpectedly (exit code 1)".
+// with its root cause: "pg_dump: server closed the connection unexpectedly (exit code 1)". A side that stands
+// still for longer than the options allow is stopped, named, and Unavailable.
 StatusOr<PipeOutcome> RunPipe(const std::string& supervisor, ProcessSpec producer, ProcessSpec consumer,
                               const PipeOptions& options, const std::stop_token& stop, absl::Time deadline);
 

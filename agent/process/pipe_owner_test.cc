@@ -267,5 +267,59 @@ TEST_F(PipeTest, AConsumerThatWaitsForASilentProducerIsNotIdle) {
   EXPECT_GE(asked, 3);
 }
 
+TEST_F(PipeTest, AProducerThatHangsIsStoppedNamedAndWorthAnotherTry) {
+  PipeOptions options;
+  options.producer_stall = absl::Seconds(1);
+  const auto outcome = Execute(Shell(WhenReady("echo begun; exec sleep 1000")), Keeper(), options);
+  EXPECT_EQ(outcome.status().code(), absl::StatusCode::kUnavailable) << outcome.status();
+  EXPECT_THAT(MessageOf(outcome.status()), HasSubstr("sh: stopped, because it gave nothing and stood still"));
+  EXPECT_NE(HintOf(outcome.status()), "");
+  ExpectNothingKept();
+}
+
+TEST_F(PipeTest, AConsumerThatHangsIsStoppedNamedAndWorthAnotherTry) {
+  PipeOptions options;
+  options.consumer_stall = absl::Seconds(1);
+  const auto outcome = Execute(Shell("exec cat /dev/zero"), Shell("exec sleep 1000"), options);
+  EXPECT_EQ(outcome.status().code(), absl::StatusCode::kUnavailable) << outcome.status();
+  EXPECT_THAT(MessageOf(outcome.status()), HasSubstr("sh: stopped, because it took nothing"));
+}
+
+// The producer sits before a full pipe, idle for longer than it may be.
+TEST_F(PipeTest, AProducerThatWaitsForASlowConsumerIsNotHung) {
+  std::atomic<int> asked = 0;
+  ProcessSpec consumer =
+      Shell("while [ ! -e " + directory_ / "go" + " ]; do sleep 0.01; done; exec cat >/dev/null");
+  consumer.on_idle = [&](absl::Duration) {
+    if (++asked == 4) {
+      EXPECT_TRUE(WriteFileAtomically(directory_ / "go", "", 0600).ok());
+    }
+    return OkStatus();
+  };
+  PipeOptions options;
+  options.producer_stall = absl::Seconds(1);
+  const auto outcome = Execute(Shell("exec head -c 20000000 /dev/zero"), std::move(consumer), options);
+  EXPECT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_GE(asked, 4);
+}
+
+// That says nothing about what was kept or is restored.
+TEST_F(PipeTest, ASupervisorThatIsKilledOnEitherSideIsAnInterruption) {
+  const std::string kill_supervisor =
+      "until kill -9 $(cut -d' ' -f4 /proc/$$/stat); do :; done; exec sleep 1000";
+  auto outcome = Execute(Shell(kill_supervisor), Keeper());
+  EXPECT_EQ(outcome.status().code(), absl::StatusCode::kAborted) << outcome.status();
+  EXPECT_FALSE(Exists(directory_ / "kept"));
+  outcome = Execute(Shell("exec cat /dev/zero"), Shell(kill_supervisor));
+  EXPECT_EQ(outcome.status().code(), absl::StatusCode::kAborted) << outcome.status();
+  EXPECT_THAT(HintOf(outcome.status()), HasSubstr("salvor-supervise"));
+}
+
+TEST(JudgeStall, NamesWhatStoodStillAndForHowLong) {
+  EXPECT_TRUE(JudgeStall(absl::Minutes(59), absl::Hours(1), "gave nothing").ok());
+  const Status status = JudgeStall(absl::Hours(1), absl::Hours(1), "gave nothing");
+  EXPECT_EQ(MessageOf(status), "stopped, because it gave nothing and stood still for 1h00m");
+}
+
 }  // namespace
 }  // namespace salvor::agent

@@ -18,6 +18,7 @@
 
 #include "agent/process/line_splitter.h"
 #include "base/io/mutex.h"
+#include "base/redact.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -260,7 +261,11 @@ Status Process::State::AwaitStart() {
 StatusOr<std::string> Process::State::NextReport() {
   size_t end = 0;
   while ((end = report_text.find('\n')) == std::string::npos) {
-    if (!ReadReport()) return Internal("the supervisor of {} ended without a word", ProgramName(spec.argv));
+    if (!ReadReport()) {
+      return WithHint(
+          Aborted("{}: stopped, because its supervisor ended without a word", ProgramName(spec.argv)),
+          "Something killed salvor-supervise; what it ran was killed with it.");
+    }
   }
   std::string line = report_text.substr(0, end);
   report_text.erase(0, end + 1);
@@ -282,7 +287,7 @@ void Process::State::TakeNextReport() {
   const StatusOr<std::string> line = NextReport();
   reported = true;
   if (!line.ok()) {
-    broken = WithHint(line.status(), "Something killed salvor-supervise; what it ran was killed with it.");
+    broken = line.status();
   } else if (line->rfind("exit ", 0) == 0) {
     status.code = std::atoi(line->c_str() + 5);
   } else if (line->rfind("signal ", 0) == 0) {
@@ -449,6 +454,8 @@ StatusOr<ExitStatus> RunProcess(const std::string& supervisor, ProcessSpec spec,
 
 std::string RootCause(std::string_view error_tail) {
   constexpr size_t kLines = 3, kMostBytes = 1000;
+  const std::string without_rows = WithoutRows(error_tail);  // while the fields of a message are still whole
+  error_tail = without_rows;
   std::vector<std::string> last;
   while (!error_tail.empty() && last.size() < kLines) {
     const size_t start = error_tail.find_last_of("\r\n");

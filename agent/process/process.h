@@ -51,8 +51,8 @@ struct ProcessSpec {
   std::function<void(std::string_view line)> on_error_line;   // stderr by lines, called from Wait
   size_t keep_output = 1 << 20;  // bytes of stdout kept when it has neither fd nor callback
   // Called from Wait once a second while it runs, with how long it has done nothing: see idleness.h.
-  // RunPipe's consumer does nothing only while it has input to read, or its end. An error stops it and is
-  // Wait's answer.
+  // RunPipe's consumer does nothing only while it has input to read, or its end, and its producer only while
+  // everything it gave has been taken. An error stops it and is Wait's answer.
   std::function<Status(absl::Duration idle)> on_idle;
   // Called from Wait once a second while it runs: the progress of a program that tells none.
   std::function<void(const ProcessUsage& usage)> on_usage;
@@ -97,7 +97,8 @@ Status ProcessError(const std::vector<std::string>& argv, const ExitStatus& stat
 StatusOr<ExitStatus> RunProcess(const std::string& supervisor, ProcessSpec spec, const std::stop_token& stop,
                                 absl::Time deadline);
 
-// The last few non-empty lines of a stderr tail, joined by "; ": the root cause for a message.
+// The last few non-empty lines of a stderr tail, joined by "; ": the root cause for a message. Without
+// the values of rows that PostgreSQL quotes (base/redact.h).
 std::string RootCause(std::string_view error_tail);
 
 }  // namespace salvor::agent

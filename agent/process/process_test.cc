@@ -273,6 +273,7 @@ TEST(Process, WhenTheSupervisorIsKilledTheChildDiesAndWaitSaysWhy) {
   const int supervisor = std::atoi(stat.c_str() + stat.rfind(')') + 4);
   ASSERT_EQ(::kill(supervisor, SIGKILL), 0);
   const auto status = (*process)->Wait({}, kNever);
+  EXPECT_EQ(status.status().code(), absl::StatusCode::kAborted);
   EXPECT_THAT(MessageOf(status.status()), HasSubstr("supervisor"));
   EXPECT_TRUE(Eventually([&] { return Gone(child); }));
 }
@@ -298,6 +299,9 @@ TEST(RootCause, IsTheLastLinesThatSaySomething) {
   EXPECT_EQ(RootCause("a\nb\r\n\n c \nd\n\n"), "b; c; d");
   EXPECT_EQ(RootCause("\n\n"), "");
   EXPECT_EQ(RootCause("only"), "only");
+  // A row with more lines than are kept of it.
+  EXPECT_EQ(RootCause("ERROR:  new row\nDETAIL:  Failing row contains (1, a\nb\nc\nd, e).\n"),
+            "ERROR:  new row; DETAIL:  Failing row contains (***).");
 }
 
 TEST(LineSplitter, CutsEndlessLinesIntoPieces) {

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "agent/process/pipe_owner.h"
@@ -23,6 +24,10 @@ namespace {
 constexpr size_t kMostErrors = 100;
 constexpr size_t kIdsPerForget = 100;
 constexpr size_t kShortestId = 8;  // digits
+constexpr size_t kIdDigits = 64;
+constexpr absl::Duration kLookAtALock = absl::Seconds(20);
+constexpr absl::Duration kAwaitReaping = absl::Seconds(30);
+constexpr int kUnlockRounds = 3;
 
 std::vector<std::string> TagArguments(const std::map<std::string, std::string>& tags) {
   std::vector<std::string> arguments;
@@ -92,6 +97,7 @@ ProcessSpec Restic::Spec(std::vector<std::string> arguments) const {
   spec.stop_signal = SIGINT;
   spec.stop_grace = absl::Seconds(20);
   spec.on_error_line = context_.log_line;
+  spec.on_idle = JudgeIdleRestic;
   spec.explain = [location = location_](const ExitStatus& status) {
     return ResticError(status.error_tail, status.code, location);
   };
@@ -122,7 +128,7 @@ StatusOr<ExitStatus> Restic::Run(std::vector<std::string> arguments, size_t keep
 
 bool Restic::IsLocked(const Status& status) { return IsResticLocked(status); }
 
-Status Restic::Check() const { return Run({"cat", "config"}).status(); }
+Status Restic::Check() const { return Run({"cat", "config", "--no-lock"}).status(); }
 
 Status Restic::Init() const { return Run({"init"}).status(); }
 
@@ -218,7 +224,11 @@ StatusOr<std::vector<ResticSnapshot>> Restic::Find(const std::map<std::string, s
 }
 
 ProcessSpec Restic::Dump(const std::string& snapshot, const std::string& path) const {
-  return Spec({"dump", "--", snapshot, path});
+  ProcessSpec spec = Spec({"dump", "--no-lock", "--", snapshot, path});
+  spec.explain = [restic = *this, once = spec.explain, snapshot, path](const ExitStatus& status) {
+    return restic.LookAgain(once(status), snapshot, path);
+  };
+  return spec;
 }
 
 StatusOr<std::string> Restic::LoadText(const v1::Artifact& artifact) const {
@@ -243,13 +253,37 @@ StatusOr<std::string> Restic::LoadText(const v1::Artifact& artifact) const {
 Status Restic::Restore(const std::string& snapshot, const std::string& target_directory,
                        const std::vector<std::string>& include,
                        const std::function<void(int64_t)>& on_progress) const {
-  std::vector<std::string> arguments = {"restore", "--target", target_directory};
+  std::vector<std::string> arguments = {"restore", "--no-lock", "--target", target_directory};
   for (const std::string& path : include) arguments.push_back("--include=" + EscapePattern(path));
   Append(&arguments, {"--", snapshot});
   ProcessSpec spec = Spec(std::move(arguments));
   if (on_progress)
     spec.on_usage = [&on_progress](const ProcessUsage& usage) { on_progress(usage.bytes_written); };
-  return RunSpec(std::move(spec)).status();
+  return LookAgain(RunSpec(std::move(spec)).status(), snapshot, "/");
+}
+
+Status Restic::LookAgain(Status found, const std::string& snapshot, const std::string& path) const {
+  if (!IsResticDamage(found)) return found;
+  if (context_.log_line) context_.log_line(MessageOf(found) + "; looking once more");
+  ProcessSpec spec = Spec({"dump", "--no-lock", "--", snapshot, path});
+  spec.output = UniqueFd(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  const Status again = RunSpec(std::move(spec)).status();
+  if (!again.ok()) return again;
+  return WithHint(Unavailable("{} (once; a second look found all of it)", MessageOf(found)),
+                  "Another restic may have pruned the repository meanwhile. Try again.");
+}
+
+Status Restic::CheckSnapshot(const std::string& snapshot) const {
+  Status found = OkStatus();
+  for (int look = 0; look < 2; ++look) {
+    // Nothing is in this directory, so only the snapshot and its first tree are read.
+    ASSIGN_OR_RETURN(const ExitStatus status,
+                     Run({"ls", "--json", "--no-lock", "--", snapshot, "/looked-for-by-salvor"}));
+    if (!status.output.empty()) return OkStatus();
+    found = ResticError(status.error_tail, 1, location_);
+    if (!IsResticDamage(found)) break;
+  }
+  return found;
 }
 
 Status Restic::Forget(const std::vector<std::string>& snapshots) const {
@@ -262,6 +296,57 @@ Status Restic::Forget(const std::vector<std::string>& snapshots) const {
   return OkStatus();
 }
 
-Status Restic::Unlock() const { return Run({"unlock"}).status(); }
+StatusOr<std::vector<ResticLock>> Restic::ListLocks() const {
+  ASSIGN_OR_RETURN(const ExitStatus list, Run({"list", "locks", "--no-lock"}));
+  std::vector<ResticLock> locks;
+  for (const std::string& id : Split(list.output, '\n')) {
+    if (id.size() != kIdDigits) continue;
+    // One that is gone by now is looked for by restic for 45 s: a living restic renews its lock under another
+    // id every 5 minutes.
+    ProcessSpec spec = Spec({"cat", "lock", id, "--no-lock"});
+    const StatusOr<ExitStatus> text = RunProcess(context_.supervisor, std::move(spec), context_.stop,
+                                                 std::min(context_.deadline, absl::Now() + kLookAtALock));
+    if (context_.stop.stop_requested()) return Cancelled("stopped on request");
+    if (!text.ok()) continue;
+    ASSIGN_OR_RETURN(ResticLock lock, ParseResticLock(id, text->output));
+    locks.push_back(std::move(lock));
+  }
+  return locks;
+}
+
+StatusOr<ResticLocks> Restic::RemoveStaleLocks() const {
+  ResticLocks result;
+  const std::optional<std::string> directory = LocalDirectory(location_);
+  const absl::Time until = std::min(context_.deadline, absl::Now() + kAwaitReaping);
+  ASSIGN_OR_RETURN(std::vector<ResticLock> locks, ListLocks());
+  for (int round = 0; round < kUnlockRounds && !locks.empty(); ++round) {
+    const size_t before = locks.size();
+    RETURN_IF_ERROR(Run({"unlock"}).status());
+    ASSIGN_OR_RETURN(locks, ListLocks());
+    for (const ResticLock& lock : locks) {
+      if (!directory.has_value() || !IsOwnerGone(lock)) continue;
+      const std::string path = *directory + "/locks/" + lock.id;
+      if (::unlink(path.c_str()) != 0 && errno != ENOENT)
+        return ErrnoStatus(errno, "remove the stale lock " + path);
+    }
+    if (directory.has_value()) {
+      locks.erase(std::remove_if(locks.begin(), locks.end(),
+                                 [](const ResticLock& lock) { return IsOwnerGone(lock); }),
+                  locks.end());
+    }
+    result.removed += static_cast<int>(before - std::min(before, locks.size()));
+    const auto stuck =
+        std::find_if(locks.begin(), locks.end(), [](const ResticLock& lock) { return IsOwnerGone(lock); });
+    if (stuck == locks.end()) break;
+    const int pid = stuck->pid;
+    while (ReadProcessFacts(pid).exists && absl::Now() < until && !context_.stop.stop_requested()) {
+      absl::SleepFor(absl::Milliseconds(50));
+    }
+    if (ReadProcessFacts(pid).exists) break;  // restic would not let it go
+  }
+  for (ResticLock& lock : locks)
+    (IsOwnerGone(lock) ? result.stuck : result.living).push_back(std::move(lock));
+  return result;
+}
 
 }  // namespace salvor::agent

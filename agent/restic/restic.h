@@ -4,8 +4,10 @@
 // --host salvor and tags salvor, backup=…, component=…, artifact=…, run=…; success is judged by exit code and
 // by finding the snapshot again. Exit codes of 0.14 are all 1: its text decides (wrong password, no
 // repository, locked), newer versions' 10, 11, 12 do too. Secrets and the repository's address (it may hold a
-// password) go by environment, never by argv. What takes no lock: Find. Forget and Init need the repository
-// for themselves.
+// password) go by environment, never by argv. Whatever only reads takes no lock, so that it needs no right to
+// write and nobody's leave; it looks twice before it says that something is missing (see Dump). Backups share
+// a lock, Forget needs the repository for itself: Unavailable names who holds it (IsLocked). A call that
+// stands still is stopped: restic_stall.h.
 #pragma once
 
 #include <absl/time/time.h>
@@ -18,6 +20,7 @@
 #include <vector>
 
 #include "agent/process/process.h"
+#include "agent/restic/restic_locks.h"
 #include "base/status.h"
 #include "salvor/v1/action.pb.h"
 #include "salvor/v1/object.pb.h"
@@ -90,15 +93,20 @@ class Restic {
   // Snapshots with all these tags ("" as value: the tag alone), oldest first.
   StatusOr<std::vector<ResticSnapshot>> Find(const std::map<std::string, std::string>& tags) const;
 
-  // argv of `restic dump SNAPSHOT PATH`, for RunPipe as the producer.
+  // argv of `restic dump SNAPSHOT PATH`, for RunPipe as the producer. When it finds something missing or
+  // damaged, all of it is read once more, to nowhere, with the index as it is then: DataLoss is what two looks
+  // found; Unavailable, when the second found nothing.
   ProcessSpec Dump(const std::string& snapshot, const std::string& path) const;
   // A one-file snapshot's content; DataLoss unless it has this size and digest (when given).
   StatusOr<std::string> LoadText(const v1::Artifact& artifact) const;
 
-  // Everything in a snapshot, parents of its paths too. Takes no lock.
+  // Everything in a snapshot, parents of its paths too. DataLoss, after a second look, when there is no such snapshot.
   Status ListPaths(const std::string& snapshot, const SnapshotPathSink& each) const;
 
-  // Into `target_directory`, which gets the absolute paths below it. `include`: only these paths. on_progress
+  // OK when the repository holds it and its first tree can be read; DataLoss, after two looks, when not.
+  Status CheckSnapshot(const std::string& snapshot) const;
+
+  // Damage is looked at twice, as by Dump. Into `target_directory`, which gets the absolute paths below it. `include`: only these paths. on_progress
   // (may be null) is told about once a second, from this thread, what restic has written, cache and all: 0.14
   // does not say what it has restored.
   Status Restore(const std::string& snapshot, const std::string& target_directory,
@@ -107,8 +115,10 @@ class Restic {
 
   // Forgets exactly these snapshots (no prune). None is fine.
   Status Forget(const std::vector<std::string>& snapshots) const;
-  // Removes stale locks only (restic's own judgement), never --remove-all.
-  Status Unlock() const;
+  // Removes the locks of processes that are gone, never another's: by restic's own judgement, and by ours
+  // (restic_locks.h) where the repository is in this host's file system. Elsewhere a lock of a zombie can go
+  // only when its parent has reaped it: asks again until then, for at most half a minute.
+  StatusOr<ResticLocks> RemoveStaleLocks() const;
 
   // Whether the error says that another process has locked the repository.
   static bool IsLocked(const Status& status);
@@ -122,6 +132,9 @@ class Restic {
                          std::vector<std::string> arguments) const;
   StatusOr<ExitStatus> Run(std::vector<std::string> arguments, size_t keep_output = size_t{64} << 20) const;
   StatusOr<ExitStatus> RunSpec(ProcessSpec spec) const;
+  // A damage that was found once, after a second look.
+  Status LookAgain(Status found, const std::string& snapshot, const std::string& path) const;
+  StatusOr<std::vector<ResticLock>> ListLocks() const;
 
   v1::ResticLocation location_;
   ResticContext context_;

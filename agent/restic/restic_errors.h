@@ -20,4 +20,9 @@ std::string WithoutCredentials(std::string text);
 
 bool IsResticLocked(const Status& status);
 
+// Whether the error says that something the repository should hold is missing or is not what it was: a
+// snapshot, a pack, a blob that does not decrypt. Its code is DataLoss. One look is no proof: a pack is gone
+// as well for who read the index before another restic pruned; see Restic::Dump.
+bool IsResticDamage(const Status& status);
+
 }  // namespace salvor::agent

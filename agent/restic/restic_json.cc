@@ -67,16 +67,16 @@ ResticMessage ParseResticMessage(std::string_view line) {
 StatusOr<std::vector<ResticSnapshot>> ParseResticSnapshots(std::string_view json) {
   const Json list = Json::parse(json, nullptr, /*allow_exceptions=*/false);
   if (list.is_null()) return std::vector<ResticSnapshot>();
-  if (!list.is_array()) return DataLoss("restic's list of snapshots cannot be read");
+  if (!list.is_array()) return Internal("restic's list of snapshots cannot be read");
   std::vector<ResticSnapshot> snapshots;
   for (const Json& item : list) {
-    if (!item.is_object()) return DataLoss("restic's list of snapshots holds something that is no snapshot");
+    if (!item.is_object()) return Internal("restic's list of snapshots holds something that is no snapshot");
     ResticSnapshot snapshot;
     snapshot.id = Get<std::string>(item, "id", "");
     std::string ignored;
     if (snapshot.id.empty() ||
         !absl::ParseTime(absl::RFC3339_full, Get<std::string>(item, "time", ""), &snapshot.time, &ignored)) {
-      return DataLoss("restic's list of snapshots holds one without id or time");
+      return Internal("restic's list of snapshots holds one without id or time");
     }
     snapshot.tags = ParseTags(item);
     snapshot.paths = Get<std::vector<std::string>>(item, "paths", {});

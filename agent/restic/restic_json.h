@@ -22,7 +22,7 @@ struct ResticMessage {
 };
 ResticMessage ParseResticMessage(std::string_view line);
 
-// `restic snapshots --json`, oldest first. DataLoss when it is no such list.
+// `restic snapshots --json`, oldest first. Internal when it is no such list.
 StatusOr<std::vector<ResticSnapshot>> ParseResticSnapshots(std::string_view json);
 
 // A tag's value may hold anything but what separates tags.

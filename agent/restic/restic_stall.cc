@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "agent/restic/restic_locks.h"
 #include "base/io/files.h"
 #include "base/text.h"
 
@@ -11,6 +12,8 @@ namespace {
 constexpr absl::Duration kIdleOnAFullDisk = absl::Seconds(10);
 // Less than the 5 minutes between restic's refreshes of its lock, which are work.
 constexpr absl::Duration kIdleAnywhere = absl::Minutes(3);
+// restic 0.14 tries a request 10 times in about 45 s, and a few such one after another.
+constexpr absl::Duration kIdleWithoutUpload = absl::Minutes(20);
 // restic 0.14 aims at packs of 16 MiB, and a blob of up to 8 MiB may overfill one.
 constexpr int64_t kRoomForAPack = int64_t{24} << 20;
 
@@ -31,11 +34,16 @@ Status JudgeIdleUpload(absl::Duration idle, std::optional<int64_t> free_bytes) {
                   "Check that the repository's storage answers and has space.");
 }
 
+Status JudgeIdleRestic(absl::Duration idle) {
+  if (idle < kIdleWithoutUpload) return OkStatus();
+  return WithHint(Unavailable("stopped, because it stood still for {}", HumanDuration(idle)),
+                  "Check that the repository's storage answers.");
+}
+
 std::optional<int64_t> FreeBytesOfRepository(const v1::ResticLocation& location) {
-  std::string path = location.repository();
-  if (path.rfind("local:", 0) == 0) path.erase(0, 6);
-  if (path.empty() || path.front() != '/') return std::nullopt;
-  const StatusOr<int64_t> free_bytes = FreeBytes(path);
+  const std::optional<std::string> path = LocalDirectory(location);
+  if (!path.has_value()) return std::nullopt;
+  const StatusOr<int64_t> free_bytes = FreeBytes(*path);
   if (!free_bytes.ok()) return std::nullopt;
   return *free_bytes;
 }

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <filesystem>
+
 #include "agent/process/pipe_owner.h"
 #include "agent/process/sha256.h"
 #include "agent/restic/restic_testing.h"
@@ -199,7 +201,7 @@ TEST_F(ResticTest, AnotherResticAtWorkIsALockAndGoneOnesLocksAreStale) {
   ASSERT_EQ(::kill((*busy)->Pid(), SIGKILL), 0);
   EXPECT_FALSE((*busy)->Wait({}, absl::InfiniteFuture())->Ok());
   EXPECT_TRUE(Restic::IsLocked(restic.Forget({*kept})));  // its lock is still there
-  EXPECT_TRUE(restic.Unlock().ok());
+  EXPECT_EQ(restic.RemoveStaleLocks().value().removed, 1);
   EXPECT_TRUE(restic.Forget({*kept}).ok());
 }
 
@@ -227,6 +229,109 @@ TEST_F(ResticTest, AFullDiskIsToldAsSuch) {
   EXPECT_THAT(HintOf(stored.status()), HasSubstr("Free space"));
   EXPECT_TRUE(restic.Find(kTags).value().empty());
   EXPECT_EQ(::umount2(small.c_str(), MNT_DETACH), 0);
+}
+
+TEST_F(ResticTest, WhoeverReadsNeedsNobodysLeaveAndWritersAreToldWhoIsInTheWay) {
+  repository_.Make();
+  const Restic restic = repository_.Open();
+  const auto kept = restic.StoreText("x", "one", kTags);
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  const LivingExclusiveLock lock(repository_.Location());
+  v1::Artifact artifact;
+  artifact.set_snapshot(*kept);
+  artifact.set_path("/x");
+  EXPECT_TRUE(restic.Check().ok());
+  EXPECT_EQ(restic.Find(kTags).value().size(), 1u);
+  EXPECT_EQ(restic.LoadText(artifact).value(), "one");
+  EXPECT_TRUE(restic.CheckSnapshot(*kept).ok());
+  EXPECT_TRUE(restic.ListPaths(*kept, [](const std::string&, const std::string&) {}).ok());
+  EXPECT_TRUE(restic.Restore(*kept, repository_.Path() + "/target", {}).ok());
+
+  const Status refused = restic.StoreText("y", "two", kTags).status();
+  EXPECT_TRUE(Restic::IsLocked(refused)) << refused;
+  EXPECT_THAT(MessageOf(refused), HasSubstr("PID " + std::to_string(lock.Pid()) + " on "));
+  EXPECT_THAT(MessageOf(refused), HasSubstr("lock was created at "));
+  const auto locks = restic.RemoveStaleLocks();
+  ASSERT_TRUE(locks.ok()) << locks.status();
+  EXPECT_EQ(locks->removed, 0);
+  ASSERT_EQ(locks->living.size(), 1u);
+  EXPECT_EQ(locks->living[0].pid, lock.Pid());
+  EXPECT_TRUE(locks->living[0].exclusive);
+}
+
+// restic takes it for alive.
+TEST_F(ResticTest, TheLockOfAZombieGoes) {
+  repository_.Make();
+  const ExclusiveLockOfAZombie lock(repository_.Location());
+  const Restic restic = repository_.Open();
+  EXPECT_TRUE(Restic::IsLocked(restic.StoreText("x", "one", kTags).status()));
+  const auto locks = restic.RemoveStaleLocks();
+  ASSERT_TRUE(locks.ok()) << locks.status();
+  EXPECT_EQ(locks->removed, 1);
+  EXPECT_TRUE(locks->living.empty());
+  EXPECT_TRUE(locks->stuck.empty());
+  EXPECT_TRUE(restic.StoreText("x", "one", kTags).ok());
+}
+
+TEST_F(ResticTest, AReadOnlyRepositoryIsReadAndAWriterIsToldPlainly) {
+  repository_.Make();
+  const auto kept = repository_.Open().StoreText("x", "one", kTags);
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  const std::string there = repository_.Path() + "/read-only";
+  ASSERT_TRUE(MakeDirectories(there).ok());
+  if (::mount(repository_.Location().repository().c_str(), there.c_str(), nullptr, MS_BIND, nullptr) != 0 ||
+      ::mount(nullptr, there.c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) != 0) {
+    GTEST_SKIP() << "cannot mount";
+  }
+  repository_.Location().set_repository(there);
+  const Restic restic = repository_.Open();
+  v1::Artifact artifact;
+  artifact.set_snapshot(*kept);
+  artifact.set_path("/x");
+  EXPECT_EQ(restic.LoadText(artifact).value(), "one");
+  EXPECT_EQ(restic.Find(kTags).value().size(), 1u);
+  const Status refused = restic.Forget({*kept});  // after restic's own 45 s
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition) << refused;
+  EXPECT_THAT(MessageOf(refused), HasSubstr("read-only file system"));
+  EXPECT_THAT(MessageOf(refused), testing::Not(HasSubstr("github.com")));
+  EXPECT_EQ(::umount2(there.c_str(), MNT_DETACH), 0);
+}
+
+TEST_F(ResticTest, WhatIsMissingOrDamagedIsAFindingAndAStorageThatIsAwayIsNone) {
+  repository_.Make();
+  const Restic restic = repository_.Open();
+  const auto kept = restic.StoreText("x", "some content", kTags);
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  v1::Artifact artifact;
+  artifact.set_path("/x");
+  artifact.set_snapshot(std::string(64, 'a'));
+  const auto ignore = [](const std::string&, const std::string&) {};
+  EXPECT_EQ(restic.LoadText(artifact).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(restic.CheckSnapshot(artifact.snapshot()).code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(restic.ListPaths(artifact.snapshot(), ignore).code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(restic.Restore(artifact.snapshot(), repository_.Path() + "/target", {}).code(),
+            absl::StatusCode::kDataLoss);
+
+  artifact.set_snapshot(*kept);
+  ASSERT_TRUE(RemoveTree(repository_.Location().cache_directory()).ok());
+  for (const auto& file :
+       std::filesystem::recursive_directory_iterator(repository_.Location().repository() + "/data")) {
+    if (!file.is_regular_file()) continue;
+    std::string bytes = *ReadFile(file.path());
+    for (char& c : bytes) c = static_cast<char>(c ^ 1);
+    ASSERT_TRUE(WriteFileAtomically(file.path(), bytes).ok());
+  }
+  const Status damaged = restic.LoadText(artifact).status();
+  EXPECT_EQ(damaged.code(), absl::StatusCode::kDataLoss) << damaged;
+
+  v1::ResticLocation away = repository_.Location();
+  away.set_repository("rest:http://127.0.0.1:1/");
+  const Restic elsewhere = ResticRepositoryForTest::Open(away);
+  EXPECT_EQ(elsewhere.LoadText(artifact).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(elsewhere.CheckSnapshot(*kept).code(), absl::StatusCode::kUnavailable);
+  away.set_repository(repository_.Path() + "/nowhere");
+  EXPECT_EQ(ResticRepositoryForTest::Open(away).LoadText(artifact).status().code(),
+            absl::StatusCode::kNotFound);
 }
 
 TEST_F(ResticTest, CancellingIsCancelled) {

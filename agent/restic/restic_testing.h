@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,29 @@ void MakeRepositoryForTest(const v1::ResticLocation& location);
 
 // What one leaves that held the repository for itself alone, as `restic check` does, and was killed.
 void LeaveExclusiveLock(const v1::ResticLocation& location);
+
+// The same, and whoever was to reap it does not: a zombie for as long as this lives.
+class ExclusiveLockOfAZombie {
+ public:
+  explicit ExclusiveLockOfAZombie(const v1::ResticLocation& location);
+
+ private:
+  TemporaryDirectory directory_;
+  std::unique_ptr<Process> parent_;
+};
+
+// A restic that is alive and has the repository for itself alone until it is let go.
+class LivingExclusiveLock {
+ public:
+  explicit LivingExclusiveLock(const v1::ResticLocation& location);
+  void LetGo() const { EXPECT_TRUE(WriteFileAtomically(directory_ / "go", "").ok()); }
+  int Pid() const { return pid_; }
+
+ private:
+  TemporaryDirectory directory_;
+  std::unique_ptr<Process> parent_;
+  int pid_ = 0;
+};
 
 class ResticRepositoryForTest {
  public:

@@ -404,7 +404,7 @@ TEST_F(EngineTest, ALateSuccessIsNoDuplicateOfAnEarlierAttemptsFailure) {
   KeepConnected(agent, absl::Seconds(10));
   const v1::LeaseKey second = Take(agent).tasks(0).lease();
   EXPECT_EQ(second.attempt(), 2);
-  KeepConnected(agent, absl::Minutes(2));
+  KeepConnected(agent, absl::Seconds(90));  // its time and the grace, and not its backoff
   ASSERT_EQ(engine_->GetRun("r1")->steps(0).phase(), v1::STEP_PHASE_BACKOFF);
   Take(agent);
   Report(agent, second);

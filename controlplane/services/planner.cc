@@ -67,11 +67,28 @@ StatusOr<Planner::Plan> Planner::PlanBackup(const v1::CreateBackupRequest& reque
   wanted.run = plan.header.name();
   wanted.backup = plan.header.backup();
   wanted.location = application.location_spec.restic();
+  wanted.forget_runs = RunsWithoutBackup(application.name, application.location);
   ASSIGN_OR_RETURN(strategies::BackupPlan compiled,
                    strategies::CompileBackup(application.components, manifest, wanted));
   plan.flow = std::move(compiled.flow);
   plan.effects = std::move(compiled.effects);
   return plan;
+}
+
+// Of the newest ones: what older ones left was forgotten by the backups since.
+std::vector<std::string> Planner::RunsWithoutBackup(const std::string& application,
+                                                    const std::string& location) {
+  constexpr size_t kMostLooked = 50;
+  std::vector<std::string> runs;
+  size_t looked = 0;
+  for (const v1::Backup& backup : engine_.ListBackups(application)) {
+    if (++looked > kMostLooked) break;
+    if (backup.coverage() == v1::Backup::COVERAGE_FAILED && !backup.has_manifest() &&
+        backup.location() == location) {
+      runs.push_back(backup.run());
+    }
+  }
+  return runs;
 }
 
 StatusOr<v1::Backup> Planner::UsableBackup(const std::string& reference) {

@@ -35,6 +35,8 @@ class Planner {
  private:
   v1::RunHeader Header(v1::RunKind kind, const std::string& word, const std::string& application,
                        const std::string& environment, const std::string& by);
+  // Backups of this application to this Location that are over and kept nothing.
+  std::vector<std::string> RunsWithoutBackup(const std::string& application, const std::string& location);
   StatusOr<v1::Backup> UsableBackup(const std::string& reference);
 
   Catalog& catalog_;
