@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import unittest
@@ -92,6 +93,9 @@ class MainJob(unittest.TestCase):
                 text = stack.metrics(program)
                 lint = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True, check=False)
                 self.assertEqual((lint.returncode, lint.stdout + lint.stderr), (0, ""), program)
+                families = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
+                self.assertTrue(families, program)
+                self.assertEqual([name for name in families if not name.startswith("salvor_")], [], program)
             self.assertRegex(stack.metrics("salvord"), r'salvor_backup_last_success_timestamp_seconds\{application="shop"\} \d')
             self.assertIn('salvor_agent_tasks_total{action="postgres_dump",outcome="succeeded"} 1', stack.metrics("agent"))
 
