@@ -314,7 +314,7 @@ spec:
 
     def steps(self, name):
         """step id -> its status, phases as 'RUNNING' and so on."""
-        return {s["id"]: {**s, "phase": s["phase"].replace("STEP_PHASE_", "")} for s in self.run(name)["steps"]}
+        return {s["id"]: {**s, "phase": s["phase"].upper()} for s in self.run(name)["steps"]}
 
     def wait_for_step(self, run, step, *phases):
         return wait_for(f"{step} to be {' or '.join(phases)}", lambda: self.steps(run)[step]["phase"] in phases)
@@ -322,7 +322,7 @@ spec:
     def outcome(self, name):
         """Waits for the end of a run: SUCCEEDED, FAILED or CANCELLED."""
         def over():
-            phase = self.run(name)["phase"].replace("RUN_PHASE_", "")
+            phase = self.run(name)["phase"].upper()
             return phase if phase in ("SUCCEEDED", "FAILED", "CANCELLED") else None
         return wait_for(f"run {name} to end", over)
 

@@ -176,6 +176,31 @@ std::string SubjectOf(const v1::RunHeader& header) {
   return of.empty() ? Word(header.kind()) : Word(header.kind()) + " of " + of;
 }
 
+std::string ObligationText(const v1::ObligationStatus& obligation, const v1::RunHeader& run) {
+  struct Texts {
+    std::string open, released, unconfirmed, none;
+  };
+  const std::string name = CleanText(obligation.name()), application = CleanText(run.application());
+  const Texts texts = obligation.name() == "scratch"
+                          ? Texts{"scratch server running", "scratch server removed",
+                                  "scratch server may still be running", "no scratch server"}
+                      : obligation.name() == "quiesce"
+                          ? Texts{application + " is paused", application + " goes on again",
+                                  application + " may still be paused", application + " was not paused"}
+                          : Texts{name + " is to be undone", name + " is undone",
+                                  name + " may not be undone yet", name + " was not begun"};
+  switch (obligation.phase()) {
+    case v1::ObligationStatus::PHASE_OPEN:
+      return texts.open;
+    case v1::ObligationStatus::PHASE_RELEASED:
+      return texts.released;
+    case v1::ObligationStatus::PHASE_UNCONFIRMED:
+      return texts.unconfirmed;
+    default:
+      return texts.none;
+  }
+}
+
 bool IsOver(v1::RunPhase phase) {
   return phase == v1::RUN_PHASE_SUCCEEDED || phase == v1::RUN_PHASE_FAILED ||
          phase == v1::RUN_PHASE_CANCELLED;
