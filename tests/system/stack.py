@@ -208,8 +208,8 @@ class Stack:
             return self.cli("version", check=False).returncode == 0
         wait_for("salvord to answer", answers)
 
-    def start_agent(self, wait=True, server=None):
-        self.agent = self._spawn_agent("host-a", "agent", self.ports[1], server or self.server)
+    def start_agent(self, wait=True, server=None, environment=None):
+        self.agent = self._spawn_agent("host-a", "agent", self.ports[1], server or self.server, environment)
         if wait:
             self.wait_for_agent()
 
@@ -218,11 +218,12 @@ class Stack:
         self.second_agent = self._spawn_agent("host-b", "agent-b", self.ports[2], self.server)
         wait_for("the second agent to connect", lambda: "host-b" in self.cli("agent", "list").stdout)
 
-    def _spawn_agent(self, name, state, port, server):
+    def _spawn_agent(self, name, state, port, server, environment=None):
         return self._spawn(f"{state}.log", [BIN / "salvor-agent", "--name", name, "--environment", "local", "--server", server,
                                             "--token-file", self.dir / "control/agent.token", "--state-directory", self.dir / state,
                                             "--scratch-user", "postgres", "--metrics-listen", f"127.0.0.1:{port}",
-                                            *(["--ca-file", self.authorities] if self.authorities else [])])
+                                            *(["--ca-file", self.authorities] if self.authorities else [])],
+                           env={**os.environ, **(environment or {})})
 
     def wait_for_agent(self):
         def connected():
