@@ -45,7 +45,7 @@ void ValidateConnection(const v1::PostgresConnection& connection, Problems* prob
   if (connection.port() < 0 || connection.port() > 65535)
     problems->Add(field + ".port", "must be from 1 to 65535");
   if (!connection.user().empty()) problems->CheckWord(field + ".user", connection.user(), "user");
-  problems->CheckPath(field + ".passfile", connection.passfile());
+  problems->CheckSecretFile(field + ".passfile", connection.passfile());
   static const std::vector<std::string> kSslModes = {"",        "disable",   "allow",      "prefer",
                                                      "require", "verify-ca", "verify-full"};
   if (std::find(kSslModes.begin(), kSslModes.end(), connection.sslmode()) == kSslModes.end()) {
