@@ -214,6 +214,7 @@ Worded BackupVerdict(const v1::Run& run, const v1::Backup* backup) {
   }
   const bool complete = backup->coverage() == v1::Backup::COVERAGE_COMPLETE;
   if (complete && run.phase() != v1::RUN_PHASE_SUCCEEDED) return {"failed", Tone::kBad};
+  if (backup->coverage() == v1::Backup::COVERAGE_FAILED) return {"failed", Tone::kBad};
   return Word(backup->coverage());
 }
 

@@ -216,6 +216,7 @@ TEST(VerdictWord, OfABackupIsItsCoverage) {
   backup.set_coverage(v1::Backup::COVERAGE_PARTIAL);
   EXPECT_EQ(VerdictWord(PartialBackup(), &backup).text, "partial");
   backup.set_coverage(v1::Backup::COVERAGE_FAILED);
+  EXPECT_EQ(VerdictWord(run, &backup).text, "failed");
   EXPECT_THAT(OutcomeOf(run, &backup, StyleOf(80)).text, HasSubstr("\nnothing was kept\n"));
 }
 

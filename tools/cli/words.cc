@@ -68,7 +68,7 @@ Worded Word(v1::Backup::Coverage coverage) {
     case v1::Backup::COVERAGE_PARTIAL:
       return {"partial", Tone::kWarning};
     case v1::Backup::COVERAGE_FAILED:
-      return {"failed", Tone::kBad};
+      return {"nothing kept", Tone::kBad};
     case v1::Backup::COVERAGE_RUNNING:
       return {"running", Tone::kActive};
     default:
