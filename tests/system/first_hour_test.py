@@ -54,6 +54,16 @@ class FirstBackup(unittest.TestCase):
             self.assertNotIn("Fatal", logs)
             self.assertNotIn("Fatal", (stack.dir / "agent.log").read_text())
 
+    def test_a_list_says_what_a_drill_found_and_a_cancelled_run_has_its_code(self):
+        with Stack() as stack:
+            stack.cli("backup", "create", "shop", "--wait")
+            drill = stack.cli("drill", "create", "--backup", "latest:shop", "--wait", "-o", "name").stdout.strip()
+            self.assertRegex(stack.cli("run", "list").stdout, rf"{drill} +drill +proven ")
+            stack.kill_agent()
+            run = stack.start_run("backup", "create", "shop")
+            stack.cli("run", "cancel", run)
+            self.assertEqual(stack.cli("run", "watch", run, check=False).returncode, 9)
+
     def test_settings_of_the_surroundings_do_not_beat_what_is_declared(self):
         with Stack() as stack:
             stack.kill_agent()
@@ -65,9 +75,18 @@ class FirstBackup(unittest.TestCase):
 
     def test_restoring_beside_the_original_as_the_readme_shows(self):
         with Stack() as stack:
+            stack.sql("CREATE DATABASE shop_audit")
+            stack.apply(stack.declaration().replace("databases: [shop]", "databases: [shop, shop_audit]"))
             stack.cli("backup", "create", "shop", "--wait")
-            stack.cli("restore", "create", "--backup", "latest:shop", "--to", "shop", "--rename-database", "shop=shop_copy",
-                      "--component", "db", "--wait")
+            beside = ["restore", "create", "--backup", "latest:shop", "--to", "shop", "--component", "db",
+                      "--rename-database", "shop=shop_copy"]
+            planned = stack.cli(*beside, "--dry-run")
+            self.assertIn("not checked: what stands as 'check' above", planned.stderr)
+            # A database that keeps its name is there already: refused as a guardrail does it, with nothing written.
+            refused = stack.cli(*beside, "--wait", check=False)
+            self.assertEqual(refused.returncode, 7, refused.stderr)
+            self.assertIn("database shop_audit exists on the target", refused.stderr)
+            stack.cli(*beside, "--rename-database", "shop_audit=shop_audit_copy", "--wait")
             self.assertEqual(stack.sql("SELECT count(*) FROM orders", "shop_copy"), stack.sql("SELECT count(*) FROM orders", "shop"))
 
 
