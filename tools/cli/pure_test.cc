@@ -1,6 +1,10 @@
 // The small pure parts: text in columns, colour, times, rates, exit codes, addresses.
 #include <gmock/gmock.h>
 
+#include <regex>
+
+#include "base/io/files.h"
+#include "base/text.h"
 #include "tools/cli/exit_codes.h"
 #include "tools/cli/follow_logs.h"
 #include "tools/cli/live_region.h"
@@ -155,6 +159,26 @@ TEST(ExitCodes, FollowTheStatusOfACall) {
   EXPECT_EQ(ExitCodeOf(DeadlineExceeded("x")), ExitCode::kUnreachable);
   EXPECT_EQ(ExitCodeOf(Cancelled("x")), ExitCode::kCancelled);
   EXPECT_EQ(ExitCodeOf(Internal("x")), ExitCode::kFailed);
+}
+
+// The numbers that begin the rows of a text's table.
+std::vector<std::string> CodesIn(const std::string& text, const std::string& before,
+                                 const std::string& after) {
+  std::vector<std::string> codes;
+  for (const std::string& line : Split(text, '\n')) {
+    std::smatch found;
+    if (std::regex_search(line, found, std::regex("^" + before + "([0-9]+)" + after)))
+      codes.push_back(found[1]);
+  }
+  return codes;
+}
+
+TEST(ExitCodes, AreTheOnesThatTheReadmePromises) {
+  const StatusOr<std::string> readme = ReadFile("../../README.md");
+  ASSERT_TRUE(readme.ok());
+  const std::vector<std::string> codes = CodesIn(RenderExitCodes(), " +", "  ");
+  EXPECT_EQ(codes.size(), 13U);
+  EXPECT_EQ(CodesIn(*readme, "\\| ", " \\|"), codes);
 }
 
 TEST(ExitCodes, AreExplained) {

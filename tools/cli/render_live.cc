@@ -96,8 +96,8 @@ std::string LiveFrame::StepLine(const v1::StepStatus& step, int id_width, const 
     parts.push_back(HumanDuration(DurationOf(step, style.now)));
     if (const std::string kept = KeptBy(step); !kept.empty()) parts.push_back(kept);
   } else {
-    parts.push_back(word.text);
-    if (const std::string why = WhyOf(step); !why.empty()) parts.push_back(why);
+    const std::string why = WhyOf(step);
+    parts.push_back(why.empty() ? word.text : word.text + ": " + why);
   }
   if (step.attempt() > 1 && !IsOver(step.phase())) parts.push_back(fmt::format("attempt {}", step.attempt()));
   const int room = style.width - 4 - id_width - 2;

@@ -95,6 +95,14 @@ TEST(ChangeLog, SaysEachChangeOnceAndProgressEveryTenSeconds) {
             "10:16:06 run failed: db.dump.shop: pg_dump: out of memory\n");
 }
 
+TEST(LiveFrame, SaysWhoUsesWhatAStepWaitsFor) {
+  v1::Run run = RunningBackup();
+  run.mutable_steps(4)->set_phase(v1::STEP_PHASE_READY);
+  run.mutable_steps(4)->set_reason("db.dump of backup-wiki is using this PostgreSQL server");
+  EXPECT_THAT(Join(LiveFrame().Draw(run, 24, "", StyleOf(120)), "\n"),
+              HasSubstr("waiting: db.dump of backup-wiki is using this PostgreSQL server"));
+}
+
 TEST(ChangeLog, SaysWhatAStepWaitsForWhenThatChanges) {
   v1::Run run;
   run.set_phase(v1::RUN_PHASE_RUNNING);

@@ -30,7 +30,7 @@ Worded Word(v1::StepPhase phase) {
     case v1::STEP_PHASE_PENDING:
       return {"pending", Tone::kDim};
     case v1::STEP_PHASE_READY:
-      return {"ready", Tone::kPlain};
+      return {"waiting", Tone::kPlain};
     case v1::STEP_PHASE_RUNNING:
       return {"running", Tone::kActive};
     case v1::STEP_PHASE_BACKOFF:

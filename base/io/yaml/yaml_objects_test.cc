@@ -159,10 +159,10 @@ TEST(ParseObjects, SaysThatATabIndentsALine) {
                 ElementsAre("f:5:1: not valid YAML: the line is indented with a tab; use spaces"))
         << spec;
   }
-  EXPECT_THAT(Lines(ParseObjects(std::string(kLocationHead) +
-                                     "spec:\n  restic:\n    repository:\t/x\n    passwordFile: /y\n",
-                                 "f")),
-              IsEmpty())
+  EXPECT_THAT(
+      Lines(ParseObjects(
+          std::string(kLocationHead) + "spec:\n  restic:\n    repository:\t/x\n    passwordFile: /y\n", "f")),
+      IsEmpty())
       << "elsewhere a tab is a space";
 }
 
