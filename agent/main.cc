@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
       "The agent of Salvor: does a run's steps on this host.\n\n"
       "Example:\n  salvor-agent --name host-a --environment local --server unix:///run/salvor/salvord.sock "
       "\\\n"
-      "    --token-file /etc/salvor/agent.token --state-directory /var/lib/salvor-agent");
+      "    --token-file /var/lib/salvor/agent.token --state-directory /var/lib/salvor-agent");
   app.set_version_flag("--version", options.version);
   app.add_option("--name", options.config.name, "this agent's name, the same after every restart")
       ->required();

@@ -42,8 +42,12 @@ ExitCode List(Context& context, const ListOptions& options) {
   of_application.set_application(options.application);
   const StatusOr<v1::ListBackupsResponse> backups =
       (*client)->Call(&ControlStub::ListBackups, of_application);
-  if (!backups.ok()) return context.Fail("list runs", backups.status());
-  context.out() << RenderRunTable(*runs, *backups, context.OutStyle(options.output == "wide"));
+  if (!backups.ok()) {
+    context.err() << "warning: the records of backups could not be read, so not every verdict is known: "
+                  << CleanText(MessageOf(backups.status())) << "\n";
+  }
+  context.out() << RenderRunTable(*runs, backups.ok() ? *backups : v1::ListBackupsResponse(),
+                                  context.OutStyle(options.output == "wide"));
   return ExitCode::kOk;
 }
 
