@@ -1,7 +1,6 @@
 #include "base/io/metrics/registry.h"
 
 #include <CivetServer.h>
-#include <prometheus/collectable.h>
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
