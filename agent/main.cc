@@ -1,7 +1,10 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "agent/agent.h"
 #include "base/io/log.h"
@@ -17,9 +20,21 @@ std::string BesideThisProgram(const std::string& name) {
   return error ? name : (self.parent_path() / name).string();
 }
 
+// libpq reads PG* variables in every session that this process opens, and so does what it does not hand down:
+// a password or an address from the surroundings must not beat what is declared. Before any thread.
+void ForgetAmbientPostgresSettings() {
+  std::vector<std::string> names;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string text = *variable;
+    if (text.rfind("PG", 0) == 0) names.push_back(text.substr(0, text.find('=')));
+  }
+  for (const std::string& name : names) ::unsetenv(name.c_str());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  ForgetAmbientPostgresSettings();
   salvor::agent::AgentOptions options;
   options.version = salvor::ProgramVersion();
   options.config.supervisor = BesideThisProgram("salvor-supervise");
@@ -28,7 +43,7 @@ int main(int argc, char** argv) {
       "The agent of Salvor: does a run's steps on this host.\n\n"
       "Example:\n  salvor-agent --name host-a --environment local --server unix:///run/salvor/salvord.sock "
       "\\\n"
-      "    --token-file /etc/salvor/agent.token --state-directory /var/lib/salvor-agent");
+      "    --token-file /var/lib/salvor/agent.token --state-directory /var/lib/salvor-agent");
   app.set_version_flag("--version", options.version);
   app.add_option("--name", options.config.name, "this agent's name, the same after every restart")
       ->required();

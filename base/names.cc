@@ -22,6 +22,12 @@ Status CheckObjectName(std::string_view name) {
       IsLowerAlphanumeric(name.back()) &&
       std::all_of(name.begin(), name.end(), [](char c) { return IsLowerAlphanumeric(c) || c == '-'; });
   if (fits) return OkStatus();
+  const bool ascii = std::all_of(name.begin(), name.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  if (!ascii) {
+    return InvalidArgument(
+        "a name must be 1 to 63 of a-z, 0-9 and '-' (no spaces, accents or emoji), and start and end with a letter "
+        "or digit");
+  }
   return InvalidArgument(
       "name '{}' must be 1 to 63 of a-z, 0-9 and '-', and start and end with a letter or digit",
       PercentEncode(name.substr(0, 80)));

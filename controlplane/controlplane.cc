@@ -90,9 +90,21 @@ class ControlPlaneImpl final : public ControlPlane {
   }
 
  private:
+  // /run is empty after every start of the machine.
+  Status MakeSocketDirectory(const std::string& socket_path) {
+    const size_t end = socket_path.rfind('/');
+    if (end == std::string::npos || end == 0) return OkStatus();
+    const std::string directory = socket_path.substr(0, end);
+    return WithHint(
+        WithContext(MakeDirectories(directory), "listen on " + options_.listen),
+        fmt::format("Make {} for the user who runs salvord, or listen elsewhere with --listen.", directory));
+  }
+
   Status Listen(const Endpoint& endpoint, const std::shared_ptr<grpc::ServerCredentials>& credentials) {
-    if (!endpoint.socket_path.empty())
+    if (!endpoint.socket_path.empty()) {
+      RETURN_IF_ERROR(MakeSocketDirectory(endpoint.socket_path));
       ::unlink(endpoint.socket_path.c_str());  // of a process that died: the store is ours
+    }
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
@@ -108,7 +120,7 @@ class ControlPlaneImpl final : public ControlPlane {
     ::umask(mask);
     if (server_ != nullptr) return OkStatus();
     return WithHint(Unavailable("can't listen on {}", options_.listen),
-                    "Is the address in use, or its directory missing?");
+                    "Is the address in use by another process? Choose another with --listen.");
   }
 
   void StartTimer() {

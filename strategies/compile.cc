@@ -281,15 +281,18 @@ void AppendRestore(std::vector<Part>* parts, RestorePlan* plan) {
 class Scratch {
  public:
   Scratch(const std::string& run, const std::vector<Part>& parts) {
-    start_ = MakeStep(kScratchStart, "", "make scratch place");
+    start_ = MakeStep(kScratchStart, "", "");
     v1::ScratchStart* start = start_.mutable_action()->mutable_scratch_start();
     start->set_name(run);
     for (const Part& part : parts) Add(part.fragment, start);
+    const char* place = start->postgres() ? "scratch server" : "scratch folder";
+    start_.set_title(fmt::format("{} {}", start->postgres() ? "start" : "create", place));
     After(&start_, kManifestCheck);
     Retry(&start_, 3, 5, 60);
     SetAttemptTimeout(&start_, kQuickStepTimeout_s);
 
-    stop_ = MakeStep(kScratchStop, "", "remove scratch place");
+    stop_ = MakeStep(kScratchStop, "", "");
+    stop_.set_title(fmt::format("remove {}", place));
     stop_.mutable_action()->mutable_scratch_stop()->set_name(run);
     Retry(&stop_, 20, 2, 60);
     SetAttemptTimeout(&stop_, kQuickStepTimeout_s);

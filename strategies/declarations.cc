@@ -159,6 +159,11 @@ void Problems::CheckPath(const std::string& field, const std::string& path) {
   if (!path.empty()) Check(field, CheckAbsolutePath(path));
 }
 
+void Problems::CheckSecretFile(const std::string& field, const std::string& path) {
+  if (path.empty() || CheckAbsolutePath(path).ok()) return;
+  Add(field, "must be the absolute path of a file on the agent's host; the secret itself is never declared");
+}
+
 void Problems::CheckWord(const std::string& field, const std::string& text, const std::string& what) {
   if (text.empty()) {
     AddIncomplete(field, "is missing");

@@ -23,6 +23,8 @@ class Problems {
   void CheckDuration(const std::string& field, const std::string& text, bool zero_is_allowed);
   // Empty is fine; anything else must be an absolute path without "." and "..".
   void CheckPath(const std::string& field, const std::string& path);
+  // Likewise, for a file that holds a secret: people write the secret itself there, so its text is never shown.
+  void CheckSecretFile(const std::string& field, const std::string& path);
   // Non-empty, no control characters, no leading '-'. `what` names it: "role".
   void CheckWord(const std::string& field, const std::string& text, const std::string& what);
 

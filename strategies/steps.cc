@@ -65,13 +65,14 @@ void Retry(v1::Step* step, int attempts, int initial_s, int cap_s) {
 void SetAttemptTimeout(v1::Step* step, int seconds) { step->mutable_attempt_timeout()->set_seconds(seconds); }
 
 void UseLocation(v1::Step* step, const v1::ResticLocation& location) {
-  UseKey(step, fmt::format("location:{:016x}", Digest(location.repository())), 0);
+  UseKey(step, fmt::format("location:{:016x}", Digest(location.repository())), 0, "this repository");
 }
 
-void UseKey(v1::Step* step, const std::string& name, int limit) {
+void UseKey(v1::Step* step, const std::string& name, int limit, const std::string& title) {
   v1::ConcurrencyKey* key = step->add_keys();
   key->set_name(name);
   key->set_limit(limit);
+  key->set_title(title);
 }
 
 std::vector<std::string> UniqueSlugs(const std::vector<std::string>& names) {

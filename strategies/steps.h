@@ -32,7 +32,7 @@ void SetAttemptTimeout(v1::Step* step, int seconds);
 void UseLocation(v1::Step* step, const v1::ResticLocation& location);
 
 // Holds `name` with at most `limit` holders.
-void UseKey(v1::Step* step, const std::string& name, int limit);
+void UseKey(v1::Step* step, const std::string& name, int limit, const std::string& title);
 
 // One slug a name, in order, without dots, each different: "shop", "shop-2".
 std::vector<std::string> UniqueSlugs(const std::vector<std::string>& names);

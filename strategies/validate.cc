@@ -130,8 +130,8 @@ class ObjectValidator {
       problems.Add("repository", "must be an absolute path or name a backend, like s3:…, rest:… or sftp:…");
     }
     if (restic.password_file().empty()) problems.Add("passwordFile", "is missing");
-    problems.CheckPath("passwordFile", restic.password_file());
-    problems.CheckPath("environmentFile", restic.environment_file());
+    problems.CheckSecretFile("passwordFile", restic.password_file());
+    problems.CheckSecretFile("environmentFile", restic.environment_file());
     problems.CheckPath("cacheDirectory", restic.cache_directory());
     for (int i = 0; i < restic.options_size(); ++i) {
       const std::string field = fmt::format("options[{}]", i);
@@ -230,9 +230,23 @@ class ObjectValidator {
     if (!resolved.ok()) return Add(field, MessageOf(resolved.status()));
     for (const v1::Component& whole : *resolved) {
       if (whole.name() != component.name()) continue;
-      AddAll(field, ValidateComponent(whole));
+      const std::vector<FieldProblem> problems = ValidateComponent(whole);
+      if (!problems.empty() && driver != nullptr)
+        CheckKnownToDriver(field, application.driver(), *driver, component.name());
+      AddAll(field, problems);
       return;
     }
+  }
+
+  // A component that is not complete and that the driver does not know has most likely a wrong name.
+  void CheckKnownToDriver(const std::string& field, const std::string& driver_name,
+                          const v1::DriverSpec& driver, const std::string& name) {
+    std::vector<std::string> names;
+    for (const v1::Component& component : driver.components()) names.push_back(component.name());
+    if (std::find(names.begin(), names.end(), name) != names.end()) return;
+    Add(field + ".name",
+        fmt::format("driver '{}' has no component '{}', it has {}; so this one stands by itself", driver_name,
+                    PercentEncode(name.substr(0, 80)), Join(names, ", ")));
   }
 
   void ValidateAsTheDriverHasIt(const std::string& driver, const v1::Component& component) {

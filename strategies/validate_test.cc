@@ -54,6 +54,16 @@ TEST(ValidateObjects, NamesEveryReferenceToNothing) {
                   "0 spec.location: there is no Location 'x'"));
 }
 
+TEST(ValidateObjects, SaysThatTheDriverHasNoComponentOfAWrongName) {
+  const std::string shop =
+      R"(metadata { name: "shop" } application { environment: "host-a" driver: "shop-stack"
+      components { name: "dbb" postgres { connection { socket_directory: "/run/postgresql" } } } })";
+  EXPECT_THAT(
+      Problems({shop}, Existing()),
+      testing::Contains("0 spec.components[0].name: driver 'shop-stack' has no component 'dbb', it has db; "
+                        "so this one stands by itself"));
+}
+
 TEST(ValidateObjects, RefusesNamesThatAreNoneOrTwice) {
   EXPECT_THAT(
       Problems({R"(metadata { name: "Vault" } location { restic { repository: "/v" password_file: "/p" } })",
@@ -73,8 +83,10 @@ TEST(ValidateObjects, ReportsEveryMistakeOfALocation) {
                            environment_file: "e" cache_directory: "/c/../d" options: "a" options: "-o=x" } })"}),
       ElementsAre(
           "0 spec.restic.repository: must be an absolute path or name a backend, like s3:…, rest:… or sftp:…",
-          "0 spec.restic.passwordFile: path 'p' must be absolute",
-          "0 spec.restic.environmentFile: path 'e' must be absolute",
+          "0 spec.restic.passwordFile: must be the absolute path of a file on the agent's host; the secret "
+          "itself is never declared",
+          "0 spec.restic.environmentFile: must be the absolute path of a file on the agent's host; the secret "
+          "itself is never declared",
           "0 spec.restic.cacheDirectory: path '/c/../d' must not contain '..'",
           "0 spec.restic.options[0]: must be KEY=value",
           "0 spec.restic.options[1]: '-o=x' is no option: it must not start with '-' or contain "

@@ -204,7 +204,7 @@ class Checker {
       return OkStatus();
     }
     const std::string fault = AskHttp(probe, context_.stop);
-    if (context_.stop.stop_requested()) return Cancelled("stopped while asking {}", name);
+    if (context_.stop.stop_requested()) return Cancelled("cancelled while asking {}", name);
     if (fault.empty()) {
       checks_.Passed("application", name, "the application answered as expected");
     } else {
@@ -256,7 +256,8 @@ class Checker {
     }
     const auto timeout = probe.timeout().empty() ? absl::Seconds(60) : ParseDuration(probe.timeout());
     if (!timeout)
-      return InvalidArgument("timeout '{}' of check {} is no duration", Elide(probe.timeout(), 40), name);
+      return InvalidArgument("timeout '{}' of check {} is not a duration; write 90s or 1h30m",
+                             Elide(probe.timeout(), 40), name);
     const absl::Time deadline = std::min(absl::Now() + *timeout, context_.deadline);
     const auto process = StartCommand(probe, name);
     if (!process.ok()) {

@@ -134,7 +134,8 @@ Status Dump::ReadSettings() {
   const auto read = [](const std::string& text, const char* what, absl::Duration& into) {
     if (text.empty()) return OkStatus();
     const auto duration = ParseDuration(text);
-    if (!duration) return InvalidArgument("{} '{}' is no duration", what, Elide(text, 40));
+    if (!duration)
+      return InvalidArgument("{} '{}' is not a duration; write 90s or 1h30m", what, Elide(text, 40));
     into = *duration;
     return OkStatus();
   };
@@ -154,7 +155,7 @@ Status Dump::TakeSnapshot() {
           "SELECT pg_export_snapshot(), CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
           " ELSE pg_current_wal_lsn() END"));
   snapshot_ = exported.Text(0, 0);
-  ASSIGN_OR_RETURN_IN(inventory_, CaptureInventory(*holder_), "taking stock of the database");
+  ASSIGN_OR_RETURN_IN(inventory_, CaptureInventory(*holder_), "reading the catalogue");
   inventory_.details.set_snapshot_id(snapshot_);
   inventory_.details.set_lsn(exported.Text(0, 1));
   warnings_ = inventory_.warnings;

@@ -14,7 +14,7 @@ Status VerifyInventory(Verification& verification) {
                    OpenSession(verification.target.connection, verification.database, verification.context));
   RETURN_IF_ERROR(session->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
   ASSIGN_OR_RETURN_IN(const Inventory now, CaptureInventory(*session),
-                      "taking stock of the restored database");
+                      "reading the catalogue of the restored database");
   const v1::DatabaseDetails& then = verification.details;
   int64_t lines = 0, rows = 0;
   for (const v1::CatalogSection& section : then.catalog()) lines += section.lines_size();

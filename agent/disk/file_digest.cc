@@ -46,7 +46,7 @@ class Digester {
 
  private:
   Status Add(std::string_view bytes) {
-    if (stop_.stop_requested()) return Cancelled("stopped while reading files");
+    if (stop_.stop_requested()) return Cancelled("cancelled while reading files");
     sha256_.Update(bytes);
     if (on_bytes_) on_bytes_(static_cast<int64_t>(bytes.size()));
     return OkStatus();

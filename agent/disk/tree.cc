@@ -153,7 +153,7 @@ Status Walker::WalkRoot(const std::string& path) {
 // False when nothing is there.
 StatusOr<bool> Walker::Look(int parent, const std::string& name, struct stat* facts, bool is_root) {
   while (true) {
-    if (options_.stop.stop_requested()) return Cancelled("stopped while reading directories");
+    if (options_.stop.stop_requested()) return Cancelled("cancelled while reading directories");
     if (::fstatat(parent, name.c_str(), facts, AT_SYMLINK_NOFOLLOW) != 0) {
       if (errno == ENOENT && (!is_root || options_.missing_is_fine)) return false;
       return ErrnoStatus(errno, "look at");

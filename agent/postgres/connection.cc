@@ -236,7 +236,7 @@ Status Connection::Interrupt(Status why) {
 
 Status Connection::AwaitInput() {
   while (true) {
-    if (options_.stop.stop_requested()) return Interrupt(Cancelled("stopped while the database worked"));
+    if (options_.stop.stop_requested()) return Interrupt(Cancelled("cancelled while the database worked"));
     if (absl::Now() >= options_.deadline) {
       return Interrupt(DeadlineExceeded("out of time while the database worked"));
     }

@@ -128,7 +128,12 @@ StatusOr<ExitStatus> Restic::Run(std::vector<std::string> arguments, size_t keep
 
 bool Restic::IsLocked(const Status& status) { return IsResticLocked(status); }
 
-Status Restic::Check() const { return Run({"cat", "config", "--no-lock"}).status(); }
+Status Restic::Check() const {
+  ProcessSpec spec = Spec({"cat", "config", "--no-lock"});
+  // A repository that is yet to be made answers with "Fatal: …", which is no news: what is wrong is in the status.
+  spec.on_error_line = nullptr;
+  return RunSpec(std::move(spec)).status();
+}
 
 Status Restic::Init() const { return Run({"init"}).status(); }
 

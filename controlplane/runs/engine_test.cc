@@ -272,7 +272,7 @@ TEST_F(EngineTest, ExclusiveKeysHoldBackAndARoomThatIsFreeIsTakenAtOnce) {
   Start("r2", flow);
   const v1::ControlMessage first = Take(agent);
   ASSERT_EQ(first.tasks_size(), 1);
-  EXPECT_EQ(engine_->GetRun("r2")->steps(0).reason(), "waits for location:vault, held by a of r1");
+  EXPECT_EQ(engine_->GetRun("r2")->steps(0).reason(), "a of r1 is using location:vault");
   Report(agent, first.tasks(0).lease());
   const v1::ControlMessage second = Take(agent);
   ASSERT_EQ(second.tasks_size(), 1);
@@ -285,7 +285,7 @@ TEST_F(EngineTest, CreditsBoundWhatAnAgentGets) {
   Start("r2", Chain(1));
   const v1::ControlMessage first = Take(agent);
   ASSERT_EQ(first.tasks_size(), 1);
-  EXPECT_EQ(engine_->GetRun("r2")->steps(0).reason(), "waits for an agent with room for one more");
+  EXPECT_EQ(engine_->GetRun("r2")->steps(0).reason(), "no agent has room for one more task");
   Report(agent, first.tasks(0).lease());
   EXPECT_EQ(Take(agent).tasks_size(), 1);
 }

@@ -117,7 +117,7 @@ std::string WhyItWaits(const ActiveRun& run, int step, const AgentSessions& sess
     return fmt::format("agent {} is not connected", run.bound_agent);
   }
   if (auto waits = flows::WaitsFor(run.Step(step).keys(), HeldKeys(runs))) return *waits;
-  return "waits for an agent with room for one more";
+  return "no agent has room for one more task";
 }
 
 }  // namespace salvor::controlplane

@@ -1,5 +1,9 @@
 #include "controlplane/services/run_metrics.h"
 
+#include <algorithm>
+
+#include "base/io/log.h"
+#include "controlplane/runs/records.h"
 #include "flows/run/view.h"
 #include "proto/time.h"
 
@@ -19,10 +23,38 @@ const char* KindWord(v1::RunKind kind) {
   }
 }
 
-const char* OutcomeWord(v1::RunPhase phase) {
-  return phase == v1::RUN_PHASE_SUCCEEDED   ? "succeeded"
-         : phase == v1::RUN_PHASE_CANCELLED ? "cancelled"
-                                            : "failed";
+constexpr char kLastSuccess[] = "salvor_backup_last_success_timestamp_seconds";
+constexpr char kLastProven[] = "salvor_backup_last_proven_timestamp_seconds";
+constexpr char kLastSize[] = "salvor_backup_last_size_bytes";
+
+// A run that succeeded by its steps may have found that a backup cannot be restored: what counts is what it
+// found. `coverage` is that of the backup it made or drilled.
+const char* VerdictWord(const v1::Run& run, v1::Backup::Coverage coverage) {
+  const char* unfinished = run.phase() == v1::RUN_PHASE_CANCELLED ? "cancelled" : "failed";
+  const bool succeeded = run.phase() == v1::RUN_PHASE_SUCCEEDED;
+  switch (run.header().kind()) {
+    case v1::RUN_KIND_BACKUP:
+      if (run.phase() == v1::RUN_PHASE_CANCELLED) return "cancelled";
+      if (coverage == v1::Backup::COVERAGE_PARTIAL) return "partial";
+      return succeeded && coverage == v1::Backup::COVERAGE_COMPLETE ? "complete" : "failed";
+    case v1::RUN_KIND_DRILL: {
+      v1::Backup backup;
+      backup.set_coverage(coverage);
+      const std::optional<v1::Backup> drilled = AfterDrill(backup, run);
+      if (!drilled.has_value()) return unfinished;
+      return drilled->verification() == v1::Backup::VERIFICATION_PROVEN      ? "proven"
+             : drilled->verification() == v1::Backup::VERIFICATION_DISPROVEN ? "disproven"
+                                                                             : "unverifiable";
+    }
+    default: {
+      bool all_checked = true;
+      for (const v1::Check& check : ChecksOf(run)) {
+        if (check.verdict() == v1::Check::VERDICT_FAILED) return "failed";
+        all_checked = all_checked && check.verdict() == v1::Check::VERDICT_PASSED;
+      }
+      return !succeeded ? unfinished : all_checked ? "restored" : "unverifiable";
+    }
+  }
 }
 
 double Seconds(const google::protobuf::Timestamp& time) {
@@ -33,7 +65,9 @@ double Seconds(const google::protobuf::Timestamp& time) {
 
 RunMetrics::RunMetrics(MetricRegistry& registry, const std::string& version) : registry_(registry) {
   registry.DeclareGauge("salvor_build_info", "Version of this program, as a label.");
-  registry.DeclareCounter("salvor_runs_total", "Runs that are over, by kind and outcome.");
+  registry.DeclareCounter("salvor_runs_total",
+                          "Finished runs, by kind and by what they found: complete, partial, proven, "
+                          "disproven, unverifiable, restored, failed, cancelled.");
   registry.DeclareHistogram("salvor_run_duration_seconds", "How long runs took, from request to outcome.",
                             {1, 5, 15, 60, 300, 900, 3600, 10800, 43200});
   registry.DeclareCounter("salvor_steps_total",
@@ -41,19 +75,19 @@ RunMetrics::RunMetrics(MetricRegistry& registry, const std::string& version) : r
   registry.DeclareHistogram("salvor_step_duration_seconds", "How long attempts took, from grant to report.",
                             {0.01, 0.1, 1, 5, 15, 60, 300, 900, 3600, 10800});
   registry.DeclareCounter("salvor_step_retries_total", "Attempts that failed and will be tried again.");
-  registry.DeclareGauge("salvor_backup_last_success_timestamp_seconds",
-                        "When the newest complete backup was finished.");
-  registry.DeclareGauge("salvor_backup_last_proven_timestamp_seconds", "When a drill last proved a backup.");
-  registry.DeclareGauge("salvor_backup_last_size_bytes",
-                        "Bytes that the newest complete backup kept, before deduplication.");
-  registry.DeclareGauge("salvor_active_runs", "Runs that are not over.");
+  registry.DeclareGauge(kLastSuccess,
+                        "When the newest backup that is complete and not disproven was finished; 0: never.");
+  registry.DeclareGauge(kLastProven, "When a drill last proved a backup that is still proven; 0: never.");
+  registry.DeclareGauge(kLastSize,
+                        "Bytes that the newest complete backup kept, before deduplication; 0: none.");
+  registry.DeclareGauge("salvor_active_runs", "Runs that are not finished.");
   registry.DeclareGauge("salvor_open_obligations",
                         "Things that a step left behind and that are not undone yet.");
   registry.DeclareGauge("salvor_queue_oldest_step_age_seconds",
                         "How long the oldest ready step has waited for an agent.");
   registry.DeclareGauge("salvor_agent_connected", "Whether the agent is connected: 1 or 0.");
   registry.DeclareGauge("salvor_agent_last_seen_timestamp_seconds", "When the agent was last heard from.");
-  registry.DeclareGauge("salvor_store_commits", "Transactions of the store since the start.");
+  registry.DeclareCounter("salvor_store_commits_total", "Transactions of the store since the start.");
   registry.Set("salvor_build_info", {{"version", version}}, 1);
 }
 
@@ -74,31 +108,75 @@ void RunMetrics::OnRun(const v1::Run& finished) {
   const v1::RunHeader& run = finished.header();
   registry_.Add("salvor_runs_total", {{"application", run.application()},
                                       {"kind", KindWord(run.kind())},
-                                      {"outcome", OutcomeWord(finished.phase())}});
+                                      {"verdict", VerdictWord(finished, CoverageOf(run))}});
   registry_.Observe("salvor_run_duration_seconds",
                     {{"application", run.application()}, {"kind", KindWord(run.kind())}},
                     absl::ToDoubleSeconds(FromProto(finished.finished_at()) - FromProto(run.requested_at())));
 }
 
+v1::Backup::Coverage RunMetrics::CoverageOf(const v1::RunHeader& run) {
+  MutexLock lock(mutex_);
+  const auto backups = backups_.find(run.application());
+  if (backups == backups_.end()) return v1::Backup::COVERAGE_UNSPECIFIED;
+  const auto backup = backups->second.find(run.backup());
+  return backup == backups->second.end() ? v1::Backup::COVERAGE_UNSPECIFIED : backup->second.coverage;
+}
+
 void RunMetrics::OnBackup(const v1::Backup& backup) {
-  const MetricLabels labels = {{"application", backup.application()}};
-  if (backup.coverage() == v1::Backup::COVERAGE_COMPLETE && backup.has_finished_at()) {
-    registry_.Set("salvor_backup_last_success_timestamp_seconds", labels, Seconds(backup.finished_at()));
-    double bytes = 0;
-    for (const v1::Artifact& artifact : backup.manifest().artifacts())
-      bytes += static_cast<double>(artifact.bytes());
-    registry_.Set("salvor_backup_last_size_bytes", labels, bytes);
+  Standing standing;
+  standing.coverage = backup.coverage();
+  const bool disproven = backup.verification() == v1::Backup::VERIFICATION_DISPROVEN;
+  if (backup.coverage() == v1::Backup::COVERAGE_COMPLETE && backup.has_finished_at() && !disproven)
+    standing.succeeded_at_s = Seconds(backup.finished_at());
+  if (backup.verification() == v1::Backup::VERIFICATION_PROVEN)
+    standing.proven_at_s = Seconds(backup.verified_at());
+  for (const v1::Artifact& artifact : backup.manifest().artifacts())
+    standing.bytes += static_cast<double>(artifact.bytes());
+  MutexLock lock(mutex_);
+  backups_[backup.application()][backup.name()] = standing;
+  if (declared_.count(backup.application()) > 0) Publish(backup.application());
+}
+
+void RunMetrics::Publish(const std::string& application) {
+  Standing newest;
+  double proven_at_s = 0;
+  for (const auto& [name, standing] : backups_[application]) {
+    if (standing.succeeded_at_s > newest.succeeded_at_s) newest = standing;
+    proven_at_s = std::max(proven_at_s, standing.proven_at_s);
   }
-  if (backup.verification() == v1::Backup::VERIFICATION_PROVEN) {
-    registry_.Set("salvor_backup_last_proven_timestamp_seconds", labels, Seconds(backup.verified_at()));
+  const MetricLabels labels = {{"application", application}};
+  registry_.Set(kLastSuccess, labels, newest.succeeded_at_s);
+  registry_.Set(kLastSize, labels, newest.bytes);
+  registry_.Set(kLastProven, labels, proven_at_s);
+}
+
+void RunMetrics::SetApplications(const std::set<std::string>& declared) {
+  MutexLock lock(mutex_);
+  for (const std::string& gone : declared_) {
+    if (declared.count(gone) > 0) continue;
+    for (const char* gauge : {kLastSuccess, kLastSize, kLastProven})
+      registry_.Remove(gauge, {{"application", gone}});
   }
+  for (const std::string& application : declared) {
+    if (declared_.insert(application).second) Publish(application);
+  }
+  declared_ = declared;
 }
 
 void RunMetrics::Refresh(Engine& engine, Store& store) {
   registry_.Set("salvor_active_runs", {}, engine.ActiveRunCount());
   registry_.Set("salvor_open_obligations", {}, engine.OpenObligationCount());
   registry_.Set("salvor_queue_oldest_step_age_seconds", {}, absl::ToDoubleSeconds(engine.OldestReadyAge()));
-  registry_.Set("salvor_store_commits", {}, static_cast<double>(store.Statistics().commits));
+  registry_.RaiseTo("salvor_store_commits_total", {}, static_cast<double>(store.Statistics().commits));
+  if (const StatusOr<std::vector<v1::Object>> objects = store.ListObjects(); objects.ok()) {
+    std::set<std::string> applications;
+    for (const v1::Object& object : *objects) {
+      if (object.has_application()) applications.insert(object.metadata().name());
+    }
+    SetApplications(applications);
+  } else {
+    LogWarning("metrics: list the declared applications: {}", MessageOf(objects.status()));
+  }
   for (const v1::AgentStatus& agent : engine.ListAgents()) {
     const MetricLabels labels = {{"agent", agent.name()}, {"environment", agent.environment()}};
     registry_.Set("salvor_agent_connected", labels, agent.connected() ? 1 : 0);

@@ -1,10 +1,16 @@
-// The control plane's metrics: what the engine tells, in Prometheus' words.
+// The control plane's metrics: what the engine tells, in Prometheus' words. Thread-safe.
+//
+// What people alert on is computed from the records of backups as they stand, not from the order in which they
+// were told: a drill of an older backup or a restart turns nothing back.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/io/metrics/registry.h"
+#include "base/io/mutex.h"
 #include "controlplane/runs/engine.h"
 
 namespace salvor::controlplane {
@@ -20,11 +26,28 @@ class RunMetrics final : public EngineObserver {
   void OnRun(const v1::Run& finished) override;
   void OnBackup(const v1::Backup& backup) override;
 
-  // Gauges that are computed at each scrape.
+  // The applications that are declared now. Each has its series about backups from then on, 0 for "never", so
+  // that an alert on age fires for what never succeeded; they go with the declaration.
+  void SetApplications(const std::set<std::string>& declared);
+
+  // What is computed at each scrape.
   void Refresh(Engine& engine, Store& store);
 
  private:
+  // Of one backup's record, what the series need; times are 0 for "never".
+  struct Standing {
+    v1::Backup::Coverage coverage = v1::Backup::COVERAGE_UNSPECIFIED;
+    double succeeded_at_s = 0, proven_at_s = 0, bytes = 0;
+  };
+  using Standings = std::map<std::string, Standing>;  // by the backup's name
+
+  void Publish(const std::string& application) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  v1::Backup::Coverage CoverageOf(const v1::RunHeader& run);
+
   MetricRegistry& registry_;
+  Mutex mutex_;
+  std::map<std::string, Standings> backups_ ABSL_GUARDED_BY(mutex_);  // by application, deleted ones too
+  std::set<std::string> declared_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace salvor::controlplane

@@ -10,11 +10,9 @@ std::optional<std::string> WaitsFor(const google::protobuf::RepeatedPtrField<v1:
     int shared = 0;
     for (const KeyHold& hold : held) {
       if (hold.name != key.name()) continue;
-      if (hold.exclusive || key.exclusive())
-        return fmt::format("waits for {}, held by {}", key.name(), hold.holder);
-      if (++shared >= key.limit() && key.limit() > 0) {
-        return fmt::format("waits for {}, all {} held, one by {}", key.name(), key.limit(), hold.holder);
-      }
+      const bool full = ++shared >= key.limit() && key.limit() > 0;
+      if (!full && !hold.exclusive && !key.exclusive()) continue;
+      return fmt::format("{} is using {}", hold.holder, key.title().empty() ? key.name() : key.title());
     }
   }
   return std::nullopt;

@@ -16,7 +16,7 @@ struct KeyHold {
   std::string holder;  // for people: "backup-shop-… db.dump.shop"
 };
 
-// Nothing when all keys are to be had; else why not, for people: "waits for location:vault, held by …".
+// Nothing when all keys are to be had; else why not, for people: "dump of backup-a is using this repository".
 std::optional<std::string> WaitsFor(const google::protobuf::RepeatedPtrField<v1::ConcurrencyKey>& wanted,
                                     const std::vector<KeyHold>& held);
 

@@ -18,9 +18,8 @@ TEST(Admission, SharedHoldersGetAlongAndExclusiveOnesDoNot) {
   const std::vector<KeyHold> backup = {{"location:vault", false, "backup-a dump"}};
   const std::vector<KeyHold> prune = {{"location:vault", true, "prune-a"}};
   EXPECT_FALSE(WaitsFor(Want("location:vault", false), backup));
-  EXPECT_EQ(WaitsFor(Want("location:vault", true), backup),
-            "waits for location:vault, held by backup-a dump");
-  EXPECT_EQ(WaitsFor(Want("location:vault", false), prune), "waits for location:vault, held by prune-a");
+  EXPECT_EQ(WaitsFor(Want("location:vault", true), backup), "backup-a dump is using location:vault");
+  EXPECT_EQ(WaitsFor(Want("location:vault", false), prune), "prune-a is using location:vault");
   EXPECT_FALSE(WaitsFor(Want("location:other", true), backup));
 }
 
@@ -28,7 +27,10 @@ TEST(Admission, ALimitCountsSharedHolders) {
   std::vector<KeyHold> held = {{"postgres:db", false, "a"}};
   EXPECT_FALSE(WaitsFor(Want("postgres:db", false, 2), held));
   held.push_back({"postgres:db", false, "b"});
-  EXPECT_EQ(WaitsFor(Want("postgres:db", false, 2), held), "waits for postgres:db, all 2 held, one by b");
+  auto wanted = Want("postgres:db", false, 2);
+  EXPECT_EQ(WaitsFor(wanted, held), "b is using postgres:db");
+  wanted[0].set_title("this PostgreSQL server");
+  EXPECT_EQ(WaitsFor(wanted, held), "b is using this PostgreSQL server");
 }
 
 }  // namespace

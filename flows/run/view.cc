@@ -42,10 +42,13 @@ v1::Run View(const v1::RunHeader& header, const RunState& state, bool steps) {
   run.set_phase(state.phase);
   run.set_reason(state.reason);
   if (state.finished_at != absl::InfinitePast()) SetTime(state.finished_at, run.mutable_finished_at());
+  // The reason is of the failed step that ended first: so is the hint, or there is none.
+  const StepState* first = nullptr;
   for (const StepState& at : state.steps) {
-    const bool failed = at.phase == v1::STEP_PHASE_FAILED && at.result != nullptr && at.result->has_error();
-    if (failed && run.hint().empty()) run.set_hint(at.result->error().hint());
+    if (at.phase == v1::STEP_PHASE_FAILED && (first == nullptr || at.finished_at < first->finished_at))
+      first = &at;
   }
+  if (first != nullptr && first->result != nullptr) run.set_hint(first->result->error().hint());
   if (!steps) return run;
   for (int i = 0; i < state.graph->StepCount(); ++i) *run.add_steps() = StepView(state, i);
   for (size_t i = 0; i < state.obligations.size(); ++i) {

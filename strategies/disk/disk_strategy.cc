@@ -102,7 +102,7 @@ struct DiskRestorePlan {
   }
 
   v1::Step TargetCheck() const {
-    v1::Step step = NewStep("check-target", "check target");
+    v1::Step step = NewStep("check-target", "check target folder");
     Fill(step.mutable_action()->mutable_disk_target_check());
     Retry(&step, 3, 2, 30);
     SetAttemptTimeout(&step, kTargetCheckTimeout_s);
@@ -184,9 +184,8 @@ StatusOr<Fragment> DiskStrategy::Restore(const v1::Component& component,
         "create", "files " + path, fmt::format("{}, from a tree of {}", below, DescribeArtifact(*tree))));
   }
   if (!request.drill) {
-    fragment.effects.push_back(
-        MakeEffect("check", "these paths",
-                   fmt::format("must hold nothing {} yet: otherwise nothing is written", below)));
+    fragment.effects.push_back(MakeEffect("check", "these paths",
+                                          fmt::format("must be empty {}, or the restore is refused", below)));
   }
   return fragment;
 }

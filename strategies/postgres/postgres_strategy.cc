@@ -13,6 +13,7 @@
 namespace salvor::strategies {
 namespace {
 
+constexpr char kServerTitle[] = "this PostgreSQL server";
 constexpr int kQuickStepTimeout_s = 600;
 constexpr int kDatabasesPerTargetCheck = 50;  // keeps the payload well below its limit
 constexpr int kDefaultPort = 5432;
@@ -44,7 +45,7 @@ void ValidateConnection(const v1::PostgresConnection& connection, Problems* prob
   if (connection.port() < 0 || connection.port() > 65535)
     problems->Add(field + ".port", "must be from 1 to 65535");
   if (!connection.user().empty()) problems->CheckWord(field + ".user", connection.user(), "user");
-  problems->CheckPath(field + ".passfile", connection.passfile());
+  problems->CheckSecretFile(field + ".passfile", connection.passfile());
   static const std::vector<std::string> kSslModes = {"",        "disable",   "allow",      "prefer",
                                                      "require", "verify-ca", "verify-full"};
   if (std::find(kSslModes.begin(), kSslModes.end(), connection.sslmode()) == kSslModes.end()) {
@@ -100,7 +101,7 @@ class RestorePlanner {
     if (!request_.drill) {
       fragment_.effects.push_back(
           MakeEffect("check", "these databases",
-                     fmt::format("must not exist on {} yet: otherwise nothing is written", server_)));
+                     fmt::format("must not exist on {} yet, or the restore is refused", server_)));
     }
     AddApplicationChecks();
     return std::move(fragment_);
@@ -162,7 +163,7 @@ class RestorePlanner {
   void AddTargetChecks() {
     for (size_t begin = 0; begin < databases_.size(); begin += kDatabasesPerTargetCheck) {
       const std::string number = begin == 0 ? "" : fmt::format("-{}", begin / kDatabasesPerTargetCheck + 1);
-      v1::Step step = NewStep("check-target" + number, "check target");
+      v1::Step step = NewStep("check-target" + number, "check target server");
       v1::PostgresTargetCheck* check = step.mutable_action()->mutable_postgres_target_check();
       *check->mutable_target() = target_;
       *check->mutable_location() = request_.location;
@@ -207,7 +208,7 @@ class RestorePlanner {
     action->set_run(request_.run);
     After(&restore, name_ + ".restore-roles");
     UseLocation(&restore, request_.location);
-    UseKey(&restore, key_, 1);
+    UseKey(&restore, key_, 1, kServerTitle);
     Retry(&restore, 3, 10, 120);
 
     v1::Step verify = NewStep("verify." + database.slug, "verify database " + name);
@@ -218,7 +219,7 @@ class RestorePlanner {
     *compare->mutable_globals() = ForAction(*globals_);
     After(&verify, restore.id());
     UseLocation(&verify, request_.location);
-    UseKey(&verify, key_, 1);
+    UseKey(&verify, key_, 1, kServerTitle);
     Retry(&verify, 3, 10, 120);
 
     fragment_.capture.push_back(std::move(restore));
@@ -329,7 +330,7 @@ StatusOr<Fragment> PostgresStrategy::Backup(const v1::Component& component,
     *dump->mutable_target() = MakeTarget(request.location, request.backup, name, artifact);
     After(&step, preflight.id());
     UseLocation(&step, request.location);
-    UseKey(&step, server_key, 1);  // kind to the server: one dump at a time
+    UseKey(&step, server_key, 1, kServerTitle);  // kind to the server: one dump at a time
     Retry(&step, 3, 10, 120);
     AddPlanned(step, artifact, "database " + databases[i], &fragment);
     fragment.effects.push_back(MakeEffect("read", "database " + databases[i], "on " + server));

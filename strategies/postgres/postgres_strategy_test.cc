@@ -31,17 +31,19 @@ TEST(PostgresStrategy, RefusesHostileConnections) {
       Problems(R"(name: "db" postgres { databases: "shop" connection {
                   socket_directory: "run/../x" host: "a,b" port: 70000 user: "-U" passfile: "pass" sslmode: "yes"
                   maintenance_database: "a\nb" } })"),
-      ElementsAre("postgres.connection: needs either socketDirectory or host, not both",
-                  "postgres.connection.socketDirectory: path 'run/../x' must be absolute",
-                  "postgres.connection.host: must be one host name or address",
-                  "postgres.connection.port: must be from 1 to 65535",
-                  "postgres.connection.user: '-U' is no user: it must not start with '-' or contain control "
-                  "characters",
-                  "postgres.connection.passfile: path 'pass' must be absolute",
-                  "postgres.connection.sslmode: must be disable, allow, prefer, require, verify-ca or "
-                  "verify-full",
-                  "postgres.connection.maintenanceDatabase: database name 'a%0Ab' contains control "
-                  "characters"));
+      ElementsAre(
+          "postgres.connection: needs either socketDirectory or host, not both",
+          "postgres.connection.socketDirectory: path 'run/../x' must be absolute",
+          "postgres.connection.host: must be one host name or address",
+          "postgres.connection.port: must be from 1 to 65535",
+          "postgres.connection.user: '-U' is no user: it must not start with '-' or contain control "
+          "characters",
+          "postgres.connection.passfile: must be the absolute path of a file on the agent's host; the "
+          "secret itself is never declared",
+          "postgres.connection.sslmode: must be disable, allow, prefer, require, verify-ca or "
+          "verify-full",
+          "postgres.connection.maintenanceDatabase: database name 'a%0Ab' contains control "
+          "characters"));
 }
 
 TEST(PostgresStrategy, RefusesDatabasesThatCannotBeDumped) {

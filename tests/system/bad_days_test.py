@@ -50,7 +50,7 @@ class AgentDies(unittest.TestCase):
                     stack.start_agent()
                     self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
                     self.assertEqual(stack.backup()["run"], run)
-                    self.assertEqual(stack.backup()["coverage"], "COVERAGE_COMPLETE")
+                    self.assertEqual(stack.backup()["coverage"], "Complete")
             stack.cli("drill", "create", "--backup", "latest:shop", "--wait")
 
     def test_in_mid_dump(self):
@@ -75,7 +75,7 @@ class AgentDies(unittest.TestCase):
             stack.kill_agent()
             stack.start_agent()
             self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
-            self.assertEqual(stack.backup()["verification"], "VERIFICATION_PROVEN")
+            self.assertEqual(stack.backup()["verification"], "Proven")
             self.assertEqual(list((stack.dir / "agent" / "scratch").iterdir()), [])
 
     def test_cut_off_and_back_with_a_result(self):
@@ -158,7 +158,7 @@ class ToolsDie(unittest.TestCase):
             self.assertEqual(stack.outcome(run), "FAILED")
             self.assertIn("db.dump.shop", stack.run(run)["reason"])
             backup = stack.backup()
-            self.assertEqual(backup["coverage"], "COVERAGE_PARTIAL", "the files are there, and what is missing is named")
+            self.assertEqual(backup["coverage"], "Partial", "the files are there, and what is missing is named")
             self.assertEqual([m["title"] for m in backup["manifest"]["missing"]], ["database shop"])
             self.assertEqual(stack.dumps_kept(), [])
             waited = stack.cli("backup", "show", "latest:shop")
@@ -206,7 +206,7 @@ class RepositoryIsInTrouble(unittest.TestCase):
             stack.restic("forget", dump["snapshot"])
             done = stack.cli("drill", "create", "--backup", "latest:shop", "--wait", check=False)
             self.assertEqual(done.returncode, 1)
-            self.assertNotEqual(stack.backup()["verification"], "VERIFICATION_PROVEN")
+            self.assertNotEqual(stack.backup()["verification"], "Proven")
 
 
 class Cancelling(unittest.TestCase):

@@ -77,7 +77,7 @@ class CutOff(unittest.TestCase):
 
             self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
             self.assertEqual(stack.steps(run)["db.dump.shop"]["attempt"], 1, "its result was welcome: nothing ran twice")
-            self.assertEqual(stack.backup()["coverage"], "COVERAGE_COMPLETE")
+            self.assertEqual(stack.backup()["coverage"], "Complete")
             stack.cli("drill", "create", "--backup", "latest:shop", "--wait")
 
     def test_what_a_host_began_waits_for_it_although_another_agent_is_there(self):

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import unittest
@@ -16,17 +17,17 @@ class MainJob(unittest.TestCase):
             before = stack.fingerprint()
             stack.cli("backup", "create", "shop", "--wait")
             backup = stack.backup()
-            self.assertEqual(backup["coverage"], "COVERAGE_COMPLETE")
-            self.assertEqual(backup["verification"], "VERIFICATION_UNPROVEN")
+            self.assertEqual(backup["coverage"], "Complete")
+            self.assertEqual(backup["verification"], "Unproven")
 
             drill = stack.cli("drill", "create", "--backup", "latest:shop", "--wait")
             self.assertIn("proven", drill.stdout)
-            self.assertEqual(stack.backup()["verification"], "VERIFICATION_PROVEN")
+            self.assertEqual(stack.backup()["verification"], "Proven")
             self.assertEqual(list((stack.dir / "agent" / "scratch").iterdir()), [], "the scratch server is gone")
 
             # Restoring over what is there is refused, before anything is written.
             refused = stack.cli("restore", "create", "--backup", "latest:shop", "--to", "shop", "--wait", check=False)
-            self.assertEqual(refused.returncode, 1)
+            self.assertEqual(refused.returncode, 7)
             self.assertIn("shop", refused.stdout + refused.stderr)
             self.assertEqual(stack.fingerprint(), before)
 
@@ -57,8 +58,8 @@ class MainJob(unittest.TestCase):
             stack.sql("CALL churn()", "shop")
             self.assertEqual(stack.outcome(run), "SUCCEEDED")
             drill = stack.cli("drill", "create", "--backup", "latest:shop", "--wait", "-o", "json")
-            self.assertNotIn("VERDICT_FAILED", drill.stdout)
-            self.assertEqual(stack.backup()["verification"], "VERIFICATION_PROVEN")
+            self.assertNotIn('"verdict": "Failed"', drill.stdout)
+            self.assertEqual(stack.backup()["verification"], "Proven")
 
     def test_capture_through_a_volume(self):
         with Stack() as stack:
@@ -67,7 +68,7 @@ class MainJob(unittest.TestCase):
             stack.apply(stack.declaration(capture="Volume", extra=f'dumpDirectory: "{dumps}"'))
             stack.cli("backup", "create", "shop", "--wait")
             stack.cli("drill", "create", "--backup", "latest:shop", "--wait")
-            self.assertEqual(stack.backup()["verification"], "VERIFICATION_PROVEN")
+            self.assertEqual(stack.backup()["verification"], "Proven")
             self.assertEqual([p for p in dumps.rglob("*") if p.is_file()], [], "no dump is left behind")
 
     def test_a_file_that_changes_while_it_is_read_is_named_and_the_backup_is_partial(self):
@@ -76,11 +77,11 @@ class MainJob(unittest.TestCase):
             changing.write_bytes(b"x")
             run = stack.start_run("backup", "create", "shop")
             size = 1
-            while stack.run(run)["phase"] == "RUN_PHASE_RUNNING":
+            while stack.run(run)["phase"] == "Running":
                 size += 1
                 changing.write_bytes(b"x" * size)
             backup = stack.backup()
-            self.assertEqual(backup["coverage"], "COVERAGE_PARTIAL")
+            self.assertEqual(backup["coverage"], "Partial")
             self.assertIn("changing", json.dumps(backup))
 
     def test_metrics_are_clean_and_last_success_survives_a_restart(self):
@@ -92,6 +93,9 @@ class MainJob(unittest.TestCase):
                 text = stack.metrics(program)
                 lint = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True, check=False)
                 self.assertEqual((lint.returncode, lint.stdout + lint.stderr), (0, ""), program)
+                families = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
+                self.assertTrue(families, program)
+                self.assertEqual([name for name in families if not name.startswith("salvor_")], [], program)
             self.assertRegex(stack.metrics("salvord"), r'salvor_backup_last_success_timestamp_seconds\{application="shop"\} \d')
             self.assertIn('salvor_agent_tasks_total{action="postgres_dump",outcome="succeeded"} 1', stack.metrics("agent"))
 

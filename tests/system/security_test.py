@@ -42,20 +42,20 @@ class Encrypted(unittest.TestCase):
     def test_agent_and_command_line_work_over_tls(self):
         with self.stack_with_tls() as stack:
             stack.cli("backup", "create", "shop", "--wait")
-            self.assertEqual(stack.backup()["coverage"], "COVERAGE_COMPLETE")
+            self.assertEqual(stack.backup()["coverage"], "Complete")
 
     def test_who_trusts_another_authority_gets_no_further(self):
         with self.stack_with_tls() as stack:
             stranger = make_authority(stack.dir, "stranger")
             refused = stack.cli("--ca-file", stranger, "agent", "list", check=False)
-            self.assertEqual(refused.returncode, 1, refused.stderr)
+            self.assertEqual(refused.returncode, 10, refused.stderr)
             self.assertIn("certificate", refused.stderr.lower())
 
     def test_without_tls_a_server_that_wants_it_is_not_reached(self):
         with self.stack_with_tls() as stack:
             authorities, stack.authorities = stack.authorities, None
             refused = stack.cli("agent", "list", check=False)
-            self.assertEqual(refused.returncode, 1, refused.stderr)
+            self.assertEqual(refused.returncode, 10, refused.stderr)
             stack.authorities = authorities
 
     def test_a_private_key_that_others_may_read_is_refused(self):

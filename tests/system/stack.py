@@ -208,8 +208,8 @@ class Stack:
             return self.cli("version", check=False).returncode == 0
         wait_for("salvord to answer", answers)
 
-    def start_agent(self, wait=True, server=None):
-        self.agent = self._spawn_agent("host-a", "agent", self.ports[1], server or self.server)
+    def start_agent(self, wait=True, server=None, environment=None):
+        self.agent = self._spawn_agent("host-a", "agent", self.ports[1], server or self.server, environment)
         if wait:
             self.wait_for_agent()
 
@@ -218,11 +218,12 @@ class Stack:
         self.second_agent = self._spawn_agent("host-b", "agent-b", self.ports[2], self.server)
         wait_for("the second agent to connect", lambda: "host-b" in self.cli("agent", "list").stdout)
 
-    def _spawn_agent(self, name, state, port, server):
+    def _spawn_agent(self, name, state, port, server, environment=None):
         return self._spawn(f"{state}.log", [BIN / "salvor-agent", "--name", name, "--environment", "local", "--server", server,
                                             "--token-file", self.dir / "control/agent.token", "--state-directory", self.dir / state,
                                             "--scratch-user", "postgres", "--metrics-listen", f"127.0.0.1:{port}",
-                                            *(["--ca-file", self.authorities] if self.authorities else [])])
+                                            *(["--ca-file", self.authorities] if self.authorities else [])],
+                           env={**os.environ, **(environment or {})})
 
     def wait_for_agent(self):
         def connected():
@@ -314,7 +315,7 @@ spec:
 
     def steps(self, name):
         """step id -> its status, phases as 'RUNNING' and so on."""
-        return {s["id"]: {**s, "phase": s["phase"].replace("STEP_PHASE_", "")} for s in self.run(name)["steps"]}
+        return {s["id"]: {**s, "phase": s["phase"].upper()} for s in self.run(name)["steps"]}
 
     def wait_for_step(self, run, step, *phases):
         return wait_for(f"{step} to be {' or '.join(phases)}", lambda: self.steps(run)[step]["phase"] in phases)
@@ -322,7 +323,7 @@ spec:
     def outcome(self, name):
         """Waits for the end of a run: SUCCEEDED, FAILED or CANCELLED."""
         def over():
-            phase = self.run(name)["phase"].replace("RUN_PHASE_", "")
+            phase = self.run(name)["phase"].upper()
             return phase if phase in ("SUCCEEDED", "FAILED", "CANCELLED") else None
         return wait_for(f"run {name} to end", over)
 

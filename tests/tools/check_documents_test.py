@@ -68,6 +68,15 @@ class CheckDocumentsTest(unittest.TestCase):
         self.assertEqual(code, 0, output)
         self.assert_found("'salvor run dance'", readme=README + "`salvor run dance NAME`\n", salvor=program)
 
+    def test_a_command_line_that_salvor_does_not_understand_is_found(self):
+        program = '#!/bin/sh\ncase "$*" in *--bogus*) echo "there is no flag"; exit 2;; esac\n[ "$1 $2" = "run show" ]\n'
+        code, output = self.check(salvor=program)
+        self.assertEqual(code, 0, output)
+        self.assert_found("--bogus', which is not understood: there is no flag",
+                          readme=README + "```\nsalvor run show NAME \\\n    --bogus   # a comment\n```\n", salvor=program)
+        code, output = self.check(readme=README + "Prose may show a part of one: `salvor run show --bogus`.\n", salvor=program)
+        self.assertEqual(code, 0, output)
+
     def test_another_licence_is_found(self):
         self.assert_found("LICENSE", licence="Do what you like\n")
 

@@ -13,7 +13,7 @@ ExitCode List(Context& context, const std::string& output) {
   const StatusOr<v1::ListAgentsResponse> agents =
       (*client)->Call(&ControlStub::ListAgents, v1::ListAgentsRequest());
   if (!agents.ok()) return context.Fail("list agents", agents.status());
-  if (output == "json" || output == "yaml") return context.Print(*agents, output);
+  if (output == "json" || output == "yaml") return context.PrintList(agents->agents(), output);
   if (output == "name") {
     for (const v1::AgentStatus& agent : agents->agents()) context.out() << CleanText(agent.name()) << "\n";
     return ExitCode::kOk;

@@ -37,7 +37,8 @@ ExitCode List(Context& context, const ListOptions& options) {
   request.set_application(options.application);
   const StatusOr<v1::ListBackupsResponse> backups = (*client)->Call(&ControlStub::ListBackups, request);
   if (!backups.ok()) return context.Fail("list backups", backups.status());
-  if (options.output == "json" || options.output == "yaml") return context.Print(*backups, options.output);
+  if (options.output == "json" || options.output == "yaml")
+    return context.PrintList(backups->backups(), options.output);
   if (options.output == "name") {
     for (const v1::Backup& backup : backups->backups()) context.out() << CleanText(backup.name()) << "\n";
     return ExitCode::kOk;

@@ -25,7 +25,8 @@ void AddGlobalOptions(CommandLine& line) {
       ->type_name("ADDRESS");
   line.root
       .add_option("--token-file", options.token_file,
-                  "file with the API token, mode 0600 (env SALVOR_TOKEN_FILE; default /etc/salvor/api.token)")
+                  "file with the API token, mode 0600 (env SALVOR_TOKEN_FILE; default "
+                  "/var/lib/salvor/api.token, where salvord writes it)")
       ->type_name("FILE");
   line.root
       .add_option("--ca-file", options.ca_file,
@@ -37,7 +38,7 @@ void AddGlobalOptions(CommandLine& line) {
       ->check([](const std::string& word) {
         return word == "auto" || word == "always" || word == "never"
                    ? std::string()
-                   : fmt::format("'{}' is none of auto, always, never", CleanText(word));
+                   : fmt::format("'{}' is not valid; use one of auto, always, never", CleanText(word));
       });
   line.root.add_flag("--no-headers", options.no_headers, "tables without their titles");
 }

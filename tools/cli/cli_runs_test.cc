@@ -68,7 +68,7 @@ TEST_F(CliTest, BackupCreateWaitOfAPartialBackupIsThree) {
   const Result result = Run({"backup", "create", "shop", "--wait"});
   EXPECT_EQ(result.code, 3);
   ExpectGolden("outcome_backup_partial_80.txt", result.out);
-  EXPECT_THAT(result.err, HasSubstr("error: backup of shop misses something\n"
+  EXPECT_THAT(result.err, HasSubstr("error: the backup of shop is incomplete\n"
                                     "  cause: db.dump.audit: pg_dump: permission denied for table entries\n"
                                     "  hint: Grant SELECT on audit.entries to the role salvor.\n"
                                     "next: salvor run show backup-shop-20261121-101500-4f2a\n"));
@@ -81,8 +81,37 @@ TEST_F(CliTest, BackupOutputsForScriptsStandAloneOnStdout) {
   const Result json = Run({"run", "watch", "backup-shop-20261121-101500-4f2a", "-o", "json"});
   EXPECT_EQ(json.code, 0);
   EXPECT_THAT(json.out,
-              AllOf(StartsWith("{"), HasSubstr("RUN_PHASE_SUCCEEDED"), Not(HasSubstr("COMPONENT"))));
+              AllOf(StartsWith("{"), HasSubstr("\"phase\": \"Succeeded\""), Not(HasSubstr("COMPONENT"))));
   EXPECT_EQ(Run({"backup", "list", "-o", "name"}).out, "backup-shop-20261121-101500-4f2a\n");
+}
+
+TEST_F(CliTest, WaitingForANamePrintsTheNameAlone) {
+  control_.AddScript(ScriptTo(SucceededBackup()));
+  control_.PutBackup(CompleteBackup());
+  const Result result = Run({"backup", "create", "shop", "--wait", "-o", "name"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.out, "backup-shop-20261121-101500-4f2a\n");
+}
+
+TEST_F(CliTest, ListsOfNothingAreEmptyListsInOneEnvelope) {
+  for (const char* noun : {"backup", "run"}) {
+    EXPECT_EQ(Run({noun, "list", "-o", "json"}).out, "{\n \"items\": []\n}\n") << noun;
+    EXPECT_EQ(Run({noun, "list", "-o", "yaml"}).out, "items: []\n") << noun;
+  }
+  EXPECT_THAT(Run({"agent", "list", "-o", "json"}).out, StartsWith("{\n \"items\": [\n"));
+  EXPECT_EQ(Run({"get", "all", "-o", "json"}).out, "{\"items\":[]}\n");
+}
+
+TEST_F(CliTest, AListShowsWhatADrillFound) {
+  v1::Run drill = DisprovenDrill();
+  drill.set_phase(v1::RUN_PHASE_SUCCEEDED);
+  drill.clear_steps();  // as the control plane lists it
+  control_.AddScript({drill});
+  v1::Backup backup = CompleteBackup();
+  backup.set_verification(v1::Backup::VERIFICATION_DISPROVEN);
+  backup.set_proven_by(drill.header().name());
+  control_.PutBackup(backup);
+  EXPECT_THAT(Run({"run", "list"}).out, HasSubstr("drill-shop-20261121-101600-9c01  drill  disproven"));
 }
 
 TEST_F(CliTest, BackupShowKnowsTheLatestAndWhatToDoNext) {
@@ -158,7 +187,7 @@ TEST_F(CliTest, RunCommandsListShowCancelAndLog) {
   EXPECT_EQ(Run({"run", "list", "--active", "-o", "name"}).out, run.header().name() + "\n");
   ExpectGolden("run_running_pipe.txt", Run({"run", "show", run.header().name()}).out);
   EXPECT_EQ(Run({"run", "logs", run.header().name()}).out,
-            "10:15:02 db.dump.shop pg_dump reading \\x1b[31mschemas\n");
+            "2026-11-21T10:15:02+00:00 db.dump.shop pg_dump reading \\x1b[31mschemas\n");
   EXPECT_EQ(Run({"run", "logs", run.header().name(), "--step", "x"}).out, "");
   const Result cancelled = Run({"run", "cancel", run.header().name(), "--reason", "wrong one"});
   EXPECT_EQ(cancelled.out, run.header().name() + " cancelling\n");
@@ -180,7 +209,7 @@ TEST_F(CliTest, FollowedLogsGoOnOverBrokenStreamsUntilTheRunIsOverAndShowEachLin
   const Result result = Run({"run", "logs", run, "-f", "--step", "db.dump.shop"});
   somebody.join();
   EXPECT_EQ(result.code, 0);
-  EXPECT_EQ(result.out, "00:00:00  one\n00:00:00  two\n00:00:00  two\n");
+  EXPECT_EQ(result.out, "-  one\n-  two\n-  two\n");
 }
 
 TEST_F(CliTest, ATerminalGetsOneFrameRedrawnInPlaceThatNeverWraps) {
@@ -226,8 +255,8 @@ TEST_F(CliTest, TimeoutStopsWaitingOnlyWith124) {
   const Result result = Run({"backup", "create", "shop", "--wait", "--timeout", "300ms"});
   EXPECT_EQ(result.code, 124);
   EXPECT_EQ(result.err,
-            "error: backup-shop-20261121-101500-4f2a is not over after 300ms\n"
-            "  hint: It goes on. Come back with `salvor run watch backup-shop-20261121-101500-4f2a`.\n");
+            "error: backup-shop-20261121-101500-4f2a is still running after 300ms\n"
+            "  hint: It continues in the background: `salvor run watch backup-shop-20261121-101500-4f2a`.\n");
 }
 
 TEST_F(CliTest, WatchingGoesOnWhenTheControlPlaneRestarts) {

@@ -130,8 +130,11 @@ TEST_F(CliTest, DeleteWantsTheNameByFlagOrTyped) {
   Run({"apply", "-f", WriteFile("objects.yaml", kObjects)});
   const Result refused = Run({"delete", "location", "main"});
   EXPECT_EQ(refused.code, 2);
-  EXPECT_THAT(refused.err, HasSubstr("hint: Add --confirm=main when you mean it."));
-  EXPECT_EQ(Run({"delete", "location", "main", "--confirm=vps-1"}).code, 2);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("cause: not a terminal, cannot ask for confirmation\n"),
+                                 HasSubstr("hint: Add --confirm=main when you mean it.")));
+  const Result other = Run({"delete", "location", "main", "--confirm=vps-1"});
+  EXPECT_EQ(other.code, 2);
+  EXPECT_THAT(other.err, HasSubstr("cause: --confirm does not match 'main'\n"));
   tty_ = true;
   input_ = "mian\n";
   EXPECT_EQ(Run({"delete", "location", "main"}).code, 2);
@@ -163,7 +166,9 @@ TEST_F(CliTest, TokensThatAreWrongMissingOrOpenToOthersAreFour) {
                            directory_ + "/token.\n");
   ASSERT_EQ(chmod((directory_ + "/token").c_str(), 0644), 0);
   EXPECT_EQ(Run({"backup", "list"}).code, 4);
-  EXPECT_EQ(Run({"backup", "list", "--token-file", directory_ + "/nowhere"}).code, 4);
+  const Result missing = Run({"backup", "list", "--token-file", directory_ + "/nowhere"});
+  EXPECT_EQ(missing.code, 4);
+  EXPECT_THAT(missing.err, HasSubstr("cause: no token: " + directory_ + "/nowhere does not exist\n"));
   WriteFile("token", "two words\n", 0600);
   const Result spaced = Run({"backup", "list"});
   EXPECT_EQ(spaced.code, 4);
@@ -173,7 +178,7 @@ TEST_F(CliTest, TokensThatAreWrongMissingOrOpenToOthersAreFour) {
 TEST_F(CliTest, AControlPlaneThatIsNotThereIsSaidWithWhereItWasLookedFor) {
   StopServer();
   const Result result = Run({"backup", "list"});
-  EXPECT_EQ(result.code, 1);
+  EXPECT_EQ(result.code, 10);
   EXPECT_THAT(result.err, AllOf(HasSubstr("control plane not reachable at unix://" + directory_ + "/s: "),
                                 HasSubstr("hint: Is salvord running there?")));
 }
@@ -189,7 +194,7 @@ TEST_F(CliTest, VersionSaysBothOrTheClientsAlone) {
               AllOf(StartsWith("client   "), HasSubstr("server   0.1.7 (store sqlite)\n")));
   StopServer();
   EXPECT_EQ(Run({"version", "--client"}).code, 0);
-  EXPECT_EQ(Run({"version"}).code, 1);
+  EXPECT_EQ(Run({"version"}).code, 10);
 }
 
 TEST_F(CliTest, AgentsAreListed) {
@@ -212,10 +217,10 @@ TEST_F(CliTest, UsageErrorsAreTwoAndSuggest) {
       {{"backup", "create", "a", "b"},
        "error: 'b' is one word too many\n  hint: See `salvor backup create --help`.\n"},
       {{"run", "list", "-o", "xml"},
-       "error: --output: 'xml' is none of table, wide, json, yaml, name\n  hint: See `salvor run list "
+       "error: --output: 'xml' is not valid; use one of table, wide, json, yaml, name\n  hint: See `salvor run list "
        "--help`.\n"},
       {{"run", "watch", "x", "--timeout", "soon"},
-       "error: --timeout: 'soon' is no duration such as 90s or 1h30m\n  hint: See `salvor run watch "
+       "error: --timeout: 'soon' is not a duration; write 90s or 1h30m\n  hint: See `salvor run watch "
        "--help`.\n"}};
   for (const auto& row : table) {
     const Result result = Run(row.first);

@@ -21,6 +21,10 @@ StatusOr<std::optional<Token>> ReadToken(const ClientOptions& options) {
     if (options.token_file_is_default && token.status().code() == absl::StatusCode::kNotFound) {
       return std::optional<Token>();
     }
+    if (token.status().code() == absl::StatusCode::kNotFound) {
+      return WithHint(Unauthenticated("no token: {} does not exist", options.token_file),
+                      "Name the file that holds it with --token-file or SALVOR_TOKEN_FILE.");
+    }
     return Unauthenticated("read the token: {}", MessageOf(token.status()));
   }
   const bool printable = !token->empty() && std::all_of(token->begin(), token->end(), [](unsigned char c) {
@@ -101,8 +105,9 @@ Status Client::Explain(const Status& status) const {
                       "Look at salvord's log, or give it more time with --request-timeout.");
     case absl::StatusCode::kUnauthenticated:
       if (token_.has_value()) return WithHint(status, "The token came from " + options_.token_file + ".");
-      return WithHint(status, "There is no token at " + options_.token_file +
-                                  "; --token-file or SALVOR_TOKEN_FILE says where it is.");
+      return WithHint(Unauthenticated("no token: {} does not exist", options_.token_file),
+                      "salvord writes it into its state directory at its first start; --token-file or "
+                      "SALVOR_TOKEN_FILE says where it is.");
     default:
       return status;
   }

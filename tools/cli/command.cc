@@ -13,7 +13,7 @@ namespace salvor::cli {
 namespace {
 
 constexpr char kDefaultServer[] = "unix:///run/salvor/salvord.sock";
-constexpr char kDefaultTokenFile[] = "/etc/salvor/api.token";
+constexpr char kDefaultTokenFile[] = "/var/lib/salvor/api.token";  // where salvord writes it
 
 std::string FirstOf(const std::string& a, const std::string& b) { return a.empty() ? b : a; }
 
@@ -80,9 +80,17 @@ ExitCode Context::Print(const google::protobuf::Message& message, const std::str
     out() << RenderYaml(message);
     return ExitCode::kOk;
   }
-  const StatusOr<std::string> json = RenderJson(message, true);
-  if (!json.ok()) return Fail("write JSON", json.status());
-  out() << *json << (json->empty() || json->back() != '\n' ? "\n" : "");
+  out() << RenderJson(message, true) << "\n";
+  return ExitCode::kOk;
+}
+
+ExitCode Context::PrintItems(const std::vector<const google::protobuf::Message*>& items,
+                             const std::string& output) {
+  if (output == "yaml") {
+    out() << RenderYamlList(items);
+  } else {
+    out() << RenderJsonList(items, true) << "\n";
+  }
   return ExitCode::kOk;
 }
 
@@ -110,7 +118,7 @@ void AddOutput(CLI::App& command, std::string& output, const std::vector<std::st
       ->check([words](const std::string& word) {
         return std::find(words.begin(), words.end(), word) != words.end()
                    ? std::string()
-                   : fmt::format("'{}' is none of {}", CleanText(word), Join(words, ", "));
+                   : fmt::format("'{}' is not valid; use one of {}", CleanText(word), Join(words, ", "));
       });
 }
 
@@ -122,7 +130,7 @@ CLI::Option* AddDuration(CLI::App& command, const std::string& name, std::string
         const auto duration = ParseDuration(text);
         return duration.has_value() && *duration > absl::ZeroDuration()
                    ? std::string()
-                   : fmt::format("'{}' is no duration such as 90s or 1h30m", CleanText(text));
+                   : fmt::format("'{}' is not a duration; write 90s or 1h30m", CleanText(text));
       });
 }
 

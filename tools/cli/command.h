@@ -51,8 +51,15 @@ class Context {
   // The message on stdout as "json" or "yaml".
   ExitCode Print(const google::protobuf::Message& message, const std::string& output);
 
+  // A list as "json" or "yaml", within {"items": […]} also when there is nothing.
+  template <typename T>
+  ExitCode PrintList(const google::protobuf::RepeatedPtrField<T>& items, const std::string& output) {
+    return PrintItems({items.pointer_begin(), items.pointer_end()}, output);
+  }
+
  private:
   Style MakeStyle(bool is_tty) const;
+  ExitCode PrintItems(const std::vector<const google::protobuf::Message*>& items, const std::string& output);
 
   Environment& environment_;
   const GlobalOptions& options_;

@@ -11,15 +11,17 @@ struct Meaning {
 };
 
 constexpr Meaning kMeanings[] = {
-    {ExitCode::kOk, "done; after --wait: succeeded, complete, proven"},
+    {ExitCode::kOk, "done; after --wait: complete, proven, restored"},
     {ExitCode::kFailed, "failed, or a check of a drill or restore failed"},
     {ExitCode::kUsage, "the command line cannot be understood"},
-    {ExitCode::kPartial, "partial: a backup misses something, or a drill could not check"},
+    {ExitCode::kPartial, "incomplete: a backup lacks something, or not all could be checked"},
     {ExitCode::kNotAuthenticated, "not authenticated: no token, or not a valid one"},
     {ExitCode::kForbidden, "forbidden"},
     {ExitCode::kNotFound, "not found"},
     {ExitCode::kConflict, "conflict: exists, is in use, or a guardrail says no"},
     {ExitCode::kInvalid, "validation failed"},
+    {ExitCode::kCancelled, "the run was cancelled"},
+    {ExitCode::kUnreachable, "no control plane: it cannot be reached, or gave no answer in time"},
     {ExitCode::kTimedOut, "--timeout ran out while waiting; the run goes on"},
     {ExitCode::kInterrupted, "interrupted while waiting; the run goes on"},
 };
@@ -43,6 +45,11 @@ ExitCode ExitCodeOf(const Status& status) {
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kOutOfRange:
       return ExitCode::kInvalid;
+    case absl::StatusCode::kCancelled:
+      return ExitCode::kCancelled;
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+      return ExitCode::kUnreachable;
     default:
       return ExitCode::kFailed;
   }

@@ -16,8 +16,10 @@ enum class ExitCode {
   kNotAuthenticated = 4,
   kForbidden = 5,
   kNotFound = 6,
-  kConflict = 7,
+  kConflict = 7,       // a guardrail's refusal included
   kInvalid = 8,        // objects that do not pass validation
+  kCancelled = 9,      // the run was cancelled
+  kUnreachable = 10,   // no control plane, or no answer from it in time
   kTimedOut = 124,     // --timeout ran out while waiting
   kInterrupted = 130,  // Ctrl-C while waiting
 };

@@ -97,8 +97,7 @@ class LogReader {
       v1::LogLines one = lines;
       one.clear_lines();
       *one.add_lines() = line;
-      ASSIGN_OR_RETURN(const std::string json, RenderJson(one, false));
-      context_.out() << json << "\n";
+      context_.out() << RenderJson(one, false) << "\n";
     }
     context_.out().flush();
     return OkStatus();

@@ -20,9 +20,7 @@ struct GetOptions {
 ExitCode PrintJson(Context& context, const std::vector<v1::Object>& objects, bool one) {
   std::vector<std::string> parts;
   for (const v1::Object& object : objects) {
-    StatusOr<std::string> json = RenderObjectJson(object);
-    if (!json.ok()) return context.Fail("write JSON", json.status());
-    parts.push_back(*std::move(json));
+    parts.push_back(RenderObjectJson(object));
   }
   if (one) {
     context.out() << parts.front() << "\n";
@@ -82,7 +80,7 @@ Status Confirm(Context& context, const DeleteOptions& options) {
   std::string typed = options.confirm;
   if (typed.empty()) {
     if (!environment.in_is_tty || !environment.err_is_tty) {
-      return WithHint(InvalidArgument("nobody is here to confirm it"),
+      return WithHint(InvalidArgument("not a terminal, cannot ask for confirmation"),
                       fmt::format("Add --confirm={} when you mean it.", options.name));
     }
     context.err() << "This deletes " << CleanText(options.kind) << " " << CleanText(options.name)
@@ -91,7 +89,9 @@ Status Confirm(Context& context, const DeleteOptions& options) {
     typed = std::string(Trim(typed));
   }
   if (typed == options.name) return OkStatus();
-  return WithHint(InvalidArgument("the confirmation is not its name"), "Nothing was deleted.");
+  return WithHint(InvalidArgument("{} does not match '{}'",
+                                  options.confirm.empty() ? "what was typed" : "--confirm", options.name),
+                  "Nothing was deleted.");
 }
 
 ExitCode Delete(Context& context, const DeleteOptions& options) {

@@ -13,38 +13,61 @@ namespace {
 
 constexpr int kMostChecksNamed = 20;
 
-// "backup of shop succeeded in 2m05s".
-std::string Headline(const v1::Run& run, const Style& style, const Worded& ending,
-                     std::string_view preposition = "in") {
-  return fmt::format("{} {} {} {}\n", SubjectOf(run.header()), Paint(style, ending.tone, ending.text),
-                     preposition, HumanDuration(DurationOf(run, style.now)));
+// "backup of shop: complete in 2m05s".
+std::string Headline(const v1::Run& run, const v1::Backup* backup, const Style& style) {
+  const Worded verdict = VerdictWord(run, backup);
+  return fmt::format("{}: {} {} {}\n", SubjectOf(run.header()), Paint(style, verdict.tone, verdict.text),
+                     run.phase() == v1::RUN_PHASE_SUCCEEDED ? "in" : "after",
+                     HumanDuration(DurationOf(run, style.now)));
 }
 
-// Steps that failed by themselves: those who know why.
-std::string FailedSteps(const v1::Run& run) {
-  std::vector<std::string> parts;
+// The failed step that ended first, which is the one the control plane's reason names; null when none failed.
+const v1::StepStatus* FirstFailed(const v1::Run& run) {
+  const v1::StepStatus* first = nullptr;
   for (const v1::StepStatus& step : run.steps()) {
     if (step.phase() != v1::STEP_PHASE_FAILED) continue;
-    std::string why = CleanText(step.result().error().message());
-    if (why.empty()) why = CleanText(step.reason());
-    parts.push_back(CleanText(step.id()) + (why.empty() ? "" : ": " + why));
+    if (first == nullptr || FromProto(step.finished_at()) < FromProto(first->finished_at())) first = &step;
   }
-  return Join(parts, "; ");
+  return first;
+}
+
+std::string FailureOf(const v1::StepStatus& step) {
+  std::string why = CleanText(step.result().error().message());
+  if (why.empty()) why = CleanText(step.reason());
+  return CleanText(step.id()) + (why.empty() ? "" : ": " + why);
+}
+
+// Cause and hint are of one step; the others that failed are named, each of them has its own in `run show`.
+std::string OtherFailures(const v1::Run& run, const v1::StepStatus& first) {
+  std::vector<std::string> ids;
+  for (const v1::StepStatus& step : run.steps()) {
+    if (step.phase() == v1::STEP_PHASE_FAILED && &step != &first) ids.push_back(CleanText(step.id()));
+  }
+  return ids.empty() ? "" : fmt::format(" (also failed: {})", Join(ids, ", "));
+}
+
+// A restore that was refused because of what stands in its place, not because the Location could not be read.
+bool RefusedByGuardrail(const v1::Run& run, const v1::StepStatus& step) {
+  return run.header().kind() == v1::RUN_KIND_RESTORE && step.action() != "location_open" &&
+         step.result().error().reason() == v1::Error::REASON_REFUSED;
 }
 
 void FillFailure(const v1::Run& run, Outcome& outcome) {
+  const v1::StepStatus* first = FirstFailed(run);
+  if (run.phase() == v1::RUN_PHASE_CANCELLED && outcome.error.empty()) {
+    outcome.code = ExitCode::kCancelled;
+  } else if (first != nullptr && outcome.error.empty() && RefusedByGuardrail(run, *first)) {
+    outcome.code = ExitCode::kConflict;
+  }
   if (outcome.error.empty()) {
     outcome.error = fmt::format("{} {}", SubjectOf(run.header()), Word(run.phase()).text);
   }
   if (outcome.cause.empty()) {
     outcome.cause = CleanText(run.reason());
-    if (outcome.cause.empty()) outcome.cause = FailedSteps(run);
+    if (outcome.cause.empty() && first != nullptr) outcome.cause = FailureOf(*first);
+    if (first != nullptr) outcome.cause += OtherFailures(run, *first);
   }
-  outcome.hint = CleanText(run.hint());
-  for (const v1::StepStatus& step : run.steps()) {
-    if (!outcome.hint.empty()) break;
-    if (step.phase() == v1::STEP_PHASE_FAILED) outcome.hint = CleanText(step.result().error().hint());
-  }
+  outcome.hint = CleanText(first == nullptr ? run.hint() : first->result().error().hint());
   const std::string name = CleanText(run.header().name());
   outcome.next = {"salvor run show " + name, "salvor run logs " + name};
 }
@@ -52,8 +75,8 @@ void FillFailure(const v1::Run& run, Outcome& outcome) {
 void AddUnconfirmed(const v1::Run& run, const Style& style, Outcome& outcome) {
   for (const v1::ObligationStatus& obligation : run.obligations()) {
     if (obligation.phase() != v1::ObligationStatus::PHASE_UNCONFIRMED) continue;
-    outcome.text += Paint(style, Tone::kBad, "release unconfirmed") + ": " + CleanText(obligation.name()) +
-                    " may still be held; it is retried until the agent confirms\n";
+    outcome.text += Paint(style, Tone::kBad, ObligationText(obligation, run.header())) +
+                    "; the agent is asked until it confirms that this is undone\n";
   }
 }
 
@@ -63,14 +86,15 @@ Outcome BackupOutcome(const v1::Run& run, const v1::Backup* backup, const Style&
                        run.phase() != v1::RUN_PHASE_CANCELLED;
   const bool complete = backup != nullptr && backup->coverage() == v1::Backup::COVERAGE_COMPLETE &&
                         run.phase() == v1::RUN_PHASE_SUCCEEDED;
-  const Worded ending = partial ? Worded{"is partial", Tone::kWarning} : Word(run.phase());
-  outcome.text = Headline(run, style, ending, partial ? "after" : "in");
+  outcome.text = Headline(run, backup, style);
   if (backup != nullptr) {
     const std::string components = RenderComponents(backup->manifest(), style);
     if (!components.empty()) outcome.text += "\n" + components;
     outcome.text += RenderMissing(backup->manifest(), style);
     const Worded coverage = Word(backup->coverage());
-    outcome.text += fmt::format("\ncoverage: {}\n", Paint(style, coverage.tone, coverage.text));
+    const bool nothing = backup->coverage() == v1::Backup::COVERAGE_FAILED;
+    outcome.text += nothing ? "\n" + Paint(style, Tone::kBad, "nothing was kept") + "\n"
+                            : fmt::format("\ncoverage: {}\n", Paint(style, coverage.tone, coverage.text));
   }
   AddUnconfirmed(run, style, outcome);
   if (complete) {
@@ -80,10 +104,12 @@ Outcome BackupOutcome(const v1::Run& run, const v1::Backup* backup, const Style&
   }
   if (partial) {
     outcome.code = ExitCode::kPartial;
-    outcome.error = fmt::format("{} misses something", SubjectOf(run.header()));
+    outcome.error = fmt::format("the {} is incomplete", SubjectOf(run.header()));
   } else if (run.phase() == v1::RUN_PHASE_SUCCEEDED) {
-    outcome.error = fmt::format("{} is over, but its coverage is {}", SubjectOf(run.header()),
-                                backup == nullptr ? "not known" : Word(backup->coverage()).text);
+    outcome.error =
+        backup != nullptr && backup->coverage() == v1::Backup::COVERAGE_FAILED
+            ? fmt::format("the {} kept nothing", SubjectOf(run.header()))
+            : fmt::format("the {} finished, but its coverage is not known", SubjectOf(run.header()));
   }
   FillFailure(run, outcome);
   return outcome;
@@ -110,7 +136,7 @@ Outcome DrillOutcome(const v1::Run& run, const v1::Backup* backup, const Style& 
   const CheckCounts counts = CountChecks(checks);
   const bool finished = run.phase() == v1::RUN_PHASE_SUCCEEDED;
   Outcome outcome;
-  outcome.text = Headline(run, style, Word(run.phase()));
+  outcome.text = Headline(run, backup, style);
   const std::string table = RenderChecks(checks, kMostChecksNamed, style);
   if (!table.empty()) outcome.text += "\n" + table;
   const v1::Backup::Verification verification = VerdictOf(run, backup);
@@ -161,7 +187,7 @@ Outcome RestoreOutcome(const v1::Run& run, const Style& style) {
   const std::vector<const v1::Check*> checks = ChecksOf(run);
   const CheckCounts counts = CountChecks(checks);
   Outcome outcome;
-  outcome.text = Headline(run, style, Word(run.phase())) + RestoredBy(run, style);
+  outcome.text = Headline(run, nullptr, style) + RestoredBy(run, style);
   const std::string table = RenderChecks(checks, kMostChecksNamed, style);
   if (!table.empty()) outcome.text += "\n" + table;
   outcome.text += "\n" + SummarizeChecks(counts) + "\n";
@@ -169,6 +195,10 @@ Outcome RestoreOutcome(const v1::Run& run, const Style& style) {
   if (counts.failed > 0) {
     outcome.error = fmt::format("{}: {} failed", SubjectOf(run.header()), Count(counts.failed, "check"));
     outcome.cause = NamesOfFailed(checks);
+  } else if (run.phase() == v1::RUN_PHASE_SUCCEEDED && counts.unverifiable > 0) {
+    outcome.code = ExitCode::kPartial;
+    outcome.error = fmt::format("{} is unverifiable", SubjectOf(run.header()));
+    outcome.cause = fmt::format("{} could not be made", Count(counts.unverifiable, "check"));
   } else if (run.phase() == v1::RUN_PHASE_SUCCEEDED) {
     outcome.code = ExitCode::kOk;
     outcome.next = {"salvor run show " + CleanText(run.header().name())};
@@ -176,6 +206,35 @@ Outcome RestoreOutcome(const v1::Run& run, const Style& style) {
   }
   FillFailure(run, outcome);
   return outcome;
+}
+
+Worded BackupVerdict(const v1::Run& run, const v1::Backup* backup) {
+  if (backup == nullptr) {
+    return run.phase() == v1::RUN_PHASE_SUCCEEDED ? Worded{"finished", Tone::kPlain} : Word(run.phase());
+  }
+  const bool complete = backup->coverage() == v1::Backup::COVERAGE_COMPLETE;
+  if (complete && run.phase() != v1::RUN_PHASE_SUCCEEDED) return {"failed", Tone::kBad};
+  if (backup->coverage() == v1::Backup::COVERAGE_FAILED) return {"failed", Tone::kBad};
+  return Word(backup->coverage());
+}
+
+// A drill that did not get to its end says nothing but what it found wrong.
+Worded DrillVerdict(const v1::Run& run, const v1::Backup* backup) {
+  const bool finished = run.phase() == v1::RUN_PHASE_SUCCEEDED;
+  const bool recorded = backup != nullptr && backup->proven_by() == run.header().name();
+  if (run.steps().empty() && !recorded)
+    return finished ? Worded{"finished", Tone::kPlain} : Word(run.phase());
+  const v1::Backup::Verification verification =
+      run.steps().empty() ? backup->verification() : VerdictOf(run, backup);
+  if (finished || verification == v1::Backup::VERIFICATION_DISPROVEN) return Word(verification);
+  return {"failed", Tone::kBad};
+}
+
+Worded RestoreVerdict(const v1::Run& run) {
+  const CheckCounts counts = CountChecks(ChecksOf(run));
+  if (counts.failed > 0 || run.phase() != v1::RUN_PHASE_SUCCEEDED) return {"failed", Tone::kBad};
+  if (run.steps().empty()) return {"finished", Tone::kPlain};
+  return counts.unverifiable > 0 ? Worded{"unverifiable", Tone::kWarning} : Worded{"restored", Tone::kGood};
 }
 
 int Badness(v1::Backup::Verification verification) {
@@ -190,6 +249,18 @@ int Badness(v1::Backup::Verification verification) {
 }
 
 }  // namespace
+
+Worded VerdictWord(const v1::Run& run, const v1::Backup* backup) {
+  const v1::RunKind kind = run.header().kind();
+  if (!IsOver(run.phase())) return Word(run.phase());
+  const bool disproven =
+      kind == v1::RUN_KIND_DRILL && VerdictOf(run, backup) == v1::Backup::VERIFICATION_DISPROVEN;
+  if (run.phase() == v1::RUN_PHASE_CANCELLED && !disproven) return Word(run.phase());
+  if (kind == v1::RUN_KIND_BACKUP) return BackupVerdict(run, backup);
+  if (kind == v1::RUN_KIND_DRILL) return DrillVerdict(run, backup);
+  if (kind == v1::RUN_KIND_RESTORE) return RestoreVerdict(run);
+  return Word(run.phase());
+}
 
 v1::Backup::Verification VerdictOf(const v1::Run& run, const v1::Backup* backup) {
   const CheckCounts counts = CountChecks(ChecksOf(run));
@@ -213,7 +284,7 @@ Outcome OutcomeOf(const v1::Run& run, const v1::Backup* backup, const Style& sty
       break;
   }
   Outcome outcome;
-  outcome.text = Headline(run, style, Word(run.phase()));
+  outcome.text = Headline(run, nullptr, style);
   AddUnconfirmed(run, style, outcome);
   if (run.phase() == v1::RUN_PHASE_SUCCEEDED) {
     outcome.code = ExitCode::kOk;

@@ -7,6 +7,7 @@
 #include "salvor/v1/run.pb.h"
 #include "tools/cli/exit_codes.h"
 #include "tools/cli/style.h"
+#include "tools/cli/words.h"
 
 namespace salvor::cli {
 
@@ -20,6 +21,11 @@ struct Outcome {
 
 // `backup` is the record of the run's backup as it stands after the run; null when it could not be had.
 Outcome OutcomeOf(const v1::Run& run, const v1::Backup* backup, const Style& style);
+
+// What a run means, in one word, for lists and headlines: complete, partial, proven, disproven, unverifiable,
+// restored, failed, cancelled; its phase while it goes on. A drill that did all of its steps and found a fault
+// is "disproven". "finished" where neither steps nor a record of it are known, as for an older drill in a list.
+Worded VerdictWord(const v1::Run& run, const v1::Backup* backup);
 
 // Of a drill: what its checks say, and what the control plane recorded for this very drill; the worse counts.
 // Without a single check nothing is proven.

@@ -30,7 +30,7 @@ TEST(BackupOutcome, APartialBackupIsThreeAndNamesWhatIsMissing) {
   const v1::Backup backup = PartialBackupRecord();
   const Outcome outcome = OutcomeOf(PartialBackup(), &backup, StyleOf(80));
   EXPECT_EQ(outcome.code, ExitCode::kPartial);
-  EXPECT_EQ(outcome.error, "backup of shop misses something");
+  EXPECT_EQ(outcome.error, "the backup of shop is incomplete");
   EXPECT_EQ(outcome.cause, "db.dump.audit: pg_dump: permission denied for table entries");
   EXPECT_EQ(outcome.hint, "Grant SELECT on audit.entries to the role salvor.");
   ExpectGolden("outcome_backup_partial_80.txt", outcome.text);
@@ -44,10 +44,10 @@ TEST(BackupOutcome, IsNeverZeroUnlessTheRunSucceededAndTheRecordSaysComplete) {
   };
   for (const Row& row : {Row{v1::RUN_PHASE_SUCCEEDED, v1::Backup::COVERAGE_COMPLETE, ExitCode::kOk},
                          Row{v1::RUN_PHASE_FAILED, v1::Backup::COVERAGE_COMPLETE, ExitCode::kFailed},
-                         Row{v1::RUN_PHASE_CANCELLED, v1::Backup::COVERAGE_COMPLETE, ExitCode::kFailed},
+                         Row{v1::RUN_PHASE_CANCELLED, v1::Backup::COVERAGE_COMPLETE, ExitCode::kCancelled},
                          Row{v1::RUN_PHASE_SUCCEEDED, v1::Backup::COVERAGE_PARTIAL, ExitCode::kPartial},
                          Row{v1::RUN_PHASE_FAILED, v1::Backup::COVERAGE_PARTIAL, ExitCode::kPartial},
-                         Row{v1::RUN_PHASE_CANCELLED, v1::Backup::COVERAGE_PARTIAL, ExitCode::kFailed},
+                         Row{v1::RUN_PHASE_CANCELLED, v1::Backup::COVERAGE_PARTIAL, ExitCode::kCancelled},
                          Row{v1::RUN_PHASE_SUCCEEDED, v1::Backup::COVERAGE_FAILED, ExitCode::kFailed},
                          Row{v1::RUN_PHASE_SUCCEEDED, v1::Backup::COVERAGE_UNSPECIFIED, ExitCode::kFailed},
                          Row{v1::RUN_PHASE_SUCCEEDED, v1::Backup::COVERAGE_RUNNING, ExitCode::kFailed}}) {
@@ -59,7 +59,7 @@ TEST(BackupOutcome, IsNeverZeroUnlessTheRunSucceededAndTheRecordSaysComplete) {
   const Outcome unknown =
       OutcomeOf(WithPhase(PartialBackup(), v1::RUN_PHASE_SUCCEEDED), nullptr, StyleOf(80));
   EXPECT_EQ(unknown.code, ExitCode::kFailed);
-  EXPECT_EQ(unknown.error, "backup of shop is over, but its coverage is not known");
+  EXPECT_EQ(unknown.error, "the backup of shop finished, but its coverage is not known");
 }
 
 TEST(DrillOutcome, IsProvenWhenEveryCheckPassed) {
@@ -133,11 +133,98 @@ TEST(RestoreOutcome, SaysWhatWasRestoredAndFailsWithItsChecks) {
   EXPECT_EQ(bad.cause, "db schema shop");
 }
 
+TEST(RestoreOutcome, IsThreeWhenACheckCouldNotBeMadeAsItsDrillWouldBe) {
+  v1::Run run = SucceededDrill();
+  run.mutable_header()->set_kind(v1::RUN_KIND_RESTORE);
+  run.mutable_steps(1)->mutable_result()->mutable_checks(0)->set_verdict(v1::Check::VERDICT_UNVERIFIABLE);
+  const Outcome outcome = OutcomeOf(run, nullptr, StyleOf(80));
+  EXPECT_EQ(outcome.code, ExitCode::kPartial);
+  EXPECT_EQ(outcome.cause, "1 check could not be made");
+}
+
+TEST(RestoreOutcome, IsSevenWhenAGuardrailRefusedIt) {
+  v1::Run run = WithPhase(SucceededDrill(), v1::RUN_PHASE_FAILED);
+  run.mutable_header()->set_kind(v1::RUN_KIND_RESTORE);
+  v1::StepStatus* guardrail = run.mutable_steps(0);
+  guardrail->set_phase(v1::STEP_PHASE_FAILED);
+  guardrail->mutable_result()->mutable_error()->set_reason(v1::Error::REASON_REFUSED);
+  guardrail->mutable_result()->mutable_error()->set_message("database shop exists");
+  guardrail->set_action("postgres_target_check");
+  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kConflict);
+  guardrail->set_action("location_open");
+  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kFailed)
+      << "a wrong password is no guardrail";
+  guardrail->set_action("postgres_target_check");
+  guardrail->mutable_result()->mutable_error()->set_reason(v1::Error::REASON_FAILED);
+  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kFailed);
+}
+
+TEST(AnyOutcome, CauseAndHintAreOfTheSameStepAndTheOthersAreNamed) {
+  v1::Run run = WithPhase(SucceededDrill(), v1::RUN_PHASE_FAILED);
+  run.mutable_header()->set_kind(v1::RUN_KIND_RESTORE);
+  const auto fail = [&](int step, int64_t at_s, const std::string& message, const std::string& hint) {
+    run.mutable_steps(step)->set_phase(v1::STEP_PHASE_FAILED);
+    run.mutable_steps(step)->mutable_finished_at()->set_seconds(at_s);
+    run.mutable_steps(step)->clear_result();
+    run.mutable_steps(step)->mutable_result()->mutable_error()->set_message(message);
+    run.mutable_steps(step)->mutable_result()->mutable_error()->set_hint(hint);
+  };
+  fail(1, 1795256112, "the later one", "Do this for the later one.");
+  fail(2, 1795256111, "the first one", "");
+  const Outcome without = OutcomeOf(run, nullptr, StyleOf(80));
+  EXPECT_EQ(without.cause, "files.verify: the first one (also failed: db.verify.shop)");
+  EXPECT_EQ(without.hint, "") << "another step's hint would mislead";
+  fail(2, 1795256111, "the first one", "Do this for the first one.");
+  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).hint, "Do this for the first one.");
+}
+
+TEST(AnyOutcome, ACancelledRunIsNineUnlessItFoundAFault) {
+  for (const v1::RunKind kind : {v1::RUN_KIND_BACKUP, v1::RUN_KIND_RESTORE, v1::RUN_KIND_DRILL}) {
+    v1::Run run = WithPhase(SucceededDrill(), v1::RUN_PHASE_CANCELLED);
+    run.mutable_header()->set_kind(kind);
+    EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kCancelled);
+    EXPECT_EQ(VerdictWord(run, nullptr).text, "cancelled");
+  }
+  const v1::Run found = WithPhase(DisprovenDrill(), v1::RUN_PHASE_CANCELLED);
+  EXPECT_EQ(OutcomeOf(found, nullptr, StyleOf(80)).code, ExitCode::kFailed);
+  EXPECT_EQ(VerdictWord(found, nullptr).text, "disproven");
+}
+
+TEST(VerdictWord, SaysWhatADrillFoundAndNotThatItsStepsSucceeded) {
+  v1::Run drill = WithPhase(DisprovenDrill(), v1::RUN_PHASE_SUCCEEDED);
+  EXPECT_EQ(VerdictWord(drill, nullptr).text, "disproven");
+  EXPECT_EQ(VerdictWord(SucceededDrill(), nullptr).text, "proven");
+  EXPECT_EQ(VerdictWord(WithPhase(SucceededDrill(), v1::RUN_PHASE_FAILED), nullptr).text, "failed");
+  EXPECT_EQ(VerdictWord(WithPhase(SucceededDrill(), v1::RUN_PHASE_RUNNING), nullptr).text, "running");
+  drill.clear_steps();  // as a list has it
+  EXPECT_EQ(VerdictWord(drill, nullptr).text, "finished");
+  v1::Backup backup = CompleteBackup();
+  backup.set_verification(v1::Backup::VERIFICATION_DISPROVEN);
+  backup.set_proven_by(drill.header().name());
+  EXPECT_EQ(VerdictWord(drill, &backup).text, "disproven");
+  backup.set_proven_by("a-later-drill");
+  EXPECT_EQ(VerdictWord(drill, &backup).text, "finished") << "that verdict is another drill's";
+}
+
+TEST(VerdictWord, OfABackupIsItsCoverage) {
+  const v1::Run run = WithPhase(PartialBackup(), v1::RUN_PHASE_SUCCEEDED);
+  v1::Backup backup = CompleteBackup();
+  EXPECT_EQ(VerdictWord(run, &backup).text, "complete");
+  EXPECT_EQ(VerdictWord(run, nullptr).text, "finished");
+  EXPECT_EQ(VerdictWord(PartialBackup(), &backup).text, "failed")
+      << "its steps say otherwise than its record";
+  backup.set_coverage(v1::Backup::COVERAGE_PARTIAL);
+  EXPECT_EQ(VerdictWord(PartialBackup(), &backup).text, "partial");
+  backup.set_coverage(v1::Backup::COVERAGE_FAILED);
+  EXPECT_EQ(VerdictWord(run, &backup).text, "failed");
+  EXPECT_THAT(OutcomeOf(run, &backup, StyleOf(80)).text, HasSubstr("\nnothing was kept\n"));
+}
+
 TEST(AnyOutcome, SaysWhenAReleaseIsUnconfirmed) {
   v1::Run run = WithPhase(SucceededDrill(), v1::RUN_PHASE_CANCELLED);
   run.mutable_obligations(0)->set_phase(v1::ObligationStatus::PHASE_UNCONFIRMED);
   EXPECT_THAT(OutcomeOf(run, nullptr, StyleOf(80)).text,
-              HasSubstr("release unconfirmed: scratch may still be held"));
+              HasSubstr("scratch server may still be running; the agent is asked until"));
 }
 
 TEST(AnyOutcome, OfAnUnknownKindIsDecidedByItsPhase) {
@@ -145,7 +232,7 @@ TEST(AnyOutcome, OfAnUnknownKindIsDecidedByItsPhase) {
   run.mutable_header()->set_kind(v1::RUN_KIND_COPY);
   EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kOk);
   EXPECT_EQ(OutcomeOf(WithPhase(run, v1::RUN_PHASE_FAILED), nullptr, StyleOf(80)).code, ExitCode::kFailed);
-  EXPECT_THAT(OutcomeOf(run, nullptr, StyleOf(80)).text, StartsWith("copy of shop succeeded"));
+  EXPECT_THAT(OutcomeOf(run, nullptr, StyleOf(80)).text, StartsWith("copy of shop: succeeded in "));
 }
 
 }  // namespace

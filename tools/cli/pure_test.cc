@@ -1,6 +1,10 @@
 // The small pure parts: text in columns, colour, times, rates, exit codes, addresses.
 #include <gmock/gmock.h>
 
+#include <regex>
+
+#include "base/io/files.h"
+#include "base/text.h"
 #include "tools/cli/exit_codes.h"
 #include "tools/cli/follow_logs.h"
 #include "tools/cli/live_region.h"
@@ -92,7 +96,11 @@ TEST(Times, AreRelativeForPeopleAndIsoWhenWide) {
   EXPECT_EQ(Ago(style, true, at(absl::Hours(48))), "2d ago");
   EXPECT_EQ(Ago(style, true, at(-absl::Minutes(3))), "in 3m");
   style.wide = true;
-  EXPECT_EQ(When(style, true, at(absl::Seconds(40))), "2026-11-21T10:15:00Z");
+  EXPECT_EQ(When(style, true, at(absl::Seconds(40))), "2026-11-21T10:15:00+00:00");
+  EXPECT_EQ(Exact(style, true, at(absl::Seconds(40))), "2026-11-21T10:15:00+00:00, 40s ago");
+  EXPECT_EQ(Exact(style, false, at(absl::Seconds(40))), "-");
+  style.zone = absl::FixedTimeZone(2 * 3600 + 1800);
+  EXPECT_EQ(Iso(style, true, at(absl::Seconds(40))), "2026-11-21T12:45:00+02:30");
 }
 
 TEST(Rate, IsWhatRecentSamplesSay) {
@@ -147,9 +155,30 @@ TEST(ExitCodes, FollowTheStatusOfACall) {
   EXPECT_EQ(ExitCodeOf(AlreadyExists("x")), ExitCode::kConflict);
   EXPECT_EQ(ExitCodeOf(FailedPrecondition("x")), ExitCode::kConflict);
   EXPECT_EQ(ExitCodeOf(Aborted("x")), ExitCode::kConflict);
-  EXPECT_EQ(ExitCodeOf(Unavailable("x")), ExitCode::kFailed);
-  EXPECT_EQ(ExitCodeOf(DeadlineExceeded("x")), ExitCode::kFailed);
+  EXPECT_EQ(ExitCodeOf(Unavailable("x")), ExitCode::kUnreachable);
+  EXPECT_EQ(ExitCodeOf(DeadlineExceeded("x")), ExitCode::kUnreachable);
+  EXPECT_EQ(ExitCodeOf(Cancelled("x")), ExitCode::kCancelled);
   EXPECT_EQ(ExitCodeOf(Internal("x")), ExitCode::kFailed);
+}
+
+// The numbers that begin the rows of a text's table.
+std::vector<std::string> CodesIn(const std::string& text, const std::string& before,
+                                 const std::string& after) {
+  std::vector<std::string> codes;
+  for (const std::string& line : Split(text, '\n')) {
+    std::smatch found;
+    if (std::regex_search(line, found, std::regex("^" + before + "([0-9]+)" + after)))
+      codes.push_back(found[1]);
+  }
+  return codes;
+}
+
+TEST(ExitCodes, AreTheOnesThatTheReadmePromises) {
+  const StatusOr<std::string> readme = ReadFile("../../README.md");
+  ASSERT_TRUE(readme.ok());
+  const std::vector<std::string> codes = CodesIn(RenderExitCodes(), " +", "  ");
+  EXPECT_EQ(codes.size(), 13U);
+  EXPECT_EQ(CodesIn(*readme, "\\| ", " \\|"), codes);
 }
 
 TEST(ExitCodes, AreExplained) {
@@ -171,19 +200,24 @@ TEST(LiveRegion, GoesBackOverTheRowsThatItsLinesTakeNow) {
   EXPECT_EQ(VisibleWidth("\x1b[31mred\x1b[0m!"), 4);
 }
 
-TEST(Table, KeepsOtherColumnsWholeWhenOneGivesWay) {
-  Table table({{.title = "NAME", .shrinks = true}, {.title = "SIZE", .align = Align::kRight}});
-  table.Add({"a-rather-long-name-indeed", "1.00 GiB"});
-  table.Add({"", "12 B"});
-  EXPECT_EQ(table.Render(StyleOf(24)),
-            "NAME                SIZE\n"
-            "a-rathe…indeed  1.00 GiB\n"
-            "-                   12 B\n");
-  ExpectFits(table.Render(StyleOf(24)), 24);
+TEST(Table, CutsProseAtItsEndAndNamesNever) {
+  Table table(
+      {{.title = "NAME"}, {.title = "SIZE", .align = Align::kRight}, {.title = "WHY", .shrinks = true}});
+  table.Add({"a-rather-long-name", "1.00 GiB", "the disk of the other host is full"});
+  table.Add({"", "12 B", ""});
+  EXPECT_EQ(table.Render(StyleOf(42)),
+            "NAME                    SIZE  WHY\n"
+            "a-rather-long-name  1.00 GiB  the disk of…\n"
+            "-                       12 B  -\n");
+  EXPECT_EQ(table.Render(StyleOf(20)),
+            "NAME                    SIZE  WHY\n"
+            "a-rather-long-name  1.00 GiB  the dis…\n"
+            "-                       12 B  -\n")
+      << "a name that is wider than the terminal is whole, too";
   EXPECT_EQ(table.Render(StyleOf(0)),
-            "NAME                           SIZE\n"
-            "a-rather-long-name-indeed  1.00 GiB\n"
-            "-                              12 B\n");
+            "NAME                    SIZE  WHY\n"
+            "a-rather-long-name  1.00 GiB  the disk of the other host is full\n"
+            "-                       12 B  -\n");
 }
 
 TEST(SeenLines, LeavesOutWhatAnEarlierStreamShowedAndKeepsTrueRepetitions) {

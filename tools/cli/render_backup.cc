@@ -84,22 +84,23 @@ std::string RenderInstants(const std::vector<ComponentSummary>& all, const Style
     last = std::max(last, summary.until);
   }
   if (first > last) return "";
-  Table table({{.title = "COMPONENT", .shrinks = true},
+  Table table({{.title = "COMPONENT"},
                {.title = "CONSISTENT AT"},
                {.title = "SKEW", .align = Align::kRight},
                {.title = "SPAN", .align = Align::kRight}});
   for (const ComponentSummary& summary : all) {
     if (summary.from > summary.until) continue;
     const absl::Duration span = summary.until - summary.from;
-    table.Add({summary.name, Iso(true, ToProto(summary.from)), "+" + HumanDuration(summary.from - first),
+    table.Add({summary.name, Iso(style, true, ToProto(summary.from)),
+               "+" + HumanDuration(summary.from - first),
                span > absl::ZeroDuration() ? HumanDuration(span) : "instant"});
   }
   return "\n" + table.Render(style) + "all of it lies within " + HumanDuration(last - first) + "\n";
 }
 
 std::string RenderArtifacts(const v1::Manifest& manifest, const Style& style) {
-  Table table({{.title = "ARTIFACT", .shrinks = true},
-               {.title = "COMPONENT", .shrinks = true},
+  Table table({{.title = "ARTIFACT"},
+               {.title = "COMPONENT"},
                {.title = "KIND"},
                {.title = "BYTES", .align = Align::kRight},
                {.title = "SNAPSHOT"}});
@@ -137,9 +138,9 @@ std::string RenderHead(const v1::Backup& backup, const Style& style) {
   const Worded verification = Word(backup.verification());
   std::string verified = Paint(style, verification.tone, verification.text);
   if (!backup.proven_by().empty()) verified += " by " + CleanText(backup.proven_by());
-  if (backup.has_verified_at()) verified += ", " + When(style, true, backup.verified_at());
+  if (backup.has_verified_at()) verified += ", " + Exact(style, true, backup.verified_at());
   field("verification", verified);
-  std::string made = When(style, backup.has_created_at(), backup.created_at());
+  std::string made = Exact(style, backup.has_created_at(), backup.created_at());
   if (backup.has_created_at() && backup.has_finished_at()) {
     made += " in " + HumanDuration(FromProto(backup.finished_at()) - FromProto(backup.created_at()));
   }
@@ -154,15 +155,15 @@ std::string RenderHead(const v1::Backup& backup, const Style& style) {
 }  // namespace
 
 std::string RenderBackupTable(const v1::ListBackupsResponse& backups, const Style& style) {
-  // Names begin with the application, so a narrow table can do without it.
-  std::vector<Table::Column> columns = {{.title = "NAME", .shrinks = true},
+  std::vector<Table::Column> columns = {{.title = "NAME"},
+                                        {.title = "APPLICATION"},
                                         {.title = "COVERAGE"},
                                         {.title = "VERIFICATION"},
                                         {.title = "BYTES", .align = Align::kRight},
                                         {.title = style.wide ? "MADE" : "AGE"}};
   if (style.wide) {
-    for (const char* title : {"APPLICATION", "ENVIRONMENT", "LOCATION", "RUN", "PROVEN BY"}) {
-      columns.push_back({.title = title, .shrinks = true});
+    for (const char* title : {"ENVIRONMENT", "LOCATION", "RUN", "PROVEN BY"}) {
+      columns.push_back({.title = title});
     }
   }
   Table table(columns);
@@ -170,12 +171,12 @@ std::string RenderBackupTable(const v1::ListBackupsResponse& backups, const Styl
     const Worded coverage = Word(backup.coverage()), verification = Word(backup.verification());
     const int64_t bytes = DataBytes(backup.manifest());
     std::vector<Table::Cell> row = {backup.name(),
+                                    backup.application(),
                                     {coverage.text, coverage.tone},
                                     {verification.text, verification.tone},
                                     bytes > 0 ? HumanBytes(bytes) : "-",
                                     When(style, backup.has_created_at(), backup.created_at())};
     if (style.wide) {
-      row.emplace_back(backup.application());
       row.emplace_back(backup.environment());
       row.emplace_back(backup.location());
       row.emplace_back(backup.run());
@@ -187,13 +188,13 @@ std::string RenderBackupTable(const v1::ListBackupsResponse& backups, const Styl
 }
 
 std::string RenderComponents(const v1::Manifest& manifest, const Style& style) {
-  Table table({{.title = "COMPONENT", .shrinks = true},
+  Table table({{.title = "COMPONENT"},
                {.title = "STRATEGY"},
                {.title = "BYTES", .align = Align::kRight},
                {.title = "ROWS", .align = Align::kRight},
                {.title = "TABLES", .align = Align::kRight},
                {.title = "FILES", .align = Align::kRight},
-               {.title = "COVERAGE", .shrinks = true}});
+               {.title = "COVERAGE"}});
   for (const ComponentSummary& summary : Summarize(manifest)) {
     table.Add({summary.name, summary.strategy, summary.kept > 0 ? HumanBytes(summary.bytes) : "-",
                OrDash(summary.rows), OrDash(summary.tables), OrDash(summary.files), CoverageOf(summary)});

@@ -83,7 +83,7 @@ std::string RenderChecks(const std::vector<const v1::Check*>& checks, int most, 
     if (at == groups.size()) groups.push_back({key, {}});
     CountOne(*check, groups[at].second);
   }
-  Table table({{.title = "COMPONENT", .shrinks = true},
+  Table table({{.title = "COMPONENT"},
                {.title = "CHECK"},
                {.title = "PASSED", .align = Align::kRight},
                {.title = "FAILED", .align = Align::kRight},

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "tools/cli/outcome.h"
 #include "tools/cli/text_layout.h"
 #include "tools/cli/words.h"
 
@@ -95,8 +96,8 @@ std::string LiveFrame::StepLine(const v1::StepStatus& step, int id_width, const 
     parts.push_back(HumanDuration(DurationOf(step, style.now)));
     if (const std::string kept = KeptBy(step); !kept.empty()) parts.push_back(kept);
   } else {
-    parts.push_back(word.text);
-    if (const std::string why = WhyOf(step); !why.empty()) parts.push_back(why);
+    const std::string why = WhyOf(step);
+    parts.push_back(why.empty() ? word.text : word.text + ": " + why);
   }
   if (step.attempt() > 1 && !IsOver(step.phase())) parts.push_back(fmt::format("attempt {}", step.attempt()));
   const int room = style.width - 4 - id_width - 2;
@@ -118,7 +119,7 @@ std::vector<std::string> LiveFrame::Draw(const v1::Run& run, int rows, const std
   int id_width = 0;
   for (const v1::StepStatus& step : run.steps())
     id_width = std::max(id_width, DisplayWidth(CleanText(step.id())));
-  id_width = std::min(id_width, std::max(8, style.width * 2 / 5));
+  id_width = std::min(id_width, std::max(8, style.width - 24));
   const int room = std::max(1, rows - 1 - (notice.empty() ? 0 : 1));
   const std::vector<int> chosen = Choose(run, room);
   for (const int i : chosen) lines.push_back(StepLine(run.steps(i), id_width, style));
@@ -144,9 +145,9 @@ std::string ChangeLog::StepChange(const v1::Run& run, const v1::StepStatus& step
     case v1::STEP_PHASE_BACKOFF:
       return line(style.now, "failed, will try again" + attempt + why);
     case v1::STEP_PHASE_PAUSED:
-      return line(style.now, "paused, waits for a person" + attempt + why);
+      return line(style.now, "paused until somebody decides" + attempt + why);
     case v1::STEP_PHASE_READY:
-      return why.empty() ? "" : line(style.now, "waits" + why);
+      return why.empty() ? "" : line(style.now, "waiting" + why);
     case v1::STEP_PHASE_SUCCEEDED:
     case v1::STEP_PHASE_FAILED:
     case v1::STEP_PHASE_SKIPPED:
@@ -194,16 +195,18 @@ std::string ChangeLog::Update(const v1::Run& run, const Style& style) {
                       obligation.phase() != v1::ObligationStatus::PHASE_NOT_NEEDED;
     seen = obligation.phase();
     if (!news) continue;
-    text += fmt::format("{} obligation {} {}\n", ClockTime(style, style.now), CleanText(obligation.name()),
-                        Word(obligation.phase()).text);
+    text += fmt::format("{} {}\n", ClockTime(style, style.now), ObligationText(obligation, run.header()));
   }
   if (run.phase() != phase_) {
     const bool said = phase_ != v1::RUN_PHASE_UNSPECIFIED || run.phase() != v1::RUN_PHASE_RUNNING;
     phase_ = run.phase();
     if (said) {
+      const bool finds =
+          run.header().kind() == v1::RUN_KIND_DRILL || run.header().kind() == v1::RUN_KIND_RESTORE;
+      const Worded word = finds ? VerdictWord(run, nullptr) : Word(run.phase());
       const absl::Time at = run.has_finished_at() ? FromProto(run.finished_at()) : style.now;
       const std::string why = run.reason().empty() ? "" : ": " + CleanText(run.reason());
-      text += fmt::format("{} run {}{}\n", ClockTime(style, at), Word(run.phase()).text, why);
+      text += fmt::format("{} run {}{}\n", ClockTime(style, at), word.text, why);
     }
   }
   return text;

@@ -91,8 +91,16 @@ TEST(ChangeLog, SaysEachChangeOnceAndProgressEveryTenSeconds) {
   run.mutable_obligations(0)->set_phase(v1::ObligationStatus::PHASE_UNCONFIRMED);
   EXPECT_EQ(log.Update(run, style),
             "10:16:05 db.dump.shop failed 4/5 in 5.0s: pg_dump: out of memory\n"
-            "10:15:50 obligation quiesce release unconfirmed\n"
+            "10:15:50 shop may still be paused\n"
             "10:16:06 run failed: db.dump.shop: pg_dump: out of memory\n");
+}
+
+TEST(LiveFrame, SaysWhoUsesWhatAStepWaitsFor) {
+  v1::Run run = RunningBackup();
+  run.mutable_steps(4)->set_phase(v1::STEP_PHASE_READY);
+  run.mutable_steps(4)->set_reason("db.dump of backup-wiki is using this PostgreSQL server");
+  EXPECT_THAT(Join(LiveFrame().Draw(run, 24, "", StyleOf(120)), "\n"),
+              HasSubstr("waiting: db.dump of backup-wiki is using this PostgreSQL server"));
 }
 
 TEST(ChangeLog, SaysWhatAStepWaitsForWhenThatChanges) {
@@ -104,7 +112,7 @@ TEST(ChangeLog, SaysWhatAStepWaitsForWhenThatChanges) {
   ChangeLog log;
   EXPECT_EQ(log.Update(run, StyleOf(0)), "");
   step->set_reason("no agent of vps-1 is connected");
-  EXPECT_EQ(log.Update(run, StyleOf(0)), "10:15:40 db.dump waits: no agent of vps-1 is connected\n");
+  EXPECT_EQ(log.Update(run, StyleOf(0)), "10:15:40 db.dump waiting: no agent of vps-1 is connected\n");
   EXPECT_EQ(log.Update(run, StyleOf(0)), "");
 }
 

@@ -35,9 +35,7 @@ std::string ComponentsText(const google::protobuf::RepeatedPtrField<v1::Componen
 }
 
 Table MixedTable(const std::vector<v1::Object>& objects) {
-  Table table({{.title = "KIND"},
-               {.title = "NAME", .shrinks = true},
-               {.title = "GENERATION", .align = Align::kRight}});
+  Table table({{.title = "KIND"}, {.title = "NAME"}, {.title = "GENERATION", .align = Align::kRight}});
   for (const v1::Object& object : objects) {
     table.Add({KindOf(object), object.metadata().name(), std::to_string(object.metadata().generation())});
   }
@@ -45,20 +43,20 @@ Table MixedTable(const std::vector<v1::Object>& objects) {
 }
 
 std::vector<Table::Column> ColumnsOf(v1::Object::SpecCase kind) {
-  const Table::Column name{.title = "NAME", .shrinks = true};
+  const Table::Column name{.title = "NAME"};
   switch (kind) {
     case v1::Object::kEnvironment:
-      return {name, {.title = "RUNTIME"}, {.title = "LOCATION", .shrinks = true}};
+      return {name, {.title = "RUNTIME"}, {.title = "LOCATION"}};
     case v1::Object::kLocation:
-      return {name, {.title = "REPOSITORY", .shrinks = true}};
+      return {name, {.title = "REPOSITORY"}};
     case v1::Object::kDriver:
-      return {name, {.title = "COMPONENTS", .shrinks = true}};
+      return {name, {.title = "COMPONENTS"}};
     default:
       return {name,
-              {.title = "ENVIRONMENT", .shrinks = true},
-              {.title = "DRIVER", .shrinks = true},
-              {.title = "LOCATION", .shrinks = true},
-              {.title = "COMPONENTS", .shrinks = true}};
+              {.title = "ENVIRONMENT"},
+              {.title = "DRIVER"},
+              {.title = "LOCATION"},
+              {.title = "COMPONENTS"}};
   }
 }
 
@@ -120,21 +118,20 @@ std::string RenderObjectTable(const std::vector<v1::Object>& objects, const Styl
   return table.Render(style);
 }
 
-StatusOr<std::string> RenderObjectJson(const v1::Object& object) {
-  ASSIGN_OR_RETURN(const std::string metadata, RenderJson(object.metadata(), false));
+std::string RenderObjectJson(const v1::Object& object) {
   std::string spec = "{}";
   const auto* field = object.GetReflection()->GetOneofFieldDescriptor(
       object, object.GetDescriptor()->FindOneofByName("spec"));
   if (field != nullptr) {
-    ASSIGN_OR_RETURN(spec, RenderJson(object.GetReflection()->GetMessage(object, field), false));
+    spec = RenderJson(object.GetReflection()->GetMessage(object, field), false);
   }
   return fmt::format("{{\"apiVersion\":\"{}\",\"kind\":\"{}\",\"metadata\":{},\"spec\":{}}}", kApiVersion,
-                     KindOf(object), metadata, spec);
+                     KindOf(object), RenderJson(object.metadata(), false), spec);
 }
 
 std::string RenderAgentTable(const v1::ListAgentsResponse& agents, const Style& style) {
-  std::vector<Table::Column> columns = {{.title = "NAME", .shrinks = true},
-                                        {.title = "ENVIRONMENT", .shrinks = true},
+  std::vector<Table::Column> columns = {{.title = "NAME"},
+                                        {.title = "ENVIRONMENT"},
                                         {.title = "RUNTIME"},
                                         {.title = "STATE"},
                                         {.title = "RUNNING", .align = Align::kRight},

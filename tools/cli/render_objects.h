@@ -17,7 +17,7 @@ StatusOr<std::string> KindNamed(const std::string& word);
 std::string RenderObjectTable(const std::vector<v1::Object>& objects, const Style& style);
 
 // {"apiVersion": …, "kind": …, "metadata": …, "spec": …}
-StatusOr<std::string> RenderObjectJson(const v1::Object& object);
+std::string RenderObjectJson(const v1::Object& object);
 
 std::string RenderAgentTable(const v1::ListAgentsResponse& agents, const Style& style);
 

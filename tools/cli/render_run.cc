@@ -3,9 +3,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/text.h"
 #include "tools/cli/graph.h"
+#include "tools/cli/outcome.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/render_checks.h"
 #include "tools/cli/table.h"
@@ -41,7 +43,6 @@ StepColumns Measure(const v1::Run& run, const Style& style) {
     columns.id = std::max(columns.id, DisplayWidth(CleanText(step.id())));
     columns.duration = std::max(columns.duration, DisplayWidth(DurationText(step, style)));
   }
-  if (style.width > 0) columns.id = std::min(columns.id, std::max(16, style.width / 3));
   return columns;
 }
 
@@ -80,7 +81,7 @@ std::string RenderStep(const v1::StepStatus& step, const std::string& gutter, co
     const Worded word = Word(step.phase());
     line += Paint(style, word.tone, word.text) + PadRight("", columns.phase - DisplayWidth(word.text)) + "  ";
   }
-  line += PadRight(ElideMiddle(CleanText(step.id()), columns.id), columns.id);
+  line += PadRight(CleanText(step.id()), columns.id);
   if (columns.duration > 0) line += "  " + PadLeft(DurationText(step, style), columns.duration);
   const int used = DisplayWidth(gutter) + (columns.phase > 0 ? columns.phase + 2 : 0) + columns.id +
                    (columns.duration > 0 ? columns.duration + 2 : 0);
@@ -112,21 +113,24 @@ std::string RenderSteps(const v1::Run& run, const Style& style) {
   return text;
 }
 
-std::string RenderHead(const v1::Run& run, const Style& style) {
+std::string RenderHead(const v1::Run& run, const v1::Backup* backup, const Style& style) {
   const v1::RunHeader& header = run.header();
-  const Worded phase = Word(run.phase());
+  const Worded verdict = VerdictWord(run, backup);
   std::string text = Paint(style, Tone::kStrong, CleanText(header.name())) + "\n";
   const auto field = [&](std::string_view name, const std::string& value) {
     if (!value.empty()) text += "  " + PadRight(name, 13) + value + "\n";
   };
   field("what", SubjectOf(header));
-  field("phase", Paint(style, phase.tone, phase.text) + (IsOver(run.phase()) ? " in " : " for ") +
-                     HumanDuration(DurationOf(run, style.now)));
+  const char* preposition = run.phase() == v1::RUN_PHASE_SUCCEEDED ? " in "
+                            : IsOver(run.phase())                  ? " after "
+                                                                   : " for ";
+  field("verdict",
+        Paint(style, verdict.tone, verdict.text) + preposition + HumanDuration(DurationOf(run, style.now)));
   if (!run.reason().empty()) {
     const std::string reason = Indented(CleanText(run.reason()), 15, style.width);
     text += "  " + PadRight("reason", 13) + reason.substr(15);
   }
-  std::string requested = When(style, header.has_requested_at(), header.requested_at());
+  std::string requested = Exact(style, header.has_requested_at(), header.requested_at());
   if (!header.requested_by().empty()) requested += " by " + CleanText(header.requested_by());
   field("requested", requested);
   field("environment", CleanText(header.environment()));
@@ -137,13 +141,13 @@ std::string RenderHead(const v1::Run& run, const Style& style) {
 
 std::string RenderObligations(const v1::Run& run, const Style& style) {
   if (run.obligations().empty()) return "";
-  std::string text = "\n" + Paint(style, Tone::kStrong, "obligations") + "\n";
+  std::string text = "\n" + Paint(style, Tone::kStrong, "to be undone") + "\n";
   for (const v1::ObligationStatus& obligation : run.obligations()) {
-    const Worded word = Word(obligation.phase());
-    text += "  " + CleanText(obligation.name()) + "  " + Paint(style, word.tone, word.text);
+    const Tone tone = Word(obligation.phase()).tone;
+    text += "  " + Paint(style, tone, ObligationText(obligation, run.header()));
     if (obligation.phase() == v1::ObligationStatus::PHASE_OPEN ||
         obligation.phase() == v1::ObligationStatus::PHASE_UNCONFIRMED) {
-      text += ", opened " + When(style, obligation.has_opened_at(), obligation.opened_at());
+      text += ", since " + When(style, obligation.has_opened_at(), obligation.opened_at());
     }
     text += "\n";
   }
@@ -162,26 +166,30 @@ std::string RenderWarnings(const v1::Run& run, const Style& style) {
 
 }  // namespace
 
-std::string RenderRunTable(const v1::ListRunsResponse& runs, const Style& style) {
-  // Names begin with the kind and the application, so a narrow table can do without both.
-  std::vector<Table::Column> columns = {{.title = "NAME", .shrinks = true},
-                                        {.title = "PHASE"},
+std::string RenderRunTable(const v1::ListRunsResponse& runs, const v1::ListBackupsResponse& backups,
+                           const Style& style) {
+  std::map<std::string, const v1::Backup*> by_name;
+  for (const v1::Backup& backup : backups.backups()) by_name[backup.name()] = &backup;
+  std::vector<Table::Column> columns = {{.title = "NAME"},
+                                        {.title = "KIND"},
+                                        {.title = "VERDICT"},
                                         {.title = style.wide ? "REQUESTED" : "AGE"},
                                         {.title = "DURATION", .align = Align::kRight}};
   if (style.wide) {
-    for (const char* title : {"KIND", "APPLICATION", "BACKUP", "BY"}) columns.push_back({.title = title});
+    for (const char* title : {"APPLICATION", "BACKUP", "BY"}) columns.push_back({.title = title});
   }
   columns.push_back({.title = "REASON", .shrinks = true});
   Table table(columns);
   for (const v1::Run& run : runs.runs()) {
     const v1::RunHeader& header = run.header();
-    const Worded phase = Word(run.phase());
+    const auto backup = by_name.find(header.backup());
+    const Worded verdict = VerdictWord(run, backup == by_name.end() ? nullptr : backup->second);
     std::vector<Table::Cell> row = {header.name(),
-                                    {phase.text, phase.tone},
+                                    Word(header.kind()),
+                                    {verdict.text, verdict.tone},
                                     When(style, header.has_requested_at(), header.requested_at()),
                                     HumanDuration(DurationOf(run, style.now))};
     if (style.wide) {
-      row.emplace_back(Word(header.kind()));
       row.emplace_back(header.application());
       row.emplace_back(header.backup());
       row.emplace_back(header.requested_by());
@@ -192,11 +200,11 @@ std::string RenderRunTable(const v1::ListRunsResponse& runs, const Style& style)
   return table.Render(style);
 }
 
-std::string RenderRun(const v1::Run& run, const Style& style) {
-  std::string text = RenderHead(run, style);
+std::string RenderRun(const v1::Run& run, const v1::Backup* backup, const Style& style) {
+  std::string text = RenderHead(run, backup, style);
   if (run.steps_size() > 0) {
     text += "\n" + Paint(style, Tone::kStrong, "steps") +
-            fmt::format("  {} of {} over\n", StepsOver(run), run.steps_size()) + RenderSteps(run, style);
+            fmt::format("  {} of {} finished\n", StepsOver(run), run.steps_size()) + RenderSteps(run, style);
   }
   text += RenderObligations(run, style);
   if (const std::string checks = RenderChecks(ChecksOf(run), 0, style); !checks.empty()) {
@@ -208,8 +216,7 @@ std::string RenderRun(const v1::Run& run, const Style& style) {
 std::string RenderPlan(const v1::CreateRunResponse& plan, const Style& style) {
   std::string text;
   if (plan.effects_size() > 0) {
-    Table table(
-        {{.title = "EFFECT"}, {.title = "ON", .shrinks = true}, {.title = "DETAIL", .shrinks = true}});
+    Table table({{.title = "EFFECT"}, {.title = "ON"}, {.title = "DETAIL", .shrinks = true}});
     for (const v1::PlannedEffect& effect : plan.effects()) {
       const bool refused = effect.verb() == "refuse";
       table.Add({{effect.verb(), refused ? Tone::kBad : Tone::kPlain}, effect.subject(), effect.detail()});
@@ -223,8 +230,7 @@ std::string RenderPlan(const v1::CreateRunResponse& plan, const Style& style) {
 
 std::string RenderLogLine(const v1::LogLines& lines, const v1::LogLine& line, bool one_step,
                           const Style& style) {
-  std::string text =
-      (style.wide ? Iso(line.has_at(), line.at()) : ClockTime(style, FromProto(line.at()))) + " ";
+  std::string text = Iso(style, line.has_at(), line.at()) + " ";
   if (!one_step) text += Paint(style, Tone::kActive, CleanText(lines.step())) + " ";
   if (lines.attempt() > 1) text += fmt::format("#{} ", lines.attempt());
   return text + Paint(style, Tone::kDim, CleanText(line.source())) + " " + CleanText(line.text()) + "\n";

@@ -66,13 +66,17 @@ std::string Ago(const Style& style, bool present, const google::protobuf::Timest
   return Coarse(age) + " ago";
 }
 
-std::string Iso(bool present, const google::protobuf::Timestamp& time) {
+std::string Iso(const Style& style, bool present, const google::protobuf::Timestamp& time) {
   if (!present) return "-";
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", FromProto(time), absl::UTCTimeZone());
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%S%Ez", FromProto(time), style.zone);
+}
+
+std::string Exact(const Style& style, bool present, const google::protobuf::Timestamp& time) {
+  return present ? Iso(style, true, time) + ", " + Ago(style, true, time) : "-";
 }
 
 std::string When(const Style& style, bool present, const google::protobuf::Timestamp& time) {
-  return style.wide ? Iso(present, time) : Ago(style, present, time);
+  return style.wide ? Iso(style, present, time) : Ago(style, present, time);
 }
 
 std::string ClockTime(const Style& style, absl::Time time) {

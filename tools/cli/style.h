@@ -34,8 +34,11 @@ bool WantsColor(const std::string& flag, const std::map<std::string, std::string
 // "3m ago", "in 5s", "just now", "-" when absent.
 std::string Ago(const Style& style, bool present, const google::protobuf::Timestamp& time);
 
-// "2026-11-21T10:15:00Z", "-" when absent.
-std::string Iso(bool present, const google::protobuf::Timestamp& time);
+// "2026-11-21T11:15:00+01:00" in the style's zone, "-" when absent.
+std::string Iso(const Style& style, bool present, const google::protobuf::Timestamp& time);
+
+// "2026-11-21T11:15:00+01:00, 3m ago"; "-" when absent.
+std::string Exact(const Style& style, bool present, const google::protobuf::Timestamp& time);
 
 // Ago, or Iso when wide.
 std::string When(const Style& style, bool present, const google::protobuf::Timestamp& time);

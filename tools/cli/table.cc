@@ -32,14 +32,12 @@ std::vector<int> Table::Widths(const Style& style, int indent) const {
   const int gaps = kGap * static_cast<int>(columns_.size() - 1);
   int over = std::accumulate(widths.begin(), widths.end(), indent + gaps) - style.width;
   while (over > 0) {
-    // The widest of those that may give way loses a column at a time; the first, a name that people copy,
-    // only when no other is left.
+    // The widest of those that may give way loses a column at a time; names never do, people copy them.
     int widest = -1;
-    for (size_t i = 1; i < columns_.size(); ++i) {
+    for (size_t i = 0; i < columns_.size(); ++i) {
       if (!columns_[i].shrinks || widths[i] <= kNarrowest) continue;
       if (widest < 0 || widths[i] > widths[static_cast<size_t>(widest)]) widest = static_cast<int>(i);
     }
-    if (widest < 0 && columns_[0].shrinks && widths[0] > kNarrowest) widest = 0;
     if (widest < 0) break;
     --widths[static_cast<size_t>(widest)];
     --over;
@@ -51,7 +49,7 @@ std::string Table::Line(const std::vector<Cell>& cells, const std::vector<int>& 
                         const Style& style) const {
   std::string line;
   for (size_t i = 0; i < cells.size(); ++i) {
-    const std::string text = ElideMiddle(cells[i].text, widths[i]);
+    const std::string text = ElideEnd(cells[i].text, widths[i]);
     const std::string filler(static_cast<size_t>(std::max(0, widths[i] - DisplayWidth(text))), ' ');
     const bool last = i + 1 == cells.size();
     if (columns_[i].align == Align::kRight) line += filler;

@@ -16,7 +16,7 @@ class Table {
   struct Column {
     std::string title;
     Align align = Align::kLeft;
-    bool shrinks = false;  // gives way, with … in the middle, when a terminal is too narrow
+    bool shrinks = false;  // prose, which gives way, with … at its end, when a terminal is too narrow
   };
   struct Cell {
     Cell(std::string cell_text, Tone cell_tone = Tone::kPlain)  // NOLINT: a cell is its text

@@ -196,6 +196,8 @@ ExitCode Account(Context& context, Client& client, const v1::Run& run, const std
   Outcome outcome = OutcomeOf(run, backup.ok() ? &*backup : nullptr, context.OutStyle());
   if (output == "table") {
     context.out() << outcome.text;
+  } else if (output == "name") {
+    // which is out already
   } else if (const ExitCode printed = context.Print(run, output); printed != ExitCode::kOk) {
     return printed;
   }
@@ -241,8 +243,8 @@ ExitCode FollowRun(Context& context, const std::string& run, absl::Duration time
       break;
     case WaitEnd::kTimedOut:
       return context.Fail(ExitCode::kTimedOut,
-                          fmt::format("{} is not over after {}", name, HumanDuration(timeout)), "",
-                          fmt::format("It goes on. Come back with `salvor run watch {}`.", name));
+                          fmt::format("{} is still running after {}", name, HumanDuration(timeout)), "",
+                          fmt::format("It continues in the background: `salvor run watch {}`.", name));
     case WaitEnd::kInterrupted:
       context.err() << "\nstopped waiting; " << name << " goes on\n"
                     << "  come back:  salvor run watch " << name << "\n"
@@ -277,13 +279,20 @@ ExitCode AfterStart(Context& context, const v1::CreateRunResponse& response, con
                           "");
     }
     context.out().flush();
-    context.err() << "dry run: nothing was started\n" << std::flush;
+    const bool leaves_checks = std::any_of(response.effects().begin(), response.effects().end(),
+                                           [](const auto& effect) { return effect.verb() == "check"; });
+    context.err() << "dry run: nothing was started\n"
+                  << (leaves_checks
+                          ? "not checked: what stands as 'check' above; the run looks at it first, and "
+                            "writes nothing\nwhen it does not hold\n"
+                          : "")
+                  << std::flush;
     return ExitCode::kOk;
   }
   if (options.output == "name") context.out() << CleanText(response.run()) << "\n" << std::flush;
   if (options.wait) {
     return FollowRun(context, response.run(), DurationValue(options.timeout),
-                     as_data ? options.output : "table");
+                     options.output == "wide" ? "table" : options.output);
   }
   if (as_data) return context.Print(response, options.output);
   if (options.output == "name") return ExitCode::kOk;

@@ -30,7 +30,7 @@ Worded Word(v1::StepPhase phase) {
     case v1::STEP_PHASE_PENDING:
       return {"pending", Tone::kDim};
     case v1::STEP_PHASE_READY:
-      return {"ready", Tone::kPlain};
+      return {"waiting", Tone::kPlain};
     case v1::STEP_PHASE_RUNNING:
       return {"running", Tone::kActive};
     case v1::STEP_PHASE_BACKOFF:
@@ -68,7 +68,7 @@ Worded Word(v1::Backup::Coverage coverage) {
     case v1::Backup::COVERAGE_PARTIAL:
       return {"partial", Tone::kWarning};
     case v1::Backup::COVERAGE_FAILED:
-      return {"failed", Tone::kBad};
+      return {"nothing kept", Tone::kBad};
     case v1::Backup::COVERAGE_RUNNING:
       return {"running", Tone::kActive};
     default:
@@ -174,6 +174,31 @@ std::string SubjectOf(const v1::RunHeader& header) {
     return fmt::format("restore of {} to {}", CleanText(header.backup()), CleanText(header.application()));
   }
   return of.empty() ? Word(header.kind()) : Word(header.kind()) + " of " + of;
+}
+
+std::string ObligationText(const v1::ObligationStatus& obligation, const v1::RunHeader& run) {
+  struct Texts {
+    std::string open, released, unconfirmed, none;
+  };
+  const std::string name = CleanText(obligation.name()), application = CleanText(run.application());
+  const Texts texts = obligation.name() == "scratch"
+                          ? Texts{"scratch server running", "scratch server removed",
+                                  "scratch server may still be running", "no scratch server"}
+                      : obligation.name() == "quiesce"
+                          ? Texts{application + " is paused", application + " goes on again",
+                                  application + " may still be paused", application + " was not paused"}
+                          : Texts{name + " is to be undone", name + " is undone",
+                                  name + " may not be undone yet", name + " was not begun"};
+  switch (obligation.phase()) {
+    case v1::ObligationStatus::PHASE_OPEN:
+      return texts.open;
+    case v1::ObligationStatus::PHASE_RELEASED:
+      return texts.released;
+    case v1::ObligationStatus::PHASE_UNCONFIRMED:
+      return texts.unconfirmed;
+    default:
+      return texts.none;
+  }
 }
 
 bool IsOver(v1::RunPhase phase) {

@@ -32,6 +32,9 @@ std::string StrategyWord(const v1::Component& component);
 // "backup of shop", "drill of backup-shop-…".
 std::string SubjectOf(const v1::RunHeader& header);
 
+// What an obligation means for a person: "scratch server running", "shop is paused".
+std::string ObligationText(const v1::ObligationStatus& obligation, const v1::RunHeader& run);
+
 bool IsOver(v1::RunPhase phase);
 bool IsOver(v1::StepPhase phase);
 

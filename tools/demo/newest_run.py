@@ -5,8 +5,8 @@ import sys
 
 
 def main():
-    kind = "RUN_KIND_" + sys.argv[1].upper()
-    headers = [run["header"] for run in json.load(sys.stdin).get("runs", [])]  # the newest first
+    kind = sys.argv[1].capitalize()
+    headers = [run["header"] for run in json.load(sys.stdin)["items"]]  # the newest first
     name = next((header["name"] for header in headers if header["kind"] == kind), None)
     if name is None:
         sys.exit(f"newest_run: no run of kind {sys.argv[1]}")

@@ -64,7 +64,7 @@ def checks_of(run: dict) -> list:
 
 def proven_by_run(title: str, run: dict):
     checks = checks_of(run)
-    verdicts = collections.Counter(check["verdict"].removeprefix("VERDICT_").lower() for check in checks)
+    verdicts = collections.Counter(check["verdict"].lower() for check in checks)
     print(f"  {title} {run['header']['name']}: {verdicts['passed']} checks passed, {verdicts['failed']} failed, "
           f"{verdicts['unverifiable']} unverifiable")
     kinds = collections.Counter(check["kind"] for check in checks)

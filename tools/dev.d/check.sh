@@ -15,7 +15,9 @@ check_shell() {
 
 check_includes() { python3 tools/tidy/check_includes.py "$ROOT"; }
 
-check_documents() { python3 tools/tidy/check_documents.py "$ROOT"; }
+check_documents() {
+  python3 tools/tidy/check_documents.py "$ROOT" && python3 tools/tidy/object_reference.py "$ROOT" --check
+}
 
 # clang-tidy reads the compile commands of the dev build, and generated headers have to be there.
 check_tidy() {

@@ -169,7 +169,7 @@ demo_start_salvor() {
 agent_is_connected() {
   "$PROGRAMS/salvor" agent list -o json | python3 -c '
 import json, sys
-sys.exit(0 if any(a.get("connected") for a in json.load(sys.stdin).get("agents", [])) else 1)'
+sys.exit(0 if any(a.get("connected") for a in json.load(sys.stdin)["items"]) else 1)'
 }
 
 # keep_run KIND FILE: the newest run of a kind, whole, for the closing table.

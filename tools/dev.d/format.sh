@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# clang-format over the C++ and proto files that changed, or over all.
+# clang-format over the C++ files that changed, or over all; and what is written from the sources.
 
 readonly CPP='\.(cc|h)$'
 
@@ -11,4 +11,5 @@ cmd_format() {
     *) die "format does not know '$1'" "It takes --all or nothing." 2 ;;
   esac
   repository_files "$which" | only "$CPP" | xargs -0 -r clang-format -i
+  python3 tools/tidy/object_reference.py "$ROOT"
 }

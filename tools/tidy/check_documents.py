@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Holds the documents to the tree: relative links lead somewhere, headings that links name exist, every command
-of tools/dev and of salvor that a document shows exists, and the licence is the one the README names.
+of tools/dev and of salvor that a document shows exists, every whole command line of salvor in an example is one that
+the program understands, and the licence is the one the README names.
 
-Usage: check_documents.py ROOT [--salvor PROGRAM]   (with the program, its commands are looked up in it)
+Usage: check_documents.py ROOT [--salvor PROGRAM]   (with the program, its commands are looked up and tried in it)
 """
 import argparse
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -93,6 +95,34 @@ def check_commands(root: str, document: str, text: str, salvor: str) -> list:
     return found
 
 
+def examples(text: str) -> list:
+    """Whole command lines of salvor in fenced blocks, continued ones joined, without their comments."""
+    found = []
+    for block in FENCE.findall(text):
+        for line in re.sub(r"\\\n\s*", " ", block).splitlines():
+            words = shlex.split(line.strip().removeprefix("$ "), comments=True) if "salvor " in line else []
+            if words[:1] == ["salvor"] and len(words) > 1:
+                found.append(words)
+    return found
+
+
+def check_examples(root: str, document: str, text: str, salvor: str) -> list:
+    """The command line is tried where no control plane is: what is wrong with itself (exit code 2) is said first."""
+    found = []
+    surroundings = {**os.environ, "SALVOR_SERVER": "unix:///nonexistent/salvord.sock"}
+    surroundings.pop("SALVOR_TOKEN_FILE", None)
+    for words in examples(text):
+        more = ["--timeout", "100ms"] if words[1:3] == ["run", "watch"] and "--timeout" not in words else []
+        try:
+            result = subprocess.run([salvor, *words[1:], *more], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                    stderr=subprocess.STDOUT, text=True, timeout=10, cwd=root, env=surroundings, check=False)
+        except subprocess.TimeoutExpired:
+            continue  # it waits for a control plane, so it was understood
+        if result.returncode == 2:
+            found.append(f"{document}: shows '{shlex.join(words)}', which is not understood: {result.stdout.strip()}")
+    return found
+
+
 def check_licence(root: str) -> list:
     found = []
     if "Apache License" not in read(os.path.join(root, "LICENSE"))[:400]:
@@ -108,6 +138,8 @@ def check(root: str, salvor: str = "") -> list:
         text = read(os.path.join(root, document))
         found += check_links(root, document, text)
         found += check_commands(root, document, text, salvor)
+        if salvor:
+            found += check_examples(root, document, text, salvor)
     return found
 
 

@@ -23,8 +23,8 @@ Status Token::Check(const grpc::ServerContextBase& context) const {
   const bool same = given != metadata.end() && given->second.size() == wanted.size() &&
                     CRYPTO_memcmp(given->second.data(), wanted.data(), wanted.size()) == 0;
   if (same) return OkStatus();
-  return WithHint(Unauthenticated("{}", given == metadata.end() ? "the call carries no token"
-                                                                : "the token is not the right one"),
+  return WithHint(Unauthenticated("{}", given == metadata.end() ? "the call came without a token"
+                                                                : "the token was rejected"),
                   "Name the file that holds the token with --token-file or SALVOR_TOKEN_FILE.");
 }
 

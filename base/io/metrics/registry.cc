@@ -1,7 +1,7 @@
 #include "base/io/metrics/registry.h"
 
+#include <CivetServer.h>
 #include <prometheus/counter.h>
-#include <prometheus/exposer.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
@@ -13,30 +13,51 @@
 
 namespace salvor {
 
-// The scrape goes through here so that computed gauges are fresh.
-struct MetricRegistry::State final : prometheus::Collectable {
-  std::vector<prometheus::MetricFamily> Collect() const override {
-    std::function<void()> refresh_now;
-    {
-      std::lock_guard lock(mutex);
-      refresh_now = refresh;
-    }
-    if (refresh_now) refresh_now();
-    return registry.Collect();
+namespace {
+
+// Answers a scrape. prometheus-cpp's own exposer is not used: it adds series of its own, with microseconds for
+// a unit and NaN for a value, to everything it serves.
+class ScrapeHandler final : public CivetHandler {
+ public:
+  explicit ScrapeHandler(std::function<std::string()> text) : text_(std::move(text)) {}
+
+  bool handleGet(CivetServer*, mg_connection* connection) override {
+    const std::string text = text_();
+    mg_printf(connection,
+              "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+              "Content-Length: %zu\r\nConnection: close\r\n\r\n",
+              text.size());
+    mg_write(connection, text.data(), text.size());
+    return true;
   }
 
-  mutable std::mutex mutex;
+ private:
+  const std::function<std::string()> text_;
+};
+
+}  // namespace
+
+struct MetricRegistry::State {
+  // The scrape goes through here so that computed values are fresh. One at a time.
+  std::string Text() {
+    std::lock_guard lock(mutex);
+    if (refresh) refresh();
+    return prometheus::TextSerializer().Serialize(registry.Collect());
+  }
+
+  std::mutex mutex;
   prometheus::Registry registry;
   std::map<std::string, prometheus::Family<prometheus::Counter>*> counters;
   std::map<std::string, prometheus::Family<prometheus::Gauge>*> gauges;
   std::map<std::string, std::pair<prometheus::Family<prometheus::Histogram>*, std::vector<double>>>
       histograms;
   std::function<void()> refresh;
-  std::unique_ptr<prometheus::Exposer> exposer;
+  ScrapeHandler handler{[this] { return Text(); }};
+  std::unique_ptr<CivetServer> server;  // the last: its threads use all of the above
 };
 
 MetricRegistry::MetricRegistry() : state_(std::make_shared<State>()) {}
-MetricRegistry::~MetricRegistry() { state_->exposer.reset(); }
+MetricRegistry::~MetricRegistry() { state_->server.reset(); }
 
 void MetricRegistry::DeclareCounter(const std::string& name, const std::string& help) {
   state_->counters[name] = &prometheus::BuildCounter().Name(name).Help(help).Register(state_->registry);
@@ -52,6 +73,10 @@ void MetricRegistry::DeclareHistogram(const std::string& name, const std::string
 
 void MetricRegistry::Add(const std::string& counter, const MetricLabels& labels, double by) {
   state_->counters.at(counter)->Add(labels).Increment(by);
+}
+void MetricRegistry::RaiseTo(const std::string& counter, const MetricLabels& labels, double total) {
+  prometheus::Counter& series = state_->counters.at(counter)->Add(labels);
+  if (const double more = total - series.Value(); more > 0) series.Increment(more);
 }
 void MetricRegistry::Set(const std::string& gauge, const MetricLabels& labels, double value) {
   state_->gauges.at(gauge)->Add(labels).Set(value);
@@ -72,15 +97,16 @@ void MetricRegistry::OnScrape(std::function<void()> refresh) {
 
 Status MetricRegistry::Serve(const std::string& address) {
   try {
-    state_->exposer = std::make_unique<prometheus::Exposer>(address, 1);
-    state_->exposer->RegisterCollectable(state_);
-  } catch (const std::exception& error) {
-    return WithHint(Unavailable("metrics on {}: {}", address, error.what()),
+    state_->server = std::make_unique<CivetServer>(
+        std::vector<std::string>{"listening_ports", address, "num_threads", "2"});
+    state_->server->addHandler("/metrics", state_->handler);
+  } catch (const std::exception&) {  // its words name no cause
+    return WithHint(Unavailable("metrics cannot be served on {}", address),
                     "Is the port in use? Choose another with --metrics-listen.");
   }
   return OkStatus();
 }
 
-std::string MetricRegistry::Text() { return prometheus::TextSerializer().Serialize(state_->Collect()); }
+std::string MetricRegistry::Text() { return state_->Text(); }
 
 }  // namespace salvor

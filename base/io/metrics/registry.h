@@ -27,14 +27,17 @@ class MetricRegistry {
   void DeclareHistogram(const std::string& name, const std::string& help, const std::vector<double>& buckets);
 
   void Add(const std::string& counter, const MetricLabels& labels, double by = 1);
+  // For a total that somebody else counts; never lowers the counter. One thread at a time for one series.
+  void RaiseTo(const std::string& counter, const MetricLabels& labels, double total);
   void Set(const std::string& gauge, const MetricLabels& labels, double value);
   void Remove(const std::string& gauge, const MetricLabels& labels);
   void Observe(const std::string& histogram, const MetricLabels& labels, double value);
 
-  // Called at each scrape, before the values are read: for gauges that are computed.
+  // Called at each scrape, one at a time, before the values are read: for what is computed. Returns once no
+  // earlier `refresh` runs any more, so it must not be called from one.
   void OnScrape(std::function<void()> refresh);
 
-  // Serves /metrics on this address ("127.0.0.1:9420") until the registry is destroyed.
+  // Serves /metrics, these series and no others, on this address ("127.0.0.1:9420") until the registry is destroyed.
   Status Serve(const std::string& address);
 
   // The text that a scrape gets.

@@ -5,11 +5,12 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/duration.pb.h>
 #include <google/protobuf/timestamp.pb.h>
-#include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
 #include <cctype>
 #include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <vector>
 
 #include "base/io/yaml/proto_names.h"
@@ -87,10 +88,34 @@ std::string DoubleQuoted(const std::string& text) {
   return quoted + '"';
 }
 
+// Times and durations are scalars for people; nothing for every other message.
+std::optional<std::string> TimeText(const Message& message) {
+  const std::string& type = message.GetDescriptor()->full_name();
+  if (type == "google.protobuf.Timestamp") {
+    google::protobuf::Timestamp timestamp;
+    timestamp.CopyFrom(message);
+    return absl::FormatTime("%Y-%m-%dT%H:%M:%E*SZ", FromProto(timestamp), absl::UTCTimeZone());
+  }
+  if (type == "google.protobuf.Duration") {
+    google::protobuf::Duration duration;
+    duration.CopyFrom(message);
+    return absl::FormatDuration(FromProto(duration));
+  }
+  return std::nullopt;
+}
+
 // Writes block style; a value either follows its key on the same line or stands below it.
 class YamlWriter {
  public:
   std::string Take() { return std::move(text_); }
+
+  std::string TakeItems(const std::vector<const Message*>& items) {
+    for (const Message* item : items) {
+      text_ += '-';
+      WriteItem(*item, 2);
+    }
+    return Take();
+  }
 
   void WriteFields(const Message& message, int indent, bool first_is_indented) {
     std::vector<const FieldDescriptor*> fields;
@@ -206,21 +231,12 @@ class YamlWriter {
     }
   }
 
-  // Times and durations are scalars for people; "" for every other message.
+  // Of a time or a duration; "" for every other message.
   static std::string ScalarMessage(const Message& message) {
-    const std::string& type = message.GetDescriptor()->full_name();
-    if (type == "google.protobuf.Timestamp") {
-      google::protobuf::Timestamp timestamp;
-      timestamp.CopyFrom(message);
-      return fmt::format("\"{}\"", std::string(absl::FormatTime("%Y-%m-%dT%H:%M:%E*SZ", FromProto(timestamp),
-                                                                absl::UTCTimeZone())));
-    }
-    if (type == "google.protobuf.Duration") {
-      google::protobuf::Duration duration;
-      duration.CopyFrom(message);
-      return QuoteYaml(std::string(absl::FormatDuration(FromProto(duration))));
-    }
-    return "";
+    const std::optional<std::string> text = TimeText(message);
+    if (!text.has_value()) return "";
+    const bool time = message.GetDescriptor()->full_name() == "google.protobuf.Timestamp";
+    return time ? DoubleQuoted(*text) : QuoteYaml(*text);
   }
 
   static std::string Scalar(const Message& message, const FieldDescriptor& field, int index) {
@@ -267,6 +283,83 @@ class YamlWriter {
   std::string text_;
 };
 
+using Json = nlohmann::ordered_json;
+
+Json JsonOf(const Message& message);
+
+// `index` is -1 for a singular field.
+Json JsonValue(const Message& message, const FieldDescriptor& field, int index) {
+  const Reflection* r = message.GetReflection();
+  const bool one = index < 0;
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+      return one ? r->GetInt32(message, &field) : r->GetRepeatedInt32(message, &field, index);
+    case FieldDescriptor::CPPTYPE_INT64:
+      return one ? r->GetInt64(message, &field) : r->GetRepeatedInt64(message, &field, index);
+    case FieldDescriptor::CPPTYPE_UINT32:
+      return one ? r->GetUInt32(message, &field) : r->GetRepeatedUInt32(message, &field, index);
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return one ? r->GetUInt64(message, &field) : r->GetRepeatedUInt64(message, &field, index);
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return one ? r->GetFloat(message, &field) : r->GetRepeatedFloat(message, &field, index);
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return one ? r->GetDouble(message, &field) : r->GetRepeatedDouble(message, &field, index);
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return one ? r->GetBool(message, &field) : r->GetRepeatedBool(message, &field, index);
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return EnumText(*field.enum_type(), one ? r->GetEnumValue(message, &field)
+                                              : r->GetRepeatedEnumValue(message, &field, index));
+    case FieldDescriptor::CPPTYPE_STRING: {
+      std::string value = one ? r->GetString(message, &field) : r->GetRepeatedString(message, &field, index);
+      return field.type() == FieldDescriptor::TYPE_BYTES ? ToHex(value) : value;
+    }
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      return JsonOf(one ? r->GetMessage(message, &field) : r->GetRepeatedMessage(message, &field, index));
+  }
+  return nullptr;
+}
+
+// Keys are text in JSON, whatever they are in the message; sorted, so that equal messages are equal texts.
+Json JsonMap(const Message& message, const FieldDescriptor& field) {
+  std::map<std::string, Json> sorted;
+  for (int i = 0; i < message.GetReflection()->FieldSize(message, &field); ++i) {
+    const Message& entry = message.GetReflection()->GetRepeatedMessage(message, &field, i);
+    const Json key = JsonValue(entry, *field.message_type()->map_key(), -1);
+    sorted[key.is_string() ? key.get<std::string>() : key.dump()] =
+        JsonValue(entry, *field.message_type()->map_value(), -1);
+  }
+  Json map = Json::object();
+  for (auto& [key, value] : sorted) map[key] = std::move(value);
+  return map;
+}
+
+Json JsonOf(const Message& message) {
+  if (std::optional<std::string> text = TimeText(message)) return *text;
+  Json object = Json::object();
+  std::vector<const FieldDescriptor*> fields;
+  message.GetReflection()->ListFields(message, &fields);
+  std::sort(fields.begin(), fields.end(),
+            [](const FieldDescriptor* a, const FieldDescriptor* b) { return a->index() < b->index(); });
+  for (const FieldDescriptor* field : fields) {
+    Json& value = object[field->json_name()];
+    if (field->is_map()) {
+      value = JsonMap(message, *field);
+    } else if (field->is_repeated()) {
+      value = Json::array();
+      for (int i = 0; i < message.GetReflection()->FieldSize(message, field); ++i)
+        value.push_back(JsonValue(message, *field, i));
+    } else {
+      value = JsonValue(message, *field, -1);
+    }
+  }
+  return object;
+}
+
+// Text that is not UTF-8 does not come this far; if it does, it must not cost the rest.
+std::string Dump(const Json& json, bool pretty) {
+  return json.dump(pretty ? 1 : -1, ' ', false, Json::error_handler_t::replace);
+}
+
 }  // namespace
 
 std::string QuoteYaml(const std::string& text) { return IsPlainSafe(text) ? text : DoubleQuoted(text); }
@@ -280,15 +373,20 @@ std::string RenderYaml(const Message& message) {
   return writer.Take();
 }
 
-StatusOr<std::string> RenderJson(const Message& message, bool pretty) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = pretty;
-  std::string json;
-  const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
-  if (!status.ok()) {
-    return Internal("render {} as JSON: {}", message.GetDescriptor()->name(), status.message().ToString());
-  }
-  return json;
+std::string RenderYamlList(const std::vector<const Message*>& items) {
+  if (items.empty()) return "items: []\n";
+  YamlWriter writer;
+  return "items:\n" + writer.TakeItems(items);
+}
+
+std::string RenderJson(const Message& message, bool pretty) { return Dump(JsonOf(message), pretty); }
+
+std::string RenderJsonList(const std::vector<const Message*>& items, bool pretty) {
+  Json list = Json::array();
+  for (const Message* item : items) list.push_back(JsonOf(*item));
+  Json envelope = Json::object();
+  envelope["items"] = std::move(list);
+  return Dump(envelope, pretty);
 }
 
 }  // namespace salvor

@@ -4,8 +4,7 @@
 #include <google/protobuf/message.h>
 
 #include <string>
-
-#include "base/status.h"
+#include <vector>
 
 namespace salvor {
 
@@ -14,11 +13,14 @@ namespace salvor {
 // Strings are quoted where a YAML reader could take them for anything but a string.
 std::string RenderYaml(const google::protobuf::Message& message);
 
+// {"items": [...]} in the same style: what every list is wrapped in.
+std::string RenderYamlList(const std::vector<const google::protobuf::Message*>& items);
+
 // The scalar as RenderYaml writes a string: plain or in double quotes, on one line.
 std::string QuoteYaml(const std::string& text);
 
-// Protobuf's own JSON mapping: lowerCamelCase, enum values by their full names, 64-bit numbers and timestamps
-// as strings, bytes in base64. Fails for what JSON cannot hold (a timestamp after the year 9999).
-StatusOr<std::string> RenderJson(const google::protobuf::Message& message, bool pretty);
+// The same names and values as JSON: who reads the one knows the other. Numbers of 64 bits are numbers.
+std::string RenderJson(const google::protobuf::Message& message, bool pretty);
+std::string RenderJsonList(const std::vector<const google::protobuf::Message*>& items, bool pretty);
 
 }  // namespace salvor

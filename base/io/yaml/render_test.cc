@@ -4,6 +4,7 @@
 
 #include "base/io/yaml/proto_names.h"
 #include "proto/time.h"
+#include "salvor/v1/action.pb.h"
 #include "salvor/v1/flow.pb.h"
 #include "salvor/v1/manifest.pb.h"
 #include "salvor/v1/run.pb.h"
@@ -55,14 +56,41 @@ TEST(RenderYaml, WritesNestedListsAndDurations) {
   EXPECT_EQ(RenderYaml(v1::Flow()), "{}\n");
 }
 
-TEST(RenderJson, FollowsProtobufsMapping) {
-  EXPECT_EQ(*RenderJson(Dump(), false),
-            R"({"component":"db","kind":"KIND_POSTGRES_DUMP","bytes":"1181116006","sha256":"AP8=",)"
+TEST(RenderJson, HasTheNamesAndValuesOfTheYaml) {
+  EXPECT_EQ(RenderJson(Dump(), false),
+            R"({"component":"db","kind":"PostgresDump","bytes":1181116006,"sha256":"00ff",)"
             R"("consistentAt":"2026-11-21T10:15:00Z","coverage":{}})");
-  EXPECT_THAT(*RenderJson(Dump(), true), testing::HasSubstr("\n \"component\": \"db\",\n"));
-  v1::Artifact artifact;
-  artifact.mutable_consistent_at()->set_seconds(INT64_MAX);
-  EXPECT_FALSE(RenderJson(artifact, false).ok());
+  EXPECT_THAT(RenderJson(Dump(), true), testing::HasSubstr("\n \"component\": \"db\",\n"));
+  v1::Flow flow;
+  *flow.add_steps()->mutable_retry()->mutable_initial() = ToProto(absl::Milliseconds(90500));
+  flow.mutable_steps(0)->mutable_retry()->set_factor(1.5);
+  EXPECT_EQ(RenderJson(flow, false), R"({"steps":[{"retry":{"initial":"1m30.5s","factor":1.5}}]})");
+  EXPECT_EQ(RenderJson(v1::Flow(), false), "{}");
+}
+
+TEST(RenderJson, SortsMapsAndSurvivesTextThatIsNotUtf8) {
+  v1::ApplicationChecks checks;
+  for (const char* name : {"b", "a", "c"}) (*checks.mutable_database_names())[name] = "x";
+  checks.set_component("\xff!");
+  EXPECT_EQ(RenderJson(checks, false),
+            "{\"component\":\"\xef\xbf\xbd!\",\"databaseNames\":{\"a\":\"x\",\"b\":\"x\",\"c\":\"x\"}}");
+}
+
+TEST(RenderLists, WrapWhateverTheyHoldInItemsAndNothingToo) {
+  const v1::Artifact dump = Dump();
+  EXPECT_EQ(RenderJsonList({}, false), R"({"items":[]})");
+  EXPECT_EQ(RenderYamlList({}), "items: []\n");
+  EXPECT_EQ(RenderJsonList({&dump}, false), "{\"items\":[" + RenderJson(dump, false) + "]}");
+  const v1::Artifact empty;
+  EXPECT_EQ(RenderYamlList({&dump, &empty}), R"(items:
+- component: db
+  kind: PostgresDump
+  bytes: 1181116006
+  sha256: "00ff"
+  consistentAt: "2026-11-21T10:15:00Z"
+  coverage: {}
+- {}
+)");
 }
 
 TEST(QuoteYaml, QuotesWhateverAReaderCouldTakeForSomethingElse) {

@@ -5,6 +5,7 @@
 #include <google/protobuf/message.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <optional>
 #include <set>
@@ -137,9 +138,28 @@ class ObjectReader {
       Report(key.at, name, "is written by Salvor and cannot be declared");
     } else if (path == "metadata" && name == "generation") {
       Report(key.at, "metadata.generation", "is counted by the control plane and cannot be declared");
+    } else if (const std::string reference = SecretReference(name, known); !reference.empty()) {
+      Report(key.at, Child(path, name),
+             fmt::format("secrets are never declared; {} names the file that holds it", reference));
     } else {
       Report(key.at, Child(path, name), "unknown field" + DidYouMean(name, known));
     }
+  }
+
+  // The field that a secret belongs to by reference, when this name says that a secret stands here.
+  static std::string SecretReference(const std::string& name, const std::vector<std::string>& known) {
+    std::string lower;
+    for (const char c : name) lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    const auto says = [&lower](std::string_view word) { return lower.find(word) != std::string::npos; };
+    if (says("file")) return "";  // a reference that is misspelt
+    const bool password = says("pass") || says("pwd");
+    if (!password && !says("secret") && !says("token") && !says("key") && !says("credential")) return "";
+    const auto is_known = [&known](const char* field) {
+      return std::find(known.begin(), known.end(), field) != known.end();
+    };
+    if (is_known("passfile")) return "passfile";
+    if (password && is_known("passwordFile")) return "passwordFile";
+    return is_known("environmentFile") ? "environmentFile" : "";
   }
 
   void CheckApiVersion(const YamlNode& document, const Fields& fields) {

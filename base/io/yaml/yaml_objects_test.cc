@@ -151,6 +151,47 @@ TEST(ParseObjects, RefusesWhatIsNotMeantAsWhatItIs) {
   EXPECT_EQ(problem_of("  <<: {driver: x}\n").substr(0, 38), "f:5:3: spec: merge keys (<<) are not s");
 }
 
+constexpr char kLocationHead[] = "apiVersion: salvor.dev/v1\nkind: Location\nmetadata: {name: main}\n";
+
+TEST(ParseObjects, SaysThatATabIndentsALine) {
+  for (const char* spec : {"spec:\n\trestic:\n\t\trepository: /x\n", "spec:\n\trestic: {repository: [}\n"}) {
+    EXPECT_THAT(Lines(ParseObjects(std::string(kLocationHead) + spec, "f")),
+                ElementsAre("f:5:1: not valid YAML: the line is indented with a tab; use spaces"))
+        << spec;
+  }
+  EXPECT_THAT(
+      Lines(ParseObjects(
+          std::string(kLocationHead) + "spec:\n  restic:\n    repository:\t/x\n    passwordFile: /y\n", "f")),
+      IsEmpty())
+      << "elsewhere a tab is a space";
+}
+
+TEST(ParseObjects, SaysThatASecretIsNotDeclaredAndNeverShowsIt) {
+  for (const char* name : {"password", "restic_password", "passwd"}) {
+    const std::string text =
+        std::string(kLocationHead) + "spec:\n  restic:\n    repository: /x\n    " + name + ": hunter2\n";
+    EXPECT_THAT(Lines(ParseObjects(text, "f")),
+                ElementsAre(std::string("f:7:5: spec.restic.") + name +
+                            ": secrets are never declared; passwordFile names the file that holds it"));
+  }
+  const std::string key = std::string(kLocationHead) + "spec:\n  restic:\n    secretAccessKey: hunter2\n";
+  EXPECT_THAT(
+      Lines(ParseObjects(key, "f")),
+      ElementsAre("f:6:5: spec.restic.secretAccessKey: secrets are never declared; environmentFile names "
+                  "the file that holds it"));
+  const std::string misspelt = std::string(kLocationHead) + "spec:\n  restic:\n    passwordfil: /x\n";
+  EXPECT_THAT(Lines(ParseObjects(misspelt, "f")), SizeIs(1));
+}
+
+TEST(ParseObjects, TakesCharactersBeyondTheBasicPlaneWhereTextMayStand) {
+  const ParsedFile file =
+      ParseObjects(std::string(kLocationHead) +
+                       "spec:\n  restic:\n    repository: /srv/\xf0\x9f\x8e\x89  # \xf0\x9f\x8e\x89\n",
+                   "f");
+  ASSERT_THAT(Lines(file), IsEmpty());
+  EXPECT_EQ(file.objects[0].object.location().restic().repository(), "/srv/\xf0\x9f\x8e\x89");
+}
+
 TEST(ParseObjects, NamesWhatEveryObjectNeeds) {
   EXPECT_THAT(Lines(ParseObjects("a: 1", "f")),
               ElementsAre("f:1:1: a: unknown field", "f:1:1: apiVersion: is missing; write salvor.dev/v1",

@@ -165,8 +165,25 @@ std::string WithEndMarker(std::string_view text) {
   return marked + "...\n";
 }
 
+// A tab in the indentation of the line of an error or the one before, which YAML forbids; yaml-cpp's words for
+// it are of something else.
+std::optional<SourcePosition> FindTabInIndentation(std::string_view text, int error_line) {
+  SourcePosition at;
+  bool indentation = true;
+  for (const char c : text) {
+    if (at.line > error_line) break;
+    if (indentation && c == '\t' && at.line + 1 >= error_line) return at;
+    indentation = c == '\n' || (indentation && c == ' ');
+    ++at.column;
+    if (c == '\n') at = {at.line + 1, 1};
+  }
+  return std::nullopt;
+}
+
 YamlError SyntaxError(const YAML::Exception& error, std::string_view text) {
   const SourcePosition at = ToPosition(error.mark);
+  if (const std::optional<SourcePosition> tab = FindTabInIndentation(text, at.line))
+    return {*tab, "not valid YAML: the line is indented with a tab; use spaces"};
   SourcePosition end;
   for (const char c : text) {
     ++end.column;
