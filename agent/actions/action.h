@@ -29,7 +29,7 @@ struct AgentConfig {
   std::string state_directory;  // journal, scratch, caches; 0700
   std::string supervisor;       // path of salvor-supervise
   std::string postgres_bin_directory = "/usr/lib/postgresql/15/bin";
-  std::string scratch_user;  // who runs scratch servers when the agent is root: "postgres"
+  std::string scratch_user;  // who runs scratch servers when the agent is root; empty: a user id of nobody
   int max_parallel = 8;      // tasks at once
 };
 

@@ -2,13 +2,17 @@
 
 #include <absl/time/clock.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
+#include <iterator>
 #include <thread>
 
 #include "agent/postgres/connection.h"
@@ -27,18 +31,56 @@ constexpr int64_t kServerBytes = int64_t{256} << 20;  // an empty cluster, its W
 constexpr absl::Duration kStartTimeout = absl::Seconds(90);
 constexpr absl::Duration kInitTimeout = absl::Minutes(5);
 constexpr absl::Duration kOrphanGrace = absl::Seconds(20);
+constexpr absl::Duration kProbeTimeout = absl::Seconds(30);
+constexpr char kNoNetwork[] = "it shares the host's network";
+// Inside a sandbox.
+constexpr char kData[] = "/scratch/data", kSocket[] = "/scratch/socket", kProbe[] = "/scratch/probe";
 
-StatusOr<passwd> UserOf(const std::string& name) {
-  errno = 0;
+bool IsRoot() { return geteuid() == 0; }
+
+StatusOr<SandboxUser> UserOf(const std::string& name) {
   const passwd* entry = getpwnam(name.c_str());
   if (entry == nullptr) {
     return WithHint(FailedPrecondition("there is no user '{}' to run scratch servers", name),
-                    "Name an existing user as scratch_user in the agent's configuration.");
+                    "Name an existing user with --scratch-user, or leave it out.");
   }
-  return *entry;
+  if (entry->pw_uid == 0) {
+    return WithHint(FailedPrecondition("scratch servers do not run as root"),
+                    "Leave --scratch-user out: they get a user id that nobody has.");
+  }
+  return SandboxUser{entry->pw_uid, entry->pw_gid};
 }
 
-bool IsRoot() { return geteuid() == 0; }
+std::string DataIn(const ScratchState& state) { return state.directory + "/data"; }
+
+Status GiveTo(const std::string& path, int64_t uid) {
+  if (!IsRoot() || uid < 0) return OkStatus();
+  if (chown(path.c_str(), static_cast<uid_t>(uid), static_cast<gid_t>(-1)) != 0)
+    return ErrnoStatus(errno, "chown " + path);
+  return OkStatus();
+}
+
+// A process of that user outside of all sandboxes, as "postgres (1234)"; empty when there is none.
+std::string ProcessOf(uid_t uid) {
+  std::array<char, 64> ours{}, theirs{};
+  if (readlink("/proc/self/ns/pid", ours.data(), ours.size() - 1) <= 0) return "";
+  DIR* directory = opendir("/proc");
+  if (directory == nullptr) return "";
+  std::string found;
+  while (const dirent* entry = readdir(directory)) {
+    const std::string path = std::string("/proc/") + entry->d_name;
+    struct stat facts {};
+    if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || stat(path.c_str(), &facts) != 0) continue;
+    if (facts.st_uid != uid) continue;
+    theirs.fill('\0');
+    if (readlink((path + "/ns/pid").c_str(), theirs.data(), theirs.size() - 1) <= 0 || ours != theirs)
+      continue;
+    const auto name = ReadFile(path + "/comm");
+    found = fmt::format("{} ({})", name.ok() ? Trim(*name) : "?", entry->d_name);
+  }
+  closedir(directory);
+  return found;
+}
 
 }  // namespace
 
@@ -149,8 +191,6 @@ std::string ScratchServers::FilesDirectory(const std::string& state_directory, c
   return state_directory + "/scratch/" + name + "/files";
 }
 
-std::string ScratchServers::RunAs() const { return IsRoot() ? options_.scratch_user : ""; }
-
 std::shared_ptr<ScratchServers::Slot> ScratchServers::SlotOf(const std::string& name) {
   MutexLock lock(mutex_);
   std::shared_ptr<Slot>& slot = slots_[name];
@@ -165,50 +205,134 @@ v1::PostgresConnection ScratchServers::ConnectionTo(const ScratchState& state) {
   return connection;
 }
 
-Status ScratchServers::GiveToScratchUser(const std::string& path) const {
-  if (RunAs().empty()) return OkStatus();
-  ASSIGN_OR_RETURN(passwd user, UserOf(RunAs()));
-  if (chown(path.c_str(), user.pw_uid, user.pw_gid) != 0) return ErrnoStatus(errno, "chown " + path);
+// Who runs the server. Of a declared user it is said when it runs other programs too: inside the sandbox it
+// reaches none of them, but it is no user that owns nothing else.
+Status ScratchServers::ChooseUser(ScratchState& state) const {
+  if (!IsRoot()) return OkStatus();
+  if (!options_.scratch_user.empty()) {
+    ASSIGN_OR_RETURN(const SandboxUser user, UserOf(options_.scratch_user));
+    state.uid = user.uid;
+    return OkStatus();
+  }
+  std::vector<uid_t> taken;
+  ASSIGN_OR_RETURN(const std::vector<ScratchState> others, List());
+  for (const ScratchState& other : others) {
+    if (other.uid > 0) taken.push_back(static_cast<uid_t>(other.uid));
+  }
+  ASSIGN_OR_RETURN(const SandboxUser user, UnownedUser(state.name, taken));
+  state.uid = user.uid;
   return OkStatus();
 }
 
-// Root's state directory is private, but the server's user has to pass through it. Passing through is all it
-// gets: its group may enter a name it knows, and list nothing.
-Status ScratchServers::MakeReachable() const {
-  RETURN_IF_ERROR(MakeDirectories(options_.state_directory, 0700));
-  RETURN_IF_ERROR(MakeDirectories(options_.state_directory + "/scratch", 0700));
-  if (RunAs().empty()) return OkStatus();
-  ASSIGN_OR_RETURN(passwd user, UserOf(RunAs()));
-  for (const std::string& path : {options_.state_directory, options_.state_directory + "/scratch"}) {
+Sandbox ScratchServers::SandboxOf(const ScratchState& state) const {
+  Sandbox sandbox;
+  sandbox.program = options_.sandbox_program;
+  sandbox.identity_directory = state.directory + "/etc";
+  if (IsRoot()) sandbox.user = UserIn(state);
+  // An own build of PostgreSQL has its libraries beside its programs.
+  const std::string& programs = options_.bin_directory;
+  const size_t slash = programs.rfind('/');
+  if (programs.rfind("/usr/", 0) != 0 && slash != std::string::npos && slash > 0) {
+    const std::string all = programs.substr(0, slash);
+    sandbox.mounts.push_back({all, all, false});
+  }
+  return sandbox;
+}
+
+// Tries what this machine lets us have.
+void ScratchServers::JudgeIsolation(ScratchState& state) const {
+  state.sandboxed = false;
+  state.not_isolated = "there is no user for it that owns nothing else";
+  if (IsRoot() && state.uid <= 0) return;
+  const Status tried = TrySandbox(options_.supervisor, SandboxOf(state));
+  state.sandboxed = tried.ok();
+  state.not_isolated =
+      tried.ok()
+          ? ""
+          : "bubblewrap gives it no mount, PID, IPC and network namespaces of its own: " + MessageOf(tried);
+  if (!IsRoot() || options_.scratch_user.empty()) return;
+  const std::string process = ProcessOf(static_cast<uid_t>(state.uid));
+  if (process.empty()) return;
+  state.not_isolated +=
+      fmt::format("{}its user {} also runs {}", tried.ok() ? "" : "; ", options_.scratch_user, process);
+}
+
+SandboxUser ScratchServers::UserIn(const ScratchState& state) const {
+  if (!IsRoot()) return {getuid(), getgid()};
+  if (!options_.scratch_user.empty()) {
+    const auto declared = UserOf(options_.scratch_user);
+    if (declared.ok() && declared->uid == state.uid) return *declared;
+  }
+  return {static_cast<uid_t>(state.uid), static_cast<gid_t>(state.uid)};
+}
+
+std::string ScratchServers::SocketDirectoryInside(const ScratchState& state) {
+  return state.sandboxed ? kSocket : state.socket_directory;
+}
+
+// Without a sandbox only a user with a name can run it: the programs look it up.
+StatusOr<std::string> ScratchServers::FallbackUser(const ScratchState& state) const {
+  if (!IsRoot()) return std::string();
+  const std::string hint =
+      "Install bubblewrap and let the agent make namespaces; or name a user with --scratch-user, and drills "
+      "run without isolation and say so.";
+  if (options_.scratch_user.empty())
+    return WithHint(FailedPrecondition("a drill cannot be isolated: {}", state.not_isolated), hint);
+  ASSIGN_OR_RETURN(const SandboxUser user, UserOf(options_.scratch_user));
+  if (user.uid != state.uid) {
+    return WithHint(FailedPrecondition("scratch '{}' belongs to user id {}, and cannot be isolated: {}",
+                                       state.name, state.uid, state.not_isolated),
+                    hint);
+  }
+  return options_.scratch_user;
+}
+
+// Root's state directory is private, but a server without a sandbox has to pass through it. Passing through
+// is all it gets: its group may enter a name it knows, and list nothing.
+Status ScratchServers::OpenToScratchUser(const ScratchState& state) const {
+  ASSIGN_OR_RETURN(const std::string name, FallbackUser(state));
+  if (name.empty()) return OkStatus();
+  ASSIGN_OR_RETURN(const SandboxUser user, UserOf(name));
+  for (const std::string& path : {options_.state_directory, options_.state_directory + "/scratch",
+                                  state.directory, state.directory + "/files"}) {
     struct stat facts {};
     if (stat(path.c_str(), &facts) != 0) return ErrnoStatus(errno, path);
-    if ((facts.st_mode & S_IXOTH) != 0 || (facts.st_gid == user.pw_gid && (facts.st_mode & S_IXGRP) != 0))
-      continue;
-    if (chown(path.c_str(), static_cast<uid_t>(-1), user.pw_gid) != 0)
+    if ((facts.st_mode & S_IXOTH) != 0 && path != state.directory + "/files") continue;
+    const mode_t group = path == state.directory + "/files" ? S_IXGRP | S_IRGRP : S_IXGRP;
+    if (facts.st_gid == user.gid && (facts.st_mode & group) == group) continue;
+    if (chown(path.c_str(), static_cast<uid_t>(-1), user.gid) != 0)
       return ErrnoStatus(errno, "chgrp " + path);
-    if (chmod(path.c_str(), (facts.st_mode & S_IRWXU) | S_IXGRP) != 0)
+    if (chmod(path.c_str(), (facts.st_mode & S_IRWXU) | group) != 0)
       return ErrnoStatus(errno, "chmod " + path);
   }
   return OkStatus();
 }
 
-StatusOr<std::string> ScratchServers::MakeSocketDirectory(const std::string& directory) const {
-  std::string path = directory + "/socket";
-  if (path.size() > kLongestSocketDirectory) {
-    // The random part keeps others from waiting for us at a name they can guess.
-    path = "/tmp/salvor-" + ToHex(RandomBytes(8));
+// A socket's path has little room, ours may be long: then it is reached by a descriptor of its folder.
+Status ScratchServers::FindSocket(Slot& slot, ScratchState& state) const {
+  state.socket_directory = state.directory + "/socket";
+  if (!state.postgres || state.socket_directory.size() <= kLongestSocketDirectory) return OkStatus();
+  if (!slot.socket_directory.Valid()) {
+    slot.socket_directory = UniqueFd(open(state.socket_directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!slot.socket_directory.Valid()) return ErrnoStatus(errno, "open " + state.socket_directory);
   }
-  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return ErrnoStatus(errno, "mkdir " + path);
-  RETURN_IF_ERROR(GiveToScratchUser(path));
-  return path;
+  // Not /proc/self: the programs that we start come this way too.
+  state.socket_directory = fmt::format("/proc/{}/fd/{}", getpid(), slot.socket_directory.Get());
+  return OkStatus();
+}
+
+Status ScratchServers::MakeRoom(const ScratchRequest& request) const {
+  ASSIGN_OR_RETURN(const int64_t free, FreeBytes(options_.state_directory));
+  const int64_t need =
+      request.expected_bytes + request.expected_bytes / 10 * 3 + (request.postgres ? kServerBytes : 0);
+  if (free >= need) return OkStatus();
+  return WithHint(ResourceExhausted("a drill needs {} below {}, {} are free", HumanBytes(need),
+                                    options_.state_directory, HumanBytes(free)),
+                  "Free some space, or point the agent's state_directory to a larger disk.");
 }
 
 Status ScratchServers::Prepare(const ScratchRequest& request, ScratchState& state) const {
   RETURN_IF_ERROR(CheckObjectName(request.name));
-  if (request.postgres && IsRoot() && options_.scratch_user.empty()) {
-    return WithHint(FailedPrecondition("PostgreSQL does not run as root and no scratch_user is set"),
-                    "Set scratch_user in the agent's configuration, for example to postgres.");
-  }
   if (request.postgres && request.server_version_num > 0) {
     ASSIGN_OR_RETURN(const int local, ToolVersion(options_.supervisor, options_.bin_directory + "/postgres"));
     if (local / 10000 < request.server_version_num / 10000) {
@@ -217,44 +341,102 @@ Status ScratchServers::Prepare(const ScratchRequest& request, ScratchState& stat
                       "Install the newer PostgreSQL and set postgres_bin_directory to it.");
     }
   }
-  RETURN_IF_ERROR(MakeReachable());
-  ASSIGN_OR_RETURN(const int64_t free, FreeBytes(options_.state_directory));
-  const int64_t need =
-      request.expected_bytes + request.expected_bytes / 10 * 3 + (request.postgres ? kServerBytes : 0);
-  if (free < need) {
-    return WithHint(ResourceExhausted("a drill needs {} below {}, {} are free", HumanBytes(need),
-                                      options_.state_directory, HumanBytes(free)),
-                    "Free some space, or point the agent's state_directory to a larger disk.");
-  }
+  RETURN_IF_ERROR(MakeDirectories(options_.state_directory, 0700));
+  RETURN_IF_ERROR(MakeDirectories(options_.state_directory + "/scratch", 0700));
+  RETURN_IF_ERROR(MakeRoom(request));
   state.name = request.name;
   state.directory = DirectoryOf(request.name);
   state.postgres = request.postgres;
   state.created_at = absl::Now();
   state.deadline = request.deadline;
-  RETURN_IF_ERROR(MakeDirectories(state.directory, RunAs().empty() ? 0700 : 0711));
+  RETURN_IF_ERROR(ChooseUser(state));
+  RETURN_IF_ERROR(MakeDirectories(state.directory, 0700));
   RETURN_IF_ERROR(WriteScratchState(state));
-  RETURN_IF_ERROR(MakeDirectories(state.directory + "/files", 0700));
+  RETURN_IF_ERROR(MakePlace(state));
+  JudgeIsolation(state);
+  if (Status refused = RefuseUnlessIsolated(request, state); !refused.ok()) {
+    RETURN_IF_ERROR(RemoveTree(state.directory));
+    return refused;
+  }
+  RETURN_IF_ERROR(WriteScratchState(state));
   if (!request.postgres) return OkStatus();
-  ASSIGN_OR_RETURN(state.socket_directory, MakeSocketDirectory(state.directory));
-  RETURN_IF_ERROR(WriteScratchState(state));
+  if (!state.sandboxed) RETURN_IF_ERROR(OpenToScratchUser(state));
   return InitDatabase(state);
 }
 
+Status ScratchServers::RefuseUnlessIsolated(const ScratchRequest& request, const ScratchState& state) const {
+  if (!request.require_isolation || state.not_isolated.empty()) return OkStatus();
+  return WithHint(
+      FailedPrecondition("the environment demands isolation, and a drill here is not isolated: {}",
+                         state.not_isolated),
+      "Install bubblewrap on the agent's host and let the agent make namespaces, or drop "
+      "requireIsolation from the Environment.");
+}
+
+// What is inside, but for the server's data. The folder above is private: modes here are for who is inside.
+Status ScratchServers::MakePlace(const ScratchState& state) const {
+  RETURN_IF_ERROR(MakeDirectories(state.directory + "/files", 0755));
+  RETURN_IF_ERROR(WriteIdentity(state.directory + "/etc", UserIn(state)));
+  RETURN_IF_ERROR(MakeDirectories(state.directory + "/socket", 0700));
+  return GiveTo(state.directory + "/socket", state.uid);
+}
+
+StatusOr<ProcessSpec> ScratchServers::ServerProcess(const ScratchState& state, ProcessSpec spec,
+                                                    std::vector<Sandbox::Mount> mounts) const {
+  if (state.sandboxed) {
+    Sandbox sandbox = SandboxOf(state);
+    sandbox.mounts.insert(sandbox.mounts.end(), mounts.begin(), mounts.end());
+    return Enclose(std::move(spec), sandbox);
+  }
+  ASSIGN_OR_RETURN(spec.user, FallbackUser(state));
+  return spec;
+}
+
+StatusOr<ProcessSpec> ScratchServers::Beside(const ScratchState& state, ProcessSpec spec,
+                                             const std::vector<Sandbox::Mount>& mounts) const {
+  std::vector<Sandbox::Mount> all = mounts;
+  if (state.postgres) all.push_back({state.directory + "/socket", kSocket, false});
+  return ServerProcess(state, std::move(spec), std::move(all));
+}
+
+StatusOr<ProbeReport> ScratchServers::Probe(ScratchState& state) const {
+  ProcessSpec probe;
+  const bool sandboxed = state.sandboxed;
+  probe.argv = {sandboxed ? kProbe : options_.supervisor, "--probe"};
+  const std::vector<std::string> arguments = ProbeArguments(options_.state_directory, state.directory);
+  probe.argv.insert(probe.argv.end(), arguments.begin(), arguments.end());
+  probe.new_network = !sandboxed && state.not_isolated.find(kNoNetwork) == std::string::npos;
+  ASSIGN_OR_RETURN(ProcessSpec spec, Beside(state, std::move(probe), {{options_.supervisor, kProbe, false}}));
+  ASSIGN_OR_RETURN_IN(const ExitStatus exit,
+                      RunProcess(options_.supervisor, std::move(spec), {}, absl::Now() + kProbeTimeout),
+                      "probing the isolation of a drill");
+  ASSIGN_OR_RETURN(ProbeReport report, ParseProbe(exit.output));
+  if (!report.reached.empty()) {
+    std::vector<std::string> shown(
+        report.reached.begin(), report.reached.begin() + std::min<ptrdiff_t>(8, std::ssize(report.reached)));
+    std::string text = "reaches " + Join(shown, ", ");
+    if (report.reached.size() > shown.size())
+      text += fmt::format(" and {} more", report.reached.size() - shown.size());
+    state.not_isolated += (state.not_isolated.empty() ? "" : "; ") + text;
+  }
+  return report;
+}
+
 Status ScratchServers::InitDatabase(const ScratchState& state) const {
-  const std::string data = state.directory + "/data";
+  const std::string data = DataIn(state);
   RETURN_IF_ERROR(RemoveTree(data));  // of an attempt that died half-way
   RETURN_IF_ERROR(MakeDirectories(data, 0700));
-  RETURN_IF_ERROR(GiveToScratchUser(data));
-  ProcessSpec spec;
-  spec.argv = {options_.bin_directory + "/initdb",
-               "--pgdata=" + data,
-               std::string("--username=") + kScratchSuperuser,
-               "--auth=trust",
-               "--encoding=UTF8",
-               "--locale=C.UTF-8",
-               "--no-sync",
-               "--no-instructions"};
-  spec.user = RunAs();
+  RETURN_IF_ERROR(GiveTo(data, state.uid));
+  ProcessSpec initdb;
+  initdb.argv = {options_.bin_directory + "/initdb",
+                 std::string("--pgdata=") + (state.sandboxed ? kData : data),
+                 std::string("--username=") + kScratchSuperuser,
+                 "--auth=trust",
+                 "--encoding=UTF8",
+                 "--locale=C.UTF-8",
+                 "--no-sync",
+                 "--no-instructions"};
+  ASSIGN_OR_RETURN(ProcessSpec spec, ServerProcess(state, std::move(initdb), {{data, kData, true}}));
   RETURN_IF_ERROR_IN(
       RunProcess(options_.supervisor, std::move(spec), {}, absl::Now() + kInitTimeout).status(),
       "making a scratch server");
@@ -265,6 +447,9 @@ namespace {
 
 // Nothing here may act on the world, and nothing needs to outlive the machine. It has to outlive the process,
 // though: with synchronous_commit off, a restore that was reported as done could be gone after a restart.
+//
+// A server that lost a backend ends rather than starting itself anew: its unlogged tables would be empty then,
+// and nobody would know. Each large object takes a lock, and a restore is one transaction.
 std::vector<std::string> ServerSettings(const std::string& socket_directory) {
   return {"listen_addresses=",
           "unix_socket_directories=" + socket_directory,
@@ -284,23 +469,11 @@ std::vector<std::string> ServerSettings(const std::string& socket_directory) {
           "max_prepared_transactions=0",
           "logging_collector=off",
           "log_destination=stderr",
-          "max_locks_per_transaction=1024",
-          "max_connections=50",
+          "max_locks_per_transaction=8192",
+          "max_connections=30",
+          "restart_after_crash=off",
           "cluster_name=salvor-scratch",
           "jit=off"};
-}
-
-ProcessSpec ServerProcess(const ScratchOptions& options, const ScratchState& state, const std::string& user) {
-  ProcessSpec spec;
-  spec.argv = {options.bin_directory + "/postgres", "-D", state.directory + "/data"};
-  for (const std::string& setting : ServerSettings(state.socket_directory)) {
-    spec.argv.push_back("-c");
-    spec.argv.push_back(setting);
-  }
-  spec.user = user;
-  spec.new_network = state.not_isolated.empty();
-  spec.stop_signal = SIGQUIT;  // at once: what is thrown away needs no shutdown checkpoint
-  return spec;
 }
 
 }  // namespace
@@ -317,14 +490,47 @@ Status ScratchServers::Launch(Slot& slot, ScratchState& state) const {
 }
 
 Status ScratchServers::LaunchOnce(Slot& slot, ScratchState& state) const {
-  state.not_isolated.clear();
-  slot.server = std::make_unique<Server>(options_.supervisor, ServerProcess(options_, state, RunAs()));
-  if (Status isolated = slot.server->Started(); !isolated.ok()) {
-    state.not_isolated = fmt::format("an own network namespace cannot be had: {}", MessageOf(isolated));
-    slot.server = std::make_unique<Server>(options_.supervisor, ServerProcess(options_, state, RunAs()));
-    RETURN_IF_ERROR_IN(slot.server->Started(), "starting a scratch server");
-  }
+  RETURN_IF_ERROR(MakePlace(state));  // version 0.1 had less of it
+  JudgeIsolation(state);
+  if (!state.sandboxed) RETURN_IF_ERROR(OpenToScratchUser(state));
+  state.start = ToHex(RandomBytes(8));
   RETURN_IF_ERROR(WriteScratchState(state));
+  RETURN_IF_ERROR_IN(StartServer(slot, state), "starting a scratch server");
+  RETURN_IF_ERROR(WriteScratchState(state));
+  return AwaitAnswer(slot, state);
+}
+
+Status ScratchServers::StartServer(Slot& slot, ScratchState& state) const {
+  const bool sandboxed = state.sandboxed;
+  const std::string data = DataIn(state);
+  ProcessSpec server;
+  server.argv = {options_.bin_directory + "/postgres", "-D", sandboxed ? kData : data};
+  // The server works in its data directory: seen from there the path is short, however long it is from here.
+  for (const std::string& setting : ServerSettings(sandboxed ? kSocket : "../socket")) {
+    server.argv.push_back("-c");
+    server.argv.push_back(setting);
+  }
+  // At once, for what is thrown away needs no shutdown checkpoint: with its PID namespace all of it ends.
+  server.stop_signal = sandboxed ? SIGKILL : SIGQUIT;
+  const std::vector<Sandbox::Mount> mounts = {{data, kData, true},
+                                              {state.directory + "/socket", kSocket, true}};
+  const auto start = [&](bool new_network) -> Status {
+    ProcessSpec copy;
+    copy.argv = server.argv;
+    copy.stop_signal = server.stop_signal;
+    ASSIGN_OR_RETURN(ProcessSpec spec, ServerProcess(state, std::move(copy), mounts));
+    spec.new_network = new_network;
+    slot.server = std::make_unique<Server>(options_.supervisor, std::move(spec));
+    return slot.server->Started();
+  };
+  if (sandboxed) return start(false);
+  const Status apart = start(true);
+  if (apart.ok()) return apart;
+  state.not_isolated += std::string("; ") + kNoNetwork + ": " + MessageOf(apart);
+  return start(false);
+}
+
+Status ScratchServers::AwaitAnswer(Slot& slot, const ScratchState& state) const {
   const absl::Time until = absl::Now() + kStartTimeout;
   Status last;
   while (absl::Now() < until) {
@@ -346,29 +552,27 @@ bool ScratchServers::Runs(Slot& slot, const ScratchState& state) const {
   if (!slot.server) return false;
   if (Connection::Open(ConnectionTo(state), {}).ok()) return true;
   // Dying, or only too busy for one more session.
-  if (slot.server->AwaitEnd(absl::Seconds(2)) || FindServerProcess(state.directory + "/data") == 0)
-    slot.server.reset();
+  if (slot.server->AwaitEnd(absl::Seconds(2)) || FindServerProcess(DataIn(state)) == 0) slot.server.reset();
   return slot.server != nullptr;
 }
 
-// A server of an agent that died: its supervisor is stopping it. We wait, then end it ourselves.
+// A server of an agent that died, which its supervisor is stopping: we end it ourselves, and take away what
+// it left to say that it runs. The number in there is of a PID namespace that is gone, and may be anybody's.
 Status ScratchServers::StopOrphan(const ScratchState& state) const {
-  const std::string data = state.directory + "/data";
   const absl::Time until = absl::Now() + kOrphanGrace;
-  bool told = false;
   Mutex mutex;
   CondVar tick;
-  while (const int pid = FindServerProcess(data)) {
-    if (!told) kill(pid, SIGQUIT);
-    told = true;
-    if (absl::Now() > until) {
-      kill(pid, SIGKILL);
-      if (absl::Now() > until + kOrphanGrace)
-        return Unavailable("process {} of {} does not end", pid, state.directory);
-    }
+  while (true) {
+    const std::vector<int> processes = FindServerProcesses(DataIn(state));
+    if (processes.empty()) break;
+    for (const int pid : processes) kill(pid, SIGKILL);
+    if (absl::Now() > until)
+      return Unavailable("process {} of {} does not end", processes.front(), state.directory);
     MutexLock lock(mutex);
     tick.WaitFor(mutex, std::chrono::milliseconds(20));
   }
+  for (const char* left : {"/data/postmaster.pid", "/socket/.s.PGSQL.5432", "/socket/.s.PGSQL.5432.lock"})
+    unlink((state.directory + left).c_str());
   return OkStatus();
 }
 
@@ -389,7 +593,10 @@ StatusOr<ScratchState> ScratchServers::Start(const ScratchRequest& request) {
     if (known.ok()) RETURN_IF_ERROR(StopOrphan(*known));
     RETURN_IF_ERROR(Prepare(request, state));
   }
+  RETURN_IF_ERROR(FindSocket(*slot, state));
   if (request.postgres && !Runs(*slot, state)) RETURN_IF_ERROR(Launch(*slot, state));
+  if (!request.postgres) JudgeIsolation(state);
+  RETURN_IF_ERROR(RefuseUnlessIsolated(request, state));
   return state;
 }
 
@@ -397,12 +604,21 @@ StatusOr<ScratchState> ScratchServers::EnsureRunning(const std::string& name) {
   RETURN_IF_ERROR(CheckObjectName(name));
   const std::shared_ptr<Slot> slot = SlotOf(name);
   MutexLock lock(slot->mutex);
-  ASSIGN_OR_RETURN_IN(ScratchState state, ReadScratchState(DirectoryOf(name)),
-                      fmt::format("there is no scratch server '{}'", name));
+  StatusOr<ScratchState> known = ReadScratchState(DirectoryOf(name));
+  if (!known.ok()) {
+    return WithHint(WithContext(known.status(), fmt::format("there is no scratch server '{}'", name)),
+                    "Its time was over, or somebody removed it. Drill again.");
+  }
+  ScratchState state = *std::move(known);
+  RETURN_IF_ERROR(FindSocket(*slot, state));
   if (state.postgres && !Runs(*slot, state)) {
     if (!ReadFile(state.directory + "/ready").ok())
       return NotFound("scratch server '{}' was never whole", name);
     RETURN_IF_ERROR(Launch(*slot, state));
+  }
+  if (!state.postgres) {
+    RETURN_IF_ERROR(MakePlace(state));  // version 0.1 had less of it
+    JudgeIsolation(state);
   }
   return state;
 }
@@ -417,10 +633,31 @@ Status ScratchServers::Remove(const std::string& name) {
   state.directory = directory;
   if (const auto known = ReadScratchState(directory); known.ok()) state = *known;
   RETURN_IF_ERROR(StopOrphan(state));
-  const bool outside =
-      !state.socket_directory.empty() && state.socket_directory.rfind("/tmp/salvor-", 0) == 0;
-  if (outside) RETURN_IF_ERROR(RemoveTree(state.socket_directory));
+  slot->socket_directory.Reset();
+  if (!state.old_socket_directory.empty()) RETURN_IF_ERROR(RemoveTree(state.old_socket_directory));
+  // First of all it stops being a scratch place: who compares what is in it must not take a half for a whole.
+  unlink((directory + "/state.json").c_str());
   return RemoveTree(directory);
+}
+
+Status ScratchServers::MarkLoaded(const std::string& name, const std::string& database) {
+  RETURN_IF_ERROR(CheckObjectName(name));
+  const std::shared_ptr<Slot> slot = SlotOf(name);
+  MutexLock lock(slot->mutex);
+  ASSIGN_OR_RETURN(const ScratchState state, ReadScratchState(DirectoryOf(name)));
+  ASSIGN_OR_RETURN(auto starts, ReadLoaded(state.directory));
+  starts[database] = state.start;
+  return WriteLoaded(state.directory, starts);
+}
+
+StatusOr<bool> ScratchServers::RestartedSinceLoaded(const std::string& name, const std::string& database) {
+  RETURN_IF_ERROR(CheckObjectName(name));
+  const std::shared_ptr<Slot> slot = SlotOf(name);
+  MutexLock lock(slot->mutex);
+  ASSIGN_OR_RETURN(const ScratchState state, ReadScratchState(DirectoryOf(name)));
+  ASSIGN_OR_RETURN(const auto starts, ReadLoaded(state.directory));
+  const auto loaded = starts.find(database);
+  return loaded != starts.end() && loaded->second != state.start;
 }
 
 Status ScratchServers::RemoveExpired(absl::Time now) {

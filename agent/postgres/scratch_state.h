@@ -1,7 +1,9 @@
 // The state file of a scratch server. Internal to scratch_server.cc.
 #pragma once
 
+#include <map>
 #include <string>
+#include <vector>
 
 #include "agent/postgres/scratch_server.h"
 #include "base/status.h"
@@ -11,8 +13,15 @@ namespace salvor::agent {
 StatusOr<ScratchState> ReadScratchState(const std::string& directory);
 Status WriteScratchState(const ScratchState& state);
 
-// The process that runs on this data directory, by its pid file and /proc; 0 when there is none. A pid file
-// whose number is meanwhile somebody else's is deleted.
+// Which database was loaded while the server had which start: see ScratchServers::MarkLoaded.
+StatusOr<std::map<std::string, std::string>> ReadLoaded(const std::string& directory);
+Status WriteLoaded(const std::string& directory, const std::map<std::string, std::string>& starts);
+
+// The processes that work in this data directory, a server's first; ids as we see them, whatever namespaces
+// they are in.
+std::vector<int> FindServerProcesses(const std::string& data_directory);
+
+// The server itself; 0 when there is none.
 int FindServerProcess(const std::string& data_directory);
 
 }  // namespace salvor::agent

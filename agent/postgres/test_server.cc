@@ -43,7 +43,7 @@ TestServer::TestServer() {
   directory_ = pattern;
   chmod(directory_.c_str(), 0755);
   servers_ = std::make_unique<ScratchServers>(
-      ScratchOptions{directory_ + "/state", TestSupervisor(), kTestBinDirectory, "postgres"});
+      ScratchOptions{directory_ + "/state", TestSupervisor(), kTestBinDirectory, ""});
   ScratchRequest request;
   request.name = "source";
   state_ = Require(servers_->Start(request), "start");
