@@ -70,10 +70,12 @@ class AgentImpl final : public Agent {
       return WithHint(NotFound("salvor-supervise is not at {}", config.supervisor),
                       "Name it with --supervisor.");
     }
+    RETURN_IF_ERROR(config.policy.Validate());
     ASSIGN_OR_RETURN(const Endpoint endpoint, ParseEndpoint(options_.server));
     ASSIGN_OR_RETURN(journal_, Journal::Open(config.state_directory));
-    scratch_ = std::make_unique<ScratchServers>(ScratchOptions{
-        config.state_directory, config.supervisor, config.postgres_bin_directory, config.scratch_user});
+    scratch_ = std::make_unique<ScratchServers>(ScratchOptions{config.state_directory, config.supervisor,
+                                                               config.postgres_bin_directory,
+                                                               config.scratch_user, "bwrap"});
     executor_ = std::make_unique<Executor>(MakeExecutorOptions());
     RETURN_IF_ERROR(RemoveForeignScratch());
     RETURN_IF_ERROR(executor_->Recover());
@@ -117,7 +119,10 @@ class AgentImpl final : public Agent {
       for (const v1::HeldObligation& obligation : held) wanted = wanted || obligation.run() == state.name;
       if (wanted) continue;
       LogWarning("scratch server {} belongs to no run: removing it", state.name);
-      RETURN_IF_ERROR(scratch_->Remove(state.name));
+      // One that cannot be removed is in nobody's way but its own disk's: the agent serves all the same.
+      if (Status removed = scratch_->Remove(state.name); !removed.ok())
+        LogError("removing scratch server {}: {}; remove {} by hand", state.name, MessageOf(removed),
+                 state.directory);
     }
     return OkStatus();
   }

@@ -244,17 +244,18 @@ void AppendRestore(std::vector<Part>* parts, RestorePlan* plan) {
 // The scratch server and folder of a drill: gone when the drill is over, whatever becomes of it.
 class Scratch {
  public:
-  Scratch(const std::string& run, const std::vector<Part>& parts) {
+  Scratch(const RestoreRequest& request, const std::vector<Part>& parts) {
     start_ = MakeStep(kScratchStart, "", "make scratch place");
     v1::ScratchStart* start = start_.mutable_action()->mutable_scratch_start();
-    start->set_name(run);
+    start->set_name(request.run);
+    start->set_require_isolation(request.require_isolation);
     for (const Part& part : parts) Add(part.fragment, start);
     After(&start_, kLocationOpen);
     Retry(&start_, 3, 5, 60);
     SetAttemptTimeout(&start_, kQuickStepTimeout_s);
 
     stop_ = MakeStep(kScratchStop, "", "remove scratch place");
-    stop_.mutable_action()->mutable_scratch_stop()->set_name(run);
+    stop_.mutable_action()->mutable_scratch_stop()->set_name(request.run);
     Retry(&stop_, 20, 2, 60);
     SetAttemptTimeout(&stop_, kQuickStepTimeout_s);
 
@@ -374,7 +375,7 @@ StatusOr<RestorePlan> CompileDrill(const RestoreRequest& request) {
 
   RestorePlan plan;
   plan.effects.push_back(ReadBackup(*request.manifest));
-  const Scratch scratch(request.run, parts);
+  const Scratch scratch(request, parts);
   *plan.flow.add_steps() = OpenLocation(request.location, false);
   if (scratch.Needed()) {
     *plan.flow.add_steps() = scratch.Start();

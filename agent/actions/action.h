@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "agent/actions/policy.h"
 #include "agent/restic/restic.h"
 #include "base/status.h"
 #include "salvor/v1/action.pb.h"
@@ -31,6 +32,7 @@ struct AgentConfig {
   std::string postgres_bin_directory = "/usr/lib/postgresql/15/bin";
   std::string scratch_user;  // who runs scratch servers when the agent is root; empty: a user id of nobody
   int max_parallel = 8;      // tasks at once
+  AgentPolicy policy;
 };
 
 // Everything of one attempt. Lives as long as the attempt; used from its thread, sinks from any.
