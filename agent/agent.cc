@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "agent/actions/application_check_room.h"
 #include "agent/actions/clean_up.h"
 #include "agent/actions/host_actions.h"
 #include "agent/executor/executor.h"
@@ -78,6 +79,8 @@ class AgentImpl final : public Agent {
                                                                config.scratch_user, "bwrap"});
     executor_ = std::make_unique<Executor>(MakeExecutorOptions());
     RETURN_IF_ERROR(RemoveForeignScratch());
+    if (Status removed = CheckRoom::RemoveLeftovers(config.state_directory); !removed.ok())
+      LogError("{}", MessageOf(removed));
     RETURN_IF_ERROR(executor_->Recover());
     PullerOptions puller{endpoint, options_.tls, options_.token_file, options_.version, HostName()};
     puller_ = MakePuller(config, *executor_, std::move(puller));

@@ -396,6 +396,7 @@ StatusOr<ProcessSpec> ScratchServers::Beside(const ScratchState& state, ProcessS
                                              const std::vector<Sandbox::Mount>& mounts) const {
   std::vector<Sandbox::Mount> all = mounts;
   if (state.postgres) all.push_back({state.directory + "/socket", kSocket, false});
+  spec.new_network = !state.sandboxed && state.not_isolated.find(kNoNetwork) == std::string::npos;
   return ServerProcess(state, std::move(spec), std::move(all));
 }
 
@@ -405,7 +406,6 @@ StatusOr<ProbeReport> ScratchServers::Probe(ScratchState& state) const {
   probe.argv = {sandboxed ? kProbe : options_.supervisor, "--probe"};
   const std::vector<std::string> arguments = ProbeArguments(options_.state_directory, state.directory);
   probe.argv.insert(probe.argv.end(), arguments.begin(), arguments.end());
-  probe.new_network = !sandboxed && state.not_isolated.find(kNoNetwork) == std::string::npos;
   ASSIGN_OR_RETURN(ProcessSpec spec, Beside(state, std::move(probe), {{options_.supervisor, kProbe, false}}));
   ASSIGN_OR_RETURN_IN(const ExitStatus exit,
                       RunProcess(options_.supervisor, std::move(spec), {}, absl::Now() + kProbeTimeout),
@@ -418,6 +418,7 @@ StatusOr<ProbeReport> ScratchServers::Probe(ScratchState& state) const {
     if (report.reached.size() > shown.size())
       text += fmt::format(" and {} more", report.reached.size() - shown.size());
     state.not_isolated += (state.not_isolated.empty() ? "" : "; ") + text;
+    RETURN_IF_ERROR(WriteScratchState(state));
   }
   return report;
 }
