@@ -64,17 +64,25 @@ class Checker {
   Status Run() {
     if (action_.has_postgres()) {
       ASSIGN_OR_RETURN(target_, ResolveTarget(action_.postgres(), context_));
+      RETURN_IF_ERROR(CheckAllStillLoaded());
     }
     for (const v1::ApplicationCheck& check : action_.checks()) {
       if (context_.stop.stop_requested()) return Cancelled("stopped between checks");
       RETURN_IF_ERROR(RunOne(check));
     }
+    RETURN_IF_ERROR(CheckAllStillLoaded());
     if (!skipped_.empty()) notes_.push_back("not asked in a drill: " + Join(skipped_, ", "));
     result_.set_note(Join(notes_, "; "));
     return OkStatus();
   }
 
  private:
+  Status CheckAllStillLoaded() {
+    for (const auto& [source, name] : action_.database_names())
+      RETURN_IF_ERROR(CheckStillLoaded(action_.postgres(), name, context_));
+    return OkStatus();
+  }
+
   Status RunOne(const v1::ApplicationCheck& check) {
     switch (check.probe_case()) {
       case v1::ApplicationCheck::kSql:
