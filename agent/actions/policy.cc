@@ -100,10 +100,32 @@ Status PermitWriting(const AgentPolicy& policy, const std::string& path, const s
   return Refused(fmt::format("{} {}", what, PercentEncode(path)), "--allow-write-below", Normal(path));
 }
 
-Status PermitRestore(const AgentPolicy& policy, const v1::DiskTarget& target,
+// Where the paths go: each to itself, unless the action names another destination for it. Any kind of action
+// may: the field is looked for by name.
+std::vector<std::string> DestinationsOf(const google::protobuf::Message& action,
+                                        const google::protobuf::RepeatedPtrField<std::string>& paths) {
+  std::map<std::string, std::string> destinations;
+  for (const std::string& path : paths) destinations[path] = path;
+  const auto* field = action.GetDescriptor()->FindFieldByName("destinations");
+  if (field != nullptr && field->is_repeated() && field->message_type() != nullptr) {
+    const auto* from = field->message_type()->FindFieldByName("path");
+    const auto* to = field->message_type()->FindFieldByName("destination");
+    for (int i = 0; i < action.GetReflection()->FieldSize(action, field); ++i) {
+      const google::protobuf::Message& one = action.GetReflection()->GetRepeatedMessage(action, field, i);
+      if (from == nullptr || to == nullptr) continue;
+      destinations[one.GetReflection()->GetString(one, from)] = one.GetReflection()->GetString(one, to);
+    }
+  }
+  std::vector<std::string> all;
+  for (const auto& [path, destination] : destinations) all.push_back(destination);
+  return all;
+}
+
+Status PermitRestore(const AgentPolicy& policy, const google::protobuf::Message& action,
+                     const v1::DiskTarget& target,
                      const google::protobuf::RepeatedPtrField<std::string>& paths) {
   if (target.where_case() != v1::DiskTarget::kRoot) return OkStatus();
-  for (const std::string& path : paths)
+  for (const std::string& path : DestinationsOf(action, paths))
     RETURN_IF_ERROR(PermitWriting(policy, Normal(target.root() + "/" + path), "restoring files to"));
   return OkStatus();
 }
@@ -230,11 +252,13 @@ Status AgentPolicy::Validate() const {
 }
 
 Status AgentPolicy::Permit(const v1::Action& action) const {
-  if (action.has_disk_restore())
-    RETURN_IF_ERROR(PermitRestore(*this, action.disk_restore().target(), action.disk_restore().paths()));
+  if (action.has_disk_restore()) {
+    const v1::DiskRestore& restore = action.disk_restore();
+    RETURN_IF_ERROR(PermitRestore(*this, restore, restore.target(), restore.paths()));
+  }
   if (action.has_disk_target_check()) {
-    RETURN_IF_ERROR(
-        PermitRestore(*this, action.disk_target_check().target(), action.disk_target_check().paths()));
+    const v1::DiskTargetCheck& check = action.disk_target_check();
+    RETURN_IF_ERROR(PermitRestore(*this, check, check.target(), check.paths()));
   }
   return PermitParts(*this, action);
 }
