@@ -105,7 +105,10 @@ void AddWorkingFolders(const std::string& own_directory, Arguments& arguments) {
     if (length <= 1) continue;
     const std::string path(target.data(), static_cast<size_t>(length));
     // The system's own folders are meant to be seen; what is below our home in there is another drill's.
-    const bool system = IsBelow(path, "/usr") || IsBelow(path, "/proc") || IsBelow(path, "/scratch");
+    bool system = path == "/etc" || path == "/etc/alternatives";
+    for (const char* folder :
+         {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/dev", "/proc", "/scratch"})
+      system = system || IsBelow(path, folder);
     if (!system && !IsBelow(path, own_directory) && path[0] == '/') arguments.Add("--look", path);
   }
   ::closedir(directory);
