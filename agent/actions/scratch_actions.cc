@@ -10,13 +10,13 @@ namespace salvor::agent {
 namespace {
 
 // The evidence: what was tried from inside, and what came of it.
-void AddIsolation(const ScratchState& state, const ProbeReport& probe, v1::ActionResult& result) {
+void AddIsolation(const ScratchState& state, int tried, v1::ActionResult& result) {
   CheckList checks("", result);
   if (state.not_isolated.empty()) {
     checks.Passed("isolation", state.name,
                   fmt::format("{} ways out were tried from inside – listening sockets, addresses, folders, "
                               "places to write, the host's namespaces – and none led out",
-                              probe.tried));
+                              tried));
     return;
   }
   const std::string text = "not isolated: " + state.not_isolated;
@@ -40,9 +40,13 @@ StatusOr<v1::ActionResult> RunScratchStart(const v1::Action& action, ActionConte
   }
   request.require_isolation = start.require_isolation();
   ASSIGN_OR_RETURN(ScratchState state, context.scratch->Start(request));
-  ASSIGN_OR_RETURN(const ProbeReport probe, context.scratch->Probe(state));
+  const StatusOr<ProbeReport> probe = context.scratch->Probe(state);
+  if (!probe.ok()) {
+    state.not_isolated += (state.not_isolated.empty() ? "" : "; ") +
+                          ("nothing could try to get out: " + MessageOf(probe.status()));
+  }
   v1::ActionResult result;
-  AddIsolation(state, probe, result);
+  AddIsolation(state, probe.ok() ? probe->tried : 0, result);
   if (start.require_isolation() && !state.not_isolated.empty()) {
     RETURN_IF_ERROR(context.scratch->Remove(start.name()));
     return WithHint(
