@@ -28,6 +28,7 @@ namespace {
 
 constexpr size_t kLongestSocketDirectory = 90;  // the path with "/.s.PGSQL.5432" must fit into 107 bytes
 constexpr int64_t kServerBytes = int64_t{256} << 20;  // an empty cluster, its WAL and room to breathe
+constexpr int64_t kRoomToStart = int64_t{64} << 20;
 constexpr absl::Duration kStartTimeout = absl::Seconds(90);
 constexpr absl::Duration kInitTimeout = absl::Minutes(5);
 constexpr absl::Duration kOrphanGrace = absl::Seconds(20);
@@ -375,10 +376,11 @@ Status ScratchServers::RefuseUnlessIsolated(const ScratchRequest& request, const
 
 // What is inside, but for the server's data. The folder above is private: modes here are for who is inside.
 Status ScratchServers::MakePlace(const ScratchState& state) const {
+  if (access((state.directory + "/etc/group").c_str(), F_OK) == 0) return OkStatus();  // written last
   RETURN_IF_ERROR(MakeDirectories(state.directory + "/files", 0755));
-  RETURN_IF_ERROR(WriteIdentity(state.directory + "/etc", UserIn(state)));
   RETURN_IF_ERROR(MakeDirectories(state.directory + "/socket", 0700));
-  return GiveTo(state.directory + "/socket", state.uid);
+  RETURN_IF_ERROR(GiveTo(state.directory + "/socket", state.uid));
+  return WriteIdentity(state.directory + "/etc", UserIn(state));
 }
 
 StatusOr<ProcessSpec> ScratchServers::ServerProcess(const ScratchState& state, ProcessSpec spec,
@@ -491,7 +493,6 @@ Status ScratchServers::Launch(Slot& slot, ScratchState& state) const {
 }
 
 Status ScratchServers::LaunchOnce(Slot& slot, ScratchState& state) const {
-  RETURN_IF_ERROR(MakePlace(state));  // version 0.1 had less of it
   JudgeIsolation(state);
   if (!state.sandboxed) RETURN_IF_ERROR(OpenToScratchUser(state));
   state.start = ToHex(RandomBytes(8));
@@ -531,6 +532,15 @@ Status ScratchServers::StartServer(Slot& slot, ScratchState& state) const {
   return start(false);
 }
 
+// A server without room for its log ends, and does so again at each start.
+Status ScratchServers::CheckRoomLeft() const {
+  const auto free = FreeBytes(options_.state_directory);
+  if (!free.ok() || *free >= kRoomToStart) return OkStatus();
+  return WithHint(ResourceExhausted("the disk of {} is full, {} are free: the scratch server cannot run",
+                                    options_.state_directory, HumanBytes(*free)),
+                  "The backup is not the cause. Free some space, and drill again.");
+}
+
 Status ScratchServers::AwaitAnswer(Slot& slot, const ScratchState& state) const {
   const absl::Time until = absl::Now() + kStartTimeout;
   Status last;
@@ -541,6 +551,7 @@ Status ScratchServers::AwaitAnswer(Slot& slot, const ScratchState& state) const 
     if (slot.server->AwaitEnd(absl::Milliseconds(20))) {
       const std::string words = slot.server->LastWords();
       slot.server.reset();
+      RETURN_IF_ERROR(CheckRoomLeft());
       return Aborted("the scratch server ended while it started: {}", words);
     }
   }
@@ -589,6 +600,7 @@ StatusOr<ScratchState> ScratchServers::Start(const ScratchRequest& request) {
     state = *known;
     state.deadline = request.deadline;
     RETURN_IF_ERROR(WriteScratchState(state));
+    RETURN_IF_ERROR(MakePlace(state));  // version 0.1 had less of it
   } else {
     slot->server.reset();
     if (known.ok()) RETURN_IF_ERROR(StopOrphan(*known));
@@ -611,16 +623,14 @@ StatusOr<ScratchState> ScratchServers::EnsureRunning(const std::string& name) {
                     "Its time was over, or somebody removed it. Drill again.");
   }
   ScratchState state = *std::move(known);
+  RETURN_IF_ERROR(MakePlace(state));  // version 0.1 had less of it
   RETURN_IF_ERROR(FindSocket(*slot, state));
   if (state.postgres && !Runs(*slot, state)) {
     if (!ReadFile(state.directory + "/ready").ok())
       return NotFound("scratch server '{}' was never whole", name);
     RETURN_IF_ERROR(Launch(*slot, state));
   }
-  if (!state.postgres) {
-    RETURN_IF_ERROR(MakePlace(state));  // version 0.1 had less of it
-    JudgeIsolation(state);
-  }
+  if (!state.postgres) JudgeIsolation(state);
   return state;
 }
 

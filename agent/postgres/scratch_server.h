@@ -129,6 +129,7 @@ class ScratchServers {
   Status LaunchOnce(Slot& slot, ScratchState& state) const;
   Status StartServer(Slot& slot, ScratchState& state) const;
   Status AwaitAnswer(Slot& slot, const ScratchState& state) const;
+  Status CheckRoomLeft() const;
   bool Runs(Slot& slot, const ScratchState& state) const;
   Status StopOrphan(const ScratchState& state) const;
   void JudgeIsolation(ScratchState& state) const;
