@@ -218,7 +218,7 @@ Status ScratchServers::ChooseUser(ScratchState& state) const {
   std::vector<uid_t> taken;
   ASSIGN_OR_RETURN(const std::vector<ScratchState> others, List());
   for (const ScratchState& other : others) {
-    if (other.uid > 0) taken.push_back(static_cast<uid_t>(other.uid));
+    if (other.uid > 0 && other.name != state.name) taken.push_back(static_cast<uid_t>(other.uid));
   }
   ASSIGN_OR_RETURN(const SandboxUser user, UnownedUser(state.name, taken));
   state.uid = user.uid;
@@ -353,6 +353,7 @@ Status ScratchServers::Prepare(const ScratchRequest& request, ScratchState& stat
   RETURN_IF_ERROR(ChooseUser(state));
   RETURN_IF_ERROR(MakeDirectories(state.directory, 0700));
   RETURN_IF_ERROR(WriteScratchState(state));
+  RETURN_IF_ERROR(RemoveTree(state.directory + "/etc"));  // of an attempt that died half-way
   RETURN_IF_ERROR(MakePlace(state));
   JudgeIsolation(state);
   if (Status refused = RefuseUnlessIsolated(request, state); !refused.ok()) {
@@ -381,6 +382,15 @@ Status ScratchServers::MakePlace(const ScratchState& state) const {
   RETURN_IF_ERROR(MakeDirectories(state.directory + "/socket", 0700));
   RETURN_IF_ERROR(GiveTo(state.directory + "/socket", state.uid));
   return WriteIdentity(state.directory + "/etc", UserIn(state));
+}
+
+// Version 0.1 had less of it, and a folder without a server belonged to root.
+Status ScratchServers::Complete(ScratchState& state) const {
+  if (IsRoot() && state.uid < 0) {
+    RETURN_IF_ERROR(ChooseUser(state));
+    RETURN_IF_ERROR(WriteScratchState(state));
+  }
+  return MakePlace(state);
 }
 
 StatusOr<ProcessSpec> ScratchServers::ServerProcess(const ScratchState& state, ProcessSpec spec,
@@ -600,7 +610,7 @@ StatusOr<ScratchState> ScratchServers::Start(const ScratchRequest& request) {
     state = *known;
     state.deadline = request.deadline;
     RETURN_IF_ERROR(WriteScratchState(state));
-    RETURN_IF_ERROR(MakePlace(state));  // version 0.1 had less of it
+    RETURN_IF_ERROR(Complete(state));
   } else {
     slot->server.reset();
     if (known.ok()) RETURN_IF_ERROR(StopOrphan(*known));
@@ -623,7 +633,7 @@ StatusOr<ScratchState> ScratchServers::EnsureRunning(const std::string& name) {
                     "Its time was over, or somebody removed it. Drill again.");
   }
   ScratchState state = *std::move(known);
-  RETURN_IF_ERROR(MakePlace(state));  // version 0.1 had less of it
+  RETURN_IF_ERROR(Complete(state));
   RETURN_IF_ERROR(FindSocket(*slot, state));
   if (state.postgres && !Runs(*slot, state)) {
     if (!ReadFile(state.directory + "/ready").ok())

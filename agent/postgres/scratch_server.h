@@ -123,6 +123,7 @@ class ScratchServers {
   Status MakeRoom(const ScratchRequest& request) const;
   Status ChooseUser(ScratchState& state) const;
   Status MakePlace(const ScratchState& state) const;
+  Status Complete(ScratchState& state) const;
   Status InitDatabase(const ScratchState& state) const;
   Status FindSocket(Slot& slot, ScratchState& state) const;
   Status Launch(Slot& slot, ScratchState& state) const;
