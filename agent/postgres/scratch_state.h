@@ -1,4 +1,5 @@
-// The state file of a scratch server. Internal to scratch_server.cc.
+// The state file of a scratch server, and what its parts share. Internal to scratch_server.cc and
+// scratch_isolation.cc.
 #pragma once
 
 #include <map>
@@ -9,6 +10,11 @@
 #include "base/status.h"
 
 namespace salvor::agent {
+
+// Inside a sandbox.
+inline constexpr char kScratchData[] = "/scratch/data", kScratchSocket[] = "/scratch/socket";
+// In `not_isolated`, where even a network namespace could not be had.
+inline constexpr char kSharesNetwork[] = "it shares the host's network";
 
 StatusOr<ScratchState> ReadScratchState(const std::string& directory);
 Status WriteScratchState(const ScratchState& state);
