@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "agent/actions/application_check_room.h"
 #include "agent/actions/clean_up.h"
 #include "agent/actions/host_actions.h"
 #include "agent/executor/executor.h"
@@ -69,12 +70,16 @@ class AgentImpl final : public Agent {
       return WithHint(NotFound("salvor-supervise is not at {}", config.supervisor),
                       "Name it with --supervisor.");
     }
+    RETURN_IF_ERROR(config.policy.Validate());
     ASSIGN_OR_RETURN(const Endpoint endpoint, ParseEndpoint(options_.server));
     ASSIGN_OR_RETURN(journal_, Journal::Open(config.state_directory));
-    scratch_ = std::make_unique<ScratchServers>(ScratchOptions{
-        config.state_directory, config.supervisor, config.postgres_bin_directory, config.scratch_user});
+    scratch_ = std::make_unique<ScratchServers>(ScratchOptions{config.state_directory, config.supervisor,
+                                                               config.postgres_bin_directory,
+                                                               config.scratch_user, "bwrap"});
     executor_ = std::make_unique<Executor>(MakeExecutorOptions());
     RETURN_IF_ERROR(RemoveForeignScratch());
+    if (Status removed = CheckRoom::RemoveLeftovers(config.state_directory); !removed.ok())
+      LogError("{}", MessageOf(removed));
     RETURN_IF_ERROR(executor_->Recover());
     PullerOptions puller{endpoint,         options_.tls, options_.token_file,
                          options_.version, HostName(),   ToHex(RandomBytes(8))};
@@ -125,7 +130,10 @@ class AgentImpl final : public Agent {
         wanted = wanted || (obligation.held.run() == state.name && obligation.released_early.empty());
       if (wanted) continue;
       LogWarning("scratch server {} belongs to no run: removing it", state.name);
-      RETURN_IF_ERROR(scratch_->Remove(state.name));
+      // One that cannot be removed is in nobody's way but its own disk's: the agent serves all the same.
+      if (Status removed = scratch_->Remove(state.name); !removed.ok())
+        LogError("removing scratch server {}: {}; remove {} by hand", state.name, MessageOf(removed),
+                 state.directory);
     }
     return OkStatus();
   }

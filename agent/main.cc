@@ -59,7 +59,20 @@ int main(int argc, char** argv) {
                  "where pg_dump and initdb are")
       ->capture_default_str();
   app.add_option("--scratch-user", options.config.scratch_user,
-                 "who runs scratch servers when the agent is root");
+                 "who runs scratch servers when the agent is root; without it, a user id that nobody has");
+  salvor::agent::AgentPolicy& policy = options.config.policy;
+  app.add_option("--allow-check-program", policy.check_programs,
+                 "a program that command checks may run; no shell or interpreter; repeatable");
+  app.add_option(
+      "--check-user", policy.check_user,
+      "who runs command checks of restores when the agent is root; without it, a user id that nobody has");
+  app.add_option("--allow-write-below", policy.write_below,
+                 "a folder below which restored files and dumps may be written; / allows all; repeatable");
+  app.add_option("--allow-environment-file", policy.environment_files,
+                 "a file that a Location may name for a backend's credentials; repeatable");
+  app.add_option("--allow-restic-option", policy.restic_options,
+                 "a key of restic's -o that a Location may set, besides the harmless ones; repeatable");
+  app.set_config("--config", "", "options from a file, as lines of key=value");
   app.add_option("--max-parallel", options.config.max_parallel, "tasks at once")
       ->capture_default_str()
       ->check(CLI::Range(1, 10000));

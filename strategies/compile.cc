@@ -280,10 +280,11 @@ void AppendRestore(std::vector<Part>* parts, RestorePlan* plan) {
 // The scratch server and folder of a drill: gone when the drill is over, whatever becomes of it.
 class Scratch {
  public:
-  Scratch(const std::string& run, const std::vector<Part>& parts) {
+  Scratch(const RestoreRequest& request, const std::vector<Part>& parts) {
     start_ = MakeStep(kScratchStart, "", "");
     v1::ScratchStart* start = start_.mutable_action()->mutable_scratch_start();
-    start->set_name(run);
+    start->set_name(request.run);
+    start->set_require_isolation(request.require_isolation);
     for (const Part& part : parts) Add(part.fragment, start);
     const char* place = start->postgres() ? "scratch server" : "scratch folder";
     start_.set_title(fmt::format("{} {}", start->postgres() ? "start" : "create", place));
@@ -293,7 +294,7 @@ class Scratch {
 
     stop_ = MakeStep(kScratchStop, "", "");
     stop_.set_title(fmt::format("remove {}", place));
-    stop_.mutable_action()->mutable_scratch_stop()->set_name(run);
+    stop_.mutable_action()->mutable_scratch_stop()->set_name(request.run);
     Retry(&stop_, 20, 2, 60);
     SetAttemptTimeout(&stop_, kQuickStepTimeout_s);
 
@@ -417,7 +418,7 @@ StatusOr<RestorePlan> CompileDrill(const RestoreRequest& request) {
 
   RestorePlan plan;
   plan.effects.push_back(ReadBackup(*request.manifest));
-  const Scratch scratch(request.run, parts);
+  const Scratch scratch(request, parts);
   *plan.flow.add_steps() = OpenLocation(request.location, false);
   *plan.flow.add_steps() = CheckManifest(request, {});
   if (scratch.Needed()) {

@@ -277,6 +277,19 @@ TEST(CompileDrill, RestoresIntoAScratchPlaceThatIsAlwaysRemoved) {
   EXPECT_EQ(scratch.expected_bytes(), 2 * 2 * int64_t{1'181'116'006} + 4096);
 }
 
+TEST(CompileDrill, CarriesTheEnvironmentsDemandForIsolation) {
+  const v1::Manifest manifest = AManifest(kShop);
+  RestoreRequest request = ARestoreRequest(manifest, "drill-shop-1");
+  const auto demanded = [&request] {
+    const auto plan = CompileDrill(request);
+    EXPECT_TRUE(plan.ok()) << plan.status();
+    return plan.ok() && StepOf(plan->flow, "scratch.start").action().scratch_start().require_isolation();
+  };
+  EXPECT_FALSE(demanded());
+  request.require_isolation = true;
+  EXPECT_TRUE(demanded());
+}
+
 TEST(CompileDrill, NeverNamesAPlaceOutsideItsScratch) {
   const v1::Manifest manifest = AManifest(kShop);
   RestoreRequest request = ARestoreRequest(manifest, "drill-shop-1");

@@ -106,6 +106,7 @@ class CheckValidator {
       }
     }
     problems_.CheckDuration(field_ + ".command.timeout", command.timeout(), false);
+    if (!command.database().empty()) CheckDatabase("command", command.database());
   }
 
   void CheckDatabase(const std::string& probe, const std::string& database) {

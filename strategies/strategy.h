@@ -45,6 +45,7 @@ struct RestoreRequest {
   std::optional<v1::Component> to;                      // restore only
   std::map<std::string, std::string> rename_databases;  // restore only
   std::string disk_root;                                // restore only; empty: the same paths
+  bool require_isolation = false;                       // drill only; of the environment
 };
 
 // Steps in phases. The composer orders the phases; within one, `after` edges are the strategy's own.

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "agent/actions/policy.h"
 #include "agent/restic/restic.h"
 #include "base/status.h"
 #include "salvor/v1/action.pb.h"
@@ -29,8 +30,9 @@ struct AgentConfig {
   std::string state_directory;  // journal, scratch, caches; 0700
   std::string supervisor;       // path of salvor-supervise
   std::string postgres_bin_directory = "/usr/lib/postgresql/15/bin";
-  std::string scratch_user;  // who runs scratch servers when the agent is root: "postgres"
+  std::string scratch_user;  // who runs scratch servers when the agent is root; empty: a user id of nobody
   int max_parallel = 8;      // tasks at once
+  AgentPolicy policy;
 };
 
 // Everything of one attempt. Lives as long as the attempt; used from its thread, sinks from any.

@@ -2,12 +2,13 @@
 
 #include <absl/time/clock.h>
 
+#include <optional>
 #include <set>
 
+#include "agent/actions/application_check_room.h"
 #include "agent/actions/application_http_check.h"
 #include "agent/actions/check_list.h"
 #include "agent/actions/postgres_common.h"
-#include "agent/postgres/scratch_server.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -63,17 +64,25 @@ class Checker {
   Status Run() {
     if (action_.has_postgres()) {
       ASSIGN_OR_RETURN(target_, ResolveTarget(action_.postgres(), context_));
+      RETURN_IF_ERROR(CheckAllStillLoaded());
     }
     for (const v1::ApplicationCheck& check : action_.checks()) {
       if (context_.stop.stop_requested()) return Cancelled("stopped between checks");
       RETURN_IF_ERROR(RunOne(check));
     }
+    RETURN_IF_ERROR(CheckAllStillLoaded());
     if (!skipped_.empty()) notes_.push_back("not asked in a drill: " + Join(skipped_, ", "));
     result_.set_note(Join(notes_, "; "));
     return OkStatus();
   }
 
  private:
+  Status CheckAllStillLoaded() {
+    for (const auto& [source, name] : action_.database_names())
+      RETURN_IF_ERROR(CheckStillLoaded(action_.postgres(), name, context_));
+    return OkStatus();
+  }
+
   Status RunOne(const v1::ApplicationCheck& check) {
     switch (check.probe_case()) {
       case v1::ApplicationCheck::kSql:
@@ -98,6 +107,11 @@ class Checker {
   StatusOr<std::unique_ptr<Connection>> Open(const std::string& name, const std::string& database,
                                              const std::string& role, bool read_only) {
     const auto renamed = action_.database_names().find(database);
+    if (renamed == action_.database_names().end() && !action_.database_names().empty()) {
+      checks_.Unverifiable("application", name,
+                           fmt::format("database {} is not among what was restored", AsUtf8(database)));
+      return std::unique_ptr<Connection>();
+    }
     const std::string& real = renamed == action_.database_names().end() ? database : renamed->second;
     auto opened = OpenSession(target_.connection, real, context_, /*pinned=*/false);
     if (opened.status().code() == absl::StatusCode::kNotFound) {
@@ -203,6 +217,11 @@ class Checker {
       skipped_.push_back(name);
       return OkStatus();
     }
+    if (IsBesideTheOriginal(action_)) {
+      checks_.Unverifiable("application", name,
+                           "it would ask the running application, which does not use this copy");
+      return OkStatus();
+    }
     const std::string fault = AskHttp(probe, context_.stop);
     if (context_.stop.stop_requested()) return Cancelled("cancelled while asking {}", name);
     if (fault.empty()) {
@@ -213,53 +232,47 @@ class Checker {
     return OkStatus();
   }
 
-  StatusOr<ProcessSpec> CommandSpec(const v1::CommandCheck& probe) {
-    ProcessSpec spec;
-    spec.argv.assign(probe.argv().begin(), probe.argv().end());
-    if (action_.has_postgres()) {
-      const std::string database =
-          action_.database_names().empty() ? "" : action_.database_names().begin()->second;
-      ASSIGN_OR_RETURN(spec.environment, ToolEnvironment(target_.connection, database, /*pinned=*/false));
-    }
-    if (action_.has_disk()) {
-      spec.environment["SALVOR_PATH"] =
-          action_.disk().scratch().empty()
-              ? action_.disk().root()
-              : ScratchServers::FilesDirectory(context_.config.state_directory, action_.disk().scratch());
-    }
-    spec.on_output_line = spec.on_error_line = [this](std::string_view line) {
-      if (context_.log) context_.log("check", line);
-    };
-    return spec;
-  }
-
-  // In a drill without a network: the copy is reached by its socket, and nothing else shall be.
-  StatusOr<std::unique_ptr<Process>> StartCommand(const v1::CommandCheck& probe, const std::string& name) {
-    ASSIGN_OR_RETURN(ProcessSpec spec, CommandSpec(probe));
-    if (!action_.drill()) return Process::Start(context_.config.supervisor, std::move(spec));
-    spec.new_network = true;
-    auto isolated = Process::Start(context_.config.supervisor, std::move(spec));
-    if (isolated.ok() || isolated.status().code() == absl::StatusCode::kNotFound) return isolated;
-    ASSIGN_OR_RETURN(ProcessSpec again, CommandSpec(probe));
-    auto started = Process::Start(context_.config.supervisor, std::move(again));
-    if (started.ok()) {
-      notes_.push_back(fmt::format("not isolated: check {} ran with the host's network ({})", name,
-                                   MessageOf(isolated.status())));
-    }
-    return started;
-  }
-
   Status Command(const std::string& name, const v1::CommandCheck& probe) {
     if (probe.argv().empty()) {
       checks_.Unverifiable("application", name, "no command is given");
       return OkStatus();
     }
-    const auto timeout = probe.timeout().empty() ? absl::Seconds(60) : ParseDuration(probe.timeout());
-    if (!timeout)
-      return InvalidArgument("timeout '{}' of check {} is not a duration; write 90s or 1h30m",
-                             Elide(probe.timeout(), 40), name);
-    const absl::Time deadline = std::min(absl::Now() + *timeout, context_.deadline);
-    const auto process = StartCommand(probe, name);
+    if (!TimeoutOf(probe))
+      return InvalidArgument("timeout '{}' of check {} is not a duration; write 90s or 1h30m", Elide(probe.timeout(), 40), name);
+    if (const Status permitted = context_.config.policy.PermitCheckProgram(probe.argv(0)); !permitted.ok()) {
+      checks_.Unverifiable("application", name, MessageOf(permitted) + ". " + HintOf(permitted));
+      return OkStatus();
+    }
+    if (const std::string miss = WhyItMissesTheCopy(action_, probe); !miss.empty()) {
+      checks_.Unverifiable("application", name, miss);
+      return OkStatus();
+    }
+    auto room = CheckRoom::Make(action_, target_.connection, context_);
+    if (!room.ok()) {
+      checks_.Unverifiable("application", name,
+                           "the command cannot be closed in: " + MessageOf(room.status()));
+      return OkStatus();
+    }
+    if (!(*room)->NotIsolated().empty())
+      notes_.push_back(fmt::format("not isolated: check {}: {}", name, (*room)->NotIsolated()));
+    return RunCommand(name, probe, **room);
+  }
+
+  static std::optional<absl::Duration> TimeoutOf(const v1::CommandCheck& probe) {
+    return probe.timeout().empty() ? absl::Seconds(60) : ParseDuration(probe.timeout());
+  }
+
+  Status RunCommand(const std::string& name, const v1::CommandCheck& probe, const CheckRoom& room) {
+    const absl::Duration timeout = *TimeoutOf(probe);
+    const absl::Time deadline = std::min(absl::Now() + timeout, context_.deadline);
+    auto spec = room.Spec(probe);
+    if (spec.ok()) {
+      spec->on_output_line = spec->on_error_line = [this](std::string_view line) {
+        if (context_.log) context_.log("check", line);
+      };
+    }
+    const auto process = spec.ok() ? Process::Start(context_.config.supervisor, *std::move(spec))
+                                   : StatusOr<std::unique_ptr<Process>>(spec.status());
     if (!process.ok()) {
       checks_.Unverifiable("application", name,
                            "the command cannot be started: " + MessageOf(process.status()));
@@ -267,20 +280,29 @@ class Checker {
     }
     const auto exit = (*process)->Wait(context_.stop, deadline);
     if (exit.status().code() == absl::StatusCode::kDeadlineExceeded && absl::Now() < context_.deadline) {
-      checks_.Failed("application", name, fmt::format("no answer within {}", HumanDuration(*timeout)));
+      checks_.Failed("application", name, fmt::format("no answer within {}", HumanDuration(timeout)));
       return OkStatus();
     }
     RETURN_IF_ERROR(exit.status());
-    const std::string words = RootCause(exit->error_tail);
-    const std::string how = exit->Describe() + (words.empty() ? "" : ": " + AsUtf8(words));
-    if (exit->Ok()) {
-      checks_.Passed("application", name, how);
-    } else if (exit->signal == 0 && exit->code == 75) {
-      checks_.Unverifiable("application", name, how);
-    } else {
-      checks_.Failed("application", name, how);
-    }
+    Judge(name, *exit, room);
     return OkStatus();
+  }
+
+  void Judge(const std::string& name, const ExitStatus& exit, const CheckRoom& room) {
+    const std::string words = RootCause(exit.error_tail);
+    const std::string how = exit.Describe() + (words.empty() ? "" : ": " + AsUtf8(words));
+    if (exit.Ok()) return checks_.Passed("application", name, how);
+    if (const std::string never = SandboxFailure(exit); !never.empty())
+      return checks_.Unverifiable("application", name, "the command cannot be started: " + AsUtf8(never));
+    if (exit.signal == 0 && exit.code == 75) return checks_.Unverifiable("application", name, how);
+    // A check without privileges may have failed for want of them, which says nothing about the copy.
+    if (const std::string closed = room.FirstClosedFile(); !closed.empty()) {
+      return checks_.Unverifiable(
+          "application", name,
+          fmt::format("{} (the check runs without privileges, and {} is not readable to everybody)", how,
+                      PercentEncode(closed)));
+    }
+    checks_.Failed("application", name, how);
   }
 
   const v1::ApplicationChecks& action_;

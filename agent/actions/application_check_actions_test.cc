@@ -65,6 +65,17 @@ class ApplicationChecksTest : public PostgresActionsTest {
     command.set_timeout(timeout);
   }
 
+  // Answers with the path of the script, which this host allows.
+  std::string AddScript(const std::string& script) {
+    const std::string directory = Server().Directory() + "/checks";
+    EXPECT_TRUE(MakeDirectories(directory).ok());
+    const std::string path = fmt::format("{}/{}", directory, ++scripts_);
+    EXPECT_TRUE(WriteFileAtomically(path, "#!/bin/sh\n" + script + "\n", 0755).ok());
+    config_.policy.check_programs.push_back(path);
+    AddCommand({path});
+    return path;
+  }
+
   // One letter a check: P, F or U.
   std::string Verdicts() {
     result_ = Act(RunApplicationChecks, action_);
@@ -77,6 +88,7 @@ class ApplicationChecksTest : public PostgresActionsTest {
     return letters;
   }
 
+  int scripts_ = 0;
   v1::Action action_;
   StatusOr<v1::ActionResult> result_ = Internal("not run");
 };
@@ -124,27 +136,100 @@ TEST_F(ApplicationChecksTest, OnlyALackOfPermissionCountsAsDenied) {
   EXPECT_EQ(Server().Value("copy", "SELECT count(*) FROM orders"), "2");
 }
 
+// A check program of its own, allowed on this host.
 TEST_F(ApplicationChecksTest, ACommandFindsTheCopyAndItsExitCodeIsTheVerdict) {
-  AddCommand({"sh", "-c", "test \"$(psql -XAtc 'SELECT current_database()')\" = copy"});
-  AddCommand({"sh", "-c", "echo broken >&2; exit 1"});
-  AddCommand({"sh", "-c", "exit 75"});
-  AddCommand({"sleep", "60"}, "200ms");
-  AddCommand({"/nonexistent/program"});
-  const std::string verdicts = Verdicts();
-  EXPECT_EQ(verdicts.substr(0, 4), "PFUF") << Render(*result_);
-  EXPECT_NE(verdicts.substr(4), "P") << Render(*result_);
+  AddScript("test \"$(psql -XAtc 'SELECT current_database()')\" = copy");
+  AddScript("echo broken >&2; exit 1");
+  AddScript("exit 75");
+  config_.policy.check_programs.push_back("/usr/bin/sleep");
+  AddCommand({"/usr/bin/sleep", "60"}, "200ms");
+  EXPECT_EQ(Verdicts(), "PFUF") << Render(*result_);
   EXPECT_EQ(result_->checks(1).compared(), "exit code 1: broken");
 }
 
-TEST_F(ApplicationChecksTest, InADrillACommandHasNoNetworkAndHttpIsNotAsked) {
-  action_.mutable_application_checks()->set_drill(true);
-  AddCommand({"sh", "-c",
-              "test \"$(ls /sys/class/net 2>/dev/null; grep -c : /proc/net/dev)\" && "
-              "test $(grep -c : /proc/net/dev) -eq 1"});
-  AddCommand({"sh", "-c", "test \"$(psql -XAtc 'SELECT 1')\" = 1"});
+TEST_F(ApplicationChecksTest, ACommandThatTheHostDoesNotAllowIsNotRun) {
+  AddCommand({"/usr/bin/touch", Server().Directory() + "/touched"});
+  AddCommand({"/nonexistent/program"});
+  config_.policy.check_programs.push_back("/bin/sh");  // past the agent's start
+  AddCommand({"/bin/sh", "-c", "touch " + Server().Directory() + "/touched"});
+  EXPECT_EQ(Verdicts(), "UUU") << Render(*result_);
+  EXPECT_FALSE(ReadFile(Server().Directory() + "/touched").ok());
+  EXPECT_NE(result_->checks(0).compared().find("--allow-check-program /usr/bin/touch"), std::string::npos);
+}
+
+TEST_F(ApplicationChecksTest, ACommandHasNoRightsAndSeesNothingOfTheHost) {
+  AddScript("test \"$(id -u)\" != 0 || exit 1; test ! -e /home && test ! -e /root && test ! -e /var/lib");
+  AddScript("test \"$(ls -A /tmp)\" = \"$(basename \"$(dirname \"$(dirname \"$0\")\")\")\"");  // itself
+  AddScript("! touch /usr/planted 2>/dev/null && ! touch " + Server().Directory() + "/planted 2>/dev/null");
+  AddScript(
+      "env | grep -v -e ^PG -e ^PATH= -e ^HOME= -e ^TZ= -e ^LC_ALL= -e ^PWD= -e ^SHLVL= -e ^_= && exit 1; exit 0");
+  EXPECT_EQ(Verdicts(), "PPPP") << Render(*result_);
+  EXPECT_FALSE(ReadFile(Server().Directory() + "/planted").ok());
+}
+
+// A broken copy must not pass on the health of what it is a copy of.
+TEST_F(ApplicationChecksTest, InARenamedCopyACommandGetsItsNameOrIsUnverifiable) {
+  Server().Execute("postgres", "CREATE DATABASE shop");
+  AddScript("test \"$(psql -XAtc 'SELECT current_database()')\" = copy");
+  const std::string program = AddScript("psql -Xd shop -c 'SELECT 1'");
+  for (const char* argument : {"shop", "-dshop", "dbname=shop", "postgresql:///shop?user=x", "--dbname=shop"})
+    AddCommand({program, argument});
+  AddCommand({program, "workshop"});
   Add().mutable_http()->set_url("http://127.0.0.1:1/");
+  AddSql("SELECT 1", "1");
+  action_.mutable_application_checks()->mutable_checks()->rbegin()->mutable_sql()->set_database("other");
+  const std::string verdicts = Verdicts();
+  EXPECT_EQ(verdicts.substr(0, 1), "P") << Render(*result_);
+  EXPECT_EQ(verdicts.substr(2, 5), "UUUUU") << Render(*result_);
+  EXPECT_EQ(verdicts.substr(8), "UU") << Render(*result_);
+}
+
+TEST_F(ApplicationChecksTest, ACommandMayAskForAnyDatabaseOfTheComponent) {
+  (*action_.mutable_application_checks()->mutable_database_names())["audit"] = "audit_copy";
+  Server().Execute("postgres", "CREATE DATABASE audit_copy");
+  AddScript("test \"$PGDATABASE\" = copy");
+  action_.mutable_application_checks()->mutable_checks()->rbegin()->mutable_command()->set_database("shop");
+  AddScript("test \"$PGDATABASE\" = audit_copy");
+  action_.mutable_application_checks()->mutable_checks()->rbegin()->mutable_command()->set_database("audit");
   EXPECT_EQ(Verdicts(), "PP") << Render(*result_);
-  EXPECT_EQ(result_->note(), "not asked in a drill: check 3");
+}
+
+TEST_F(ApplicationChecksTest, InADrillACommandHasTheDrillsIsolationAndHttpIsNotAsked) {
+  v1::ApplicationChecks& checks = *action_.mutable_application_checks();
+  checks.set_drill(true);
+  *checks.mutable_postgres() = Scratch("drill-checks");
+  (*checks.mutable_database_names())["shop"] = "postgres";
+  AddScript("test $(grep -c : /proc/net/dev) -eq 1");
+  AddScript("test \"$(psql -XAtc 'SELECT 1')\" = 1");
+  // The server that the copy came from, at its own socket.
+  AddScript("! psql -Xh " + Here().connection().socket_directory() + " -U postgres -c 'SELECT 1' postgres");
+  Add().mutable_http()->set_url("http://127.0.0.1:1/");
+  EXPECT_EQ(Verdicts(), "PPP") << Render(*result_);
+  EXPECT_EQ(result_->note(), "not asked in a drill: check 4");
+  EXPECT_TRUE(Server().Servers().Remove("drill-checks").ok());
+}
+
+// Files of a copy: read-only, and what is not readable without privileges says nothing about the copy.
+TEST_F(ApplicationChecksTest, ACommandSeesTheFilesOfTheCopyAlone) {
+  const std::string root = Server().Directory() + "/restored";
+  ASSERT_TRUE(MakeDirectories(root + "/srv/uploads").ok());
+  ASSERT_TRUE(WriteFileAtomically(root + "/srv/uploads/picture", "x", 0644).ok());
+  ASSERT_TRUE(WriteFileAtomically(root + "/srv/other", "x", 0644).ok());
+  v1::ApplicationChecks& checks = *action_.mutable_application_checks();
+  checks.clear_postgres();
+  checks.clear_database_names();
+  checks.mutable_disk()->set_root(root);
+  checks.add_paths("/srv/uploads");
+  AddScript("test -f \"$SALVOR_PATH/srv/uploads/picture\"");
+  AddScript(
+      "test ! -e \"$SALVOR_PATH/srv/other\" && ! touch \"$SALVOR_PATH/srv/uploads/planted\" 2>/dev/null");
+  AddScript("test -f \"$SALVOR_PATH/srv/uploads/missing\"");
+  EXPECT_EQ(Verdicts(), "PPF") << Render(*result_);
+  if (geteuid() == 0) {
+    ASSERT_TRUE(WriteFileAtomically(root + "/srv/uploads/closed", "x", 0600).ok());
+    EXPECT_EQ(Verdicts(), "PPU") << Render(*result_);
+  }
+  EXPECT_TRUE(RemoveTree(root).ok());
 }
 
 // Answers each connection with the same text until it is gone.
@@ -183,6 +268,7 @@ class SmallHttpServer {
 
 TEST_F(ApplicationChecksTest, AnHttpAnswerIsComparedByStatusAndText) {
   SmallHttpServer server;
+  action_.mutable_application_checks()->clear_database_names();
   const auto add = [this](const std::string& url, int status, const std::string& body) {
     v1::HttpCheck& http = *Add().mutable_http();
     http.set_url(url);

@@ -24,7 +24,6 @@ PostgresActionsTest::PostgresActionsTest() {
   config_.state_directory = Server().Directory() + "/state";
   config_.supervisor = TestSupervisor();
   config_.postgres_bin_directory = kTestBinDirectory;
-  config_.scratch_user = "postgres";
   const std::string directory = Server().Directory();
   location_.set_repository(directory + "/repository");
   location_.set_password_file(directory + "/password");

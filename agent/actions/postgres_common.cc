@@ -24,6 +24,42 @@ StatusOr<ResolvedTarget> ResolveTarget(const v1::PostgresTarget& target, ActionC
   return resolved;
 }
 
+Status CheckStillLoaded(const v1::PostgresTarget& target, const std::string& database,
+                        ActionContext& context) {
+  if (target.scratch().empty() || context.scratch == nullptr) return OkStatus();
+  ASSIGN_OR_RETURN(const ResolvedTarget resolved, ResolveTarget(target, context));
+  ASSIGN_OR_RETURN(const bool restarted, context.scratch->RestartedSinceLoaded(target.scratch(), database));
+  if (!restarted) return OkStatus();
+  ASSIGN_OR_RETURN(std::unique_ptr<Connection> session, OpenSession(resolved.connection, database, context));
+  ASSIGN_OR_RETURN(const int64_t emptied, session->Number(R"sql(
+    SELECT count(*) FROM pg_catalog.pg_class WHERE relpersistence = 'u' AND relkind IN ('r', 'S')
+  )sql"));
+  if (emptied == 0) return OkStatus();
+  return WithHint(Unavailable("the scratch server restarted after database {} was loaded, which empties its "
+                              "unlogged tables",
+                              AsUtf8(database)),
+                  "The backup is not the cause. Drill again.");
+}
+
+StatusOr<std::vector<std::string>> AnalyzeWhatIsHere(Connection& session) {
+  ASSIGN_OR_RETURN(const Rows tables, session.Query(R"sql(
+    WITH RECURSIVE outside(oid) AS (
+      SELECT oid FROM pg_catalog.pg_class WHERE relkind = 'f'
+      UNION
+      SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN outside o ON i.inhrelid = o.oid)
+    SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), o.oid IS NOT NULL
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN outside o ON o.oid = c.oid
+    WHERE c.relkind IN ('r', 'm', 'p', 'f') AND c.relpersistence <> 't'
+    ORDER BY 1
+  )sql"));
+  std::vector<std::string> here, left;
+  for (int i = 0; i < tables.Count(); ++i) (tables.Bool(i, 1) ? left : here).push_back(tables.Text(i, 0));
+  if (!here.empty()) RETURN_IF_ERROR(session.Execute("ANALYZE " + Join(here, ", ")));
+  return left;
+}
+
 StatusOr<std::unique_ptr<Connection>> OpenSession(const v1::PostgresConnection& where,
                                                   const std::string& database, ActionContext& context,
                                                   bool pinned, const std::string& encoding) {

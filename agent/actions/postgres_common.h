@@ -22,6 +22,16 @@ struct ResolvedTarget {
 
 StatusOr<ResolvedTarget> ResolveTarget(const v1::PostgresTarget& target, ActionContext& context);
 
+// Unavailable when this database's scratch server has started again since the database was loaded, and that
+// emptied tables of it: what would be found says nothing about the backup. OK for any other target. Asked
+// before looking and again after it, as the server may end in between.
+Status CheckStillLoaded(const v1::PostgresTarget& target, const std::string& database,
+                        ActionContext& context);
+
+// Collects statistics of all tables but foreign ones, and those with a foreign partition or child: that would
+// connect to where they point. Answers with the tables that were left out.
+StatusOr<std::vector<std::string>> AnalyzeWhatIsHere(Connection& session);
+
 // A session that ends with the attempt. `database` empty: the maintenance database.
 StatusOr<std::unique_ptr<Connection>> OpenSession(const v1::PostgresConnection& where,
                                                   const std::string& database, ActionContext& context,

@@ -8,6 +8,7 @@
 #include "agent/actions/postgres_restore_marker.h"
 #include "agent/actions/restore_record.h"
 #include "agent/postgres/inventory.h"
+#include "agent/postgres/scratch_server.h"
 #include "agent/process/pipe_owner.h"
 #include "agent/process/sha256.h"
 #include "base/names.h"
@@ -34,12 +35,17 @@ class DatabaseRestore {
     ASSIGN_OR_RETURN(const bool finished, DropOwnLeftovers());
     if (!finished) {
       RETURN_IF_ERROR_IN(CreateMarked(), fmt::format("creating database {}", AsUtf8(name_)));
+      if (target_.scratch) RETURN_IF_ERROR(context_.scratch->MarkLoaded(action_.target().scratch(), name_));
       RETURN_IF_ERROR(Load());
       RETURN_IF_ERROR(Finish());
     }
     v1::ActionResult result;
     result.set_note(fmt::format("database {} restored, {}", AsUtf8(name_),
                                 HumanBytes(action_.database().dump().bytes())));
+    if (!without_statistics_.empty()) {
+      result.add_warnings(fmt::format("no statistics of {}: that would connect to foreign servers",
+                                      AsUtf8(Names(without_statistics_))));
+    }
     return result;
   }
 
@@ -62,6 +68,7 @@ class DatabaseRestore {
   ResolvedTarget target_;
   std::unique_ptr<Connection> session_;
   std::optional<RestoreRecord> record_;
+  std::vector<std::string> without_statistics_;
 };
 
 std::string FinishedText(std::string_view oid) { return fmt::format("finished database {}\n", oid); }
@@ -144,7 +151,7 @@ Status DatabaseRestore::Finish() {
   {
     // Before the settings: they could hinder a new session.
     ASSIGN_OR_RETURN(std::unique_ptr<Connection> inside, OpenSession(target_.connection, name_, context_));
-    RETURN_IF_ERROR_IN(inside->Execute("ANALYZE"), "collecting statistics");
+    ASSIGN_OR_RETURN_IN(without_statistics_, AnalyzeWhatIsHere(*inside), "collecting statistics");
   }
   const std::string quoted = session_->Identifier(name_);
   for (const std::string& statement : properties.statements()) {

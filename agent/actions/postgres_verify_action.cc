@@ -149,12 +149,14 @@ StatusOr<v1::ActionResult> RunPostgresVerify(const v1::Action& action, ActionCon
   v1::ActionResult result;
   CheckList checks(context.task.component(), result);
   Verification verification{context, target, verify.database().name(), details, checks};
+  RETURN_IF_ERROR(CheckStillLoaded(verify.target(), verification.database, context));
   RETURN_IF_ERROR(VerifyInventory(verification));
   RETURN_IF_ERROR(VerifyRoles(verification, have_globals ? &globals : nullptr));
   RETURN_IF_ERROR(VerifySequences(verification));
   RETURN_IF_ERROR(VerifyTables(verification));
   RETURN_IF_ERROR(VerifyLargeObjects(verification));
   RETURN_IF_ERROR(VerifyStructure(verification));
+  RETURN_IF_ERROR(CheckStillLoaded(verify.target(), verification.database, context));
   return result;
 }
 

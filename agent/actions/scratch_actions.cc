@@ -2,10 +2,30 @@
 
 #include <absl/time/clock.h>
 
+#include "agent/actions/check_list.h"
 #include "agent/postgres/scratch_server.h"
 #include "proto/time.h"
 
 namespace salvor::agent {
+namespace {
+
+// The evidence: what was tried from inside, and what came of it.
+void AddIsolation(const ScratchState& state, int tried, v1::ActionResult& result) {
+  CheckList checks("", result);
+  if (state.not_isolated.empty()) {
+    checks.Passed("isolation", state.name,
+                  fmt::format("{} ways out were tried from inside – listening sockets, addresses, folders, "
+                              "places to write, the host's namespaces – and none led out",
+                              tried));
+    return;
+  }
+  const std::string text = "not isolated: " + state.not_isolated;
+  checks.Unverifiable("isolation", state.name, text);
+  result.set_note(text);
+  result.add_warnings("the drill is not isolated: " + state.not_isolated);
+}
+
+}  // namespace
 
 StatusOr<v1::ActionResult> RunScratchStart(const v1::Action& action, ActionContext& context) {
   if (context.scratch == nullptr) return FailedPrecondition("this agent has no place for drills");
@@ -18,11 +38,21 @@ StatusOr<v1::ActionResult> RunScratchStart(const v1::Action& action, ActionConte
   if (context.task.has_obligation_deadline()) {
     request.deadline = absl::Now() + FromProto(context.task.obligation_deadline());
   }
-  ASSIGN_OR_RETURN(const ScratchState state, context.scratch->Start(request));
+  request.require_isolation = start.require_isolation();
+  ASSIGN_OR_RETURN(ScratchState state, context.scratch->Start(request));
+  const StatusOr<ProbeReport> probe = context.scratch->Probe(state);
+  if (!probe.ok()) {
+    state.not_isolated += (state.not_isolated.empty() ? "" : "; ") +
+                          ("nothing could try to get out: " + MessageOf(probe.status()));
+  }
   v1::ActionResult result;
-  if (!state.not_isolated.empty()) {
-    result.set_note("not isolated: " + state.not_isolated);
-    result.add_warnings("the drill's server is not isolated from the network: " + state.not_isolated);
+  AddIsolation(state, probe.ok() ? probe->tried : 0, result);
+  if (start.require_isolation() && !state.not_isolated.empty()) {
+    RETURN_IF_ERROR(context.scratch->Remove(start.name()));
+    return WithHint(
+        FailedPrecondition("the environment demands isolation, and a drill here is not isolated: {}",
+                           state.not_isolated),
+        "Take away what the drill can reach, or drop requireIsolation from the Environment.");
   }
   return result;
 }

@@ -214,7 +214,8 @@ v1::ActionResult Executor::Act(const AttemptPointer& attempt, const ActionEntry&
     record.set_text(ReportableText(line, kLongestLogLine));
     if (sink != nullptr) sink->Log(attempt->task.lease(), record);
   };
-  StatusOr<v1::ActionResult> outcome = entry.run(task.action(), context);
+  const Status permitted = options_.config->policy.Permit(task.action());
+  StatusOr<v1::ActionResult> outcome = permitted.ok() ? entry.run(task.action(), context) : permitted;
   v1::ActionResult result;
   if (outcome.ok()) {
     result = *std::move(outcome);

@@ -99,6 +99,10 @@ class ExecutorTest : public testing::Test {
     options.clock = &clock_;
     options.journal = journal_.get();
     options.actions["noop"] = {RunNoop, true};
+    options.actions["location_open"] = {[this](const v1::Action&, ActionContext&) {
+      ++opened_;
+      return v1::ActionResult();
+    }};
     options.actions["scratch_start"] = {[](const v1::Action&, ActionContext&) { return v1::ActionResult(); }};
     options.actions["scratch_stop"] = {[](const v1::Action&, ActionContext&) { return v1::ActionResult(); }};
     // A tool that says what it likes: bytes that are no UTF-8, in every place.
@@ -158,6 +162,7 @@ class ExecutorTest : public testing::Test {
   std::atomic<int> started_ = 0, running_now_ = 0, most_at_once_ = 0;
   std::atomic<bool> may_end_ = false;
   std::vector<std::string> cleaned_, released_;
+  std::atomic<int> opened_ = 0;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Executor> executor_;
 };
@@ -170,6 +175,23 @@ TEST_F(ExecutorTest, AResultIsHeldUntilItIsAcknowledged) {
   EXPECT_EQ(executor_->Unacknowledged().size(), 1u);
   executor_->Acknowledge(report.lease());
   EXPECT_TRUE(executor_->Held().empty());
+}
+
+// Whatever its kind, and before anything of it ran.
+TEST_F(ExecutorTest, WhatTheHostDoesNotAllowIsRefused) {
+  v1::Task task = Task("a");
+  v1::ResticLocation& location = *task.mutable_action()->mutable_location_open()->mutable_location();
+  location.set_environment_file("/tmp/planted");
+  executor_->Submit(task);
+  const v1::Report refused = sink_.Next();
+  EXPECT_EQ(refused.result().error().reason(), v1::Error::REASON_REFUSED);
+  EXPECT_NE(refused.result().error().hint().find("--allow-environment-file"), std::string::npos);
+  EXPECT_EQ(opened_, 0);
+  config_.policy.environment_files = {"/tmp/planted"};
+  task.mutable_lease()->set_step("b");
+  executor_->Submit(task);
+  EXPECT_FALSE(sink_.Next().result().has_error());
+  EXPECT_EQ(opened_, 1);
 }
 
 TEST_F(ExecutorTest, CancelStopsATask) {

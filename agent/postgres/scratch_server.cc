@@ -2,7 +2,7 @@
 
 #include <absl/time/clock.h>
 #include <dirent.h>
-#include <pwd.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,21 +24,21 @@ namespace {
 
 constexpr size_t kLongestSocketDirectory = 90;  // the path with "/.s.PGSQL.5432" must fit into 107 bytes
 constexpr int64_t kServerBytes = int64_t{256} << 20;  // an empty cluster, its WAL and room to breathe
+constexpr int64_t kRoomToStart = int64_t{64} << 20;
 constexpr absl::Duration kStartTimeout = absl::Seconds(90);
 constexpr absl::Duration kInitTimeout = absl::Minutes(5);
 constexpr absl::Duration kOrphanGrace = absl::Seconds(20);
 
-StatusOr<passwd> UserOf(const std::string& name) {
-  errno = 0;
-  const passwd* entry = getpwnam(name.c_str());
-  if (entry == nullptr) {
-    return WithHint(FailedPrecondition("there is no user '{}' to run scratch servers", name),
-                    "Name an existing user as scratch_user in the agent's configuration.");
-  }
-  return *entry;
-}
-
 bool IsRoot() { return geteuid() == 0; }
+
+std::string DataIn(const ScratchState& state) { return state.directory + "/data"; }
+
+Status GiveTo(const std::string& path, int64_t uid) {
+  if (!IsRoot() || uid < 0) return OkStatus();
+  if (chown(path.c_str(), static_cast<uid_t>(uid), static_cast<gid_t>(-1)) != 0)
+    return ErrnoStatus(errno, "chown " + path);
+  return OkStatus();
+}
 
 }  // namespace
 
@@ -149,8 +149,6 @@ std::string ScratchServers::FilesDirectory(const std::string& state_directory, c
   return state_directory + "/scratch/" + name + "/files";
 }
 
-std::string ScratchServers::RunAs() const { return IsRoot() ? options_.scratch_user : ""; }
-
 std::shared_ptr<ScratchServers::Slot> ScratchServers::SlotOf(const std::string& name) {
   MutexLock lock(mutex_);
   std::shared_ptr<Slot>& slot = slots_[name];
@@ -165,50 +163,31 @@ v1::PostgresConnection ScratchServers::ConnectionTo(const ScratchState& state) {
   return connection;
 }
 
-Status ScratchServers::GiveToScratchUser(const std::string& path) const {
-  if (RunAs().empty()) return OkStatus();
-  ASSIGN_OR_RETURN(passwd user, UserOf(RunAs()));
-  if (chown(path.c_str(), user.pw_uid, user.pw_gid) != 0) return ErrnoStatus(errno, "chown " + path);
+// A socket's path has little room, ours may be long: then it is reached by a descriptor of its folder.
+Status ScratchServers::FindSocket(Slot& slot, ScratchState& state) const {
+  state.socket_directory = state.directory + "/socket";
+  if (!state.postgres || state.socket_directory.size() <= kLongestSocketDirectory) return OkStatus();
+  if (!slot.socket_directory.Valid()) {
+    slot.socket_directory = UniqueFd(open(state.socket_directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!slot.socket_directory.Valid()) return ErrnoStatus(errno, "open " + state.socket_directory);
+  }
+  // Not /proc/self: the programs that we start come this way too.
+  state.socket_directory = fmt::format("/proc/{}/fd/{}", getpid(), slot.socket_directory.Get());
   return OkStatus();
 }
 
-// Root's state directory is private, but the server's user has to pass through it. Passing through is all it
-// gets: its group may enter a name it knows, and list nothing.
-Status ScratchServers::MakeReachable() const {
-  RETURN_IF_ERROR(MakeDirectories(options_.state_directory, 0700));
-  RETURN_IF_ERROR(MakeDirectories(options_.state_directory + "/scratch", 0700));
-  if (RunAs().empty()) return OkStatus();
-  ASSIGN_OR_RETURN(passwd user, UserOf(RunAs()));
-  for (const std::string& path : {options_.state_directory, options_.state_directory + "/scratch"}) {
-    struct stat facts {};
-    if (stat(path.c_str(), &facts) != 0) return ErrnoStatus(errno, path);
-    if ((facts.st_mode & S_IXOTH) != 0 || (facts.st_gid == user.pw_gid && (facts.st_mode & S_IXGRP) != 0))
-      continue;
-    if (chown(path.c_str(), static_cast<uid_t>(-1), user.pw_gid) != 0)
-      return ErrnoStatus(errno, "chgrp " + path);
-    if (chmod(path.c_str(), (facts.st_mode & S_IRWXU) | S_IXGRP) != 0)
-      return ErrnoStatus(errno, "chmod " + path);
-  }
-  return OkStatus();
-}
-
-StatusOr<std::string> ScratchServers::MakeSocketDirectory(const std::string& directory) const {
-  std::string path = directory + "/socket";
-  if (path.size() > kLongestSocketDirectory) {
-    // The random part keeps others from waiting for us at a name they can guess.
-    path = "/tmp/salvor-" + ToHex(RandomBytes(8));
-  }
-  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return ErrnoStatus(errno, "mkdir " + path);
-  RETURN_IF_ERROR(GiveToScratchUser(path));
-  return path;
+Status ScratchServers::MakeRoom(const ScratchRequest& request) const {
+  ASSIGN_OR_RETURN(const int64_t free, FreeBytes(options_.state_directory));
+  const int64_t need =
+      request.expected_bytes + request.expected_bytes / 10 * 3 + (request.postgres ? kServerBytes : 0);
+  if (free >= need) return OkStatus();
+  return WithHint(ResourceExhausted("a drill needs {} below {}, {} are free", HumanBytes(need),
+                                    options_.state_directory, HumanBytes(free)),
+                  "Free some space, or point the agent's state_directory to a larger disk.");
 }
 
 Status ScratchServers::Prepare(const ScratchRequest& request, ScratchState& state) const {
   RETURN_IF_ERROR(CheckObjectName(request.name));
-  if (request.postgres && IsRoot() && options_.scratch_user.empty()) {
-    return WithHint(FailedPrecondition("PostgreSQL does not run as root and no scratch_user is set"),
-                    "Set scratch_user in the agent's configuration, for example to postgres.");
-  }
   if (request.postgres && request.server_version_num > 0) {
     ASSIGN_OR_RETURN(const int local, ToolVersion(options_.supervisor, options_.bin_directory + "/postgres"));
     if (local / 10000 < request.server_version_num / 10000) {
@@ -217,44 +196,63 @@ Status ScratchServers::Prepare(const ScratchRequest& request, ScratchState& stat
                       "Install the newer PostgreSQL and set postgres_bin_directory to it.");
     }
   }
-  RETURN_IF_ERROR(MakeReachable());
-  ASSIGN_OR_RETURN(const int64_t free, FreeBytes(options_.state_directory));
-  const int64_t need =
-      request.expected_bytes + request.expected_bytes / 10 * 3 + (request.postgres ? kServerBytes : 0);
-  if (free < need) {
-    return WithHint(ResourceExhausted("a drill needs {} below {}, {} are free", HumanBytes(need),
-                                      options_.state_directory, HumanBytes(free)),
-                    "Free some space, or point the agent's state_directory to a larger disk.");
-  }
+  RETURN_IF_ERROR(MakeDirectories(options_.state_directory, 0700));
+  RETURN_IF_ERROR(MakeDirectories(options_.state_directory + "/scratch", 0700));
+  RETURN_IF_ERROR(MakeRoom(request));
   state.name = request.name;
   state.directory = DirectoryOf(request.name);
   state.postgres = request.postgres;
   state.created_at = absl::Now();
   state.deadline = request.deadline;
-  RETURN_IF_ERROR(MakeDirectories(state.directory, RunAs().empty() ? 0700 : 0711));
+  RETURN_IF_ERROR(ChooseUser(state));
+  RETURN_IF_ERROR(MakeDirectories(state.directory, 0700));
   RETURN_IF_ERROR(WriteScratchState(state));
-  RETURN_IF_ERROR(MakeDirectories(state.directory + "/files", 0700));
+  RETURN_IF_ERROR(RemoveTree(state.directory + "/etc"));  // of an attempt that died half-way
+  RETURN_IF_ERROR(MakePlace(state));
+  JudgeIsolation(state);
+  if (Status refused = RefuseUnlessIsolated(request, state); !refused.ok()) {
+    RETURN_IF_ERROR(RemoveTree(state.directory));
+    return refused;
+  }
+  RETURN_IF_ERROR(WriteScratchState(state));
   if (!request.postgres) return OkStatus();
-  ASSIGN_OR_RETURN(state.socket_directory, MakeSocketDirectory(state.directory));
-  RETURN_IF_ERROR(WriteScratchState(state));
+  if (!state.sandboxed) RETURN_IF_ERROR(OpenToScratchUser(state));
   return InitDatabase(state);
 }
 
+// What is inside, but for the server's data. The folder above is private: modes here are for who is inside.
+Status ScratchServers::MakePlace(const ScratchState& state) const {
+  if (access((state.directory + "/etc/group").c_str(), F_OK) == 0) return OkStatus();  // written last
+  RETURN_IF_ERROR(MakeDirectories(state.directory + "/files", 0755));
+  RETURN_IF_ERROR(MakeDirectories(state.directory + "/socket", 0700));
+  RETURN_IF_ERROR(GiveTo(state.directory + "/socket", state.uid));
+  return WriteIdentity(state.directory + "/etc", UserIn(state));
+}
+
+// Version 0.1 had less of it, and a folder without a server belonged to root.
+Status ScratchServers::Complete(ScratchState& state) const {
+  if (IsRoot() && state.uid < 0) {
+    RETURN_IF_ERROR(ChooseUser(state));
+    RETURN_IF_ERROR(WriteScratchState(state));
+  }
+  return MakePlace(state);
+}
+
 Status ScratchServers::InitDatabase(const ScratchState& state) const {
-  const std::string data = state.directory + "/data";
+  const std::string data = DataIn(state);
   RETURN_IF_ERROR(RemoveTree(data));  // of an attempt that died half-way
   RETURN_IF_ERROR(MakeDirectories(data, 0700));
-  RETURN_IF_ERROR(GiveToScratchUser(data));
-  ProcessSpec spec;
-  spec.argv = {options_.bin_directory + "/initdb",
-               "--pgdata=" + data,
-               std::string("--username=") + kScratchSuperuser,
-               "--auth=trust",
-               "--encoding=UTF8",
-               "--locale=C.UTF-8",
-               "--no-sync",
-               "--no-instructions"};
-  spec.user = RunAs();
+  RETURN_IF_ERROR(GiveTo(data, state.uid));
+  ProcessSpec initdb;
+  initdb.argv = {options_.bin_directory + "/initdb",
+                 std::string("--pgdata=") + (state.sandboxed ? kScratchData : data),
+                 std::string("--username=") + kScratchSuperuser,
+                 "--auth=trust",
+                 "--encoding=UTF8",
+                 "--locale=C.UTF-8",
+                 "--no-sync",
+                 "--no-instructions"};
+  ASSIGN_OR_RETURN(ProcessSpec spec, ServerProcess(state, std::move(initdb), {{data, kScratchData, true}}));
   RETURN_IF_ERROR_IN(
       RunProcess(options_.supervisor, std::move(spec), {}, absl::Now() + kInitTimeout).status(),
       "making a scratch server");
@@ -265,6 +263,9 @@ namespace {
 
 // Nothing here may act on the world, and nothing needs to outlive the machine. It has to outlive the process,
 // though: with synchronous_commit off, a restore that was reported as done could be gone after a restart.
+//
+// A server that lost a backend ends rather than starting itself anew: its unlogged tables would be empty then,
+// and nobody would know. Each large object takes a lock, and a restore is one transaction.
 std::vector<std::string> ServerSettings(const std::string& socket_directory) {
   return {"listen_addresses=",
           "unix_socket_directories=" + socket_directory,
@@ -284,23 +285,11 @@ std::vector<std::string> ServerSettings(const std::string& socket_directory) {
           "max_prepared_transactions=0",
           "logging_collector=off",
           "log_destination=stderr",
-          "max_locks_per_transaction=1024",
-          "max_connections=50",
+          "max_locks_per_transaction=8192",
+          "max_connections=30",
+          "restart_after_crash=off",
           "cluster_name=salvor-scratch",
           "jit=off"};
-}
-
-ProcessSpec ServerProcess(const ScratchOptions& options, const ScratchState& state, const std::string& user) {
-  ProcessSpec spec;
-  spec.argv = {options.bin_directory + "/postgres", "-D", state.directory + "/data"};
-  for (const std::string& setting : ServerSettings(state.socket_directory)) {
-    spec.argv.push_back("-c");
-    spec.argv.push_back(setting);
-  }
-  spec.user = user;
-  spec.new_network = state.not_isolated.empty();
-  spec.stop_signal = SIGQUIT;  // at once: what is thrown away needs no shutdown checkpoint
-  return spec;
 }
 
 }  // namespace
@@ -317,14 +306,55 @@ Status ScratchServers::Launch(Slot& slot, ScratchState& state) const {
 }
 
 Status ScratchServers::LaunchOnce(Slot& slot, ScratchState& state) const {
-  state.not_isolated.clear();
-  slot.server = std::make_unique<Server>(options_.supervisor, ServerProcess(options_, state, RunAs()));
-  if (Status isolated = slot.server->Started(); !isolated.ok()) {
-    state.not_isolated = fmt::format("an own network namespace cannot be had: {}", MessageOf(isolated));
-    slot.server = std::make_unique<Server>(options_.supervisor, ServerProcess(options_, state, RunAs()));
-    RETURN_IF_ERROR_IN(slot.server->Started(), "starting a scratch server");
-  }
+  JudgeIsolation(state);
+  if (!state.sandboxed) RETURN_IF_ERROR(OpenToScratchUser(state));
+  state.start = ToHex(RandomBytes(8));
   RETURN_IF_ERROR(WriteScratchState(state));
+  RETURN_IF_ERROR_IN(StartServer(slot, state), "starting a scratch server");
+  RETURN_IF_ERROR(WriteScratchState(state));
+  return AwaitAnswer(slot, state);
+}
+
+Status ScratchServers::StartServer(Slot& slot, ScratchState& state) const {
+  const bool sandboxed = state.sandboxed;
+  const std::string data = DataIn(state);
+  ProcessSpec server;
+  server.argv = {options_.bin_directory + "/postgres", "-D", sandboxed ? kScratchData : data};
+  // The server works in its data directory: seen from there the path is short, however long it is from here.
+  for (const std::string& setting : ServerSettings(sandboxed ? kScratchSocket : "../socket")) {
+    server.argv.push_back("-c");
+    server.argv.push_back(setting);
+  }
+  // At once, for what is thrown away needs no shutdown checkpoint: with its PID namespace all of it ends.
+  server.stop_signal = sandboxed ? SIGKILL : SIGQUIT;
+  const std::vector<Sandbox::Mount> mounts = {{data, kScratchData, true},
+                                              {state.directory + "/socket", kScratchSocket, true}};
+  const auto start = [&](bool new_network) -> Status {
+    ProcessSpec copy;
+    copy.argv = server.argv;
+    copy.stop_signal = server.stop_signal;
+    ASSIGN_OR_RETURN(ProcessSpec spec, ServerProcess(state, std::move(copy), mounts));
+    spec.new_network = new_network;
+    slot.server = std::make_unique<Server>(options_.supervisor, std::move(spec));
+    return slot.server->Started();
+  };
+  if (sandboxed) return start(false);
+  const Status apart = start(true);
+  if (apart.ok()) return apart;
+  state.not_isolated += std::string("; ") + kSharesNetwork + ": " + MessageOf(apart);
+  return start(false);
+}
+
+// A server without room for its log ends, and does so again at each start.
+Status ScratchServers::CheckRoomLeft() const {
+  const auto free = FreeBytes(options_.state_directory);
+  if (!free.ok() || *free >= kRoomToStart) return OkStatus();
+  return WithHint(ResourceExhausted("the disk of {} is full, {} are free: the scratch server cannot run",
+                                    options_.state_directory, HumanBytes(*free)),
+                  "The backup is not the cause. Free some space, and drill again.");
+}
+
+Status ScratchServers::AwaitAnswer(Slot& slot, const ScratchState& state) const {
   const absl::Time until = absl::Now() + kStartTimeout;
   Status last;
   while (absl::Now() < until) {
@@ -334,6 +364,7 @@ Status ScratchServers::LaunchOnce(Slot& slot, ScratchState& state) const {
     if (slot.server->AwaitEnd(absl::Milliseconds(20))) {
       const std::string words = slot.server->LastWords();
       slot.server.reset();
+      RETURN_IF_ERROR(CheckRoomLeft());
       return Aborted("the scratch server ended while it started: {}", words);
     }
   }
@@ -346,29 +377,27 @@ bool ScratchServers::Runs(Slot& slot, const ScratchState& state) const {
   if (!slot.server) return false;
   if (Connection::Open(ConnectionTo(state), {}).ok()) return true;
   // Dying, or only too busy for one more session.
-  if (slot.server->AwaitEnd(absl::Seconds(2)) || FindServerProcess(state.directory + "/data") == 0)
-    slot.server.reset();
+  if (slot.server->AwaitEnd(absl::Seconds(2)) || FindServerProcess(DataIn(state)) == 0) slot.server.reset();
   return slot.server != nullptr;
 }
 
-// A server of an agent that died: its supervisor is stopping it. We wait, then end it ourselves.
+// A server of an agent that died, which its supervisor is stopping: we end it ourselves, and take away what
+// it left to say that it runs. The number in there is of a PID namespace that is gone, and may be anybody's.
 Status ScratchServers::StopOrphan(const ScratchState& state) const {
-  const std::string data = state.directory + "/data";
   const absl::Time until = absl::Now() + kOrphanGrace;
-  bool told = false;
   Mutex mutex;
   CondVar tick;
-  while (const int pid = FindServerProcess(data)) {
-    if (!told) kill(pid, SIGQUIT);
-    told = true;
-    if (absl::Now() > until) {
-      kill(pid, SIGKILL);
-      if (absl::Now() > until + kOrphanGrace)
-        return Unavailable("process {} of {} does not end", pid, state.directory);
-    }
+  while (true) {
+    const std::vector<int> processes = FindServerProcesses(DataIn(state));
+    if (processes.empty()) break;
+    for (const int pid : processes) kill(pid, SIGKILL);
+    if (absl::Now() > until)
+      return Unavailable("process {} of {} does not end", processes.front(), state.directory);
     MutexLock lock(mutex);
     tick.WaitFor(mutex, std::chrono::milliseconds(20));
   }
+  for (const char* left : {"/data/postmaster.pid", "/socket/.s.PGSQL.5432", "/socket/.s.PGSQL.5432.lock"})
+    unlink((state.directory + left).c_str());
   return OkStatus();
 }
 
@@ -384,12 +413,16 @@ StatusOr<ScratchState> ScratchServers::Start(const ScratchRequest& request) {
     state = *known;
     state.deadline = request.deadline;
     RETURN_IF_ERROR(WriteScratchState(state));
+    RETURN_IF_ERROR(Complete(state));
   } else {
     slot->server.reset();
     if (known.ok()) RETURN_IF_ERROR(StopOrphan(*known));
     RETURN_IF_ERROR(Prepare(request, state));
   }
+  RETURN_IF_ERROR(FindSocket(*slot, state));
   if (request.postgres && !Runs(*slot, state)) RETURN_IF_ERROR(Launch(*slot, state));
+  if (!request.postgres) JudgeIsolation(state);
+  RETURN_IF_ERROR(RefuseUnlessIsolated(request, state));
   return state;
 }
 
@@ -397,13 +430,20 @@ StatusOr<ScratchState> ScratchServers::EnsureRunning(const std::string& name) {
   RETURN_IF_ERROR(CheckObjectName(name));
   const std::shared_ptr<Slot> slot = SlotOf(name);
   MutexLock lock(slot->mutex);
-  ASSIGN_OR_RETURN_IN(ScratchState state, ReadScratchState(DirectoryOf(name)),
-                      fmt::format("there is no scratch server '{}'", name));
+  StatusOr<ScratchState> known = ReadScratchState(DirectoryOf(name));
+  if (!known.ok()) {
+    return WithHint(WithContext(known.status(), fmt::format("there is no scratch server '{}'", name)),
+                    "Its time was over, or somebody removed it. Drill again.");
+  }
+  ScratchState state = *std::move(known);
+  RETURN_IF_ERROR(Complete(state));
+  RETURN_IF_ERROR(FindSocket(*slot, state));
   if (state.postgres && !Runs(*slot, state)) {
     if (!ReadFile(state.directory + "/ready").ok())
       return NotFound("scratch server '{}' was never whole", name);
     RETURN_IF_ERROR(Launch(*slot, state));
   }
+  if (!state.postgres) JudgeIsolation(state);
   return state;
 }
 
@@ -417,10 +457,31 @@ Status ScratchServers::Remove(const std::string& name) {
   state.directory = directory;
   if (const auto known = ReadScratchState(directory); known.ok()) state = *known;
   RETURN_IF_ERROR(StopOrphan(state));
-  const bool outside =
-      !state.socket_directory.empty() && state.socket_directory.rfind("/tmp/salvor-", 0) == 0;
-  if (outside) RETURN_IF_ERROR(RemoveTree(state.socket_directory));
+  slot->socket_directory.Reset();
+  if (!state.old_socket_directory.empty()) RETURN_IF_ERROR(RemoveTree(state.old_socket_directory));
+  // First of all it stops being a scratch place: who compares what is in it must not take a half for a whole.
+  unlink((directory + "/state.json").c_str());
   return RemoveTree(directory);
+}
+
+Status ScratchServers::MarkLoaded(const std::string& name, const std::string& database) {
+  RETURN_IF_ERROR(CheckObjectName(name));
+  const std::shared_ptr<Slot> slot = SlotOf(name);
+  MutexLock lock(slot->mutex);
+  ASSIGN_OR_RETURN(const ScratchState state, ReadScratchState(DirectoryOf(name)));
+  ASSIGN_OR_RETURN(auto starts, ReadLoaded(state.directory));
+  starts[database] = state.start;
+  return WriteLoaded(state.directory, starts);
+}
+
+StatusOr<bool> ScratchServers::RestartedSinceLoaded(const std::string& name, const std::string& database) {
+  RETURN_IF_ERROR(CheckObjectName(name));
+  const std::shared_ptr<Slot> slot = SlotOf(name);
+  MutexLock lock(slot->mutex);
+  ASSIGN_OR_RETURN(const ScratchState state, ReadScratchState(DirectoryOf(name)));
+  ASSIGN_OR_RETURN(const auto starts, ReadLoaded(state.directory));
+  const auto loaded = starts.find(database);
+  return loaded != starts.end() && loaded->second != state.start;
 }
 
 Status ScratchServers::RemoveExpired(absl::Time now) {

@@ -1,11 +1,18 @@
-// Throw-away PostgreSQL servers for drills: one directory each, a socket nobody else can reach, no network,
-// no archiving, nothing that would act on the world. They are an agent's obligation: removed when the run
-// says so, when their deadline has passed, or after a crash, from what stands in their directory.
+// Throw-away PostgreSQL servers for drills: one directory each, in a sandbox of their own (agent/process/
+// sandbox.h): a user that owns nothing else, no network, no file or socket of anyone, no archiving, nothing
+// that would act on the world. They are an agent's obligation: removed when the run says so, when their
+// deadline has passed, or after a crash, from what stands in their directory.
 //
 //   <state_directory>/scratch/<name>/state.json   what it is, written before anything else
-//                                    data/        the server's, owned by scratch_user when we are root
+//                                    data/        the server's, owned by the user it runs as
+//                                    socket/      its unix socket, by which we reach it
+//                                    etc/         passwd and group, as they are seen inside
 //                                    files/       where a drill lays restored files
 //                                    ready        data/ is whole
+//                                    loaded.json  which database was loaded in which of its starts
+//
+// Where the machine gives no sandbox, the server runs with as much of it as can be had, and `not_isolated`
+// says what is missing.
 #pragma once
 
 #include <absl/time/time.h>
@@ -15,6 +22,9 @@
 #include <string>
 #include <vector>
 
+#include "agent/postgres/scratch_probe.h"
+#include "agent/process/sandbox.h"
+#include "base/io/files.h"
 #include "base/io/mutex.h"
 #include "base/status.h"
 #include "salvor/v1/object.pb.h"
@@ -25,7 +35,8 @@ struct ScratchOptions {
   std::string state_directory;
   std::string supervisor;     // path of salvor-supervise
   std::string bin_directory;  // of initdb and postgres
-  std::string scratch_user;   // who runs servers when we are root
+  std::string scratch_user;   // who runs servers when we are root; empty: a user id that nobody has
+  std::string sandbox_program = "bwrap";
 };
 
 struct ScratchRequest {
@@ -34,14 +45,19 @@ struct ScratchRequest {
   int64_t expected_bytes = 0;
   int32_t server_version_num = 0;  // of the source; 0: any
   absl::Time deadline = absl::InfiniteFuture();
+  bool require_isolation = false;  // refused, and nothing left, where it cannot be had
 };
 
 struct ScratchState {
   std::string name;
   std::string directory;
   bool postgres = false;
-  std::string socket_directory;
-  std::string not_isolated;  // why, when the server shares the host's network; empty: it has none
+  std::string socket_directory;      // by which this process, and what it starts, reaches the server
+  bool sandboxed = false;            // it runs inside one
+  std::string not_isolated;          // what could not be had; empty: it is isolated
+  int64_t uid = -1;                  // who runs it, when we are root
+  std::string start;                 // another one after each start of the server
+  std::string old_socket_directory;  // of version 0.1, below /tmp: only to remove it
   absl::Time created_at;
   absl::Time deadline = absl::InfiniteFuture();
 };
@@ -64,6 +80,20 @@ class ScratchServers {
   // Starts it again from its directory if need be. NotFound when there is none of that name.
   StatusOr<ScratchState> EnsureRunning(const std::string& name);
 
+  // The same program, to be started beside the server: with its isolation, as its user. Inside, the server's
+  // socket is in SocketDirectoryInside(state); of the host it sees what `mounts` name.
+  StatusOr<ProcessSpec> Beside(const ScratchState& state, ProcessSpec spec,
+                               const std::vector<Sandbox::Mount>& mounts) const;
+  static std::string SocketDirectoryInside(const ScratchState& state);
+
+  // Tries to get out, from where the server is. Adds what it reached to `not_isolated`.
+  StatusOr<ProbeReport> Probe(ScratchState& state) const;
+
+  // A server that starts again empties its unlogged tables, and what was loaded is then not what it was. A
+  // restore marks its end, and later work asks.
+  Status MarkLoaded(const std::string& name, const std::string& database);
+  StatusOr<bool> RestartedSinceLoaded(const std::string& name, const std::string& database);
+
   // Stops and deletes. Not existing is fine.
   Status Remove(const std::string& name);
 
@@ -84,20 +114,33 @@ class ScratchServers {
   struct Slot {
     Mutex mutex;                     // held while this name is worked on
     std::unique_ptr<Server> server;  // guarded by mutex; null when it does not run
+    UniqueFd socket_directory;       // guarded by mutex; held where the path is too long for a socket
   };
 
   std::string DirectoryOf(const std::string& name) const;
   std::shared_ptr<Slot> SlotOf(const std::string& name);
   Status Prepare(const ScratchRequest& request, ScratchState& state) const;
+  Status MakeRoom(const ScratchRequest& request) const;
+  Status ChooseUser(ScratchState& state) const;
+  Status MakePlace(const ScratchState& state) const;
+  Status Complete(ScratchState& state) const;
   Status InitDatabase(const ScratchState& state) const;
+  Status FindSocket(Slot& slot, ScratchState& state) const;
   Status Launch(Slot& slot, ScratchState& state) const;
   Status LaunchOnce(Slot& slot, ScratchState& state) const;
+  Status StartServer(Slot& slot, ScratchState& state) const;
+  Status AwaitAnswer(Slot& slot, const ScratchState& state) const;
+  Status CheckRoomLeft() const;
   bool Runs(Slot& slot, const ScratchState& state) const;
   Status StopOrphan(const ScratchState& state) const;
-  Status MakeReachable() const;
-  StatusOr<std::string> MakeSocketDirectory(const std::string& directory) const;
-  Status GiveToScratchUser(const std::string& path) const;
-  std::string RunAs() const;
+  void JudgeIsolation(ScratchState& state) const;
+  SandboxUser UserIn(const ScratchState& state) const;
+  Sandbox SandboxOf(const ScratchState& state) const;
+  StatusOr<ProcessSpec> ServerProcess(const ScratchState& state, ProcessSpec spec,
+                                      std::vector<Sandbox::Mount> mounts) const;
+  Status RefuseUnlessIsolated(const ScratchRequest& request, const ScratchState& state) const;
+  Status OpenToScratchUser(const ScratchState& state) const;
+  StatusOr<std::string> FallbackUser(const ScratchState& state) const;
 
   ScratchOptions options_;
   mutable Mutex mutex_;

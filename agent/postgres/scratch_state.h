@@ -1,18 +1,33 @@
-// The state file of a scratch server. Internal to scratch_server.cc.
+// The state file of a scratch server, and what its parts share. Internal to scratch_server.cc and
+// scratch_isolation.cc.
 #pragma once
 
+#include <map>
 #include <string>
+#include <vector>
 
 #include "agent/postgres/scratch_server.h"
 #include "base/status.h"
 
 namespace salvor::agent {
 
+// Inside a sandbox.
+inline constexpr char kScratchData[] = "/scratch/data", kScratchSocket[] = "/scratch/socket";
+// In `not_isolated`, where even a network namespace could not be had.
+inline constexpr char kSharesNetwork[] = "it shares the host's network";
+
 StatusOr<ScratchState> ReadScratchState(const std::string& directory);
 Status WriteScratchState(const ScratchState& state);
 
-// The process that runs on this data directory, by its pid file and /proc; 0 when there is none. A pid file
-// whose number is meanwhile somebody else's is deleted.
+// Which database was loaded while the server had which start: see ScratchServers::MarkLoaded.
+StatusOr<std::map<std::string, std::string>> ReadLoaded(const std::string& directory);
+Status WriteLoaded(const std::string& directory, const std::map<std::string, std::string>& starts);
+
+// The processes that work in this data directory, a server's first; ids as we see them, whatever namespaces
+// they are in.
+std::vector<int> FindServerProcesses(const std::string& data_directory);
+
+// The server itself; 0 when there is none.
 int FindServerProcess(const std::string& data_directory);
 
 }  // namespace salvor::agent

@@ -43,10 +43,13 @@ TestServer::TestServer() {
   directory_ = pattern;
   chmod(directory_.c_str(), 0755);
   servers_ = std::make_unique<ScratchServers>(
-      ScratchOptions{directory_ + "/state", TestSupervisor(), kTestBinDirectory, "postgres"});
+      ScratchOptions{directory_ + "/state", TestSupervisor(), kTestBinDirectory, ""});
   ScratchRequest request;
   request.name = "source";
   state_ = Require(servers_->Start(request), "start");
+  // It stands for a server in use: programs of other users connect to it.
+  chmod(state_.socket_directory.c_str(), 0755);
+  chmod((state_.socket_directory + "/.s.PGSQL.5432").c_str(), 0777);
   auto session = Connection::Open(ScratchServers::ConnectionTo(state_), {});
   Require(session.status(), "connect");
   Require((*session)->Execute("CREATE ROLE postgres SUPERUSER LOGIN"), "role");

@@ -20,6 +20,8 @@
 // agent's back, and ignores the signals that ask a program to end: its work is not done before the program
 // is. It is the reaper of everything the program started; what is left of that when the program has ended is
 // ended too, SIGTERM first. It exits with the program's code, or 128 + signal.
+//
+// With --probe it is something else: see agent/supervisor/probe.h.
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -40,6 +42,7 @@
 #include <vector>
 
 #include "agent/supervisor/child.h"
+#include "agent/supervisor/probe.h"
 
 namespace salvor::supervisor {
 namespace {
@@ -310,6 +313,7 @@ class Supervision {
 
 int main(int argc, char** argv) {
   using namespace salvor::supervisor;
+  if (argc > 1 && std::strcmp(argv[1], "--probe") == 0) return RunProbe(argc - 2, argv + 2);
   Options options;
   if (!ParseOptions(argc, argv, &options)) {
     std::fprintf(stderr, "salvor-supervise: is started by salvor-agent; see agent/supervisor/main.cc\n");

@@ -124,4 +124,10 @@ StatusOr<v1::LocationSpec> Catalog::Location(const std::string& name) {
   return location.location();
 }
 
+bool Catalog::RequiresIsolation(const std::string& name) {
+  MutexLock lock(mutex_);
+  const StatusOr<v1::Object> environment = Find("Environment", name);
+  return environment.ok() && environment->environment().require_isolation();
+}
+
 }  // namespace salvor::controlplane

@@ -40,6 +40,8 @@ class Catalog {
 
   StatusOr<ResolvedApplication> Resolve(const std::string& application);
   StatusOr<v1::LocationSpec> Location(const std::string& name);
+  // Of an environment; no longer declared ones demand nothing.
+  bool RequiresIsolation(const std::string& environment);
 
  private:
   explicit Catalog(Store& store) : store_(store) {}

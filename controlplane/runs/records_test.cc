@@ -33,6 +33,16 @@ TEST(Records, ProvenOnlyWhenEveryCheckPassed) {
             v1::Backup::VERIFICATION_DISPROVEN);
 }
 
+TEST(Records, IsolationAloneProvesNothingAndItsLackIsNamed) {
+  v1::Run drill = Drill({v1::Check::VERDICT_PASSED});
+  v1::Check& check = *drill.mutable_steps(0)->mutable_result()->mutable_checks(0);
+  check.set_kind("isolation");
+  EXPECT_EQ(AfterDrill(Complete(), drill)->verification(), v1::Backup::VERIFICATION_UNVERIFIABLE);
+  check.set_verdict(v1::Check::VERDICT_UNVERIFIABLE);
+  check.set_compared("not isolated: reaches socket /run/x");
+  EXPECT_NE(AfterDrill(Complete(), drill)->reason().find("not isolated"), std::string::npos);
+}
+
 TEST(Records, ADrillWithoutChecksProvesNothing) {
   EXPECT_EQ(AfterDrill(Complete(), Drill({}))->verification(), v1::Backup::VERIFICATION_UNVERIFIABLE);
 }

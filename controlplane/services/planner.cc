@@ -136,6 +136,7 @@ StatusOr<Planner::Plan> Planner::PlanDrill(const v1::CreateDrillRequest& request
   strategies::RestoreRequest wanted;
   wanted.run = plan.header.name();
   wanted.drill = true;
+  wanted.require_isolation = catalog_.RequiresIsolation(backup.environment());
   wanted.location = location.restic();
   wanted.manifest = &backup.manifest();
   ASSIGN_OR_RETURN(strategies::RestorePlan compiled, strategies::CompileDrill(wanted));

@@ -92,6 +92,8 @@ class Stack:
         self.password = self.dir / "vault.password"
         self.server = f"unix://{self.dir}/salvord.sock"
         self.tls_server_options, self.authorities = [], None  # see security_test.py
+        self.check_programs = []  # what the agents' host allows; set before entering, as are
+        self.agent_options = []   # more options of the agents
 
     # ---- set-up and tear-down
 
@@ -221,7 +223,10 @@ class Stack:
     def _spawn_agent(self, name, state, port, server, environment=None):
         return self._spawn(f"{state}.log", [BIN / "salvor-agent", "--name", name, "--environment", "local", "--server", server,
                                             "--token-file", self.dir / "control/agent.token", "--state-directory", self.dir / state,
-                                            "--scratch-user", "postgres", "--metrics-listen", f"127.0.0.1:{port}",
+                                            "--allow-write-below", self.dir, "--metrics-listen", f"127.0.0.1:{port}",
+                                            *[word for program in self.check_programs
+                                              for word in ("--allow-check-program", program)],
+                                            *self.agent_options,
                                             *(["--ca-file", self.authorities] if self.authorities else [])],
                            env={**os.environ, **(environment or {})})
 

@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "tools/cli/render_backup.h"
 #include "tools/cli/render_checks.h"
@@ -131,12 +133,22 @@ std::string NamesOfFailed(const std::vector<const v1::Check*>& checks) {
   return Join(names, ", ") + (more > 0 ? fmt::format(" and {} more", more) : "");
 }
 
+// A drill that could reach the host says so wherever its verdict stands.
+bool NotIsolated(const std::vector<const v1::Check*>& checks) {
+  for (const v1::Check* check : checks) {
+    if (check->kind() == "isolation" && check->verdict() != v1::Check::VERDICT_PASSED) return true;
+  }
+  return false;
+}
+
 Outcome DrillOutcome(const v1::Run& run, const v1::Backup* backup, const Style& style) {
   const std::vector<const v1::Check*> checks = ChecksOf(run);
   const CheckCounts counts = CountChecks(checks);
   const bool finished = run.phase() == v1::RUN_PHASE_SUCCEEDED;
   Outcome outcome;
   outcome.text = Headline(run, backup, style);
+  const std::string isolation = NotIsolated(checks) ? ", " + Paint(style, Tone::kBad, "not isolated") : "";
+  outcome.text.insert(outcome.text.size() - 1, isolation);
   const std::string table = RenderChecks(checks, kMostChecksNamed, style);
   if (!table.empty()) outcome.text += "\n" + table;
   const v1::Backup::Verification verification = VerdictOf(run, backup);
@@ -144,8 +156,8 @@ Outcome DrillOutcome(const v1::Run& run, const v1::Backup* backup, const Style& 
   const Worded verdict = finished || verification == v1::Backup::VERIFICATION_DISPROVEN
                              ? Word(verification)
                              : Worded{"none, the drill did not finish", Tone::kBad};
-  outcome.text +=
-      fmt::format("\nverdict: {} ({})\n", Paint(style, verdict.tone, verdict.text), SummarizeChecks(counts));
+  outcome.text += fmt::format("\nverdict: {}{} ({})\n", Paint(style, verdict.tone, verdict.text), isolation,
+                              SummarizeChecks(counts));
   AddUnconfirmed(run, style, outcome);
   const std::string name = CleanText(run.header().backup());
   if (counts.failed > 0) {
@@ -263,9 +275,13 @@ Worded VerdictWord(const v1::Run& run, const v1::Backup* backup) {
 }
 
 v1::Backup::Verification VerdictOf(const v1::Run& run, const v1::Backup* backup) {
-  const CheckCounts counts = CountChecks(ChecksOf(run));
+  const std::vector<const v1::Check*> checks = ChecksOf(run);
+  const CheckCounts counts = CountChecks(checks);
+  // That the drill was isolated is no word about the backup.
+  const bool looked = std::any_of(checks.begin(), checks.end(),
+                                  [](const v1::Check* check) { return check->kind() != "isolation"; });
   const v1::Backup::Verification ours = counts.failed > 0 ? v1::Backup::VERIFICATION_DISPROVEN
-                                        : counts.unverifiable > 0 || counts.Total() == 0
+                                        : counts.unverifiable > 0 || !looked
                                             ? v1::Backup::VERIFICATION_UNVERIFIABLE
                                             : v1::Backup::VERIFICATION_PROVEN;
   if (backup == nullptr || backup->proven_by() != run.header().name()) return ours;

@@ -68,6 +68,28 @@ TEST(DrillOutcome, IsProvenWhenEveryCheckPassed) {
   ExpectGolden("outcome_drill_proven_80.txt", outcome.text);
 }
 
+TEST(DrillOutcome, SaysNotIsolatedInItsFirstLineAndBesideItsVerdict) {
+  v1::Run run = SucceededDrill();
+  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).text.find("not isolated"), std::string::npos);
+  v1::Check& check = *run.mutable_steps(0)->mutable_result()->add_checks();
+  check.set_kind("isolation");
+  check.set_verdict(v1::Check::VERDICT_UNVERIFIABLE);
+  check.set_compared("not isolated: reaches socket /run/x");
+  const Outcome outcome = OutcomeOf(run, nullptr, StyleOf(80));
+  EXPECT_EQ(outcome.code, ExitCode::kPartial);
+  EXPECT_NE(outcome.text.substr(0, outcome.text.find('\n')).find(", not isolated"), std::string::npos);
+  EXPECT_NE(outcome.text.substr(outcome.text.find("verdict:")).find(", not isolated ("), std::string::npos);
+}
+
+TEST(DrillOutcome, IsolationAloneProvesNothing) {
+  v1::Run run = SucceededDrill();
+  for (v1::StepStatus& step : *run.mutable_steps()) step.mutable_result()->clear_checks();
+  v1::Check& check = *run.mutable_steps(0)->mutable_result()->add_checks();
+  check.set_kind("isolation");
+  check.set_verdict(v1::Check::VERDICT_PASSED);
+  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kPartial);
+}
+
 TEST(DrillOutcome, IsOneAndNamesTheChecksThatFailed) {
   const Outcome outcome = OutcomeOf(DisprovenDrill(), nullptr, StyleOf(80));
   EXPECT_EQ(outcome.code, ExitCode::kFailed);

@@ -158,11 +158,16 @@ demo_start_salvor() {
   start_process salvord TERM "$PROGRAMS/salvord" --state-directory "$DEMO/salvord" --listen "$SALVOR_SERVER" \
     --metrics-listen "127.0.0.1:$SALVORD_PORT"
   await salvord 20 "salvord answers" "$PROGRAMS/salvor" version
-  local as_user=()
-  [[ $EUID -eq 0 ]] && as_user=(--scratch-user postgres)
+  # What the application's own checks may run here, and where files may be restored: the host's word, not the
+  # control plane's.
+  install -d -m 755 "$DEMO/checks"
+  install -m 755 "$ROOT"/deploy/examples/checks/* "$DEMO/checks/"
+  local allowed=(--allow-check-program "$DEMO/checks/shop-is-ready"
+    --allow-check-program "$DEMO/checks/a-known-picture-is-there" --allow-write-below "$DEMO/uploads")
+  [[ $EUID -eq 0 ]] && allowed+=(--check-user nobody)
   start_process salvor-agent TERM "$PROGRAMS/salvor-agent" --name host-a --environment local \
     --server "$SALVOR_SERVER" --token-file "$DEMO/salvord/agent.token" --state-directory "$DEMO/agent" \
-    --metrics-listen "127.0.0.1:$AGENT_PORT" "${as_user[@]}"
+    --metrics-listen "127.0.0.1:$AGENT_PORT" "${allowed[@]}"
   await salvor-agent 20 "the agent is connected" agent_is_connected
 }
 

@@ -14,11 +14,12 @@ as_database_user() {
   fi
 }
 
-# Who may come in: the one who runs the demo, under the names of the demo, shown by the socket (no password).
+# Who may come in: the one who runs the demo, under the names of the demo, shown by the socket (no password); and
+# nobody, as whom root's agent runs the application's checks of a restore.
 write_access_rules() {
   local user role
   for role in postgres salvor shop_app; do
-    for user in $(printf '%s\n' "$(id -un)" postgres | sort -u); do
+    for user in $(printf '%s\n' "$(id -un)" postgres nobody | sort -u); do
       printf 'demo %s %s\n' "$user" "$role"
     done
   done >"$DEMO/secrets/pg_ident.conf"

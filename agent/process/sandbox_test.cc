@@ -1,0 +1,143 @@
+#include "agent/process/sandbox.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "agent/process/process_testing.h"
+#include "base/io/files.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class SandboxTest : public testing::Test {
+ protected:
+  SandboxTest() {
+    const SandboxUser user =
+        ::geteuid() == 0 ? UnownedUser("sandbox-test", {}).value() : SandboxUser{::getuid(), ::getgid()};
+    if (::geteuid() == 0) sandbox_.user = user;
+    user_ = user;
+    sandbox_.identity_directory = directory_ / "etc";
+    EXPECT_TRUE(WriteIdentity(sandbox_.identity_directory, user).ok());
+    sandbox_.mounts = {{directory_ / "own", "/scratch/own", true}};
+    EXPECT_TRUE(MakeDirectories(directory_ / "own", 0700).ok());
+    EXPECT_EQ(::chown((directory_ / "own").c_str(), user.uid, user.gid), 0);
+  }
+
+  StatusOr<ExitStatus> Inside(const std::string& script) {
+    auto spec = Enclose(Shell(script), sandbox_);
+    if (!spec.ok()) return spec.status();
+    auto process = Process::Start(Supervisor(), *std::move(spec));
+    if (!process.ok()) return process.status();
+    return (*process)->Wait({}, absl::Now() + absl::Seconds(60));
+  }
+  std::string Output(const std::string& script) {
+    const auto exit = Inside(script);
+    EXPECT_TRUE(exit.ok()) << exit.status();
+    return exit.ok() ? exit->output + exit->error_tail : "";
+  }
+
+  TemporaryDirectory directory_;
+  Sandbox sandbox_;
+  SandboxUser user_;
+};
+
+TEST_F(SandboxTest, ThisMachineCanMakeOne) {
+  const Status tried = TrySandbox(Supervisor(), sandbox_);
+  EXPECT_TRUE(tried.ok()) << MessageOf(tried);
+  sandbox_.program = "/nonexistent/bwrap";
+  EXPECT_FALSE(TrySandbox(Supervisor(), sandbox_).ok());
+}
+
+TEST_F(SandboxTest, NothingButSystemAndOwnFoldersIsThere) {
+  EXPECT_EQ(Output("ls -A /tmp; ls -d /home /root /var /run /work /opt /srv 2>/dev/null; ls /scratch"),
+            "own\n");
+  EXPECT_EQ(
+      Output(
+          "cat /etc/shadow 2>/dev/null; ls /etc | grep -vx -e passwd -e group -e localtime -e alternatives "
+          "-e ld.so.cache"),
+      "");
+  EXPECT_EQ(
+      Output(
+          "for p in / /usr /etc; do touch $p/x 2>/dev/null && echo wrote $p; done; echo ok > /scratch/own/y; "
+          "cat /scratch/own/y"),
+      "ok\n");
+  EXPECT_EQ(*ReadFile(directory_ / "own/y"), "ok\n");
+}
+
+TEST_F(SandboxTest, ItRunsWithoutRightsAsAUserThatItCanLookUp) {
+  EXPECT_EQ(Output("id -un; id -u"), fmt::format("scratch\n{}\n", user_.uid));
+  EXPECT_THAT(Output("grep -e CapEff -e CapBnd -e NoNewPrivs /proc/self/status"),
+              testing::AllOf(HasSubstr("CapEff:\t0000000000000000"), HasSubstr("NoNewPrivs:\t1")));
+}
+
+TEST_F(SandboxTest, ItSeesNoProcessAndNoNetworkOfOurs) {
+  EXPECT_EQ(
+      Output(fmt::format("kill -0 {} 2>/dev/null && echo reached; grep -c : /proc/net/dev", ::getpid())),
+      "1\n");
+  for (const char* kind : {"mnt", "pid", "ipc", "net"}) {
+    char ours[64] = {};
+    ASSERT_GT(::readlink(fmt::format("/proc/self/ns/{}", kind).c_str(), ours, sizeof ours - 1), 0);
+    EXPECT_THAT(Output(fmt::format("readlink /proc/self/ns/{}", kind)), Not(HasSubstr(ours))) << kind;
+  }
+}
+
+TEST_F(SandboxTest, TheEnvironmentIsWhatTheSpecNames) {
+  ::setenv("SALVOR_SECRET_OF_THE_AGENT", "x", 1);
+  const std::string environment = Output("env");
+  ::unsetenv("SALVOR_SECRET_OF_THE_AGENT");
+  EXPECT_THAT(environment, Not(HasSubstr("SALVOR_SECRET")));
+  EXPECT_THAT(environment, HasSubstr("HOME=/scratch\n"));
+}
+
+TEST_F(SandboxTest, WhatItLeftRunningEndsWithIt) {
+  ASSERT_TRUE(Inside("setsid sleep 98765 & true").ok());
+  const auto processes = RunProcess(Supervisor(), Shell("ps -eo args"), {}, absl::InfiniteFuture());
+  ASSERT_TRUE(processes.ok());
+  EXPECT_THAT(processes->output, Not(HasSubstr("sleep 98765")));
+}
+
+TEST_F(SandboxTest, ExitCodesComeThroughAndAProgramThatIsNotThereIsTold) {
+  EXPECT_EQ(Inside("exit 75")->code, 75);
+  EXPECT_EQ(SandboxFailure(*Inside("echo broken >&2; exit 1")), "");
+  auto spec = Enclose(Shell(""), sandbox_).value();
+  spec.argv.back() = "x";
+  spec.argv[spec.argv.size() - 3] = "/nonexistent/program";
+  auto process = Process::Start(Supervisor(), std::move(spec));
+  ASSERT_TRUE(process.ok());
+  EXPECT_THAT(SandboxFailure(*(*process)->Wait({}, absl::InfiniteFuture())),
+              HasSubstr("/nonexistent/program"));
+}
+
+TEST_F(SandboxTest, NothingIsEverEnclosedAsRoot) {
+  sandbox_.user = SandboxUser{0, 0};
+  EXPECT_FALSE(Enclose(Shell("true"), sandbox_).ok());
+}
+
+TEST(UnownedUser, IsOfNobodyAndStaysTheSame) {
+  const SandboxUser first = UnownedUser("drill-1", {}).value();
+  EXPECT_EQ(UnownedUser("drill-1", {})->uid, first.uid);
+  EXPECT_NE(UnownedUser("drill-1", {first.uid})->uid, first.uid);
+  EXPECT_GE(first.uid, 61184u);
+}
+
+TEST(FirstUnreadable, NamesWhatIsClosedToOthers) {
+  TemporaryDirectory directory;
+  ASSERT_EQ(::chmod(directory.Path().c_str(), 0755), 0);
+  ASSERT_TRUE(WriteFileAtomically(directory / "open", "x", 0644).ok());
+  const SandboxUser stranger{61200, 61200};
+  EXPECT_EQ(FirstUnreadable(directory.Path(), stranger), "");
+  ASSERT_TRUE(WriteFileAtomically(directory / "closed", "x", 0600).ok());
+  EXPECT_EQ(FirstUnreadable(directory.Path(), stranger), directory / "closed");
+  EXPECT_EQ(FirstUnreadable(directory.Path(), {::getuid(), ::getgid()}), "");
+}
+
+}  // namespace
+}  // namespace salvor::agent
