@@ -172,8 +172,10 @@ StatusOr<std::string> Restic::StoreText(const std::string& file_name, std::strin
 StatusOr<ResticBackupSummary> Restic::BackupPaths(const std::vector<std::string>& paths,
                                                   const std::vector<std::string>& exclude,
                                                   const std::map<std::string, std::string>& tags,
-                                                  std::function<void(int64_t, int64_t)> on_progress) const {
+                                                  std::function<void(int64_t, int64_t)> on_progress,
+                                                  bool one_file_system) const {
   std::vector<std::string> arguments;
+  if (one_file_system) arguments.emplace_back("--one-file-system");
   for (const std::string& pattern : exclude) arguments.push_back("--exclude=" + pattern);
   arguments.push_back("--");
   Append(&arguments, paths);
