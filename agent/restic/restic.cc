@@ -251,7 +251,16 @@ Status Restic::Restore(const std::string& snapshot, const std::string& target_di
   ProcessSpec spec = Spec(std::move(arguments));
   if (on_progress)
     spec.on_usage = [&on_progress](const ProcessUsage& usage) { on_progress(usage.bytes_written); };
-  return RunSpec(std::move(spec)).status();
+  // "There were 11 errors" is all that restic says in the end.
+  std::string first;
+  spec.on_error_line = [&first, log_line = context_.log_line](std::string_view line) {
+    constexpr std::string_view kStart = "ignoring error for ";
+    if (first.empty() && line.substr(0, kStart.size()) == kStart)
+      first = Elide(line.substr(kStart.size()), 300);
+    if (log_line) log_line(line);
+  };
+  const Status status = RunSpec(std::move(spec)).status();
+  return first.empty() ? status : WithContext(status, first);
 }
 
 Status Restic::Forget(const std::vector<std::string>& snapshots) const {
