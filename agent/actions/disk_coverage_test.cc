@@ -258,7 +258,11 @@ class DiskMountsTest : public DiskActionsTest {
 TEST_F(DiskMountsTest, AnotherFileSystemIsLeftOutAndNamedUnlessItIsWanted) {
   ASSERT_NO_FATAL_FAILURE(MountMemory(root_ + "/empty"));
   Put(root_ + "/empty/there", "x");
+  on_progress_ = [&](const v1::Progress& progress) {  // what is mounted works on
+    if (progress.message().rfind("backing up", 0) == 0) Put(root_ + "/empty/there", "y");
+  };
   ASSERT_NO_FATAL_FAILURE(MustBackup());
+  on_progress_ = nullptr;
   EXPECT_EQ(kept_.artifacts(0).coverage().not_covered_total(), 0);
   EXPECT_THAT(kept_.warnings(), ElementsAre(HasSubstr(root_ + "/empty: another file system is left out")));
   EXPECT_EQ(kept_.artifacts(0).files(), 11);

@@ -268,6 +268,13 @@ Status Walker::Visit(int parent, const DirectoryItem& item, const std::string& p
   entry.set_bytes(S_ISREG(facts.st_mode) ? facts.st_size : 0);
   entry.set_mtime_ns(Nanoseconds(facts.st_mtim));
   entry.set_mtime_unknown(!FitsNanoseconds(facts.st_mtim));
+  const bool is_left_out_mount = options_.one_file_system && facts.st_dev != device_;
+  if (is_left_out_mount) {
+    // What is mounted there works on, and its times with it: nothing is promised of them.
+    captured.ctime_ns = 0;
+    entry.set_mtime_ns(0);
+    entry.set_mtime_unknown(true);
+  }
   if (const Status status = Fill(parent, name, facts, &entry); !status.ok()) {
     if (status.code() == absl::StatusCode::kCancelled) return status;
     entry.set_not_covered(MessageOf(status));
@@ -276,11 +283,12 @@ Status Walker::Visit(int parent, const DirectoryItem& item, const std::string& p
   entries_.push_back(std::move(captured));
   ++progress_.entries;
   Report(false);
-  const bool enter = S_ISDIR(facts.st_mode) && (!options_.one_file_system || facts.st_dev == device_);
+  const bool enter = S_ISDIR(facts.st_mode) && !is_left_out_mount;
   return enter ? Descend(parent, name, path, entries_.size() - 1) : OkStatus();
 }
 
 Status Walker::Fill(int parent, const std::string& name, const struct stat& facts, v1::TreeEntry* entry) {
+  if (!options_.hash) return OkStatus();
   if (S_ISLNK(facts.st_mode)) {
     ASSIGN_OR_RETURN(const std::string target, ReadLink(parent, name));
     entry->set_target(PercentEncode(target));
@@ -289,7 +297,7 @@ Status Walker::Fill(int parent, const std::string& name, const struct stat& fact
   ASSIGN_OR_RETURN(const std::vector<std::string> xattrs,
                    ReadXattrs(name == "/" ? name : ProcPath(parent, name)));
   for (const std::string& xattr : xattrs) entry->add_xattrs(xattr);
-  return S_ISREG(facts.st_mode) && options_.hash ? Hash(parent, name, facts, entry) : OkStatus();
+  return S_ISREG(facts.st_mode) ? Hash(parent, name, facts, entry) : OkStatus();
 }
 
 // The file, open, with nothing of it waiting to be written back: what a program writes into its memory map after

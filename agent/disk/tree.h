@@ -39,7 +39,7 @@ enum class LeftOut {
 };
 
 struct WalkOptions {
-  bool hash = true;              // false: no file is opened; sha256 stays empty
+  bool hash = true;              // false: no file is opened, and an entry has only what lstat says
   bool missing_is_fine = false;  // a declared path that is not there has no entry; else NotFound
   bool one_file_system =
       false;  // what is on another device than its declared path is left out, as by restic -x

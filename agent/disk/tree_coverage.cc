@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <set>
 #include <utility>
@@ -117,7 +118,9 @@ std::vector<std::string> NotKeptByRestic(const std::vector<v1::TreeEntry>& entri
     const auto name = [&](const std::string& what) { named.push_back(entry.path() + ": " + what); };
     if (entry.type() == "socket") name("a socket is not kept; its program makes it anew");
     if (!entry.not_covered().empty() || entry.type() == "socket") continue;
-    if (entry.mtime_unknown())
+    const bool is_beyond = entry.mtime_ns() == std::numeric_limits<int64_t>::max() ||
+                           entry.mtime_ns() == std::numeric_limits<int64_t>::min();
+    if (entry.mtime_unknown() && is_beyond)
       name("its time of modification cannot be kept: it is not between 1677 and 2262");
     if (!entry.attributes().empty())
       name(fmt::format("its attributes {} (chattr) are restored by Salvor, not by restic alone",

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "agent/disk/tree_codec.h"
 #include "agent/disk/tree_compare.h"
@@ -227,6 +228,8 @@ TEST(CoverageTest, WhatResticDoesNotKeepIsNamed) {
     entries[i].set_type(types[i]);
   }
   entries[1].set_mtime_unknown(true);
+  entries[1].set_mtime_ns(std::numeric_limits<int64_t>::max());
+  entries[4].set_mtime_unknown(true);  // a mount's
   entries[2].set_target("bad%FF");
   entries[3].set_target("caf%C3%A9");
   entries[4].set_hard_link("/s/0");
