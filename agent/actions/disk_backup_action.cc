@@ -25,6 +25,7 @@ namespace {
 
 constexpr size_t kNamedInWarnings = 20;
 constexpr int kNamedInCoverage = 100;
+constexpr size_t kLongestName = 500;  // bytes; a path has up to 4096, and three times that when it is encoded
 constexpr char kDetails[] = ".details";
 
 // What it leads to would not be backed up, and an empty backup of it would look whole.
@@ -222,6 +223,7 @@ void DiskBackupRun::DescribeLeftOut(const std::vector<v1::TreeEntry>& entries, v
                                     v1::ActionResult* result) const {
   std::vector<std::string> named = left_out_;
   for (std::string& one : NotKeptByRestic(entries)) named.push_back(std::move(one));
+  for (std::string& one : named) one = Elide(one, kLongestName);
   coverage->set_left_out_total(static_cast<int64_t>(named.size()));
   for (size_t i = 0; i < named.size(); ++i) {
     if (i < kNamedInCoverage) coverage->add_left_out(named[i]);
@@ -248,7 +250,8 @@ v1::Artifact DiskBackupRun::DescribeTree(const std::vector<v1::TreeEntry>& entri
   *artifact.mutable_consistent_until() = ToProto(until_);
   v1::CoverageSummary* coverage = artifact.mutable_coverage();
   int64_t total = 0;
-  const auto not_covered = [&](const std::string& words) {
+  const auto not_covered = [&](const std::string& whole) {
+    const std::string words = Elide(whole, kLongestName);
     if (coverage->not_covered_size() < kNamedInCoverage) coverage->add_not_covered(words);
     if (total++ < static_cast<int64_t>(kNamedInWarnings)) result->add_warnings("not covered: " + words);
   };
