@@ -67,7 +67,8 @@ class DiskBackupRun {
   void NoteLeftOut(LeftOut why, const std::string& path);
   StatusOr<std::vector<CapturedEntry>> Walk(bool hash, const std::string& doing);
   Status Keep();
-  StatusOr<std::vector<std::string>> Judge(const std::vector<CapturedEntry>& after);
+  Status LookForChanges();
+  StatusOr<std::vector<std::string>> Judge();
   Status RefuseUnnamedLoss() const;
   StatusOr<v1::Artifact> StoreDetails(const std::vector<v1::TreeEntry>& entries) const;
   v1::Artifact DescribeTree(const std::vector<v1::TreeEntry>& entries, const std::vector<std::string>& errors,
@@ -181,10 +182,16 @@ Status DiskBackupRun::Keep() {
   return OkStatus();
 }
 
+Status DiskBackupRun::LookForChanges() {
+  ASSIGN_OR_RETURN_IN(const std::vector<CapturedEntry> after, Walk(false, "looking for changes"),
+                      "look for changes");
+  MarkChanges(&entries_, after);
+  return OkStatus();
+}
+
 // What restic has is asked of restic, so nothing it passed over stays unnoticed. The answer: its errors about
 // nothing in the tree.
-StatusOr<std::vector<std::string>> DiskBackupRun::Judge(const std::vector<CapturedEntry>& after) {
-  MarkChanges(&entries_, after);
+StatusOr<std::vector<std::string>> DiskBackupRun::Judge() {
   SnapshotView view;
   view.errors = kept_.errors;
   RETURN_IF_ERROR_IN(
@@ -277,10 +284,9 @@ StatusOr<v1::ActionResult> DiskBackupRun::Run() {
   from_ = absl::Now();
   ASSIGN_OR_RETURN_IN(entries_, Walk(true, "reading"), "read files");
   RETURN_IF_ERROR(Keep());
-  ASSIGN_OR_RETURN_IN(const std::vector<CapturedEntry> after, Walk(false, "looking for changes"),
-                      "look for changes");
+  RETURN_IF_ERROR(LookForChanges());
   RETURN_IF_ERROR(RefuseUnnamedLoss());
-  ASSIGN_OR_RETURN(const std::vector<std::string> errors, Judge(after));
+  ASSIGN_OR_RETURN(const std::vector<std::string> errors, Judge());
 
   std::vector<v1::TreeEntry> entries;
   entries.reserve(entries_.size());
