@@ -223,6 +223,34 @@ Status CheckRequest(const RestoreRequest& request, const std::vector<std::string
   return OkStatus();
 }
 
+// Whether one of the directories is the other, or lies in it. Both are absolute, without a slash at the end.
+bool Meet(const std::string& a, const std::string& b) {
+  const std::string& outer = a.size() < b.size() ? a : b;
+  const std::string& inner = a.size() < b.size() ? b : a;
+  if (outer == "/") return true;
+  return inner.rfind(outer, 0) == 0 && (inner.size() == outer.size() || inner[outer.size()] == '/');
+}
+
+// Two components of the target may declare the same paths, or one may declare a folder of the other.
+Status RefuseSharedFolders(const v1::Flow& flow) {
+  std::vector<std::pair<std::string, std::string>> taken;  // destination, component
+  for (const v1::Step& step : flow.steps()) {
+    if (!step.action().has_disk_restore()) continue;
+    for (const v1::DiskDestination& one : step.action().disk_restore().destinations()) {
+      for (const auto& [other, component] : taken) {
+        if (!Meet(one.destination(), other)) continue;
+        return WithHint(
+            InvalidArgument("components '{}' and '{}' would both restore files to {}", component,
+                            step.component(),
+                            one.destination().size() < other.size() ? other : one.destination()),
+            "Declare paths in the target that do not lie in each other, or restore one component after another.");
+      }
+      taken.emplace_back(one.destination(), step.component());
+    }
+  }
+  return OkStatus();
+}
+
 // Two components may live on one server.
 Status RefuseSharedDestinations(const v1::Flow& flow) {
   std::map<std::string, std::string> taken;
@@ -400,6 +428,7 @@ StatusOr<RestorePlan> CompileRestore(const RestoreRequest& request,
   *plan.flow.add_steps() = CheckManifest(request, components);
   AppendRestore(&parts, &plan);
   RETURN_IF_ERROR(RefuseSharedDestinations(plan.flow));
+  RETURN_IF_ERROR(RefuseSharedFolders(plan.flow));
   RETURN_IF_ERROR(ValidateFlow(plan.flow));
   return plan;
 }

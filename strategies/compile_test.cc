@@ -266,6 +266,30 @@ TEST(CompileRestore, RefusesTwoComponentsThatWouldMeetInOneDatabase) {
   EXPECT_TRUE(CompileRestore(ARestoreRequest(manifest), to, {}).ok());
 }
 
+TEST(CompileRestore, RefusesTwoComponentsThatWouldMeetInOneFolder) {
+  v1::Component second = FilesComponent();
+  second.set_name("more");
+  second.mutable_disk()->clear_paths();
+  second.mutable_disk()->add_paths("/srv/more");
+  const v1::Manifest manifest = AManifest({FilesComponent(), second});
+  std::map<std::string, v1::Component> to = {{"files", FilesComponent()}, {"more", second}};
+  EXPECT_TRUE(CompileRestore(ARestoreRequest(manifest), to, {}).ok());
+  to["more"].mutable_disk()->set_paths(0, "/srv/shop/more");
+  EXPECT_THAT(ErrorText(CompileRestore(ARestoreRequest(manifest), to, {}).status()),
+              HasSubstr("components 'files' and 'more' would both restore files to /srv/shop/more"));
+}
+
+TEST(CompileRestore, ShowsWhereTheOtherApplicationsFilesGo) {
+  const v1::Manifest manifest = AManifest({FilesComponent()});
+  auto to = OtherPlace();
+  to["files"].mutable_disk()->set_paths(0, "/srv/copy");
+  const auto plan = CompileRestore(ARestoreRequest(manifest), to, {});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_THAT(EffectLines(plan->effects),
+              Contains(testing::AllOf(HasSubstr("create  files /srv/copy"),
+                                      HasSubstr("which the target declares for /srv/shop"))));
+}
+
 TEST(CompileDrill, RestoresIntoAScratchPlaceThatIsAlwaysRemoved) {
   const v1::Manifest manifest = AManifest({DatabaseComponent(), FilesComponent(), DummyChain()});
   const auto plan = CompileDrill(ARestoreRequest(manifest, "drill-shop-1"));

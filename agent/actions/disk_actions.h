@@ -10,11 +10,13 @@ namespace salvor::agent {
 // covered. FailedPrecondition, with nothing kept, when a path is missing or holds a database's files.
 StatusOr<v1::ActionResult> RunDiskBackup(const v1::Action& action, ActionContext& context);
 
-// Whether the paths can be restored: each is absent or an empty directory and can be made. Writes nothing.
+// Whether the paths can be restored: each is absent or an empty directory and can be made, and no symlink that
+// somebody else made is on the way. Writes nothing.
 StatusOr<v1::ActionResult> RunDiskTargetCheck(const v1::Action& action, ActionContext& context);
 
-// Writes the paths. Never into what is there already, but for what an earlier attempt of this same run left,
-// known by a marker in the agent's state directory; that is cleared first.
+// Writes the paths, by way of fresh folders beside them (disk_staging.h). Never into what is there already. What an
+// earlier attempt of this same run made is known by a record in the agent's state directory: half a copy of it is
+// removed, a whole one moved into place.
 StatusOr<v1::ActionResult> RunDiskRestore(const v1::Action& action, ActionContext& context);
 
 // Three checks a path: files, content, metadata. A check that fails is a verdict, not an error of the action.

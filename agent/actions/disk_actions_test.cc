@@ -1,13 +1,5 @@
 // Backup, restore and checks of files with a real restic, and faults that must be found.
-#include "agent/actions/disk_actions.h"
-
-#include <gmock/gmock.h>
-
-#include "agent/actions/action_testing.h"
-#include "agent/disk/tree_codec.h"
-#include "agent/disk/tree_testing.h"
-#include "agent/restic/restic_testing.h"
-#include "base/text.h"
+#include "agent/actions/disk_actions_testing.h"
 
 namespace salvor::agent {
 namespace {
@@ -17,122 +9,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-
-constexpr char kScratch[] = "drill-shop-1";
-
-class DiskActionsTest : public testing::Test {
- protected:
-  void SetUp() override {
-    repository_.Make();
-    ASSERT_NO_FATAL_FAILURE(MakeOddTree(root_));
-    config_.state_directory = state_;
-    config_.supervisor = Supervisor();
-    task_.mutable_lease()->set_run("backup-shop-1");
-    task_.mutable_lease()->set_attempt(1);
-    task_.set_component("files");
-  }
-
-  using Function = StatusOr<v1::ActionResult> (*)(const v1::Action&, ActionContext&);
-  StatusOr<v1::ActionResult> Run(Function function, const v1::Action& action) {
-    ActionContext context{config_, task_, {}, absl::InfiniteFuture(), on_progress_, nullptr};
-    return function(action, context);
-  }
-
-  StatusOr<v1::ActionResult> Backup(const std::vector<std::string>& exclude = {}) {
-    v1::Action action;
-    for (const std::string& path : paths_) action.mutable_disk_backup()->mutable_component()->add_paths(path);
-    for (const std::string& one : exclude)
-      action.mutable_disk_backup()->mutable_component()->add_exclude(one);
-    v1::ArtifactTarget& target = *action.mutable_disk_backup()->mutable_target();
-    *target.mutable_location() = repository_.Location();
-    target.set_backup("shop-1");
-    target.set_component("files");
-    target.set_artifact("files.tree");
-    return Run(RunDiskBackup, action);
-  }
-  void MustBackup(const std::vector<std::string>& exclude = {}) {
-    const StatusOr<v1::ActionResult> result = Backup(exclude);
-    ASSERT_TRUE(result.ok()) << result.status();
-    ASSERT_EQ(result->artifacts_size(), 2);
-    kept_ = *result;
-  }
-
-  template <typename Part>
-  void Fill(Part* part) {
-    if (target_root_.empty()) {
-      part->mutable_target()->set_scratch(kScratch);
-    } else {
-      part->mutable_target()->set_root(target_root_);
-    }
-    for (const std::string& path : paths_) part->add_paths(path);
-  }
-  Status TargetCheck() {
-    v1::Action action;
-    Fill(action.mutable_disk_target_check());
-    return Run(RunDiskTargetCheck, action).status();
-  }
-  Status Restore(const std::string& run = "restore-shop-1") {
-    v1::Action action;
-    Fill(action.mutable_disk_restore());
-    *action.mutable_disk_restore()->mutable_location() = repository_.Location();
-    *action.mutable_disk_restore()->mutable_tree() = kept_.artifacts(0);
-    action.mutable_disk_restore()->set_run(run);
-    return Run(RunDiskRestore, action).status();
-  }
-  // "files passed", "content failed: …" of each check.
-  std::vector<std::string> Verify() {
-    v1::Action action;
-    Fill(action.mutable_disk_verify());
-    *action.mutable_disk_verify()->mutable_location() = repository_.Location();
-    *action.mutable_disk_verify()->mutable_details() = kept_.artifacts(1);
-    const StatusOr<v1::ActionResult> result = Run(RunDiskVerify, action);
-    EXPECT_TRUE(result.ok()) << result.status();
-    if (!result.ok()) return {};
-    std::vector<std::string> verdicts;
-    for (const v1::Check& check : result->checks()) {
-      EXPECT_EQ(check.component(), "files");
-      EXPECT_EQ(check.subject(), PercentEncode(root_));
-      const std::string word = v1::Check::Verdict_Name(check.verdict()).substr(8);
-      verdicts.push_back(check.kind() + " " + word);
-      compared_[check.kind()] = check.compared();
-    }
-    return verdicts;
-  }
-  std::string Restored(const std::string& path = "") const {
-    return (target_root_.empty()  ? state_ + "/scratch/" + kScratch + "/files"
-            : target_root_ == "/" ? ""
-                                  : target_root_) +
-           root_ + path;
-  }
-  void MustRestoreToScratch() {
-    ASSERT_NO_FATAL_FAILURE(MustBackup());
-    const Status status = Restore();
-    ASSERT_TRUE(status.ok()) << status;
-    ASSERT_THAT(Verify(), ElementsAre("files PASSED", "content PASSED", "metadata PASSED"))
-        << compared_["files"] << "\n"
-        << compared_["content"] << "\n"
-        << compared_["metadata"];
-  }
-  std::vector<v1::TreeEntry> Details() {
-    const auto text = repository_.Open().LoadText(kept_.artifacts(1));
-    EXPECT_TRUE(text.ok()) << text.status();
-    const auto tree = DecodeTree(text.value_or(""));
-    EXPECT_TRUE(tree.ok()) << tree.status();
-    return tree.ok() ? tree->entries : std::vector<v1::TreeEntry>();
-  }
-
-  ResticRepositoryForTest repository_;
-  TemporaryDirectory directory_;
-  std::string state_ = NormalisePaths({directory_ / "state"}).front();
-  std::string root_ = NormalisePaths({directory_ / "srv/shop"}).front();
-  std::vector<std::string> paths_ = {root_};
-  std::string target_root_;  // "" scratch
-  AgentConfig config_;
-  v1::Task task_;
-  std::function<void(const v1::Progress&)> on_progress_;
-  v1::ActionResult kept_;
-  std::map<std::string, std::string> compared_;
-};
 
 TEST_F(DiskActionsTest, AnOddTreeComesBackAsItWas) {
   ASSERT_NO_FATAL_FAILURE(MustRestoreToScratch());
@@ -298,56 +174,6 @@ TEST_F(DiskActionsTest, ARestoreBelowAnotherRootWritesThereOnly) {
   ASSERT_FALSE(Exists(target_root_));
   ASSERT_TRUE(Restore().ok());
   EXPECT_THAT(Verify(), ElementsAre("files PASSED", "content PASSED", "metadata PASSED"));
-}
-
-TEST_F(DiskActionsTest, AnInterruptedRestoreIsClearedByItsOwnRunAndByNoOther) {
-  ASSERT_NO_FATAL_FAILURE(MustBackup());
-  target_root_ = NormalisePaths({directory_ / "elsewhere"}).front();
-  const v1::Artifact whole = kept_.artifacts(0);
-  kept_.mutable_artifacts(0)->set_snapshot(std::string(64, 'f'));  // no such snapshot: fails after its record
-  ASSERT_FALSE(Restore().ok());
-  ASSERT_TRUE(Exists(state_ + "/restores/restore-shop-1-files"));
-  *kept_.mutable_artifacts(0) = whole;
-  ASSERT_TRUE(MakeDirectories(Restored("/half")).ok());
-  Put(Restored("/half/written"), "x");
-  EXPECT_EQ(Restore("restore-shop-2").code(), absl::StatusCode::kFailedPrecondition);
-  ASSERT_TRUE(Exists(Restored("/half/written")));
-  const Status status = Restore();
-  ASSERT_TRUE(status.ok()) << status;
-  EXPECT_THAT(Verify(), ElementsAre("files PASSED", "content PASSED", "metadata PASSED"))
-      << compared_["files"];
-}
-
-TEST_F(DiskActionsTest, ARestoreWhoseAgentDiedBeforeItCouldSayThatItHadFinishedIsNotMadeAgain) {
-  ASSERT_NO_FATAL_FAILURE(MustBackup());
-  target_root_ = NormalisePaths({directory_ / "elsewhere"}).front();
-  ASSERT_TRUE(Restore().ok());
-  Put(Restored("/in use since"), "x");
-  const Status again = Restore();
-  EXPECT_TRUE(again.ok()) << again;
-  EXPECT_TRUE(Exists(Restored("/in use since")));
-  EXPECT_EQ(Restore("restore-shop-2").code(), absl::StatusCode::kFailedPrecondition);
-}
-
-TEST_F(DiskActionsTest, ARecordOfOtherPathsClearsNothing) {
-  ASSERT_NO_FATAL_FAILURE(MustBackup());
-  target_root_ = "/";
-  ASSERT_TRUE(MakeDirectories(state_ + "/restores").ok());
-  Put(state_ + "/restores/restore-shop-1-files", "{\"writing\":[\"/elsewhere\"]}\n");
-  EXPECT_EQ(Restore().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_TRUE(Exists(root_ + "/program"));
-}
-
-TEST_F(DiskActionsTest, ATargetBelowAFileCannotBeMade) {
-  target_root_ = root_ + "/program";
-  EXPECT_THAT(MessageOf(TargetCheck()),
-              testing::AnyOf(HasSubstr("is no directory"), HasSubstr("Not a directory")));
-}
-
-TEST_F(DiskActionsTest, ASnapshotWithoutThePathIsDataLossNotSuccess) {
-  ASSERT_NO_FATAL_FAILURE(MustBackup());
-  paths_ = {directory_ / "never/kept"};
-  EXPECT_EQ(Restore().code(), absl::StatusCode::kDataLoss);
 }
 
 }  // namespace

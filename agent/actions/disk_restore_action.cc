@@ -1,73 +1,18 @@
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <functional>
-#include <nlohmann/json.hpp>
 
 #include "agent/actions/disk_actions.h"
+#include "agent/actions/disk_staging.h"
 #include "agent/actions/disk_target.h"
 #include "agent/actions/restore_record.h"
-#include "agent/disk/tree.h"
-#include "base/io/files.h"
+#include "agent/disk/tree_codec.h"
+#include "agent/disk/tree_extras.h"
 #include "base/text.h"
 
 namespace salvor::agent {
 namespace {
 
-// What the record says while they are written to, and once they are restored.
-std::string RecordText(const char* state, const std::vector<std::string>& destinations) {
-  nlohmann::ordered_json json;
-  for (const std::string& path : destinations) json[state].push_back(PercentEncode(path));
-  return json.dump() + "\n";
-}
-constexpr char kWriting[] = "writing", kRestored[] = "restored";
-
-// What was restored is on the disk, and something was restored at every path: restic is content with nothing.
-Status CheckWritten(const std::vector<std::string>& destinations, const std::string& snapshot) {
-  for (const std::string& path : destinations) {
-    struct stat facts {};
-    if (::lstat(path.c_str(), &facts) != 0) {
-      return DataLoss("snapshot {} has nothing for {}", snapshot, PercentEncode(path));
-    }
-    const std::string directory = S_ISDIR(facts.st_mode) ? path : path.substr(0, path.rfind('/') + 1);
-    const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd.Valid() || ::syncfs(fd.Get()) != 0)
-      return ErrnoStatus(errno, "write to disk " + PercentEncode(path));
-  }
-  return OkStatus();
-}
-
-// What stands at the destinations is cleared if it is of this run, unfinished; nobody else's is touched.
-Status MakeRoom(const RestoreRecord& record, const std::string& before,
-                const std::vector<std::string>& destinations) {
-  const std::string writing = RecordText(kWriting, destinations);
-  if (before.empty()) {
-    RETURN_IF_ERROR(RefuseOccupied(destinations));
-    return record.Write(writing);
-  }
-  if (before != writing) {
-    return WithHint(
-        FailedPrecondition("an earlier attempt of this run was writing to other paths, as {} says",
-                           record.Path()),
-        "Look at what is there, remove it and that file by hand, and restore again.");
-  }
-  for (const std::string& path : destinations) {
-    RETURN_IF_ERROR_IN(ClearDestination(path), "clear what an earlier attempt of this run left");
-  }
-  return OkStatus();
-}
-
-// restic makes missing parents for root alone (0700), and the application could not get through.
-Status MakeParents(const std::vector<std::string>& destinations) {
-  for (const std::string& path : destinations) {
-    const size_t slash = path.rfind('/');
-    if (slash > 0) RETURN_IF_ERROR(MakeDirectories(path.substr(0, slash), 0755));
-  }
-  return OkStatus();
-}
+constexpr size_t kNamedInWarnings = 20;
 
 // restic's own cache is in what it writes, so the end may come early, and is held back.
 std::function<void(int64_t)> ProgressOf(const ActionContext& context, int64_t bytes_total) {
@@ -81,45 +26,179 @@ std::function<void(int64_t)> ProgressOf(const ActionContext& context, int64_t by
   };
 }
 
+bool SamePlaces(const RestoreState& state, const std::vector<DiskPlace>& places) {
+  return std::equal(state.places.begin(), state.places.end(), places.begin(), places.end(),
+                    [](const StagedPlace& staged, const DiskPlace& place) {
+                      return staged.place.path == place.path && staged.place.destination == place.destination;
+                    });
+}
+
+class DiskRestoreRun {
+ public:
+  DiskRestoreRun(const v1::DiskRestore& action, ActionContext& context, RestoreRecord record,
+                 std::string prefix, std::vector<DiskPlace> places)
+      : action_(action),
+        context_(context),
+        restic_(context.Repository(action.location())),
+        record_(std::move(record)),
+        prefix_(std::move(prefix)),
+        places_(std::move(places)) {}
+
+  StatusOr<v1::ActionResult> Run();
+
+ private:
+  Status Resume();
+  Status Prepare();
+  Status LoadDetails();
+  Status Lay();
+  Status LayFolder(size_t folder);
+  Status Place();
+  Status Write() const { return record_.Write(EncodeRestoreState(state_)); }
+  void AddWarnings(v1::ActionResult* result) const;
+
+  const v1::DiskRestore& action_;
+  ActionContext& context_;
+  Restic restic_;
+  RestoreRecord record_;
+  std::string prefix_;
+  std::vector<DiskPlace> places_;
+  RestoreState state_;
+  std::vector<v1::TreeEntry> details_;
+  std::vector<std::string> warnings_;
+};
+
+// What an earlier attempt of this run left: half a copy is removed, a whole one is still good. What it did not
+// make is not touched.
+Status DiskRestoreRun::Resume() {
+  ASSIGN_OR_RETURN(const std::string before, record_.Read());
+  auto state = DecodeRestoreState(before);
+  Status problem = state.status();
+  if (state.ok() && state->phase != RestoreState::Phase::kNone && !SamePlaces(*state, places_))
+    problem = FailedPrecondition("an earlier attempt of this run was writing to other paths");
+  if (!problem.ok()) {
+    return WithHint(WithContext(problem, record_.Path()),
+                    "Look at what is there, remove it and that file by hand, and restore again.");
+  }
+  state_ = *std::move(state);
+  if (state_.phase != RestoreState::Phase::kWriting) return OkStatus();
+  RETURN_IF_ERROR_IN(RemoveFolders(prefix_, state_), "remove what an earlier attempt of this run left");
+  state_ = {};
+  return OkStatus();
+}
+
+Status DiskRestoreRun::Prepare() {
+  RETURN_IF_ERROR(RefuseOccupied(places_, prefix_));
+  ASSIGN_OR_RETURN(state_, PlanStaging(places_, prefix_));
+  RETURN_IF_ERROR(Write());
+  RETURN_IF_ERROR(MakeFolders(prefix_, &state_));
+  return Write();
+}
+
+// A backup of before there were any has none that would be needed here.
+Status DiskRestoreRun::LoadDetails() {
+  if (action_.details().snapshot().empty()) return OkStatus();
+  ASSIGN_OR_RETURN_IN(const std::string text, restic_.LoadText(action_.details()),
+                      "read what is expected of the files");
+  ASSIGN_OR_RETURN(DecodedTree tree, DecodeTree(text));
+  details_ = std::move(tree.entries);
+  return OkStatus();
+}
+
+// restic gets the folder by the agent's own descriptor: no name on the way to it can be exchanged.
+Status DiskRestoreRun::LayFolder(size_t folder) {
+  ASSIGN_OR_RETURN(const UniqueFd fd, OpenFolder(prefix_, state_, folder));
+  std::vector<std::string> paths;
+  for (const StagedPlace& place : state_.places) {
+    if (place.folder == folder) paths.push_back(place.place.path);
+  }
+  RETURN_IF_ERROR_IN(restic_.Restore(action_.tree().snapshot(), PathOfDescriptor(fd.Get()), paths,
+                                     ProgressOf(context_, action_.tree().bytes())),
+                     "restore files");
+  for (const std::string& path : paths)
+    RETURN_IF_ERROR(RestoreExtras(fd.Get(), details_, path, context_.stop, &warnings_));
+  return OkStatus();
+}
+
+Status DiskRestoreRun::Lay() {
+  for (size_t folder = 0; folder < state_.folders.size(); ++folder) RETURN_IF_ERROR(LayFolder(folder));
+  RETURN_IF_ERROR(IdentifyCopies(prefix_, action_.tree().snapshot(), &state_));
+  return Write();
+}
+
+Status DiskRestoreRun::Place() {
+  const bool for_a_drill = action_.target().where_case() == v1::DiskTarget::kScratch;
+  for (const StagedPlace& place : state_.places) RETURN_IF_ERROR(MoveIntoPlace(prefix_, state_, place));
+  RETURN_IF_ERROR(RemoveFolders(prefix_, state_));
+  for (const StagedPlace& place : state_.places) {
+    if (for_a_drill) continue;  // what is immutable could not be removed again
+    const std::string& destination = place.place.destination;
+    ASSIGN_OR_RETURN(const UniqueFd parent, OpenParentBelow(prefix_, destination, Missing::kIsNotFound));
+    RestoreAttributes(parent.Get(), NameOf(destination), details_, place.place.path, &warnings_);
+  }
+  state_.phase = RestoreState::Phase::kRestored;
+  return Write();
+}
+
+void DiskRestoreRun::AddWarnings(v1::ActionResult* result) const {
+  for (size_t i = 0; i < std::min(warnings_.size(), kNamedInWarnings); ++i)
+    result->add_warnings(warnings_[i]);
+  if (warnings_.size() > kNamedInWarnings) {
+    result->add_warnings(fmt::format("{} more entries could not be restored in full",
+                                     WithCommas(static_cast<int64_t>(warnings_.size() - kNamedInWarnings))));
+  }
+}
+
+StatusOr<v1::ActionResult> DiskRestoreRun::Run() {
+  RETURN_IF_ERROR(Resume());
+  if (state_.phase != RestoreState::Phase::kRestored) RETURN_IF_ERROR(LoadDetails());
+  if (state_.phase == RestoreState::Phase::kNone) {
+    Status laid = Prepare();
+    if (laid.ok()) laid = Lay();
+    if (!laid.ok()) {
+      const Status removed = state_.places.empty() ? OkStatus() : RemoveFolders(prefix_, state_);
+      // What is still there is removed by the next attempt, from the record.
+      if (removed.ok() && !state_.places.empty()) RETURN_IF_ERROR(record_.Write(""));
+      return laid;
+    }
+  }
+  if (state_.phase == RestoreState::Phase::kPlacing) {
+    const Status placed = Place();
+    // Nobody will try again: the copies that are not in place would only be in the way.
+    if (placed.code() == absl::StatusCode::kFailedPrecondition && RemoveFolders(prefix_, state_).ok())
+      RETURN_IF_ERROR(record_.Write(""));
+    RETURN_IF_ERROR(placed);
+  }
+  v1::ActionResult result;
+  std::vector<std::string> named;
+  for (const DiskPlace& place : places_) named.push_back(PercentEncode(place.destination));
+  result.set_note(fmt::format("{} files, {} restored to {}", WithCommas(action_.tree().files()),
+                              HumanBytes(action_.tree().bytes()), Elide(Join(named, ", "), 200)));
+  AddWarnings(&result);
+  return result;
+}
+
 }  // namespace
 
 StatusOr<v1::ActionResult> RunDiskTargetCheck(const v1::Action& action, ActionContext& context) {
   const v1::DiskTargetCheck& check = action.disk_target_check();
   ASSIGN_OR_RETURN(const std::string prefix, DiskPrefix(check.target(), context.config));
-  ASSIGN_OR_RETURN(const std::vector<std::string> destinations,
-                   DiskDestinations({check.paths().begin(), check.paths().end()}, prefix));
+  ASSIGN_OR_RETURN(const std::vector<DiskPlace> places,
+                   DiskPlaces(check.paths(), check.destinations(), prefix));
   if (check.target().where_case() == v1::DiskTarget::kScratch) return v1::ActionResult();
-  RETURN_IF_ERROR(RefuseOccupied(destinations));
-  RETURN_IF_ERROR(CheckParents(destinations));
+  RETURN_IF_ERROR(RefuseOccupied(places, prefix));
+  RETURN_IF_ERROR(CheckParents(places));
   return v1::ActionResult();
 }
 
 StatusOr<v1::ActionResult> RunDiskRestore(const v1::Action& action, ActionContext& context) {
   const v1::DiskRestore& restore = action.disk_restore();
-  const std::vector<std::string> paths = NormalisePaths({restore.paths().begin(), restore.paths().end()});
   ASSIGN_OR_RETURN(const std::string prefix, DiskPrefix(restore.target(), context.config));
-  ASSIGN_OR_RETURN(const std::vector<std::string> destinations,
-                   DiskDestinations({restore.paths().begin(), restore.paths().end()}, prefix));
+  ASSIGN_OR_RETURN(const std::vector<DiskPlace> places,
+                   DiskPlaces(restore.paths(), restore.destinations(), prefix));
   const std::string& component =
       context.task.component().empty() ? restore.tree().component() : context.task.component();
-  ASSIGN_OR_RETURN(const RestoreRecord record, RestoreRecord::For(context.config, restore.run(), component));
-  ASSIGN_OR_RETURN(const std::string before, record.Read());
-  if (before != RecordText(kRestored, destinations)) {
-    RETURN_IF_ERROR(MakeRoom(record, before, destinations));
-    RETURN_IF_ERROR(MakeParents(destinations));
-    RETURN_IF_ERROR_IN(context.Repository(restore.location())
-                           .Restore(restore.tree().snapshot(), prefix.empty() ? "/" : prefix, paths,
-                                    ProgressOf(context, restore.tree().bytes())),
-                       "restore files");
-  }
-  RETURN_IF_ERROR(CheckWritten(destinations, restore.tree().snapshot()));
-  RETURN_IF_ERROR(record.Write(RecordText(kRestored, destinations)));
-  v1::ActionResult result;
-  std::vector<std::string> named;
-  for (const std::string& path : destinations) named.push_back(PercentEncode(path));
-  result.set_note(fmt::format("{} files, {} restored to {}", WithCommas(restore.tree().files()),
-                              HumanBytes(restore.tree().bytes()), Elide(Join(named, ", "), 200)));
-  return result;
+  ASSIGN_OR_RETURN(RestoreRecord record, RestoreRecord::For(context.config, restore.run(), component));
+  return DiskRestoreRun(restore, context, std::move(record), prefix, places).Run();
 }
 
 }  // namespace salvor::agent

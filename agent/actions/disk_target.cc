@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 
 #include "agent/disk/tree.h"
 #include "base/io/files.h"
@@ -18,32 +19,36 @@ namespace {
 
 constexpr size_t kExamples = 2;
 
-StatusOr<std::vector<std::string>> NamesIn(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+StatusOr<std::vector<std::string>> NamesIn(int parent, const std::string& name) {
+  const int fd = ::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   DIR* stream = fd < 0 ? nullptr : ::fdopendir(fd);
   if (stream == nullptr) {
     const int error = errno;
     if (fd >= 0) ::close(fd);
-    return ErrnoStatus(error, "read directory " + PercentEncode(path));
+    return ErrnoStatus(error, "read directory");
   }
+  const bool is_mount_root = IsMountRoot(fd);
   std::vector<std::string> names;
   errno = 0;
   while (const dirent* item = ::readdir(stream)) {
-    const std::string_view name = item->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
+    const std::string_view one = item->d_name;
+    const bool of_the_file_system = is_mount_root && one == "lost+found" && item->d_type == DT_DIR;
+    if (one != "." && one != ".." && !of_the_file_system) names.emplace_back(one);
     errno = 0;
   }
   const int error = errno;
   ::closedir(stream);
-  if (error != 0) return ErrnoStatus(error, "read directory " + PercentEncode(path));
+  if (error != 0) return ErrnoStatus(error, "read directory");
   std::sort(names.begin(), names.end());
   return names;
 }
 
 // What is at the path, in words; nothing when a restore may write there.
-StatusOr<std::optional<std::string>> Occupant(const std::string& path) {
+StatusOr<std::optional<std::string>> Occupant(int parent, const std::string& path,
+                                              const std::vector<std::string>& ours) {
+  const std::string name = NameOf(path);
   struct stat facts {};
-  if (::lstat(path.c_str(), &facts) != 0) {
+  if (::fstatat(parent, name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) return std::optional<std::string>();
     return ErrnoStatus(errno, "look at " + PercentEncode(path));
   }
@@ -53,7 +58,11 @@ StatusOr<std::optional<std::string>> Occupant(const std::string& path) {
                                     : S_ISREG(facts.st_mode) ? "is a file"
                                                              : "is no directory"));
   }
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(path));
+  ASSIGN_OR_RETURN_IN(std::vector<std::string> names, NamesIn(parent, name), PercentEncode(path));
+  const auto is_ours = [&](const std::string& one) {
+    return std::find(ours.begin(), ours.end(), one) != ours.end();
+  };
+  names.erase(std::remove_if(names.begin(), names.end(), is_ours), names.end());
   if (names.empty()) return std::optional<std::string>();
   std::vector<std::string> examples;
   for (size_t i = 0; i < std::min(names.size(), kExamples); ++i) examples.push_back(PercentEncode(names[i]));
@@ -92,21 +101,45 @@ StatusOr<std::string> DiskPrefix(const v1::DiskTarget& target, const AgentConfig
   return root == "/" ? "" : root;
 }
 
-StatusOr<std::vector<std::string>> DiskDestinations(const std::vector<std::string>& paths,
-                                                    const std::string& prefix) {
+StatusOr<std::vector<DiskPlace>> DiskPlaces(const DiskPathList& paths,
+                                            const DiskDestinationList& destinations,
+                                            const std::string& prefix) {
   if (paths.empty()) return InvalidArgument("no paths are given");
-  for (const std::string& path : paths) RETURN_IF_ERROR(CheckAbsolutePath(path));
-  std::vector<std::string> destinations = NormalisePaths(paths);
-  for (std::string& path : destinations) {
-    if (!prefix.empty()) path = path == "/" ? prefix : prefix + path;
+  std::map<std::string, std::string> declared;
+  for (const v1::DiskDestination& one : destinations) {
+    RETURN_IF_ERROR(CheckAbsolutePath(one.path()));
+    RETURN_IF_ERROR(CheckAbsolutePath(one.destination()));
+    declared[NormalisePaths({one.path()}).front()] = NormalisePaths({one.destination()}).front();
   }
-  return destinations;
+  for (const std::string& path : paths) RETURN_IF_ERROR(CheckAbsolutePath(path));
+  std::vector<DiskPlace> places;
+  for (const std::string& path : NormalisePaths({paths.begin(), paths.end()})) {
+    const auto found = declared.find(path);
+    const std::string destination = found == declared.end() ? path : found->second;
+    for (const DiskPlace& other : places) {
+      const std::string earlier = other.destination;
+      const std::string later = prefix + (destination == "/" && !prefix.empty() ? "" : destination);
+      if (IsAtOrBelow(earlier, later) || IsAtOrBelow(later, earlier)) {
+        return InvalidArgument("{} and {} would both be restored to {}", PercentEncode(other.path),
+                               PercentEncode(path), PercentEncode(later));
+      }
+    }
+    places.push_back({path, prefix.empty()       ? destination
+                            : destination == "/" ? prefix
+                                                 : prefix + destination});
+  }
+  return places;
 }
 
-Status RefuseOccupied(const std::vector<std::string>& destinations) {
+Status RefuseOccupied(const std::vector<DiskPlace>& places, const std::string& prefix,
+                      const std::vector<std::string>& ours) {
   std::vector<std::string> occupied;
-  for (const std::string& path : destinations) {
-    ASSIGN_OR_RETURN(const std::optional<std::string> occupant, Occupant(path));
+  for (const DiskPlace& place : places) {
+    const StatusOr<UniqueFd> parent = OpenParentBelow(prefix, place.destination, Missing::kIsNotFound);
+    if (parent.status().code() == absl::StatusCode::kNotFound) continue;
+    RETURN_IF_ERROR(parent.status());
+    ASSIGN_OR_RETURN(const std::optional<std::string> occupant,
+                     Occupant(parent->Get(), place.destination, ours));
     if (occupant.has_value()) occupied.push_back(*occupant);
   }
   if (occupied.empty()) return OkStatus();
@@ -115,26 +148,16 @@ Status RefuseOccupied(const std::vector<std::string>& destinations) {
       "Nothing was written. Move what is there out of the way, or restore below another root and compare.");
 }
 
-Status CheckParents(const std::vector<std::string>& destinations) {
+Status CheckParents(const std::vector<DiskPlace>& places) {
   std::vector<std::string> problems;
-  for (const std::string& path : destinations) {
-    const std::string why = WhyNoDirectory(ParentOf(path));
-    if (!why.empty()) problems.push_back(fmt::format("path {} cannot be made: {}", PercentEncode(path), why));
+  for (const DiskPlace& place : places) {
+    const std::string why = WhyNoDirectory(ParentOf(place.destination));
+    if (!why.empty())
+      problems.push_back(fmt::format("path {} cannot be made: {}", PercentEncode(place.destination), why));
   }
   if (problems.empty()) return OkStatus();
   return WithHint(FailedPrecondition("{}", Join(problems, "; ")),
                   "Make the parent directories, or let the agent run as a user that may.");
-}
-
-Status ClearDestination(const std::string& path) {
-  struct stat facts {};
-  if (::lstat(path.c_str(), &facts) != 0) {
-    return errno == ENOENT ? OkStatus() : ErrnoStatus(errno, "look at " + PercentEncode(path));
-  }
-  if (!S_ISDIR(facts.st_mode)) return RemoveTree(path);
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(path));
-  for (const std::string& name : names) RETURN_IF_ERROR(RemoveTree((path == "/" ? "" : path) + "/" + name));
-  return OkStatus();
 }
 
 std::string WithCommas(int64_t number) {

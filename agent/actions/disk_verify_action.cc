@@ -32,10 +32,7 @@ class Verdicts {
           WithCommas(compared.compared) + " entries there, none missing, none more", "");
     Judge("content", compared.content,
           fmt::format("{} files, {} equal", WithCommas(compared.files), HumanBytes(compared.bytes)),
-          compared.not_covered == 0
-              ? ""
-              : fmt::format("{} entries changed while they were backed up and were not compared",
-                            WithCommas(compared.not_covered)));
+          NotCompared(compared));
     Judge("metadata", compared.metadata, WithCommas(compared.compared) + " entries equal", "");
   }
 
@@ -47,6 +44,16 @@ class Verdicts {
   }
 
  private:
+  static std::string NotCompared(const TreeComparison& compared) {
+    std::vector<std::string> parts;
+    if (compared.not_covered > 0) {
+      parts.push_back(fmt::format("{} entries changed while they were backed up and were not compared",
+                                  WithCommas(compared.not_covered)));
+    }
+    if (compared.unread.total > 0) parts.push_back("not to be read in the copy: " + Words(compared.unread));
+    return Join(parts, "; ");
+  }
+
   void Judge(const char* kind, const TreeDifferences& differences, const std::string& passed,
              const std::string& unverifiable) {
     if (differences.total > 0) {
@@ -78,9 +85,10 @@ bool Knows(const std::vector<v1::TreeEntry>& entries, const std::string& path) {
   return false;
 }
 
-StatusOr<std::vector<v1::TreeEntry>> WalkRestored(const std::vector<std::string>& destinations,
-                                                  ActionContext& context) {
+StatusOr<std::vector<v1::TreeEntry>> WalkRestored(const std::vector<DiskPlace>& places,
+                                                  const std::string& prefix, ActionContext& context) {
   WalkOptions options;
+  options.root = prefix;
   options.missing_is_fine = true;  // a difference, and found as one
   options.stop = context.stop;
   if (context.progress) {
@@ -91,6 +99,8 @@ StatusOr<std::vector<v1::TreeEntry>> WalkRestored(const std::vector<std::string>
       context.progress(progress);
     };
   }
+  std::vector<std::string> destinations;
+  for (const DiskPlace& place : places) destinations.push_back(place.destination);
   ASSIGN_OR_RETURN(std::vector<CapturedEntry> captured, WalkPaths(destinations, options));
   std::vector<v1::TreeEntry> entries;
   entries.reserve(captured.size());
@@ -124,24 +134,24 @@ class ScratchFolder {
 
 StatusOr<v1::ActionResult> RunDiskVerify(const v1::Action& action, ActionContext& context) {
   const v1::DiskVerify& verify = action.disk_verify();
-  const std::vector<std::string> paths(verify.paths().begin(), verify.paths().end());
   ASSIGN_OR_RETURN(const std::string prefix, DiskPrefix(verify.target(), context.config));
-  ASSIGN_OR_RETURN(const std::vector<std::string> destinations, DiskDestinations(paths, prefix));
+  ASSIGN_OR_RETURN(const std::vector<DiskPlace> places,
+                   DiskPlaces(verify.paths(), verify.destinations(), prefix));
   const ScratchFolder scratch(verify.target(), context.config);
   ASSIGN_OR_RETURN_IN(const std::string text,
                       context.Repository(verify.location()).LoadText(verify.details()),
                       "read what is expected of the files");
   ASSIGN_OR_RETURN(const DecodedTree expected, DecodeTree(text));
-  ASSIGN_OR_RETURN_IN(const std::vector<v1::TreeEntry> found, WalkRestored(destinations, context),
+  ASSIGN_OR_RETURN_IN(const std::vector<v1::TreeEntry> found, WalkRestored(places, prefix, context),
                       "read restored files");
   RETURN_IF_ERROR(scratch.CheckStillThere());
   const std::string& component =
       context.task.component().empty() ? verify.details().component() : context.task.component();
   v1::ActionResult result;
-  for (const std::string& path : NormalisePaths(paths)) {
-    Verdicts verdicts(component, path, &result);
-    if (Knows(expected.entries, path)) {
-      verdicts.Of(CompareTrees(expected.entries, found, path, prefix));
+  for (const DiskPlace& place : places) {
+    Verdicts verdicts(component, place.path, &result);
+    if (Knows(expected.entries, place.path)) {
+      verdicts.Of(CompareTrees(expected.entries, found, place.path, place.destination));
     } else {
       verdicts.Unknown();
     }

@@ -60,15 +60,18 @@ std::string DatabaseIn(int directory) {
   return HasNeo4jStore(directory) ? "Neo4j" : "";
 }
 
-void Search(int directory, const std::string& path, int depth, std::vector<std::string>* found) {
+void Search(int directory, const std::string& path, int depth, const ExcludePatterns& exclude,
+            std::vector<std::string>* found) {
   if (const std::string engine = DatabaseIn(directory); !engine.empty()) {
     found->push_back(fmt::format("{} is a data directory of {}", PercentEncode(path), engine));
     return;
   }
   if (depth == kDeepest) return;
   for (const std::string& name : Subdirectories(directory)) {
+    const std::string child_path = (path == "/" ? "" : path) + "/" + name;
+    if (exclude.Excludes(child_path)) continue;
     const UniqueFd child = OpenDirectory(directory, name.c_str(), O_NOFOLLOW);
-    if (child.Valid()) Search(child.Get(), (path == "/" ? "" : path) + "/" + name, depth + 1, found);
+    if (child.Valid()) Search(child.Get(), child_path, depth + 1, exclude, found);
   }
 }
 
@@ -87,11 +90,11 @@ void SearchParents(const std::string& path, std::vector<std::string>* found) {
 
 }  // namespace
 
-Status RefuseLiveDatabases(const std::vector<std::string>& paths) {
+Status RefuseLiveDatabases(const std::vector<std::string>& paths, const ExcludePatterns& exclude) {
   std::vector<std::string> found;
   for (const std::string& path : paths) {
     const UniqueFd directory = OpenDirectory(AT_FDCWD, path.c_str(), O_NOFOLLOW);
-    if (directory.Valid()) Search(directory.Get(), path, 0, &found);
+    if (directory.Valid()) Search(directory.Get(), path, 0, exclude, &found);
     SearchParents(path, &found);
   }
   if (found.empty()) return OkStatus();

@@ -4,13 +4,14 @@
 #include <string>
 #include <vector>
 
+#include "agent/disk/exclude_patterns.h"
 #include "base/status.h"
 
 namespace salvor::agent {
 
 // FailedPrecondition, naming each, when a path is, contains (at most three directories deep) or lies in a
-// data directory of PostgreSQL, MySQL or MariaDB, MongoDB, or Neo4j. Symlinks are not followed. What cannot
-// be read is no database.
-Status RefuseLiveDatabases(const std::vector<std::string>& paths);
+// data directory of PostgreSQL, MySQL or MariaDB, MongoDB, or Neo4j. Symlinks are not followed, and what is excluded
+// is not looked at. What cannot be read is no database.
+Status RefuseLiveDatabases(const std::vector<std::string>& paths, const ExcludePatterns& exclude = {});
 
 }  // namespace salvor::agent

@@ -42,6 +42,13 @@ TEST_F(LiveDatabaseTest, OneAboveOrBelowIsFoundToo) {
               HasSubstr("base lies in a data directory of PostgreSQL"));
 }
 
+TEST_F(LiveDatabaseTest, OneThatIsExcludedPasses) {
+  Make("srv/lib/my", "ibdata1");
+  EXPECT_THAT(Refusal("srv"), HasSubstr("MySQL"));
+  EXPECT_TRUE(RefuseLiveDatabases({directory_ / "srv"}, ExcludePatterns({"lib/my"})).ok());
+  EXPECT_FALSE(RefuseLiveDatabases({directory_ / "srv"}, ExcludePatterns({"lib/your"})).ok());
+}
+
 TEST_F(LiveDatabaseTest, OtherDirectoriesFilesAndSymlinksPass) {
   Make("pg/base", "1");
   Make("pg", "PG_VERSION");

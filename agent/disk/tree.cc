@@ -9,11 +9,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <map>
 #include <string_view>
 #include <utility>
 
+#include "agent/disk/file_attributes.h"
 #include "agent/disk/file_digest.h"
+#include "agent/disk/guarded_path.h"
 #include "base/io/files.h"
 #include "base/names.h"
 #include "base/text.h"
@@ -28,7 +31,20 @@ constexpr int64_t kClockTickNs = 20'000'000;
 constexpr int64_t kEntriesPerProgress = 512;
 constexpr int64_t kBytesPerProgress = 64 << 20;
 
-int64_t Nanoseconds(const timespec& time) { return time.tv_sec * kNanosecondsPerSecond + time.tv_nsec; }
+// Deeper than this a walk may run out of descriptors by itself.
+constexpr int kDeepWalk = 200;
+
+// Whether nanoseconds since 1970 hold it: from 1677 to 2262. restic counts in them too, and restores another time.
+bool FitsNanoseconds(const timespec& time) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / kNanosecondsPerSecond - 1;
+  return time.tv_sec <= kMost && time.tv_sec >= -kMost;
+}
+
+int64_t Nanoseconds(const timespec& time) {
+  if (!FitsNanoseconds(time))
+    return time.tv_sec > 0 ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int64_t>::min();
+  return time.tv_sec * kNanosecondsPerSecond + time.tv_nsec;
+}
 
 const char* TypeName(mode_t mode) {
   switch (mode & S_IFMT) {
@@ -91,7 +107,13 @@ StatusOr<std::string> ReadLink(int parent, const std::string& name) {
   return target;
 }
 
-StatusOr<std::vector<std::string>> ReadNames(int directory) {
+struct DirectoryItem {
+  std::string name;
+  unsigned char type;  // of dirent.h
+};
+
+// What could be read of a directory; an error at its end does not take away what came before.
+Status ReadItems(int directory, std::vector<DirectoryItem>* items) {
   // An own description: fdopendir takes what it gets, and its position.
   const int copy = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR* stream = copy < 0 ? nullptr : ::fdopendir(copy);
@@ -100,17 +122,28 @@ StatusOr<std::vector<std::string>> ReadNames(int directory) {
     if (copy >= 0) ::close(copy);
     return ErrnoStatus(error, "read directory");
   }
-  std::vector<std::string> names;
   errno = 0;
   while (const dirent* item = ::readdir(stream)) {
     const std::string_view name = item->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
+    if (name != "." && name != "..") items->push_back({std::string(name), item->d_type});
     errno = 0;
   }
   const int error = errno;
   ::closedir(stream);
-  if (error != 0) return ErrnoStatus(error, "read directory");
-  return names;
+  return error == 0 ? OkStatus() : ErrnoStatus(error, "read directory");
+}
+
+// Of what cannot be looked at: what its directory says of it.
+const char* TypeNameOf(unsigned char type) { return type == DT_UNKNOWN ? "unknown" : TypeName(DTTOIF(type)); }
+
+// A directory that mkfs made and that only fsck writes into.
+bool IsUnusedLostAndFound(int parent, const std::string& name, const struct stat& facts) {
+  if (name != "lost+found" || !S_ISDIR(facts.st_mode) || facts.st_uid != 0 || !IsMountRoot(parent))
+    return false;
+  const UniqueFd directory(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!directory.Valid()) return errno == EACCES;
+  std::vector<DirectoryItem> items;
+  return ReadItems(directory.Get(), &items).ok() && items.empty();
 }
 
 class Walker {
@@ -121,9 +154,14 @@ class Walker {
   std::vector<CapturedEntry> Finish();
 
  private:
-  Status Visit(int parent, const std::string& name, const std::string& path, bool is_root);
+  StatusOr<UniqueFd> OpenParent(const std::string& path) const;
+  Status Visit(int parent, const DirectoryItem& item, const std::string& path, bool is_root);
+  void AddUnseen(const DirectoryItem& item, const std::string& path, const Status& why);
+  bool IsLeftOut(int parent, const std::string& name, const std::string& path, const struct stat& facts);
+  void LeaveOut(LeftOut why, const std::string& path);
   StatusOr<bool> Look(int parent, const std::string& name, struct stat* facts, bool is_root);
   Status Fill(int parent, const std::string& name, const struct stat& facts, v1::TreeEntry* entry);
+  StatusOr<UniqueFd> OpenSettled(int parent, const std::string& name, const struct stat& facts) const;
   Status Hash(int parent, const std::string& name, const struct stat& facts, v1::TreeEntry* entry);
   Status Descend(int parent, const std::string& name, const std::string& path, size_t index);
   void NameHardLinks();
@@ -131,23 +169,31 @@ class Walker {
 
   const WalkOptions& options_;
   std::vector<CapturedEntry> entries_;
+  dev_t device_ = 0;  // of the declared path
+  int depth_ = 0;
   std::map<std::pair<uint64_t, uint64_t>, std::string> digests_;  // of files with several names: hashed once
   std::map<std::pair<uint64_t, uint64_t>, bool> linked_;
   WalkProgress progress_;
   WalkProgress reported_;
 };
 
-Status Walker::WalkRoot(const std::string& path) {
-  RETURN_IF_ERROR(CheckAbsolutePath(path));
-  if (path == "/") return Visit(AT_FDCWD, "/", "/", true);
+StatusOr<UniqueFd> Walker::OpenParent(const std::string& path) const {
+  if (options_.root.has_value()) return OpenParentBelow(*options_.root, path, Missing::kIsNotFound);
   const size_t slash = path.rfind('/');
   const std::string parent = slash == 0 ? "/" : path.substr(0, slash);
-  const UniqueFd directory(::open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!directory.Valid()) {
-    if (options_.missing_is_fine && (errno == ENOENT || errno == ENOTDIR)) return OkStatus();
-    return ErrnoStatus(errno, "open " + PercentEncode(parent));
-  }
-  return Visit(directory.Get(), path.substr(slash + 1), path, true);
+  UniqueFd directory(::open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.Valid())
+    return ErrnoStatus(errno == ENOTDIR ? ENOENT : errno, "open " + PercentEncode(parent));
+  return directory;
+}
+
+Status Walker::WalkRoot(const std::string& path) {
+  RETURN_IF_ERROR(CheckAbsolutePath(path));
+  if (path == "/") return Visit(AT_FDCWD, {"/", DT_DIR}, "/", true);
+  const StatusOr<UniqueFd> directory = OpenParent(path);
+  if (directory.status().code() == absl::StatusCode::kNotFound && options_.missing_is_fine) return OkStatus();
+  RETURN_IF_ERROR(directory.status());
+  return Visit(directory->Get(), {NameOf(path), DT_UNKNOWN}, path, true);
 }
 
 // False when nothing is there.
@@ -169,10 +215,46 @@ StatusOr<bool> Walker::Look(int parent, const std::string& name, struct stat* fa
   }
 }
 
-Status Walker::Visit(int parent, const std::string& name, const std::string& path, bool is_root) {
+void Walker::LeaveOut(LeftOut why, const std::string& path) {
+  if (options_.on_left_out) options_.on_left_out(why, path);
+}
+
+// A directory on another file system is an entry all the same: it is what something is mounted on.
+bool Walker::IsLeftOut(int parent, const std::string& name, const std::string& path,
+                       const struct stat& facts) {
+  if (IsUnusedLostAndFound(parent, name, facts)) {
+    LeaveOut(LeftOut::kLostAndFound, path);
+    return true;
+  }
+  if (!options_.one_file_system || facts.st_dev == device_) return false;
+  LeaveOut(LeftOut::kMount, path);
+  return !S_ISDIR(facts.st_mode);
+}
+
+// One entry that nobody can look at (a mount whose server is gone) is one entry.
+void Walker::AddUnseen(const DirectoryItem& item, const std::string& path, const Status& why) {
+  CapturedEntry captured;
+  captured.entry.set_path(PercentEncode(path));
+  captured.entry.set_type(TypeNameOf(item.type));
+  captured.entry.set_not_covered(MessageOf(why));
+  entries_.push_back(std::move(captured));
+  ++progress_.entries;
+}
+
+Status Walker::Visit(int parent, const DirectoryItem& item, const std::string& path, bool is_root) {
+  if (!is_root && options_.exclude.Excludes(path)) {
+    LeaveOut(LeftOut::kExcluded, path);
+    return OkStatus();
+  }
+  const std::string& name = item.name;
   struct stat facts {};
-  ASSIGN_OR_RETURN_IN(const bool there, Look(parent, name, &facts, is_root), PercentEncode(path));
-  if (!there) return OkStatus();
+  const StatusOr<bool> there = Look(parent, name, &facts, is_root);
+  if (!there.ok() && (is_root || there.status().code() == absl::StatusCode::kCancelled))
+    return WithContext(there.status(), PercentEncode(path));
+  if (!there.ok()) AddUnseen(item, path, there.status());
+  if (!there.ok() || !*there) return OkStatus();
+  if (is_root) device_ = facts.st_dev;
+  if (!is_root && IsLeftOut(parent, name, path, facts)) return OkStatus();
   CapturedEntry captured;
   captured.device = facts.st_dev;
   captured.inode = facts.st_ino;
@@ -185,6 +267,14 @@ Status Walker::Visit(int parent, const std::string& name, const std::string& pat
   entry.set_gid(facts.st_gid);
   entry.set_bytes(S_ISREG(facts.st_mode) ? facts.st_size : 0);
   entry.set_mtime_ns(Nanoseconds(facts.st_mtim));
+  entry.set_mtime_unknown(!FitsNanoseconds(facts.st_mtim));
+  const bool is_left_out_mount = options_.one_file_system && facts.st_dev != device_;
+  if (is_left_out_mount) {
+    // What is mounted there works on, and its times with it: nothing is promised of them.
+    captured.ctime_ns = 0;
+    entry.set_mtime_ns(0);
+    entry.set_mtime_unknown(true);
+  }
   if (const Status status = Fill(parent, name, facts, &entry); !status.ok()) {
     if (status.code() == absl::StatusCode::kCancelled) return status;
     entry.set_not_covered(MessageOf(status));
@@ -193,10 +283,12 @@ Status Walker::Visit(int parent, const std::string& name, const std::string& pat
   entries_.push_back(std::move(captured));
   ++progress_.entries;
   Report(false);
-  return S_ISDIR(facts.st_mode) ? Descend(parent, name, path, entries_.size() - 1) : OkStatus();
+  const bool enter = S_ISDIR(facts.st_mode) && !is_left_out_mount;
+  return enter ? Descend(parent, name, path, entries_.size() - 1) : OkStatus();
 }
 
 Status Walker::Fill(int parent, const std::string& name, const struct stat& facts, v1::TreeEntry* entry) {
+  if (!options_.hash) return OkStatus();
   if (S_ISLNK(facts.st_mode)) {
     ASSIGN_OR_RETURN(const std::string target, ReadLink(parent, name));
     entry->set_target(PercentEncode(target));
@@ -205,23 +297,35 @@ Status Walker::Fill(int parent, const std::string& name, const struct stat& fact
   ASSIGN_OR_RETURN(const std::vector<std::string> xattrs,
                    ReadXattrs(name == "/" ? name : ProcPath(parent, name)));
   for (const std::string& xattr : xattrs) entry->add_xattrs(xattr);
-  return S_ISREG(facts.st_mode) && options_.hash ? Hash(parent, name, facts, entry) : OkStatus();
+  return S_ISREG(facts.st_mode) ? Hash(parent, name, facts, entry) : OkStatus();
 }
 
-Status Walker::Hash(int parent, const std::string& name, const struct stat& facts, v1::TreeEntry* entry) {
-  const std::pair<uint64_t, uint64_t> inode(facts.st_dev, facts.st_ino);
-  if (const auto known = digests_.find(inode); known != digests_.end()) {
-    entry->set_sha256(known->second);
-    return OkStatus();
-  }
+// The file, open, with nothing of it waiting to be written back: what a program writes into its memory map after
+// this moves the file's change time, which it does not do while the page still waits.
+StatusOr<UniqueFd> Walker::OpenSettled(int parent, const std::string& name, const struct stat& facts) const {
   constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
   UniqueFd file(::openat(parent, name.c_str(), kFlags | O_NOATIME));
   if (!file.Valid() && errno == EPERM) file = UniqueFd(::openat(parent, name.c_str(), kFlags));
   if (!file.Valid()) return ErrnoStatus(errno, "cannot be read");
-  struct stat opened {
-  }, after{};
-  if (::fstat(file.Get(), &opened) != 0) return ErrnoStatus(errno, "look at");
-  if (!SameState(facts, opened)) return Aborted("changed while it was read");
+  // Of no use on a file system that has nothing to write back; any other error shows when the file is read.
+  ::sync_file_range(file.Get(), 0, 0,
+                    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+  struct stat settled {};
+  if (::fstat(file.Get(), &settled) != 0) return ErrnoStatus(errno, "look at");
+  if (!SameState(facts, settled)) return Aborted("changed while it was read");
+  return file;
+}
+
+Status Walker::Hash(int parent, const std::string& name, const struct stat& facts, v1::TreeEntry* entry) {
+  const std::pair<uint64_t, uint64_t> inode(facts.st_dev, facts.st_ino);
+  struct stat after {};
+  ASSIGN_OR_RETURN(const UniqueFd file, OpenSettled(parent, name, facts));
+  entry->set_attributes(AttributesOf(file.Get()));
+  entry->set_allocated_bytes(AllocatedBytesWithHoles(file.Get(), facts));
+  if (const auto known = digests_.find(inode); known != digests_.end()) {
+    entry->set_sha256(known->second);
+    return OkStatus();
+  }
   ASSIGN_OR_RETURN(const std::string digest,
                    DigestOfFile(file.Get(), facts.st_size, options_.stop, [&](int64_t bytes) {
                      progress_.bytes_hashed += bytes;
@@ -236,20 +340,22 @@ Status Walker::Hash(int parent, const std::string& name, const struct stat& fact
 
 Status Walker::Descend(int parent, const std::string& name, const std::string& path, size_t index) {
   const UniqueFd directory(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  StatusOr<std::vector<std::string>> names = std::vector<std::string>();
+  std::vector<DirectoryItem> items;
+  Status status = OkStatus();
   if (directory.Valid()) {
-    names = ReadNames(directory.Get());
+    status = ReadItems(directory.Get(), &items);
+    if (options_.hash) entries_[index].entry.set_attributes(AttributesOf(directory.Get()));
   } else {
-    if (errno == EMFILE || errno == ENFILE) return ErrnoStatus(errno, "open " + PercentEncode(path));
-    names = ErrnoStatus(errno, "cannot be read");
+    const bool too_many = errno == EMFILE || errno == ENFILE;
+    if (too_many && depth_ < kDeepWalk) return ErrnoStatus(errno, "open " + PercentEncode(path));
+    status = ErrnoStatus(errno, "cannot be read");
   }
-  if (!names.ok()) {
-    entries_[index].entry.set_not_covered(MessageOf(names.status()));
-    return OkStatus();
-  }
+  if (!status.ok()) entries_[index].entry.set_not_covered(MessageOf(status));
   const std::string prefix = path == "/" ? path : path + "/";
-  for (const std::string& child : *names)
-    RETURN_IF_ERROR(Visit(directory.Get(), child, prefix + child, false));
+  ++depth_;
+  for (const DirectoryItem& child : items)
+    RETURN_IF_ERROR(Visit(directory.Get(), child, prefix + child.name, false));
+  --depth_;
   return OkStatus();
 }
 

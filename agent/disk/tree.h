@@ -1,16 +1,18 @@
 // What stands below some paths, entry by entry, without ever following a symlink below them.
 //
-// A declared path's own parents may be symlinks (as for every other program); the path itself and everything
-// below it is opened by name in an open directory, with O_NOFOLLOW. Other file systems mounted below are
-// entered, as restic enters them. Extended attributes of symlinks are left out: restic does not keep them.
+// A declared path's own parents may be symlinks (as for every other program) unless WalkOptions::root says
+// otherwise; the path itself and everything below it is opened by name in an open directory, with O_NOFOLLOW.
+// Extended attributes of symlinks are left out: restic does not keep them.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
+#include "agent/disk/exclude_patterns.h"
 #include "base/status.h"
 #include "salvor/v1/manifest.pb.h"
 
@@ -29,10 +31,23 @@ struct WalkProgress {
   int64_t bytes_hashed = 0;
 };
 
+// What a walk passes over by rule.
+enum class LeftOut {
+  kExcluded,      // by a pattern; neither looked at nor entered
+  kMount,         // another file system: of a directory, what is in it; of anything else, the entry
+  kLostAndFound,  // the empty or unreadable lost+found of a file system: its own, not the application's
+};
+
 struct WalkOptions {
-  bool hash = true;              // false: no file is opened; sha256 stays empty
+  bool hash = true;              // false: no file is opened, and an entry has only what lstat says
   bool missing_is_fine = false;  // a declared path that is not there has no entry; else NotFound
-  std::stop_token stop;          // Cancelled
+  bool one_file_system =
+      false;  // what is on another device than its declared path is left out, as by restic -x
+  ExcludePatterns exclude;
+  // The paths lie below this directory and no symlink is followed on the way from it (guarded_path.h).
+  std::optional<std::string> root;
+  std::function<void(LeftOut, const std::string& path)> on_left_out;
+  std::stop_token stop;                               // Cancelled
   std::function<void(const WalkProgress&)> progress;  // now and then, from the calling thread
 };
 
@@ -40,8 +55,10 @@ struct WalkOptions {
 std::vector<std::string> NormalisePaths(const std::vector<std::string>& paths);
 
 // Every entry at and below the paths, sorted by its (encoded) path. Memory grows with the number of entries,
-// never with their size. What cannot be read, or changes while it is read, has `not_covered`; what vanishes
-// between two looks is not there. Files are not marked as read (O_NOATIME) where the system permits.
+// never with their size. What cannot be looked at or read, or changes while it is read, has `not_covered`, and all
+// else is there; what vanishes between two looks is not there. Files are not marked as read (O_NOATIME) where the
+// system permits. What a program has written through a memory map is written back before a file is hashed, so
+// that whatever it writes afterwards moves the file's change time.
 StatusOr<std::vector<CapturedEntry>> WalkPaths(const std::vector<std::string>& paths,
                                                const WalkOptions& options);
 

@@ -32,6 +32,9 @@ std::string EncodeEntry(const v1::TreeEntry& entry) {
   PutText(&json, "hard_link", entry.hard_link());
   for (const std::string& xattr : entry.xattrs()) json["xattrs"].push_back(xattr);
   PutText(&json, "not_covered", entry.not_covered());
+  if (entry.allocated_bytes() != 0) json["allocated_bytes"] = entry.allocated_bytes();
+  PutText(&json, "attributes", entry.attributes());
+  if (entry.mtime_unknown()) json["mtime_unknown"] = true;
   return ToLine(json);
 }
 
@@ -85,6 +88,9 @@ v1::TreeEntry DecodeEntry(std::string_view line) {
     for (const Json& xattr : *xattrs) entry.add_xattrs(xattr.get<std::string>());
   }
   entry.set_not_covered(Text(json, "not_covered"));
+  entry.set_allocated_bytes(Number(json, "allocated_bytes"));
+  entry.set_attributes(Text(json, "attributes"));
+  entry.set_mtime_unknown(json.contains("mtime_unknown"));
   return entry;
 }
 

@@ -17,16 +17,15 @@ namespace {
 using Entry = v1::TreeEntry;
 using Entries = std::map<std::string, const Entry*>;  // by path as it was captured
 
-// The path without `prefix`, both encoded.
-std::string Remap(const std::string& path, const std::string& prefix) {
-  return path.compare(0, prefix.size(), prefix) == 0 ? path.substr(prefix.size()) : path;
-}
-
-Entries Select(const std::vector<Entry>& entries, const std::string& path, const std::string& prefix) {
+// The entries at and below `place` by the path they would have at `path`; all encoded.
+Entries Select(const std::vector<Entry>& entries, const std::string& place, const std::string& path) {
   Entries selected;
+  const std::string prefix = path == "/" ? "" : path;
   for (const Entry& entry : entries) {
-    const std::string original = Remap(entry.path(), prefix);
-    if (IsAtOrBelow(original, path)) selected.emplace(original, &entry);
+    if (!IsAtOrBelow(entry.path(), place)) continue;
+    const std::string rest = place == "/" ? entry.path() : entry.path().substr(place.size());
+    const std::string original = entry.path() == place ? path : prefix + rest;
+    selected.emplace(original, &entry);
   }
   return selected;
 }
@@ -48,6 +47,7 @@ class Comparer {
 
  private:
   bool LeftOut(const std::string& path) const;
+  bool IsInUnread(std::string path) const;
   void Structure();
   void Content(const std::string& path, const Entry& before, const Entry& after);
   void Metadata(const std::string& path, const Entry& before, const Entry& after);
@@ -67,6 +67,16 @@ bool Comparer::LeftOut(const std::string& path) const {
   return after != found_.end() && after->second->type() == "socket";
 }
 
+// Whether a directory above could not be read in the copy: what is in it may be there.
+bool Comparer::IsInUnread(std::string path) const {
+  while (path.size() > 1) {
+    path = ParentOf(path);
+    const auto after = found_.find(path);
+    if (after != found_.end()) return !after->second->not_covered().empty();
+  }
+  return false;
+}
+
 void Comparer::Structure() {
   for (const auto& [path, before] : captured_) {
     if (!before->not_covered().empty()) ++result_.not_covered;
@@ -74,6 +84,14 @@ void Comparer::Structure() {
     const auto after = found_.find(path);
     if (after != found_.end() && after->second->type() == before->type()) {
       common_.push_back(path);
+      continue;
+    }
+    if (after == found_.end() && IsInUnread(path)) {
+      result_.unread.Add(path, "its directory could not be read");
+      continue;
+    }
+    if (after != found_.end() && after->second->type() == "unknown") {
+      result_.unread.Add(path, after->second->not_covered());
       continue;
     }
     disturbed_.insert(ParentOf(path));
@@ -98,13 +116,14 @@ void Comparer::Content(const std::string& path, const Entry& before, const Entry
   if (before.bytes() != after.bytes()) {
     result_.content.Add(path, fmt::format("is {} bytes long, was {}", after.bytes(), before.bytes()));
   } else if (!after.not_covered().empty()) {
-    result_.content.Add(path, after.not_covered());
+    result_.unread.Add(path, after.not_covered());
   } else if (before.sha256() != after.sha256()) {
     result_.content.Add(path, "other content of the same length");
   }
 }
 
 void Comparer::Metadata(const std::string& path, const Entry& before, const Entry& after) {
+  if (path == "/") return;  // restic keeps nothing of it
   std::vector<std::string> faults;
   if (before.type() != "symlink" && before.mode() != after.mode()) {
     faults.push_back(fmt::format("mode is {:04o}, was {:04o}", after.mode(), before.mode()));
@@ -113,7 +132,7 @@ void Comparer::Metadata(const std::string& path, const Entry& before, const Entr
     faults.push_back(fmt::format("owner is {}, was {}", after.uid(), before.uid()));
   if (before.gid() != after.gid())
     faults.push_back(fmt::format("group is {}, was {}", after.gid(), before.gid()));
-  const bool consequence = before.type() == "dir" && disturbed_.count(path) != 0;
+  const bool consequence = (before.type() == "dir" && disturbed_.count(path) != 0) || before.mtime_unknown();
   if (before.mtime_ns() != after.mtime_ns() && !consequence) {
     faults.push_back(fmt::format("modified {}, was {}", When(after.mtime_ns()), When(before.mtime_ns())));
   }
@@ -163,9 +182,9 @@ void TreeDifferences::Add(const std::string& path, const std::string& what) {
 }
 
 TreeComparison CompareTrees(const std::vector<Entry>& captured, const std::vector<Entry>& found,
-                            const std::string& path, const std::string& root) {
-  const std::string encoded = PercentEncode(path), prefix = PercentEncode(root);
-  return Comparer(Select(captured, encoded, ""), Select(found, encoded, prefix)).Run();
+                            const std::string& path, const std::string& copy) {
+  const std::string encoded = PercentEncode(path);
+  return Comparer(Select(captured, encoded, encoded), Select(found, PercentEncode(copy), encoded)).Run();
 }
 
 }  // namespace salvor::agent

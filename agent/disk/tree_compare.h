@@ -26,17 +26,18 @@ struct TreeComparison {
   int64_t files = 0;          // of these, regular files
   int64_t bytes = 0;          // in them
   int64_t not_covered = 0;    // entries left out because the capture could not promise them
+  TreeDifferences unread;     // of the copy: what could not be read is neither right nor wrong
 };
 
-// Compares what was captured at and below `path` with a walk of the same below `root` ("" for the same place:
-// "/srv/a" is then found at "/srv/a", else at root + "/srv/a"). Both lists sorted, as WalkPaths and
-// EncodeTree keep them; `path` and `root` are plain, not encoded.
+// Compares what was captured at and below `path` with a walk of the copy at `copy`. Both lists sorted, as WalkPaths
+// and EncodeTree keep them; `path` and `copy` are plain, not encoded.
 //
 // One fault is told once: an entry of another type has no other differences, and a directory's mtime is not
 // compared when entries directly in it are missing or unexpected. Left out: entries with not_covered, and
-// sockets, which belong to running programs and are never restored.
+// sockets, which belong to running programs and are never restored. Not compared, because no restore brings them
+// everywhere: holes, attributes of chattr, times that restic cannot keep.
 TreeComparison CompareTrees(const std::vector<v1::TreeEntry>& captured,
                             const std::vector<v1::TreeEntry>& found, const std::string& path,
-                            const std::string& root);
+                            const std::string& copy);
 
 }  // namespace salvor::agent

@@ -1,17 +1,22 @@
 #include "agent/disk/tree_coverage.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <set>
 #include <utility>
 
+#include "agent/disk/utf8.h"
 #include "base/text.h"
 
 namespace salvor::agent {
 namespace {
 
 void Mark(CapturedEntry* captured, const std::string& why) {
-  if (captured->entry.not_covered().empty()) captured->entry.set_not_covered(why);
+  if (captured->entry.not_covered().empty() && captured->entry.type() != "socket")
+    captured->entry.set_not_covered(why);
 }
 
 bool SameState(const CapturedEntry& a, const CapturedEntry& b) {
@@ -21,24 +26,6 @@ bool SameState(const CapturedEntry& a, const CapturedEntry& b) {
 }
 
 bool ByPath(const CapturedEntry& a, const CapturedEntry& b) { return a.entry.path() < b.entry.path(); }
-
-// Bytes of the UTF-8 sequence at the start of `text`; 0 when there is none (as Go's decoder sees it).
-size_t SequenceLength(std::string_view text) {
-  const auto byte = [&text](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  const size_t length = first >= 0xC2 && first <= 0xDF   ? 2
-                        : (first & 0xF0) == 0xE0         ? 3
-                        : first >= 0xF0 && first <= 0xF4 ? 4
-                                                         : 0;
-  if (length == 0 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  const bool overlong = (first == 0xE0 && byte(1) < 0xA0) || (first == 0xF0 && byte(1) < 0x90);
-  const bool no_character = (first == 0xED && byte(1) > 0x9F) || (first == 0xF4 && byte(1) > 0x8F);
-  return overlong || no_character ? 0 : length;
-}
 
 // The reason of the error that is about this path: paths and reasons may both hold ": ".
 class Errors {
@@ -88,33 +75,27 @@ void MarkChanges(std::vector<CapturedEntry>* before, const std::vector<CapturedE
 std::string AsResticPrints(const std::string& bytes) {
   std::string text;
   for (size_t i = 0; i < bytes.size();) {
-    const size_t length = SequenceLength(std::string_view(bytes).substr(i));
+    const size_t length = Utf8SequenceLength(std::string_view(bytes).substr(i));
     text += length == 0 ? std::string("\xEF\xBF\xBD") : bytes.substr(i, length);
     i += std::max<size_t>(length, 1);
   }
   return text;
 }
 
-SnapshotCoverage ApplySnapshot(std::vector<CapturedEntry>* entries, const SnapshotView& snapshot,
-                               const std::vector<std::string>& paths) {
-  SnapshotCoverage coverage;
+std::vector<std::string> ApplySnapshot(std::vector<CapturedEntry>* entries, const SnapshotView& snapshot,
+                                       const std::vector<std::string>& paths) {
   Errors errors(snapshot.errors);
   std::set<std::string> seen;
-  std::vector<CapturedEntry> kept;
   for (CapturedEntry& captured : *entries) {
     const std::string path =
         AsResticPrints(PercentDecode(captured.entry.path()).value_or(captured.entry.path()));
     seen.insert(path);
     const std::optional<std::string> error = errors.Take(path);
-    if (error.has_value()) Mark(&captured, "restic: " + *error);
-    if (snapshot.types.count(path) == 0 && !error.has_value()) {
-      if (snapshot.excludes) {
-        ++coverage.left_out;
-        continue;
-      }
+    if (error.has_value()) {
+      Mark(&captured, "restic: " + *error);
+    } else if (snapshot.types.count(path) == 0 && path != "/") {  // which restic never lists
       Mark(&captured, "is not in the snapshot");
     }
-    kept.push_back(std::move(captured));
   }
   for (const auto& [path, type] : snapshot.types) {
     const auto below = [&path_ = path](const std::string& root) {
@@ -125,12 +106,32 @@ SnapshotCoverage ApplySnapshot(std::vector<CapturedEntry>* entries, const Snapsh
     captured.entry.set_path(PercentEncode(path));
     captured.entry.set_type(type);
     captured.entry.set_not_covered("appeared and vanished while the backup ran");
-    kept.push_back(std::move(captured));
+    entries->push_back(std::move(captured));
   }
-  std::sort(kept.begin(), kept.end(), ByPath);
-  *entries = std::move(kept);
-  coverage.unmatched_errors = errors.Unmatched();
-  return coverage;
+  std::sort(entries->begin(), entries->end(), ByPath);
+  return errors.Unmatched();
+}
+
+std::vector<std::string> NotKeptByRestic(const std::vector<v1::TreeEntry>& entries) {
+  std::vector<std::string> named;
+  for (const v1::TreeEntry& entry : entries) {
+    const auto name = [&](const std::string& what) { named.push_back(entry.path() + ": " + what); };
+    if (entry.type() == "socket") name("a socket is not kept; its program makes it anew");
+    if (!entry.not_covered().empty() || entry.type() == "socket") continue;
+    const bool is_beyond = entry.mtime_ns() == std::numeric_limits<int64_t>::max() ||
+                           entry.mtime_ns() == std::numeric_limits<int64_t>::min();
+    if (entry.mtime_unknown() && is_beyond)
+      name("its time of modification cannot be kept: it is not between 1677 and 2262");
+    if (!entry.attributes().empty())
+      name(fmt::format("its attributes {} (chattr) are restored by Salvor, not by restic alone",
+                       entry.attributes()));
+    if (entry.type() != "file" && !entry.hard_link().empty())
+      name(fmt::format("a {} with several names has them all after a restore by Salvor, not by restic alone",
+                       entry.type()));
+    if (entry.type() == "symlink" && !IsUtf8(PercentDecode(entry.target()).value_or("")))
+      name("a symlink whose target is not UTF-8 is restored by Salvor, not by restic alone");
+  }
+  return named;
 }
 
 }  // namespace salvor::agent

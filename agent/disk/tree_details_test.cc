@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "agent/disk/tree_codec.h"
 #include "agent/disk/tree_compare.h"
@@ -31,7 +32,7 @@ class DetailsTest : public testing::Test {
         std::remove_if(changed_.begin(), changed_.end(), [&](const auto& e) { return e.path() == encoded; }),
         changed_.end());
   }
-  TreeComparison Compare() { return CompareTrees(entries_, changed_, root_, ""); }
+  TreeComparison Compare() { return CompareTrees(entries_, changed_, root_, root_); }
   static void ExpectTotals(const TreeComparison& compared, int64_t structure, int64_t content,
                            int64_t metadata) {
     EXPECT_EQ(compared.structure.total, structure) << Join(compared.structure.first, "; ");
@@ -46,6 +47,9 @@ class DetailsTest : public testing::Test {
 
 TEST_F(DetailsTest, WhatIsEncodedIsDecodedAsItWas) {
   entries_[3].set_not_covered("said \"no\"");
+  entries_[4].set_attributes("ai");
+  entries_[4].set_allocated_bytes(4096);
+  entries_[4].set_mtime_unknown(true);
   const auto decoded = DecodeTree(EncodeTree(entries_));
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   ASSERT_EQ(decoded->entries.size(), entries_.size());
@@ -80,11 +84,47 @@ TEST_F(DetailsTest, ATreeRestoredElsewhereIsComparedPathByPath) {
     entry.set_path("/scratch/a%20b" + entry.path());
     if (!entry.hard_link().empty()) entry.set_hard_link("/scratch/a%20b" + entry.hard_link());
   }
-  const TreeComparison compared = CompareTrees(entries_, changed_, root_, "/scratch/a b");
+  const TreeComparison compared = CompareTrees(entries_, changed_, root_, "/scratch/a b" + root_);
   ExpectTotals(compared, 0, 0, 0);
   EXPECT_EQ(compared.compared, 20);
   // Below another path nothing is looked at.
-  EXPECT_EQ(CompareTrees(entries_, changed_, root_ + "/empty", "/scratch/a b").compared, 1);
+  EXPECT_EQ(CompareTrees(entries_, changed_, root_ + "/empty", "/scratch/a b" + root_ + "/empty").compared,
+            1);
+}
+
+TEST_F(DetailsTest, ATreeIsComparedUnderTheNameItsCopyHas) {
+  for (auto& entry : changed_) {
+    const std::string encoded = PercentEncode(root_);
+    entry.set_path("/other/place" + entry.path().substr(encoded.size()));
+    if (!entry.hard_link().empty())
+      entry.set_hard_link("/other/place" + entry.hard_link().substr(encoded.size()));
+  }
+  const auto compare = [&] { return CompareTrees(entries_, changed_, root_, "/other/place"); };
+  ExpectTotals(compare(), 0, 0, 0);
+  EXPECT_EQ(compare().compared, 20);
+  EntryAt(changed_, "/other/place/program")->set_sha256("00");
+  ExpectTotals(compare(), 0, 1, 0);
+  EXPECT_THAT(compare().content.first, ElementsAre(HasSubstr(PercentEncode(root_) + "/program: ")));
+}
+
+TEST_F(DetailsTest, WhatCannotBeReadInTheCopyIsNeitherRightNorWrong) {
+  Changed("/program").set_not_covered("cannot be read: Input/output error");
+  Changed("/program").clear_sha256();
+  Changed("/a directory/deep").set_not_covered("cannot be read: Input/output error");
+  Remove("/a directory/deep/er");
+  Remove("/a directory/deep/er/secret");
+  Changed("/pipe").set_type("unknown");
+  const TreeComparison compared = Compare();
+  ExpectTotals(compared, 0, 0, 0);
+  EXPECT_EQ(compared.unread.total, 4);
+}
+
+TEST_F(DetailsTest, ATimeThatResticCannotKeepIsNotCompared) {
+  EntryAt(entries_, PercentEncode(root_ + "/program"))->set_mtime_unknown(true);
+  Changed("/program").set_mtime_ns(1);
+  ExpectTotals(Compare(), 0, 0, 0);
+  Changed("/nothing").set_mtime_ns(1);
+  ExpectTotals(Compare(), 0, 0, 1);
 }
 
 TEST_F(DetailsTest, AMissingAnUnexpectedAndAnotherTypedEntryAreStructureAndNothingElse) {
@@ -156,27 +196,49 @@ TEST(CoverageTest, WhatChangedVanishedOrAppearedIsMarked) {
                           "/d vanished while it was backed up"));
 }
 
-TEST(CoverageTest, WithoutExcludesWhatTheSnapshotLacksIsMarked) {
+TEST(CoverageTest, SocketsMayComeAndGo) {
+  const auto socket = [](const std::string& path, int64_t ctime_ns) {
+    CapturedEntry captured = Captured(path, ctime_ns);
+    captured.entry.set_type("socket");
+    return captured;
+  };
+  std::vector<CapturedEntry> before = {socket("/s/a", 1), socket("/s/b", 1)};
+  MarkChanges(&before, {socket("/s/a", 2), socket("/s/c", 1)});
+  EXPECT_THAT(ApplySnapshot(&before, {}, {"/s"}), IsEmpty());
+  EXPECT_THAT(Marks(before), ElementsAre("/s/a ", "/s/b ", "/s/c "));
+}
+
+TEST(CoverageTest, WhatTheSnapshotLacksIsMarked) {
   std::vector<CapturedEntry> entries = {Captured("/s/a", 1), Captured("/s/b", 1), Captured("/s/c:%20d", 1)};
   SnapshotView view;
   view.types = {{"/", "dir"}, {"/s", "dir"}, {"/s/a", "file"}, {"/s/z", "fifo"}};
   view.errors = {"/s/c: d: open: denied", "/elsewhere: odd"};
-  const SnapshotCoverage coverage = ApplySnapshot(&entries, view, {"/s/a", "/s/b", "/s/c: d", "/s/z"});
+  const auto unmatched = ApplySnapshot(&entries, view, {"/s/a", "/s/b", "/s/c: d", "/s/z"});
   EXPECT_THAT(Marks(entries),
               ElementsAre("/s/a ", "/s/b is not in the snapshot", "/s/c:%20d restic: open: denied",
                           "/s/z appeared and vanished while the backup ran"));
-  EXPECT_EQ(coverage.left_out, 0);
-  EXPECT_THAT(coverage.unmatched_errors, ElementsAre("/elsewhere: odd"));
+  EXPECT_THAT(unmatched, ElementsAre("/elsewhere: odd"));
 }
 
-TEST(CoverageTest, WithExcludesWhatTheSnapshotLacksIsDroppedButErrorsAreKept) {
-  std::vector<CapturedEntry> entries = {Captured("/s/a", 1), Captured("/s/b.tmp", 1), Captured("/s/c", 1)};
-  SnapshotView view;
-  view.excludes = true;
-  view.types = {{"/s/a", "file"}};
-  view.errors = {"/s/c: open failed"};
-  EXPECT_EQ(ApplySnapshot(&entries, view, {"/s"}).left_out, 1);
-  EXPECT_THAT(Marks(entries), ElementsAre("/s/a ", "/s/c restic: open failed"));
+TEST(CoverageTest, WhatResticDoesNotKeepIsNamed) {
+  std::vector<v1::TreeEntry> entries(6);
+  const char* types[] = {"socket", "file", "symlink", "symlink", "fifo", "file"};
+  for (size_t i = 0; i < entries.size(); ++i) {
+    entries[i].set_path("/s/" + std::to_string(i));
+    entries[i].set_type(types[i]);
+  }
+  entries[1].set_mtime_unknown(true);
+  entries[1].set_mtime_ns(std::numeric_limits<int64_t>::max());
+  entries[4].set_mtime_unknown(true);  // a mount's
+  entries[2].set_target("bad%FF");
+  entries[3].set_target("caf%C3%A9");
+  entries[4].set_hard_link("/s/0");
+  entries[5].set_attributes("i");
+  EXPECT_THAT(
+      NotKeptByRestic(entries),
+      ElementsAre(HasSubstr("/s/0: a socket is not kept"), HasSubstr("/s/1: its time of modification"),
+                  HasSubstr("/s/2: a symlink whose target is not UTF-8"),
+                  HasSubstr("/s/4: a fifo with several names"), HasSubstr("/s/5: its attributes i")));
 }
 
 TEST(CoverageTest, NamesAreReadAsResticPrintsThem) {

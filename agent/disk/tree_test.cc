@@ -5,7 +5,9 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <limits>
 
+#include "agent/disk/file_attributes.h"
 #include "agent/disk/file_digest.h"
 #include "agent/disk/tree_testing.h"
 #include "agent/process/process_testing.h"
@@ -120,6 +122,62 @@ TEST_F(TreeTest, AFileThatGrowsWhileItIsReadIsNotCovered) {
   ASSERT_TRUE(grown);
   EXPECT_EQ(walked->at(0).entry.not_covered(), "changed while it was read");
   EXPECT_EQ(walked->at(0).entry.sha256(), "");
+}
+
+TEST_F(TreeTest, WhatIsExcludedIsNeitherLookedAtNorEntered) {
+  WalkOptions options;
+  options.exclude = ExcludePatterns({"deep", "*.log"});
+  std::vector<std::string> left_out;
+  options.on_left_out = [&](LeftOut why, const std::string& path) {
+    EXPECT_EQ(why, LeftOut::kExcluded);
+    left_out.push_back(path);
+  };
+  Put(root_ + "/a.log", "x");
+  const auto walked = WalkPaths({root_}, options);
+  ASSERT_TRUE(walked.ok()) << walked.status();
+  EXPECT_THAT(left_out, testing::UnorderedElementsAre(root_ + "/a directory/deep", root_ + "/a.log"));
+  EXPECT_EQ(walked->size(), 17u);  // without deep, er, secret
+}
+
+TEST_F(TreeTest, HolesAreRecordedAndNothingElseIsTakenForOne) {
+  Walk();
+  EXPECT_GT(At("/sparse").allocated_bytes(), 0);
+  EXPECT_LT(At("/sparse").allocated_bytes(), 1 << 20);
+  EXPECT_EQ(At("/program").allocated_bytes(), 0);
+  EXPECT_EQ(At("/nothing").allocated_bytes(), 0);
+}
+
+TEST_F(TreeTest, ATimeBeyond2262IsAsFarAsTimesGo) {
+  SetMtime(root_ + "/nothing", {10'413'792'000, 0});
+  if (MtimeOf(root_ + "/nothing").tv_sec != 10'413'792'000)
+    GTEST_SKIP() << "this file system has no such times";
+  Walk();
+  EXPECT_TRUE(At("/nothing").mtime_unknown());
+  EXPECT_EQ(At("/nothing").mtime_ns(), std::numeric_limits<int64_t>::max());
+  EXPECT_FALSE(At("/program").mtime_unknown());
+}
+
+TEST_F(TreeTest, BelowARootNoSymlinkIsFollowed) {
+  ASSERT_EQ(::symlink("a directory", (root_ + "/way").c_str()), 0);
+  WalkOptions options;
+  ASSERT_TRUE(WalkPaths({root_ + "/way/deep"}, options).ok());
+  options.root = root_;
+  EXPECT_EQ(WalkPaths({root_ + "/way/deep"}, options).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(WalkPaths({root_ + "/a directory/deep"}, options).ok());
+}
+
+TEST_F(TreeTest, HolesAreDugWhereThereAreZerosAndNothingElseChanges) {
+  const std::string path = root_ + "/dense", text = std::string(3 << 20, '\0') + "middle" +
+                                                    std::string(5'000, '\0') + "end" + std::string(100, '\0');
+  Put(path, text);
+  SetMtime(path, {1'000'000'000, 5});
+  const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(DigHoles(fd.Get()).ok());
+  EXPECT_EQ(*ReadFile(path), text);
+  EXPECT_EQ(MtimeOf(path).tv_nsec, 5);
+  struct stat facts {};
+  ASSERT_EQ(::fstat(fd.Get(), &facts), 0);
+  EXPECT_LT(facts.st_blocks * 512, 1 << 20);
 }
 
 TEST_F(TreeTest, AStopRequestEndsTheWalk) {

@@ -183,8 +183,10 @@ StatusOr<std::string> Restic::StoreText(const std::string& file_name, std::strin
 StatusOr<ResticBackupSummary> Restic::BackupPaths(const std::vector<std::string>& paths,
                                                   const std::vector<std::string>& exclude,
                                                   const std::map<std::string, std::string>& tags,
-                                                  std::function<void(int64_t, int64_t)> on_progress) const {
+                                                  std::function<void(int64_t, int64_t)> on_progress,
+                                                  bool one_file_system) const {
   std::vector<std::string> arguments;
+  if (one_file_system) arguments.emplace_back("--one-file-system");
   for (const std::string& pattern : exclude) arguments.push_back("--exclude=" + pattern);
   arguments.push_back("--");
   Append(&arguments, paths);
@@ -264,7 +266,16 @@ Status Restic::Restore(const std::string& snapshot, const std::string& target_di
   ProcessSpec spec = Spec(std::move(arguments));
   if (on_progress)
     spec.on_usage = [&on_progress](const ProcessUsage& usage) { on_progress(usage.bytes_written); };
-  return LookAgain(RunSpec(std::move(spec)).status(), snapshot, "/");
+  // "There were 11 errors" is all that restic says in the end.
+  std::string first;
+  spec.on_error_line = [&first, log_line = context_.log_line](std::string_view line) {
+    constexpr std::string_view kStart = "ignoring error for ";
+    if (first.empty() && line.substr(0, kStart.size()) == kStart)
+      first = Elide(line.substr(kStart.size()), 300);
+    if (log_line) log_line(line);
+  };
+  const Status status = RunSpec(std::move(spec)).status();
+  return LookAgain(first.empty() ? status : WithContext(status, first), snapshot, "/");
 }
 
 Status Restic::LookAgain(Status found, const std::string& snapshot, const std::string& path) const {

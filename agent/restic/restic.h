@@ -47,7 +47,7 @@ struct ResticBackupSummary {
   std::string snapshot;  // as Restic::SavedId
   int64_t bytes_processed = 0;
   int64_t files_processed = 0;
-  bool incomplete = false;          // exit code 3: some files could not be read
+  bool incomplete = false;          // exit code 3: some files could not be read; `errors` should name them
   std::vector<std::string> errors;  // "path: reason", at most 100
 };
 
@@ -85,10 +85,11 @@ class Restic {
   StatusOr<std::string> StoreText(const std::string& file_name, std::string_view text,
                                   const std::map<std::string, std::string>& tags) const;
 
-  StatusOr<ResticBackupSummary> BackupPaths(
-      const std::vector<std::string>& paths, const std::vector<std::string>& exclude,
-      const std::map<std::string, std::string>& tags,
-      std::function<void(int64_t done, int64_t total)> on_progress) const;
+  StatusOr<ResticBackupSummary> BackupPaths(const std::vector<std::string>& paths,
+                                            const std::vector<std::string>& exclude,
+                                            const std::map<std::string, std::string>& tags,
+                                            std::function<void(int64_t done, int64_t total)> on_progress,
+                                            bool one_file_system = false) const;
 
   // Snapshots with all these tags ("" as value: the tag alone), oldest first.
   StatusOr<std::vector<ResticSnapshot>> Find(const std::map<std::string, std::string>& tags) const;

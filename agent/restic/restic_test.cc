@@ -136,6 +136,21 @@ TEST_F(ResticTest, PathsAreBackedUpAndRestoredWithOddNames) {
   EXPECT_FALSE(Exists(target + repository_.Path() + "/beside"));
 }
 
+TEST_F(ResticTest, ARestoreThatCannotBeFinishedNamesWhatItCouldNotWrite) {
+  repository_.Make();
+  const std::string kept = Make("kept", "content");
+  const auto summary = repository_.Open().BackupPaths({kept}, {}, kTags, nullptr);
+  ASSERT_TRUE(summary.ok()) << summary.status();
+  // A file stands where the first directory has to be.
+  const std::string target = repository_.Path() + "/target";
+  ASSERT_TRUE(MakeDirectories(target).ok());
+  ASSERT_TRUE(WriteFileAtomically(target + kept.substr(0, kept.find('/', 1)), "in the way").ok());
+  const Status status = repository_.Open().Restore(summary->snapshot, target, {kept});
+  EXPECT_FALSE(status.ok());
+  EXPECT_THAT(MessageOf(status),
+              testing::AllOf(testing::HasSubstr("not a directory"), testing::HasSubstr("restic: ")));
+}
+
 TEST_F(ResticTest, NoPathAtAllIsAnErrorAndOneThatIsMissingIsNot) {
   repository_.Make();
   EXPECT_FALSE(repository_.Open().BackupPaths({"/nowhere"}, {}, kTags, nullptr).ok());

@@ -2,6 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <set>
+
 #include "base/names.h"
 #include "base/text.h"
 #include "strategies/declarations.h"
@@ -36,6 +39,23 @@ void ValidatePaths(const v1::DiskComponent& disk, Problems* problems) {
   }
 }
 
+void ValidateMountPoints(const v1::DiskComponent& disk, Problems* problems) {
+  for (int i = 0; i < disk.mount_points_size(); ++i) {
+    const std::string field = fmt::format("disk.mountPoints[{}]", i);
+    const std::string& point = disk.mount_points(i);
+    problems->Check(field, CheckAbsolutePath(point));
+    if (point.size() > 1 && (point.back() == '/' || point.find("//") != std::string::npos)) {
+      problems->Add(field, "must not end with '/' or contain '//'");
+      continue;
+    }
+    const auto is_related = [&point](const std::string& path) {
+      return IsWithin(path, point) || IsWithin(point, path);
+    };
+    if (std::none_of(disk.paths().begin(), disk.paths().end(), is_related))
+      problems->Add(field, "is neither one of disk.paths nor above or below one");
+  }
+}
+
 void ValidateExcludes(const v1::DiskComponent& disk, Problems* problems) {
   for (int i = 0; i < disk.exclude_size(); ++i) {
     const std::string& pattern = disk.exclude(i);
@@ -53,6 +73,7 @@ std::vector<FieldProblem> DiskStrategy::Validate(const v1::Component& component)
   Problems problems;
   ValidatePaths(component.disk(), &problems);
   ValidateExcludes(component.disk(), &problems);
+  ValidateMountPoints(component.disk(), &problems);
   ValidateChecks(component, nullptr, &problems);
   return problems.Take();
 }
@@ -83,18 +104,62 @@ StatusOr<Fragment> DiskStrategy::Backup(const v1::Component& component, const Ba
 
 namespace {
 
+std::vector<v1::DiskDestination> Pair(const std::vector<std::string>& paths,
+                                      const std::vector<std::string>& destinations) {
+  std::vector<v1::DiskDestination> pairs;
+  for (size_t i = 0; i < paths.size(); ++i) {
+    v1::DiskDestination& pair = pairs.emplace_back();
+    pair.set_path(paths[i]);
+    pair.set_destination(destinations[i]);
+  }
+  return pairs;
+}
+
+// Where each path of the backup goes: to itself, unless the target declares other paths of its own. Those are
+// paired in the order they stand in; what could be meant in two ways is refused.
+StatusOr<std::vector<v1::DiskDestination>> Destinations(const v1::Component& component,
+                                                        const RestoreRequest& request) {
+  const std::vector<std::string> paths(component.disk().paths().begin(), component.disk().paths().end());
+  if (request.drill || !request.disk_root.empty() || !request.to.has_value()) return Pair(paths, paths);
+  const std::vector<std::string> own(request.to->disk().paths().begin(), request.to->disk().paths().end());
+  const std::set<std::string> here(paths.begin(), paths.end()), there(own.begin(), own.end());
+  if (here == there) return Pair(paths, paths);
+  const std::string what_to_write = fmt::format(
+      "Declare in component '{}' of the target one path for each of these, in this order: {}. Or "
+      "restore below a folder with --disk-root.",
+      component.name(), Join(paths, ", "));
+  if (own.size() != paths.size()) {
+    return WithHint(FailedPrecondition("the backup has {} {} and the target declares {}: which goes where "
+                                       "cannot be told",
+                                       paths.size(), paths.size() == 1 ? "path" : "paths", own.size()),
+                    what_to_write);
+  }
+  for (size_t i = 0; i < paths.size(); ++i) {
+    if (own[i] == paths[i]) continue;
+    if (there.count(paths[i]) == 0 && here.count(own[i]) == 0) continue;
+    return WithHint(
+        FailedPrecondition("path {} stands at another position in the target than in the backup: which goes "
+                           "where cannot be told",
+                           there.count(paths[i]) == 0 ? own[i] : paths[i]),
+        what_to_write);
+  }
+  return Pair(paths, own);
+}
+
 // The steps of a restore share a target, the location and the paths.
 struct DiskRestorePlan {
   const v1::Component& component;
   const RestoreRequest& request;
   const v1::Artifact& tree;
   const v1::Artifact& details;
+  std::vector<v1::DiskDestination> destinations;
   v1::DiskTarget target;
 
   template <typename Action>
   void Fill(Action* action) const {
     *action->mutable_target() = target;
     *action->mutable_paths() = component.disk().paths();
+    for (const v1::DiskDestination& one : destinations) *action->add_destinations() = one;
   }
 
   v1::Step NewStep(const std::string& verb, const std::string& title) const {
@@ -115,6 +180,7 @@ struct DiskRestorePlan {
     Fill(restore);
     *restore->mutable_location() = request.location;
     *restore->mutable_tree() = ForAction(tree);
+    *restore->mutable_details() = ForAction(details);
     restore->set_run(request.run);
     UseLocation(&step, request.location);
     Retry(&step, 3, 10, 120);
@@ -142,7 +208,7 @@ struct DiskRestorePlan {
     *action->mutable_checks() = checks;
     action->set_drill(request.drill);
     *action->mutable_disk() = target;
-    *action->mutable_paths() = component.disk().paths();
+    for (const v1::DiskDestination& one : destinations) action->add_paths(one.destination());
     After(&step, component.name() + ".restore");
     After(&step, component.name() + ".verify", v1::Edge::CONDITION_FINISHED);
     Retry(&step, 2, 5, 30);
@@ -162,7 +228,8 @@ StatusOr<Fragment> DiskStrategy::Restore(const v1::Component& component,
     fragment.missing.push_back(MakeMissing(*request.manifest, component.name(), "files"));
     return fragment;
   }
-  DiskRestorePlan plan{component, request, *tree, *details, {}};
+  ASSIGN_OR_RETURN(std::vector<v1::DiskDestination> destinations, Destinations(component, request));
+  DiskRestorePlan plan{component, request, *tree, *details, std::move(destinations), {}};
   std::string below = "in the scratch folder";
   if (request.drill) {
     plan.target.set_scratch(request.run);
@@ -179,9 +246,12 @@ StatusOr<Fragment> DiskStrategy::Restore(const v1::Component& component,
   const auto& checks = request.to ? request.to->checks() : component.checks();
   if (!checks.empty()) fragment.after.push_back(plan.Checks(checks));
 
-  for (const std::string& path : component.disk().paths()) {
-    fragment.effects.push_back(MakeEffect(
-        "create", "files " + path, fmt::format("{}, from a tree of {}", below, DescribeArtifact(*tree))));
+  for (const v1::DiskDestination& one : plan.destinations) {
+    const std::string place =
+        one.path() == one.destination() ? below : fmt::format("which the target declares for {}", one.path());
+    fragment.effects.push_back(
+        MakeEffect("create", "files " + one.destination(),
+                   fmt::format("{}, from a tree of {}", place, DescribeArtifact(*tree))));
   }
   if (!request.drill) {
     fragment.effects.push_back(MakeEffect("check", "these paths",

@@ -54,6 +54,69 @@ TEST(DiskStrategy, RestoresBelowTheirOwnPlaceUnlessToldAnother) {
   EXPECT_EQ(root(), "/srv/elsewhere");
 }
 
+// "/a -> /b" of each path; the error's text when the restore is refused.
+std::vector<std::string> DestinationsTo(const std::string& target, const std::string& disk_root = "") {
+  const v1::Manifest manifest = AManifest({FilesComponent()});
+  RestoreRequest request = ARestoreRequest(manifest);
+  request.disk_root = disk_root;
+  request.to = FromText<v1::Component>(target);
+  const auto fragment = DiskStrategy().Restore(FilesComponent(), request);
+  if (!fragment.ok()) return {MessageOf(fragment.status()), HintOf(fragment.status())};
+  std::vector<std::string> pairs;
+  for (const auto& one : fragment->capture[0].action().disk_restore().destinations())
+    pairs.push_back(one.path() + " -> " + one.destination());
+  // Whatever looks at the target looks at the same places.
+  const auto& restored = fragment->capture[0].action().disk_restore();
+  const auto& checked = fragment->before[0].action().disk_target_check();
+  const auto& verified = fragment->after[0].action().disk_verify();
+  EXPECT_EQ(checked.destinations_size(), restored.destinations_size());
+  for (int i = 0; i < restored.destinations_size(); ++i) {
+    EXPECT_EQ(checked.destinations(i).destination(), restored.destinations(i).destination());
+    EXPECT_EQ(verified.destinations(i).destination(), restored.destinations(i).destination());
+    EXPECT_EQ(fragment->effects[static_cast<size_t>(i)].subject(),
+              "files " + restored.destinations(i).destination());
+  }
+  return pairs;
+}
+
+TEST(DiskStrategy, LaysFilesWhereTheTargetDeclaresThem) {
+  EXPECT_THAT(DestinationsTo(R"(name: "files" disk { paths: "/srv/copy" paths: "/etc/copy" })"),
+              ElementsAre("/srv/shop -> /srv/copy", "/etc/shop -> /etc/copy"));
+  EXPECT_THAT(DestinationsTo(R"(name: "files" disk { paths: "/srv/shop" paths: "/etc/copy" })"),
+              ElementsAre("/srv/shop -> /srv/shop", "/etc/shop -> /etc/copy"));
+  // The same paths in another order are the same paths.
+  EXPECT_THAT(DestinationsTo(R"(name: "files" disk { paths: "/etc/shop" paths: "/srv/shop" })"),
+              ElementsAre("/srv/shop -> /srv/shop", "/etc/shop -> /etc/shop"));
+  // A folder that was asked for has the paths of the backup below it.
+  EXPECT_THAT(DestinationsTo(R"(name: "files" disk { paths: "/srv/copy" })", "/restored"),
+              ElementsAre("/srv/shop -> /srv/shop", "/etc/shop -> /etc/shop"));
+}
+
+TEST(DiskStrategy, RefusesATargetWhosePathsCannotBePaired) {
+  const std::string hint =
+      "Declare in component 'files' of the target one path for each of these, in this order: /srv/shop, "
+      "/etc/shop. Or restore below a folder with --disk-root.";
+  EXPECT_THAT(
+      DestinationsTo(R"(name: "files" disk { paths: "/srv/copy" })"),
+      ElementsAre("the backup has 2 paths and the target declares 1: which goes where cannot be told", hint));
+  EXPECT_THAT(DestinationsTo(R"(name: "files" disk { paths: "/data/copy" paths: "/srv/shop" })"),
+              ElementsAre("path /srv/shop stands at another position in the target than in the backup: which "
+                          "goes where cannot be told",
+                          hint));
+}
+
+TEST(DiskStrategy, RefusesMountPointsThatHaveNothingToDoWithThePaths) {
+  EXPECT_THAT(Problems(R"(name: "f" disk { paths: "/srv/a" mount_points: "/srv" mount_points: "/srv/a"
+                                           mount_points: "/srv/a/b" })"),
+              IsEmpty());
+  EXPECT_THAT(Problems(R"(name: "f" disk { paths: "/srv/a" mount_points: "/srv/b" mount_points: "srv"
+                                           mount_points: "/srv/" })"),
+              ElementsAre("disk.mountPoints[0]: is neither one of disk.paths nor above or below one",
+                          "disk.mountPoints[1]: path 'srv' must be absolute",
+                          "disk.mountPoints[1]: is neither one of disk.paths nor above or below one",
+                          "disk.mountPoints[2]: must not end with '/' or contain '//'"));
+}
+
 TEST(DiskStrategy, RunsTheChecksOnThePathsThatWereRestored) {
   v1::Component files = FilesComponent();
   *files.add_checks() = FromText<v1::ApplicationCheck>(R"(name: "b" command { argv: "/usr/bin/test" })");

@@ -1,0 +1,145 @@
+#include "agent/disk/tree_extras.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "agent/disk/file_attributes.h"
+#include "agent/disk/guarded_path.h"
+#include "agent/disk/tree.h"
+#include "agent/disk/utf8.h"
+#include "base/text.h"
+
+namespace salvor::agent {
+namespace {
+
+using Entry = v1::TreeEntry;
+
+std::string ParentOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
+// An entry's directory, which gets back its times when this goes: to put a name in its place moves them.
+class Holder {
+ public:
+  static StatusOr<Holder> Of(int folder, const std::string& path) {
+    ASSIGN_OR_RETURN(UniqueFd directory, OpenDirectoryBelow(folder, ParentOf(path), Missing::kIsNotFound));
+    return Holder(std::move(directory), NameOf(path));
+  }
+  Holder(Holder&&) = default;
+  ~Holder() {
+    if (!directory_.Valid()) return;
+    const timespec times[2] = {before_.st_atim, before_.st_mtim};
+    ::utimensat(AT_FDCWD, PathOfDescriptor(directory_.Get()).c_str(), times, 0);
+  }
+  int Fd() const { return directory_.Get(); }
+  const char* Name() const { return name_.c_str(); }
+
+ private:
+  Holder(UniqueFd directory, std::string name) : directory_(std::move(directory)), name_(std::move(name)) {
+    ::fstatat(directory_.Get(), "", &before_, AT_EMPTY_PATH);
+  }
+  UniqueFd directory_;
+  std::string name_;
+  struct stat before_ {};
+};
+
+Status RestoreHoles(int folder, const std::string& path) {
+  ASSIGN_OR_RETURN(const Holder holder, Holder::Of(folder, path));
+  struct stat facts {};
+  if (::fstatat(holder.Fd(), holder.Name(), &facts, AT_SYMLINK_NOFOLLOW) != 0)
+    return ErrnoStatus(errno, "look at");
+  if (!S_ISREG(facts.st_mode)) return FailedPrecondition("is no file");
+  const bool is_writable = (facts.st_mode & S_IWUSR) != 0 || ::geteuid() == 0;
+  if (!is_writable) return PermissionDenied("may not be written to");
+  const UniqueFd file(::openat(holder.Fd(), holder.Name(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!file.Valid()) return ErrnoStatus(errno, "open");
+  return DigHoles(file.Get());
+}
+
+Status RestoreTarget(int folder, const std::string& path, const Entry& entry) {
+  ASSIGN_OR_RETURN(const Holder holder, Holder::Of(folder, path));
+  struct stat facts {};
+  if (::fstatat(holder.Fd(), holder.Name(), &facts, AT_SYMLINK_NOFOLLOW) != 0)
+    return ErrnoStatus(errno, "look at");
+  if (!S_ISLNK(facts.st_mode)) return FailedPrecondition("is no symlink");
+  const std::string target = PercentDecode(entry.target()).value_or("");
+  if (::unlinkat(holder.Fd(), holder.Name(), 0) != 0) return ErrnoStatus(errno, "replace");
+  if (::symlinkat(target.c_str(), holder.Fd(), holder.Name()) != 0) return ErrnoStatus(errno, "make symlink");
+  if (::fchownat(holder.Fd(), holder.Name(), facts.st_uid, facts.st_gid, AT_SYMLINK_NOFOLLOW) != 0)
+    return ErrnoStatus(errno, "set owner");
+  const timespec times[2] = {facts.st_atim, facts.st_mtim};
+  if (::utimensat(holder.Fd(), holder.Name(), times, AT_SYMLINK_NOFOLLOW) != 0)
+    return ErrnoStatus(errno, "set times");
+  return OkStatus();
+}
+
+Status RestoreHardLink(int folder, const std::string& path, const std::string& first) {
+  ASSIGN_OR_RETURN(const Holder fellow, Holder::Of(folder, first));
+  ASSIGN_OR_RETURN(const Holder holder, Holder::Of(folder, path));
+  struct stat original {
+  }, copy{};
+  if (::fstatat(fellow.Fd(), fellow.Name(), &original, AT_SYMLINK_NOFOLLOW) != 0 ||
+      ::fstatat(holder.Fd(), holder.Name(), &copy, AT_SYMLINK_NOFOLLOW) != 0) {
+    return ErrnoStatus(errno, "look at");
+  }
+  if (original.st_dev == copy.st_dev && original.st_ino == copy.st_ino) return OkStatus();
+  if ((original.st_mode & S_IFMT) != (copy.st_mode & S_IFMT)) return FailedPrecondition("is of another type");
+  if (::unlinkat(holder.Fd(), holder.Name(), 0) != 0) return ErrnoStatus(errno, "replace");
+  if (::linkat(fellow.Fd(), fellow.Name(), holder.Fd(), holder.Name(), 0) != 0)
+    return ErrnoStatus(errno, "link");
+  return OkStatus();
+}
+
+std::string Plain(const std::string& encoded) { return PercentDecode(encoded).value_or(encoded); }
+
+}  // namespace
+
+Status RestoreExtras(int folder, const std::vector<Entry>& entries, const std::string& path,
+                     const std::stop_token& stop, std::vector<std::string>* warnings) {
+  const auto note = [&](const Entry& entry, const char* what, const Status& status) {
+    if (!status.ok())
+      warnings->push_back(
+          fmt::format("{}: {} could not be restored: {}", entry.path(), what, MessageOf(status)));
+  };
+  for (const Entry& entry : entries) {
+    if (stop.stop_requested()) return Cancelled("stopped while restoring what restic does not restore");
+    const std::string place = Plain(entry.path());
+    if (!IsAtOrBelow(place, path) || !entry.not_covered().empty()) continue;
+    const bool is_link = entry.type() != "file" && entry.type() != "dir" && entry.type() != "socket" &&
+                         !entry.hard_link().empty();
+    if (entry.allocated_bytes() > 0) note(entry, "holes", RestoreHoles(folder, place));
+    if (is_link) {
+      note(entry, "hard link", RestoreHardLink(folder, place, Plain(entry.hard_link())));
+    } else if (entry.type() == "symlink" && !IsUtf8(Plain(entry.target()))) {
+      note(entry, "target", RestoreTarget(folder, place, entry));
+    }
+  }
+  return OkStatus();
+}
+
+void RestoreAttributes(int parent, const std::string& name, const std::vector<Entry>& entries,
+                       const std::string& path, std::vector<std::string>* warnings) {
+  const auto set = [&](const Entry& entry) -> Status {
+    const std::string copy = name + Plain(entry.path()).substr(path == "/" ? 0 : path.size());
+    ASSIGN_OR_RETURN(const UniqueFd directory,
+                     OpenDirectoryBelow(parent, ParentOf(copy), Missing::kIsNotFound));
+    const UniqueFd file(
+        ::openat(directory.Get(), NameOf(copy).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!file.Valid()) return ErrnoStatus(errno, "open");
+    return SetAttributes(file.Get(), entry.attributes());
+  };
+  // Sorted by path, so from the end: nothing is set on a directory before all in it is done.
+  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+    if (entry->attributes().empty() || !entry->not_covered().empty()) continue;
+    if (!IsAtOrBelow(Plain(entry->path()), path)) continue;
+    if (const Status status = set(*entry); !status.ok())
+      warnings->push_back(fmt::format("{}: attributes {} could not be restored: {}", entry->path(),
+                                      entry->attributes(), MessageOf(status)));
+  }
+}
+
+}  // namespace salvor::agent
