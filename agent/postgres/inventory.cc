@@ -39,20 +39,23 @@ Status CaptureCatalog(Connection& connection, v1::DatabaseDetails& details) {
 }
 
 Status CaptureReferencedRoles(Connection& connection, v1::DatabaseDetails& details) {
-  ASSIGN_OR_RETURN(
-      Rows rows,
-      connection.Query(
-          "SELECT DISTINCT pg_get_userbyid(r) FROM ("
-          "SELECT refobjid AS r FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND objid >= 16384"
-          "  AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
-          " UNION SELECT relowner FROM pg_class WHERE oid >= 16384 UNION SELECT proowner FROM pg_proc WHERE "
-          "oid >= 16384 UNION SELECT nspowner FROM pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_'"
-          " UNION SELECT lomowner FROM pg_largeobject_metadata"
-          " UNION SELECT datdba FROM pg_database WHERE datname = current_database()"
-          " UNION SELECT a.grantee FROM pg_database d, LATERAL aclexplode(d.datacl) a"
-          "  WHERE d.datname = current_database() AND a.grantee <> 0"
-          " UNION SELECT s.setrole FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase"
-          "  WHERE d.datname = current_database() AND s.setrole <> 0) u"));
+  ASSIGN_OR_RETURN(Rows rows, connection.Query(
+                                  R"sql(
+SELECT DISTINCT pg_get_userbyid(r)
+FROM (
+  SELECT refobjid AS r FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND objid >= 16384
+    AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+  UNION SELECT relowner FROM pg_class WHERE oid >= 16384
+  UNION SELECT proowner FROM pg_proc WHERE oid >= 16384
+  UNION SELECT nspowner FROM pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_'
+  UNION SELECT lomowner FROM pg_largeobject_metadata
+  UNION SELECT datdba FROM pg_database WHERE datname = current_database()
+  UNION SELECT a.grantee FROM pg_database d, LATERAL aclexplode(d.datacl) a
+    WHERE d.datname = current_database() AND a.grantee <> 0
+  UNION SELECT s.setrole FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+    WHERE d.datname = current_database() AND s.setrole <> 0
+) u
+)sql"));
   v1::CatalogSection* section = details.add_catalog();
   section->set_kind(kReferencedRoles);
   for (int i = 0; i < rows.Count(); ++i) section->add_lines(AsUtf8(rows.View(i, 0)));
@@ -62,16 +65,18 @@ Status CaptureReferencedRoles(Connection& connection, v1::DatabaseDetails& detai
 
 // GRANT and REVOKE that turn a fresh database's privileges into these. Nothing when they are the default.
 Status AddDatabaseGrants(Connection& connection, v1::DatabaseProperties& properties) {
-  ASSIGN_OR_RETURN(
-      Rows rows, connection.Query(
-                     "SELECT a.grantee = 0, CASE WHEN a.grantee = 0 THEN '' ELSE pg_get_userbyid(a.grantee) "
-                     "END, a.privilege_type,"
-                     " a.is_grantable FROM pg_database d, LATERAL aclexplode(d.datacl) a WHERE d.datname = "
-                     "current_database()"
-                     " ORDER BY a.grantee = 0, pg_get_userbyid(a.grantee), a.privilege_type COLLATE \"C\""));
+  ASSIGN_OR_RETURN(Rows rows, connection.Query(
+                                  R"sql(
+SELECT a.grantee = 0, CASE WHEN a.grantee = 0 THEN '' ELSE pg_get_userbyid(a.grantee) END,
+    a.privilege_type, a.is_grantable
+FROM pg_database d,
+  LATERAL aclexplode(d.datacl) a
+WHERE d.datname = current_database()
+ORDER BY a.grantee = 0, pg_get_userbyid(a.grantee), a.privilege_type COLLATE "C"
+)sql"));
   ASSIGN_OR_RETURN(
       Rows defaults,
-      connection.Query("SELECT datacl IS NULL FROM pg_database WHERE datname = current_database()"));
+      connection.Query(R"sql(SELECT datacl IS NULL FROM pg_database WHERE datname = current_database())sql"));
   if (defaults.Count() == 1 && defaults.Bool(0, 0)) return OkStatus();
   properties.add_statements("REVOKE ALL ON DATABASE %DB% FROM PUBLIC");
   properties.add_statements("REVOKE ALL ON DATABASE %DB% FROM " + connection.Identifier(properties.owner()));
@@ -84,14 +89,14 @@ Status AddDatabaseGrants(Connection& connection, v1::DatabaseProperties& propert
 }
 
 Status CaptureProperties(Connection& connection, v1::DatabaseDetails& details) {
-  ASSIGN_OR_RETURN(
-      Rows rows,
-      connection.Query(
-          "SELECT datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype,"
-          " COALESCE(to_jsonb(d)->>'datlocprovider', 'c'),"
-          " COALESCE(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale', ''), datconnlimit,"
-          " COALESCE(shobj_description(d.oid, 'pg_database'), '') FROM pg_database d WHERE datname = "
-          "current_database()"));
+  ASSIGN_OR_RETURN(Rows rows, connection.Query(
+                                  R"sql(
+SELECT datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype,
+    COALESCE(to_jsonb(d)->>'datlocprovider', 'c'), COALESCE(to_jsonb(d)->>'datlocale',
+    to_jsonb(d)->>'daticulocale', ''), datconnlimit, COALESCE(shobj_description(d.oid, 'pg_database'), '')
+FROM pg_database d
+WHERE datname = current_database()
+)sql"));
   if (rows.Count() != 1) return Internal("the database does not find itself in pg_database");
   v1::DatabaseProperties& properties = *details.mutable_properties();
   details.set_database(AsUtf8(rows.View(0, 0)));
@@ -105,13 +110,15 @@ Status CaptureProperties(Connection& connection, v1::DatabaseDetails& details) {
   properties.set_connection_limit(static_cast<int32_t>(rows.Int(0, 7)));
   properties.set_comment(AsUtf8(rows.View(0, 8)));
 
-  ASSIGN_OR_RETURN(
-      Rows settings,
-      connection.Query(
-          "SELECT s.setrole <> 0, CASE WHEN s.setrole = 0 THEN '' ELSE pg_get_userbyid(s.setrole) END, c"
-          " FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, LATERAL "
-          "unnest(s.setconfig) c"
-          " WHERE d.datname = current_database() ORDER BY 1, pg_get_userbyid(s.setrole), c COLLATE \"C\""));
+  ASSIGN_OR_RETURN(Rows settings, connection.Query(
+                                      R"sql(
+SELECT s.setrole <> 0, CASE WHEN s.setrole = 0 THEN '' ELSE pg_get_userbyid(s.setrole) END, c
+FROM pg_db_role_setting s
+  JOIN pg_database d ON d.oid = s.setdatabase,
+  LATERAL unnest(s.setconfig) c
+WHERE d.datname = current_database()
+ORDER BY 1, pg_get_userbyid(s.setrole), c COLLATE "C"
+)sql"));
   for (int i = 0; i < settings.Count(); ++i) {
     const std::string assignment = SettingAssignment(connection, settings.Text(i, 2));
     properties.add_statements(AsUtf8(settings.Bool(i, 0)
@@ -123,17 +130,21 @@ Status CaptureProperties(Connection& connection, v1::DatabaseDetails& details) {
 }
 
 Status CaptureSequences(Connection& connection, v1::DatabaseDetails& details) {
-  ASSIGN_OR_RETURN(
-      Rows list,
-      connection.Query(
-          "SELECT n.nspname, c.relname, COALESCE(d.refobjid::regclass::text, ''), COALESCE(a.attname, '')"
-          " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-          " LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN "
-          "('a', 'i')  AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0"
-          " LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid"
-          " WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'"
-          " AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = 'pg_class'::regclass AND x.objid = "
-          "c.oid  AND x.deptype = 'e') ORDER BY 1, 2"));
+  ASSIGN_OR_RETURN(Rows list, connection.Query(
+                                  R"sql(
+SELECT n.nspname, c.relname, COALESCE(d.refobjid::regclass::text, ''), COALESCE(a.attname, '')
+FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
+    AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
+  LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+WHERE c.relkind = 'S'
+  AND c.relpersistence <> 't'
+  AND n.nspname !~ '^pg_'
+  AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = 'pg_class'::regclass AND x.objid = c.oid
+      AND x.deptype = 'e')
+ORDER BY 1, 2
+)sql"));
   constexpr int kAtOnce = 200;
   for (int begin = 0; begin < list.Count(); begin += kAtOnce) {
     const int end = std::min(begin + kAtOnce, list.Count());
@@ -157,13 +168,16 @@ Status CaptureSequences(Connection& connection, v1::DatabaseDetails& details) {
 }
 
 Status CaptureMigrations(Connection& connection, v1::DatabaseDetails& details) {
-  std::string names;
-  for (const std::string& name : MigrationTableNames())
-    names += (names.empty() ? "" : ",") + connection.Literal(name);
-  ASSIGN_OR_RETURN(Rows tables, connection.Query("SELECT c.oid::regclass FROM pg_class c JOIN pg_namespace n "
-                                                 "ON n.oid = c.relnamespace WHERE c.relkind = 'r'"
-                                                 " AND n.nspname !~ '^pg_' AND c.relname IN (" +
-                                                 names + ") ORDER BY c.oid::regclass::text COLLATE \"C\""));
+  ASSIGN_OR_RETURN(Rows tables, connection.Query(R"sql(
+SELECT c.oid::regclass
+FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r'
+  AND n.nspname !~ '^pg_'
+  AND c.relname::text = ANY (string_to_array($1, ','))
+ORDER BY c.oid::regclass::text COLLATE "C"
+)sql",
+                                                 {Join(MigrationTableNames(), ",")}));
   for (int i = 0; i < tables.Count(); ++i) {
     const std::string table = tables.Text(i, 0);
     ASSIGN_OR_RETURN_IN(Rows rows,
@@ -182,8 +196,8 @@ Status CaptureMigrations(Connection& connection, v1::DatabaseDetails& details) {
 }
 
 Status CaptureExtensions(Connection& connection, v1::DatabaseDetails& details) {
-  ASSIGN_OR_RETURN(Rows rows,
-                   connection.Query("SELECT extname, extversion FROM pg_extension ORDER BY extname"));
+  ASSIGN_OR_RETURN(
+      Rows rows, connection.Query(R"sql(SELECT extname, extversion FROM pg_extension ORDER BY extname)sql"));
   for (int i = 0; i < rows.Count(); ++i) {
     v1::ExtensionExpectation* extension = details.add_extensions();
     extension->set_name(rows.Text(i, 0));
@@ -201,21 +215,43 @@ StatusOr<std::vector<std::string>> DumpWarnings(Connection& connection) {
     const char* text;
   };
   static const Item kItems[] = {
-      {"SELECT c.oid::regclass::text FROM pg_class c WHERE c.relkind = 'f' AND c.oid >= 16384",
+      {R"sql(SELECT c.oid::regclass::text FROM pg_class c WHERE c.relkind = 'f' AND c.oid >= 16384)sql",
        "rows of foreign tables live elsewhere and are not in the dump: {}"},
-      {"SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
-       " WHERE NOT i.indisvalid AND c.relkind <> 'p' AND c.oid >= 16384",
+      {R"sql(
+SELECT i.indexrelid::regclass::text
+FROM pg_index i
+  JOIN pg_class c ON c.oid = i.indrelid
+WHERE NOT i.indisvalid
+  AND c.relkind <> 'p'
+  AND c.oid >= 16384
+)sql",
        "invalid indexes are left out of the dump: {}"},
-      {"SELECT format('%s on %s', k.conname, k.conrelid::regclass) FROM pg_constraint k WHERE NOT "
-       "k.convalidated",
+      {R"sql(
+SELECT format('%s on %s', k.conname, k.conrelid::regclass)
+FROM pg_constraint k
+WHERE NOT k.convalidated
+)sql",
        "constraints that were never validated are restored as such: {}"},
-      {"SELECT c.oid::regclass::text FROM pg_class c WHERE c.relkind = 'm' AND NOT c.relispopulated",
+      {R"sql(
+SELECT c.oid::regclass::text
+FROM pg_class c
+WHERE c.relkind = 'm'
+  AND NOT c.relispopulated
+)sql",
        "materialized views without data stay without data: {}"},
-      {"SELECT s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
-       " WHERE d.datname = current_database()",
+      {R"sql(
+SELECT s.subname
+FROM pg_subscription s
+  JOIN pg_database d ON d.oid = s.subdbid
+WHERE d.datname = current_database()
+)sql",
        "subscriptions come back disabled: {}"},
-      {"SELECT n.nspname || '.' || c.collname FROM pg_collation c JOIN pg_namespace n ON n.oid = "
-       "c.collnamespace WHERE c.collversion <> pg_collation_actual_version(c.oid)",
+      {R"sql(
+SELECT n.nspname || '.' || c.collname
+FROM pg_collation c
+  JOIN pg_namespace n ON n.oid = c.collnamespace
+WHERE c.collversion <> pg_collation_actual_version(c.oid)
+)sql",
        "collations changed under their indexes, which should be rebuilt: {}"},
   };
   for (const Item& item : kItems) {
@@ -230,17 +266,21 @@ StatusOr<std::vector<std::string>> DumpWarnings(Connection& connection) {
 }
 
 StatusOr<std::vector<DumpedTable>> ListDumpedTables(Connection& connection) {
-  ASSIGN_OR_RETURN(
-      Rows rows,
-      connection.Query(
-          "SELECT n.nspname, c.relname, COALESCE(x.condition, ''), pg_table_size(c.oid), x.condition IS NOT "
-          "NULL FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-          " LEFT JOIN LATERAL (SELECT e.extcondition[i] AS condition FROM pg_extension e,"
-          "   generate_subscripts(e.extconfig, 1) i WHERE e.extconfig[i] = c.oid LIMIT 1) x ON true"
-          " WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND (x.condition IS NOT NULL"
-          "  OR (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (SELECT FROM "
-          "pg_depend d   WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')))"
-          " ORDER BY 4, 1, 2"));
+  ASSIGN_OR_RETURN(Rows rows, connection.Query(
+                                  R"sql(
+SELECT n.nspname, c.relname, COALESCE(x.condition, ''), pg_table_size(c.oid), x.condition IS NOT NULL
+FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN LATERAL (SELECT e.extcondition[i] AS condition
+    FROM pg_extension e, generate_subscripts(e.extconfig, 1) i
+    WHERE e.extconfig[i] = c.oid LIMIT 1) x ON true
+WHERE c.relkind = 'r'
+  AND c.relpersistence <> 't'
+  AND (x.condition IS NOT NULL OR (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+      AND d.objid = c.oid AND d.deptype = 'e')))
+ORDER BY 4, 1, 2
+)sql"));
   std::vector<DumpedTable> tables;
   for (int i = 0; i < rows.Count(); ++i) {
     tables.push_back({rows.Text(i, 0), rows.Text(i, 1), rows.Text(i, 2), rows.Int(i, 3), rows.Bool(i, 4)});
@@ -260,7 +300,8 @@ StatusOr<Inventory> CaptureInventory(Connection& connection) {
   RETURN_IF_ERROR(CaptureSequences(connection, details));
   RETURN_IF_ERROR(CaptureExtensions(connection, details));
   RETURN_IF_ERROR(CaptureMigrations(connection, details));
-  ASSIGN_OR_RETURN(const int64_t objects, connection.Number("SELECT count(*) FROM pg_largeobject_metadata"));
+  ASSIGN_OR_RETURN(const int64_t objects,
+                   connection.Number(R"sql(SELECT count(*) FROM pg_largeobject_metadata)sql"));
   details.mutable_large_objects()->set_count(objects);
   ASSIGN_OR_RETURN(inventory.warnings, DumpWarnings(connection));
   return inventory;
