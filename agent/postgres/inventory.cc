@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "agent/postgres/catalog_queries.h"
 #include "base/text.h"
@@ -19,21 +20,41 @@ std::string Fingerprint(std::string_view body) {
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
+// The columns are those that CatalogQuery describes; those at the end may be missing.
+void AddSection(const char* kind, const Rows& rows, v1::DatabaseDetails& details) {
+  const auto has = [&rows](int row, int column) {
+    return column < rows.Columns() && !rows.IsNull(row, column);
+  };
+  std::vector<std::string> lines;
+  std::vector<v1::CatalogStatement> statements;
+  for (int row = 0; row < rows.Count(); ++row) {
+    std::string line = AsUtf8(rows.View(row, 0));
+    if (has(row, 3)) line += " text=" + Fingerprint(rows.View(row, 3));
+    if (!has(row, 1)) {
+      lines.push_back(std::move(line));
+      continue;
+    }
+    v1::CatalogStatement& statement = statements.emplace_back();
+    statement.set_object(std::move(line));
+    statement.set_sql(AsUtf8(rows.View(row, 1)));
+    if (has(row, 2)) statement.set_name(AsUtf8(rows.View(row, 2)));
+  }
+  std::sort(lines.begin(), lines.end());
+  std::sort(statements.begin(), statements.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.object(), a.sql()) < std::tie(b.object(), b.sql());
+  });
+  v1::CatalogSection* section = details.add_catalog();
+  section->set_kind(kind);
+  for (std::string& line : lines) section->add_lines(std::move(line));
+  for (v1::CatalogStatement& statement : statements) *section->add_statements() = std::move(statement);
+}
+
 Status CaptureCatalog(Connection& connection, v1::DatabaseDetails& details) {
   const int version = connection.ServerVersion();
   for (const CatalogQuery& query : CatalogQueries()) {
     if (version < query.since || version > query.until) continue;
     ASSIGN_OR_RETURN_IN(Rows rows, connection.Query(query.sql), fmt::format("reading {}", query.kind));
-    std::vector<std::string> lines;
-    for (int i = 0; i < rows.Count(); ++i) {
-      std::string line = AsUtf8(rows.View(i, 0));
-      if (rows.Columns() > 1) line += " text=" + Fingerprint(rows.View(i, 1));
-      lines.push_back(std::move(line));
-    }
-    std::sort(lines.begin(), lines.end());
-    v1::CatalogSection* section = details.add_catalog();
-    section->set_kind(query.kind);
-    for (std::string& line : lines) section->add_lines(std::move(line));
+    AddSection(query.kind, rows, details);
   }
   return OkStatus();
 }
@@ -150,7 +171,7 @@ ORDER BY 1, 2
     const int end = std::min(begin + kAtOnce, list.Count());
     std::string sql;
     for (int i = begin; i < end; ++i) {
-      sql += fmt::format("{}SELECT {}, last_value FROM {}", i == begin ? "" : " UNION ALL ", i,
+      sql += fmt::format("{}SELECT {}, last_value, is_called FROM {}", i == begin ? "" : " UNION ALL ", i,
                          connection.Table(list.View(i, 0), list.View(i, 1)));
     }
     ASSIGN_OR_RETURN(Rows values, connection.Query(sql));
@@ -160,6 +181,7 @@ ORDER BY 1, 2
       sequence->set_schema(AsUtf8(list.View(i, 0)));
       sequence->set_name(AsUtf8(list.View(i, 1)));
       sequence->set_at_least(values.Int(row, 1));
+      sequence->set_is_called(values.Bool(row, 2));
       sequence->set_owned_by_table(AsUtf8(list.View(i, 2)));
       sequence->set_owned_by_column(AsUtf8(list.View(i, 3)));
     }
@@ -292,6 +314,7 @@ StatusOr<Inventory> CaptureInventory(Connection& connection) {
   Inventory inventory;
   v1::DatabaseDetails& details = inventory.details;
   details.set_server_version_num(connection.ServerVersion());
+  details.set_format(kDetailsFormat);
   RETURN_IF_ERROR(CaptureProperties(connection, details));
   ASSIGN_OR_RETURN(inventory.tables, ListDumpedTables(connection));
   for (const DumpedTable& table : inventory.tables) inventory.table_bytes += table.bytes;
