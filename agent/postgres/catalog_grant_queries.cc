@@ -83,6 +83,33 @@ WHERE n.nspname !~ '^pg_'
   AND NOT (n.nspname = 'public' AND n.nspowner IN (10, 6171)
       AND n.nspacl::text IS NOT DISTINCT FROM (SELECT i.initprivs::text FROM pg_init_privs i
         WHERE i.classoid = 'pg_namespace'::regclass AND i.objoid = n.oid))
+  AND NOT (n.oid < 16384 AND n.nspname <> 'public' AND a.grantee <> n.nspowner)
+GROUP BY a.grantee, a.grantor, n.nspname
+)sql"},
+      // pg_dump takes the first grants of "public" for granted, also where that was renamed.
+      {.kind = "first grants of a renamed public",
+       .check = "grants",
+       .format = 2,
+       .left_out = true,
+       .sql = R"sql(
+SELECT format('schema %I', n.nspname)
+    || ': '
+    || CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee) END
+    || '='
+    || string_agg(a.privilege_type || CASE WHEN a.is_grantable THEN '*' ELSE '' END, ','
+        ORDER BY a.privilege_type COLLATE "C")
+    || ' by '
+    || pg_get_userbyid(a.grantor)
+FROM pg_namespace n,
+  LATERAL aclexplode(COALESCE(n.nspacl, acldefault('n', n.nspowner))) a
+WHERE n.nspname !~ '^pg_'
+  AND n.nspname <> 'information_schema'
+  AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = 'pg_namespace'::regclass
+      AND x.objid = n.oid AND x.deptype = 'e')
+  AND NOT (n.nspname = 'public' AND n.nspowner IN (10, 6171)
+      AND n.nspacl::text IS NOT DISTINCT FROM (SELECT i.initprivs::text FROM pg_init_privs i
+        WHERE i.classoid = 'pg_namespace'::regclass AND i.objoid = n.oid))
+  AND n.oid < 16384 AND n.nspname <> 'public' AND a.grantee <> n.nspowner
 GROUP BY a.grantee, a.grantor, n.nspname
 )sql"},
       // What the server made itself for a range belongs to whoever made the cluster.
@@ -266,7 +293,7 @@ FROM (
   UNION ALL SELECT 'pg_ts_dict'::regclass, oid, dictowner FROM pg_ts_dict
 ) o,
   LATERAL pg_identify_object(o.catalog, o.oid, 0) i
-WHERE (o.oid >= 16384 OR i.identity = 'public')
+WHERE (o.oid >= 16384 OR o.catalog = 'pg_namespace'::regclass)
   AND COALESCE(i.schema, i.name, '') !~ '^pg_'
   AND COALESCE(i.schema, i.name, '') <> 'information_schema'
   AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = o.catalog AND x.objid = o.oid

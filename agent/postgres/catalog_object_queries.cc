@@ -349,12 +349,13 @@ FROM pg_foreign_table t
 WHERE NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = 'pg_class'::regclass
     AND x.objid = t.ftrelid AND x.deptype = 'e')
 )sql"},
-      // Comments on system objects are not dumped, apart from that on the schema public.
+      // Comments on system objects are not dumped, apart from that on the schema public, whatever its name.
       {.kind = "comments", .check = "schema", .format = 2, .sql = R"sql(
 SELECT format('%s %s: %s', i.type, i.identity, d.description)
 FROM pg_description d,
   LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) i
-WHERE (d.objoid >= 16384 OR (d.classoid = 'pg_namespace'::regclass AND i.identity = 'public'))
+WHERE (d.objoid >= 16384 OR d.classoid = 'pg_namespace'::regclass)
+  AND COALESCE(i.name, '') !~ '^(pg_catalog|pg_toast|information_schema)$'
   AND COALESCE(i.schema, '') !~ '^(pg_|information_schema$)'
   AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = d.classoid AND x.objid = d.objoid
       AND x.deptype = 'e')

@@ -89,7 +89,8 @@ void CompareStatements(const CatalogQuery& query, const v1::CatalogSection& then
 // Each object as a line; whether it has a statement counts, what the statement says is compared by itself.
 Lines AllLines(const v1::CatalogSection& section) {
   Lines lines(section.lines().begin(), section.lines().end());
-  for (const v1::CatalogStatement& statement : section.statements()) lines.push_back(statement.object() + " …");
+  for (const v1::CatalogStatement& statement : section.statements())
+    lines.push_back(statement.object() + " …");
   std::sort(lines.begin(), lines.end());
   return lines;
 }
