@@ -228,6 +228,18 @@ Status CaptureExtensions(Connection& connection, v1::DatabaseDetails& details) {
   return OkStatus();
 }
 
+// One sentence with the names that the query gives, if it gives any.
+Status AddWarning(Connection& connection, const char* sql, const char* text,
+                  std::vector<std::string>& warnings) {
+  ASSIGN_OR_RETURN(Rows rows, connection.Query(std::string(sql) + " ORDER BY 1 LIMIT 21"));
+  if (rows.Count() == 0) return OkStatus();
+  std::vector<std::string> names;
+  for (int i = 0; i < std::min(rows.Count(), 20); ++i) names.push_back(AsUtf8(rows.View(i, 0)));
+  if (rows.Count() > 20) names.push_back("…");
+  warnings.push_back(fmt::format(fmt::runtime(text), Join(names, ", ")));
+  return OkStatus();
+}
+
 }  // namespace
 
 StatusOr<std::vector<std::string>> DumpWarnings(Connection& connection) {
@@ -275,14 +287,39 @@ FROM pg_collation c
 WHERE c.collversion <> pg_collation_actual_version(c.oid)
 )sql",
        "collations changed under their indexes, which should be rebuilt: {}"},
+      {R"sql(
+SELECT c.oid::regclass::text
+FROM pg_class c
+WHERE c.relkind = 'm'
+  AND c.relispopulated
+)sql",
+       "materialized views are filled anew by a restore and may then show newer rows than now: {}"},
+      {R"sql(
+SELECT format('%s of %I', c.oid::regclass, e.extname)
+FROM pg_class c
+  JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+  JOIN pg_extension e ON e.oid = d.refobjid
+WHERE c.relkind = 'r'
+  AND c.relpersistence <> 't'
+  AND NOT c.oid = ANY (COALESCE(e.extconfig, '{}'))
+  AND pg_relation_size(c.oid) > 0
+)sql",
+       "rows in tables of extensions are not in the dump: {}"},
+      {R"sql(
+SELECT format('%I %s, by default %s', e.extname, e.extversion, a.default_version)
+FROM pg_extension e
+  JOIN pg_available_extensions a ON a.name = e.extname
+WHERE e.extversion <> a.default_version
+)sql",
+       "a dump names no versions of extensions, a restore gets the server's default: {}"},
   };
-  for (const Item& item : kItems) {
-    ASSIGN_OR_RETURN(Rows rows, connection.Query(std::string(item.sql) + " ORDER BY 1 LIMIT 21"));
-    if (rows.Count() == 0) continue;
-    std::vector<std::string> names;
-    for (int i = 0; i < std::min(rows.Count(), 20); ++i) names.push_back(AsUtf8(rows.View(i, 0)));
-    if (rows.Count() > 20) names.push_back("…");
-    warnings.push_back(fmt::format(fmt::runtime(item.text), Join(names, ", ")));
+  for (const Item& item : kItems) RETURN_IF_ERROR(AddWarning(connection, item.sql, item.text, warnings));
+  for (const CatalogQuery& query : CatalogQueries()) {
+    const int version = connection.ServerVersion();
+    if (!query.left_out || version < query.since || version > query.until) continue;
+    const std::string text =
+        fmt::format("a dump does not carry, and a restore does not set, {}: {{}}", query.kind);
+    RETURN_IF_ERROR(AddWarning(connection, query.sql, text.c_str(), warnings));
   }
   return warnings;
 }

@@ -314,11 +314,23 @@ TEST_F(InventoryTest, DetailsSurviveTheirJson) {
 
 TEST_F(InventoryTest, WhatADumpLeavesOutIsSaid) {
   Server().Execute("postgres", "CREATE DATABASE warned");
-  Server().Execute("warned",
-                   "CREATE TABLE t (a int); ALTER TABLE t ADD CONSTRAINT later CHECK (a > 0) NOT VALID;"
-                   "CREATE MATERIALIZED VIEW unfilled AS SELECT 1 AS x WITH NO DATA");
+  Server().Execute(
+      "warned",
+      "CREATE TABLE t (a int PRIMARY KEY); ALTER TABLE t ADD CONSTRAINT later CHECK (a > 0) NOT VALID;"
+      "CREATE MATERIALIZED VIEW unfilled AS SELECT 1 AS x WITH NO DATA;"
+      "CREATE MATERIALIZED VIEW filled AS SELECT 1 AS x;"
+      "CREATE TABLE u (a int CONSTRAINT to_t REFERENCES t); ALTER TABLE u DISABLE TRIGGER ALL;"
+      "CREATE EXTENSION hstore VERSION '1.4'; CREATE TABLE member AS SELECT 1 AS x;"
+      "ALTER EXTENSION hstore ADD TABLE member");
   const auto warnings = CaptureInventory(*Server().Connect("warned")).value().warnings;
-  EXPECT_EQ(warnings.size(), 2u) << Join(warnings, "\n");
+  const std::string all = Join(warnings, "\n");
+  for (const char* named :
+       {"later", "unfilled", "public.filled", "to_t", "hstore 1.4", "public.member of hstore"}) {
+    EXPECT_NE(all.find(named), std::string::npos) << named << " in\n" << all;
+  }
+  EXPECT_EQ(warnings.size(), 6u) << all;
+  Server().Execute("postgres", "CREATE DATABASE plain TEMPLATE template0");
+  EXPECT_TRUE(CaptureInventory(*Server().Connect("plain")).value().warnings.empty());
 }
 
 TEST_F(InventoryTest, StatementsOfADatabaseMakeACopyOfItsSettingsAndGrants) {
