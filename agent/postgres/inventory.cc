@@ -306,6 +306,13 @@ WHERE c.relkind = 'r'
 )sql",
        "rows in tables of extensions are not in the dump: {}"},
       {R"sql(
+SELECT format('%s on %I', CASE WHEN u.umuser = 0 THEN 'PUBLIC' ELSE quote_ident(u.usename) END, u.srvname)
+FROM pg_user_mappings u
+WHERE u.umoptions IS NULL
+  AND NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user)
+)sql",
+       "options of user mappings are not readable for this user and not in the dump: {}"},
+      {R"sql(
 SELECT format('%I %s, by default %s', e.extname, e.extversion, a.default_version)
 FROM pg_extension e
   JOIN pg_available_extensions a ON a.name = e.extname
