@@ -368,7 +368,7 @@ SELECT format('%s %s %s: %s', l.objtype, l.objname, l.provider, l.label)
 FROM pg_seclabels l
 WHERE l.objtype NOT IN ('role', 'database', 'tablespace')
 )sql"},
-      {.kind = "kind of database", .check = "schema", .format = 2, .left_out = true, .sql = R"sql(
+      {.kind = "kind of database", .check = "schema", .format = 2, .sql = R"sql(
 SELECT 'is a template' FROM pg_database d WHERE d.datname = current_database() AND d.datistemplate
 )sql"},
   };
