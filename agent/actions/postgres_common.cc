@@ -26,10 +26,9 @@ StatusOr<ResolvedTarget> ResolveTarget(const v1::PostgresTarget& target, ActionC
 
 StatusOr<std::unique_ptr<Connection>> OpenSession(const v1::PostgresConnection& where,
                                                   const std::string& database, ActionContext& context,
-                                                  bool pinned, const std::string& encoding) {
+                                                  bool pinned) {
   SessionOptions options;
   options.database = database;
-  options.client_encoding = encoding;
   options.pinned = pinned;
   options.stop = context.stop;
   options.deadline = context.deadline;
@@ -49,11 +48,11 @@ std::string PostgresProgram(const ActionContext& context, const std::string& nam
 
 StatusOr<ProcessSpec> PostgresTool(ActionContext& context, const std::string& name,
                                    std::vector<std::string> arguments, const v1::PostgresConnection& where,
-                                   const std::string& database) {
+                                   const std::string& database, const Connection& session) {
   ProcessSpec spec;
   spec.argv = {PostgresProgram(context, name)};
   spec.argv.insert(spec.argv.end(), arguments.begin(), arguments.end());
-  ASSIGN_OR_RETURN(spec.environment, ToolEnvironment(where, database));
+  ASSIGN_OR_RETURN(spec.environment, ToolEnvironment(where, database, &session));
   spec.on_error_line = [&context, name](std::string_view line) {
     if (context.log) context.log(name, line);
   };

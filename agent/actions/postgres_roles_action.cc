@@ -12,22 +12,25 @@
 namespace salvor::agent {
 namespace {
 
-// For people in need, so its failure is a warning: what a restore uses was captured already.
-void AddDumpall(const v1::PostgresConnection& where, bool passwords, ActionContext& context,
-                Globals& globals) {
+constexpr size_t kMostDumpallBytes = size_t{64} << 20;
+constexpr char kDumpallEnd[] = "-- PostgreSQL database cluster dump complete";
+
+// For people in need, who have nothing else then: without it the backup is not whole.
+Status AddDumpall(const v1::PostgresConnection& where, const Connection& session, bool passwords,
+                  ActionContext& context, Globals& globals) {
   std::vector<std::string> arguments = {"--globals-only", "--no-password"};
   if (!passwords) arguments.push_back("--no-role-passwords");
-  auto spec = PostgresTool(context, "pg_dumpall", std::move(arguments), where, "");
-  Status status = spec.status();
-  if (spec.ok()) {
-    spec->keep_output = size_t{64} << 20;
-    const auto exit = RunProcess(context.config.supervisor, *std::move(spec), context.stop, context.deadline);
-    status = exit.status();
-    if (exit.ok() && !exit->output_cut) globals.details.set_dumpall_sql(AsUtf8(exit->output));
-    if (exit.ok() && exit->output_cut) status = ResourceExhausted("its output is larger than 64 MiB");
+  ASSIGN_OR_RETURN(ProcessSpec spec,
+                   PostgresTool(context, "pg_dumpall", std::move(arguments), where, "", session));
+  spec.keep_output = kMostDumpallBytes;
+  ASSIGN_OR_RETURN(const ExitStatus exit,
+                   RunProcess(context.config.supervisor, std::move(spec), context.stop, context.deadline));
+  if (exit.output_cut) return FailedPrecondition("pg_dumpall: its output is larger than 64 MiB");
+  if (exit.output.find(kDumpallEnd) == std::string::npos) {
+    return Aborted("pg_dumpall: its output ends in the middle, after {} bytes", exit.output.size());
   }
-  if (!status.ok())
-    globals.warnings.push_back("pg_dumpall's text for people is missing: " + MessageOf(status));
+  globals.details.set_dumpall_sql(AsUtf8(exit.output));
+  return OkStatus();
 }
 
 StatusOr<std::set<std::string>> ExistingRoles(Connection& session) {
@@ -45,7 +48,8 @@ StatusOr<v1::ActionResult> RunPostgresGlobals(const v1::Action& action, ActionCo
   RETURN_IF_ERROR(session->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
   const absl::Time now = absl::Now();
   ASSIGN_OR_RETURN(Globals globals, CaptureGlobals(*session));
-  AddDumpall(where, globals.warnings.empty(), context, globals);
+  RETURN_IF_ERROR_IN(AddDumpall(where, *session, globals.passwords_readable, context, globals),
+                     "writing the roles for people");
   ASSIGN_OR_RETURN(const std::string json, ToJson(globals.details));
   ASSIGN_OR_RETURN_IN(v1::Artifact artifact, StoreTextArtifact(context, globals_action.target(), json),
                       "storing the roles");

@@ -113,6 +113,7 @@ StatusOr<Globals> CaptureGlobals(Connection& connection) {
   Globals globals;
   ASSIGN_OR_RETURN(Rows privilege, connection.Query("SELECT has_table_privilege('pg_authid', 'SELECT')"));
   const bool readable = privilege.Count() == 1 && privilege.Bool(0, 0);
+  globals.passwords_readable = readable;
   if (!readable) {
     globals.warnings.push_back(
         "the passwords of roles are not readable for this user: restored roles will have none");

@@ -14,6 +14,7 @@ namespace salvor::agent {
 struct Globals {
   v1::GlobalsDetails details;         // all but dumpall_sql
   std::vector<std::string> warnings;  // "passwords of roles are not readable …"
+  bool passwords_readable = true;
 };
 
 // All roles but the server's own (pg_…), by name. Passwords are kept as the server's hashes where they are

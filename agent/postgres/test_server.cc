@@ -98,7 +98,7 @@ std::string TestServer::Dump(const std::string& database, const std::vector<std:
   ProcessSpec spec;
   spec.argv = {std::string(kTestBinDirectory) + "/pg_dump", "-Fc", "-Z0"};
   spec.argv.insert(spec.argv.end(), more.begin(), more.end());
-  spec.environment = Require(ToolEnvironment(Where(), database), "environment");
+  spec.environment = Require(ToolEnvironment(Where(), database, Connect(database).get()), "environment");
   spec.keep_output = size_t{256} << 20;
   return Require(RunProcess(TestSupervisor(), std::move(spec), {}, absl::Now() + absl::Minutes(5)), "pg_dump")
       .output;
