@@ -104,6 +104,13 @@ void Problems::Add(const Status& status, const std::string& context) {
   Add(context.empty() ? MessageOf(status) : context + ": " + MessageOf(status), HintOf(status));
 }
 
+void Problems::Add(const Problems& others) {
+  for (const std::string& message : others.messages_) Add(message);
+  for (const std::string& hint : others.hints_) {
+    if (std::find(hints_.begin(), hints_.end(), hint) == hints_.end()) hints_.push_back(hint);
+  }
+}
+
 Status Problems::AsRefusal() const {
   if (Empty()) return OkStatus();
   const Status refusal = FailedPrecondition("{}", Join(messages_, "; "));

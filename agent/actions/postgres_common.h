@@ -55,6 +55,7 @@ class Problems {
   void Add(const std::string& message, const std::string& hint = "");
   // The same of a status; OK adds nothing.
   void Add(const Status& status, const std::string& context = "");
+  void Add(const Problems& others);
   bool Empty() const { return messages_.empty(); }
   Status AsRefusal() const;  // OK without any
 

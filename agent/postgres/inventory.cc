@@ -132,6 +132,7 @@ Status CaptureSequences(Connection& connection, v1::DatabaseDetails& details) {
           "('a', 'i')  AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0"
           " LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid"
           " WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'"
+          " AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())"  // not there on a standby
           " AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = 'pg_class'::regclass AND x.objid = "
           "c.oid  AND x.deptype = 'e') ORDER BY 1, 2"));
   constexpr int kAtOnce = 200;
