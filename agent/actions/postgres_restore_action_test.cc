@@ -1,8 +1,11 @@
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
 #include "agent/actions/postgres_actions_testing.h"
+#include "agent/actions/postgres_common.h"
 #include "agent/actions/scratch_actions.h"
+#include "base/names.h"
 
 namespace salvor::agent {
 namespace {
@@ -55,6 +58,16 @@ class PostgresRestoreTest : public PostgresActionsTest {
     if (!session.ok()) return MessageOf(session.status());
     auto value = (*session)->Value(sql);
     return value.ok() ? *value : MessageOf(value.status());
+  }
+
+  void TargetExecute(const v1::PostgresTarget& target, const std::string& database, const std::string& sql) {
+    SessionOptions options;
+    options.database = database;
+    const auto state = Server().Servers().EnsureRunning(target.scratch());
+    ASSERT_TRUE(state.ok()) << MessageOf(state.status());
+    auto session = Connection::Open(ScratchServers::ConnectionTo(*state), options);
+    ASSERT_TRUE(session.ok()) << MessageOf(session.status());
+    ASSERT_EQ((*session)->Execute(sql), OkStatus()) << sql;
   }
 
   void RestoreAll(const v1::PostgresTarget& target, const Kept& kept, const std::string& name) {
@@ -265,7 +278,7 @@ TEST_F(PostgresRestoreTest, ADumpThatIsNotWhatWasKeptIsNotRestored) {
   const std::string sha256 = kept.dump.sha256();
   kept.dump.set_sha256(std::string(32, 'x'));
   EXPECT_EQ(Restore(Here(), kept, "copy").status().code(), absl::StatusCode::kDataLoss);
-  EXPECT_EQ(Server().Value("copy", "SELECT count(*) FROM pg_namespace WHERE nspname = 'app'"), "0");
+  EXPECT_EQ(Server().Value("postgres", "SELECT count(*) FROM pg_database WHERE datname = 'copy'"), "0");
   kept.dump.set_sha256(sha256);
   kept.dump.set_bytes(kept.dump.bytes() + 1);
   EXPECT_EQ(Restore(Here(), kept, "copy").status().code(), absl::StatusCode::kDataLoss);
@@ -284,6 +297,140 @@ TEST_F(PostgresRestoreTest, ARoleThatIsNeitherThereNorInTheBackupIsNamedBeforeAn
   EXPECT_NE(MessageOf(status).find("reader"), std::string::npos) << MessageOf(status);
   EXPECT_FALSE(Restore(drill, kept, "shop").ok());  // and pg_restore does not go on without them
   EXPECT_TRUE(Server().Servers().Remove("drill-5").ok());
+}
+
+// A word that each encoding can hold, in UTF-8.
+struct Encoding {
+  const char* name;
+  const char* word;
+};
+
+TEST_F(PostgresRestoreTest, ADatabaseOfAnyEncodingComesBackWithItsNamesTextsAndSettings) {
+  const Encoding kEncodings[] = {
+      {"LATIN1", "größe"}, {"WIN1251", "размер"}, {"EUC_JP", "大きさ"}, {"UTF8", "größe大"}};
+  const v1::PostgresTarget drill = Scratch("drill-6");
+  for (const Encoding& encoding : kEncodings) {
+    const std::string name = fmt::format("of_{}", encoding.name);
+    Server().Execute("postgres",
+                     fmt::format("CREATE DATABASE \"{}\" TEMPLATE template0 ENCODING '{}' LOCALE 'C'", name,
+                                 encoding.name));
+    // What would change names and texts of a dump, or of its comparison.
+    Server().Execute("postgres", fmt::format(R"(
+      ALTER DATABASE "{0}" SET quote_all_identifiers = on; ALTER DATABASE "{0}" SET DateStyle = 'German';
+      ALTER DATABASE "{0}" SET client_encoding = '{1}'; ALTER DATABASE "{0}" SET extra_float_digits = 0;
+      ALTER DATABASE "{0}" SET default_transaction_read_only = on; ALTER DATABASE "{0}" SET array_nulls = off)",
+                                             name, encoding.name));
+    auto session = Server().Connect(name);
+    ASSERT_EQ(session->Execute(fmt::format(R"(
+      CREATE SCHEMA "{0}"; CREATE TYPE "{0}"."{0}" AS ENUM ('{0}');
+      CREATE TABLE "{0}"."{0}" ("{0}" serial PRIMARY KEY, "{0} 2" text DEFAULT '{0}' CHECK ("{0} 2" <> '{0}x'));
+      INSERT INTO "{0}"."{0}" ("{0} 2") SELECT '{0}' || i FROM generate_series(1, 100) i;
+      CREATE TABLE public.flyway_schema_history (version text);
+      INSERT INTO public.flyway_schema_history VALUES ('{0}');
+      CREATE TABLE public.lists (l text[], f float8); INSERT INTO public.lists VALUES (ARRAY['{0}', NULL], 0.1);
+      COMMENT ON TABLE "{0}"."{0}" IS '{0}'; COMMENT ON DATABASE "{1}" IS '{0}';
+      CREATE VIEW "{0}".v AS SELECT "{0} 2" FROM "{0}"."{0}" WHERE "{0} 2" <> '{0}';
+      CREATE FUNCTION "{0}".f() RETURNS text LANGUAGE sql AS 'SELECT ''{0}''::text';
+      ALTER DATABASE "{1}" SET my.word = '{0}')",
+                                           encoding.word, name)),
+              OkStatus());
+    const Kept kept = Backup(name, "run-" + Slug(encoding.name));
+    RestoreAll(drill, kept, name);
+    const auto verified = Verify(drill, kept, name);
+    ASSERT_TRUE(verified.ok()) << encoding.name << ": " << MessageOf(verified.status());
+    EXPECT_TRUE(KindsNotPassed(*verified).empty()) << encoding.name << "\n" << Render(*verified);
+    EXPECT_EQ(kept.dump.coverage().exact(), 3) << encoding.name;
+    EXPECT_EQ(TargetValue(drill, name, "SHOW my.word"), encoding.word);
+    EXPECT_EQ(TargetValue(drill, name, fmt::format("SELECT \"{0}\".f()", encoding.word)), encoding.word);
+    // The hashes are those of texts, not of nothing.
+    TargetExecute(
+        drill, name,
+        fmt::format("UPDATE \"{0}\".\"{0}\" SET \"{0} 2\" = '{0}' WHERE \"{0}\" = 7", encoding.word));
+    const auto changed = Verify(drill, kept, name);
+    ASSERT_TRUE(changed.ok()) << MessageOf(changed.status());
+    EXPECT_EQ(KindsNotPassed(*changed), std::vector<std::string>{"content"}) << Render(*changed);
+  }
+  EXPECT_TRUE(Server().Servers().Remove("drill-6").ok());
+}
+
+// Its bytes mean nothing to the server, and no client can convert them.
+TEST_F(PostgresRestoreTest, ADatabaseWithoutAnEncodingComesBackByteByByte) {
+  Server().Execute("postgres", "CREATE DATABASE bytes TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'");
+  Server().Execute("bytes",
+                   "CREATE TABLE \"t\xe9\" (\"c\xe9\" text DEFAULT 'caf\xe9' CHECK (\"c\xe9\" <> '\xff'));"
+                   "INSERT INTO \"t\xe9\" VALUES ('caf\xe9'), ('\xfe\xff'), ('gr\xc3\xb6\xc3\x9f"
+                   "e');"
+                   "COMMENT ON TABLE \"t\xe9\" IS '\xff'; COMMENT ON DATABASE bytes IS 'caf\xe9';"
+                   "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS 'SELECT ''\xe9''::text';"
+                   "ALTER DATABASE bytes SET my.word = 'caf\xe9'");
+  const Kept kept = Backup("bytes");
+  const v1::PostgresTarget drill = Scratch("drill-7");
+  RestoreAll(drill, kept, "bytes");
+  const auto verified = Verify(drill, kept, "bytes");
+  ASSERT_TRUE(verified.ok()) << MessageOf(verified.status());
+  EXPECT_TRUE(KindsNotPassed(*verified).empty()) << Render(*verified);
+  EXPECT_EQ(kept.dump.coverage().exact(), 1);
+  EXPECT_EQ(TargetValue(drill, "bytes", "SHOW my.word"), "caf\xe9");
+  EXPECT_EQ(TargetValue(drill, "bytes", "SELECT f()"), "\xe9");
+  TargetExecute(drill, "bytes",
+                "UPDATE public.\"t\xe9\" SET \"c\xe9\" = 'caf\xe8' WHERE \"c\xe9\" = 'caf\xe9'");
+  const auto changed = Verify(drill, kept, "bytes");
+  ASSERT_TRUE(changed.ok()) << MessageOf(changed.status());
+  EXPECT_EQ(KindsNotPassed(*changed), std::vector<std::string>{"content"}) << Render(*changed);
+  EXPECT_TRUE(Server().Servers().Remove("drill-7").ok());
+}
+
+TEST_F(PostgresRestoreTest, AFailedOrCancelledRestoreLeavesNoDatabase) {
+  MakeRich("shop");
+  const Kept kept = Backup("shop");
+  const auto databases = [] {
+    return Server().Value("postgres",
+                          "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database"
+                          " WHERE NOT datistemplate");
+  };
+  const std::string loading = Server().Directory() + "/loading";
+  ReplaceProgram("pg_restore",
+                 "$psql -c 'CREATE TABLE half (id int)'; touch " + loading + "; exec sleep 600\n");
+  std::thread canceller([&] {
+    while (!std::filesystem::exists(loading)) std::this_thread::yield();
+    stop_.request_stop();
+  });
+  const Status cancelled = Restore(Here(), kept, "copy").status();
+  canceller.join();
+  stop_ = std::stop_source();
+  EXPECT_EQ(cancelled.code(), absl::StatusCode::kCancelled) << cancelled;
+  EXPECT_EQ(databases(), "postgres shop");
+  ReplaceProgram("pg_restore", "$REAL \"$@\" && exit 1\n");  // when all is loaded
+  EXPECT_FALSE(Restore(Here(), kept, "copy").ok());
+  EXPECT_EQ(databases(), "postgres shop");
+  config_.postgres_bin_directory = kTestBinDirectory;
+  Server().Execute("postgres", "CREATE DATABASE copy");  // somebody else's
+  EXPECT_FALSE(Restore(Here(), kept, "copy").ok());
+  EXPECT_EQ(databases(), "copy postgres shop");
+}
+
+// Seen from pg_restore's place, at the moment it starts.
+TEST_F(PostgresRestoreTest, ADatabaseThatIsClosedToOthersIsClosedWhileItIsRestored) {
+  MakeRich("shop");
+  const Kept kept = Backup("shop");
+  Server().Execute("postgres", "CREATE ROLE stranger LOGIN");
+  const std::string seen = Server().Directory() + "/seen";
+  ReplaceProgram("pg_restore",
+                 "$psql -c \"SELECT has_database_privilege('stranger', current_database(), 'CONNECT')\" > " +
+                     seen + "\nexec $REAL \"$@\"\n");
+  ASSERT_TRUE(Restore(Here(), kept, "copy").ok());
+  EXPECT_EQ(ReadFile(seen).value(), "f\n");
+}
+
+TEST_F(PostgresRestoreTest, MoreObjectsThanTheServerHasLocksForAreRestored) {
+  Server().Execute("postgres", "CREATE DATABASE many");
+  const int64_t locks = Server().Connect("many")->Number(kLockTableSize).value();
+  Server().Execute("many", fmt::format("SELECT lo_create(0) FROM generate_series(1, {})", locks + locks / 5));
+  const Kept kept = Backup("many");
+  const auto restored = Restore(Here(), kept, "copy");
+  ASSERT_TRUE(restored.ok()) << MessageOf(restored.status());
+  EXPECT_EQ(Server().Value("copy", "SELECT count(*) FROM pg_largeobject_metadata"),
+            std::to_string(locks + locks / 5));
 }
 
 TEST_F(PostgresRestoreTest, RolesThatExistStayAndThatIsNoFailureOfARestore) {
