@@ -353,6 +353,24 @@ TEST_F(PostgresRestoreTest, ADatabaseOfAnyEncodingComesBackWithItsNamesTextsAndS
   EXPECT_TRUE(Server().Servers().Remove("drill-6").ok());
 }
 
+TEST_F(PostgresRestoreTest, ARoleWhoseNameIsOfAnotherEncodingThanItsDatabaseIsKnown) {
+  Server().Execute("postgres", "CREATE ROLE größe LOGIN");
+  Server().Execute("postgres",
+                   "CREATE DATABASE latin OWNER größe TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+  Server().Execute("postgres", "REVOKE CONNECT ON DATABASE latin FROM PUBLIC");
+  Server().Execute("latin", "CREATE TABLE t AS SELECT 'é'::text AS x");
+  const Kept kept = Backup("latin");
+  const v1::PostgresTarget drill = Scratch("drill-8");
+  RestoreAll(drill, kept, "latin");
+  const auto verified = Verify(drill, kept, "latin");
+  ASSERT_TRUE(verified.ok()) << MessageOf(verified.status());
+  EXPECT_TRUE(KindsNotPassed(*verified).empty()) << Render(*verified);
+  EXPECT_EQ(TargetValue(drill, "postgres",
+                        "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'latin'"),
+            "größe");
+  EXPECT_TRUE(Server().Servers().Remove("drill-8").ok());
+}
+
 // Its bytes mean nothing to the server, and no client can convert them.
 TEST_F(PostgresRestoreTest, ADatabaseWithoutAnEncodingComesBackByteByByte) {
   Server().Execute("postgres", "CREATE DATABASE bytes TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'");
