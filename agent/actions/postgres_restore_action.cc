@@ -74,6 +74,13 @@ class DatabaseRestore {
 std::string FinishedText(std::string_view oid) { return fmt::format("finished database {}\n", oid); }
 
 Status DatabaseRestore::Drop(const std::string& name) {
+  ASSIGN_OR_RETURN(const Rows rows,
+                   session_->Query("SELECT datistemplate FROM pg_database WHERE datname = $1", {name}));
+  if (rows.Count() == 0) return OkStatus();
+  if (rows.Bool(0, 0)) {  // which would not be dropped
+    RETURN_IF_ERROR(
+        session_->Execute(fmt::format("ALTER DATABASE {} IS_TEMPLATE false", session_->Identifier(name))));
+  }
   // FORCE: a pg_restore of the attempt before may still be dying.
   const char* force = session_->ServerVersion() >= 130000 ? " WITH (FORCE)" : "";
   return session_->Execute(fmt::format("DROP DATABASE IF EXISTS {}{}", session_->Identifier(name), force));

@@ -451,6 +451,49 @@ TEST_F(PostgresRestoreTest, MoreObjectsThanTheServerHasLocksForAreRestored) {
             std::to_string(locks + locks / 5));
 }
 
+TEST_F(PostgresRestoreTest, WhatADumpLeavesOutOfAServerComesBackInADrillAndIsNamedElsewhere) {
+  Server().Execute("postgres", R"(
+    CREATE ROLE app LOGIN; CREATE ROLE watcher; GRANT app TO pg_monitor; GRANT pg_signal_backend TO watcher;
+    GRANT SET ON PARAMETER log_statement TO app WITH GRANT OPTION;
+    GRANT ALTER SYSTEM ON PARAMETER log_duration TO PUBLIC;
+    ALTER ROLE ALL SET my.greeting = 'hello TO you')");
+  Server().Execute("postgres", "CREATE DATABASE pattern");
+  Server().Execute("postgres", "ALTER DATABASE pattern IS_TEMPLATE true");
+  const Kept kept = Backup("pattern");
+  const v1::PostgresTarget drill = Scratch("drill-10");
+  RestoreAll(drill, kept, "pattern");
+  const auto verified = Verify(drill, kept, "pattern");
+  ASSERT_TRUE(verified.ok()) << MessageOf(verified.status());
+  EXPECT_TRUE(KindsNotPassed(*verified).empty()) << Render(*verified);
+  EXPECT_EQ(TargetValue(drill, "pattern", "SHOW my.greeting"), "hello TO you");
+  EXPECT_EQ(TargetValue(drill, "pattern", "SELECT datistemplate FROM pg_database WHERE datname = 'pattern'"),
+            "t");
+  EXPECT_EQ(TargetValue(drill, "pattern", "SELECT pg_has_role('pg_monitor', 'app', 'MEMBER')"), "t");
+  EXPECT_EQ(TargetValue(drill, "pattern",
+                        "SELECT has_parameter_privilege('app', 'log_statement', 'SET WITH GRANT OPTION')"),
+            "t");
+  for (const char* sabotage :
+       {"REVOKE app FROM pg_monitor", "REVOKE SET ON PARAMETER log_statement FROM app",
+        "ALTER ROLE ALL RESET ALL", "REVOKE ALTER SYSTEM ON PARAMETER log_duration FROM PUBLIC"}) {
+    TargetExecute(drill, "postgres", sabotage);
+    const auto changed = Verify(drill, kept, "pattern");
+    ASSERT_TRUE(changed.ok()) << MessageOf(changed.status());
+    EXPECT_EQ(KindsNotPassed(*changed), std::vector<std::string>{"roles"}) << sabotage << "\n"
+                                                                           << Render(*changed);
+    TargetExecute(drill, "postgres", R"(
+      GRANT app TO pg_monitor; GRANT SET ON PARAMETER log_statement TO app WITH GRANT OPTION;
+      GRANT ALTER SYSTEM ON PARAMETER log_duration TO PUBLIC; ALTER ROLE ALL SET my.greeting = 'hello TO you')");
+  }
+  EXPECT_TRUE(Server().Servers().Remove("drill-10").ok());
+  // A server that others use is not changed for all of them.
+  Server().Execute("postgres", "ALTER ROLE ALL RESET ALL");
+  const auto roles = RestoreRoles(Here(), kept);
+  ASSERT_TRUE(roles.ok()) << MessageOf(roles.status());
+  ASSERT_EQ(roles->warnings_size(), 1);
+  EXPECT_EQ(roles->warnings(0),
+            "not applied, since it concerns all roles of the server: ALTER ROLE ALL SET \"my\".\"greeting\"");
+}
+
 TEST_F(PostgresRestoreTest, RolesThatExistStayAndThatIsNoFailureOfARestore) {
   MakeRich("shop");
   const Kept kept = Backup("shop");

@@ -1,5 +1,6 @@
 #include <absl/time/clock.h>
 
+#include <algorithm>
 #include <set>
 
 #include "agent/actions/postgres_actions.h"
@@ -37,6 +38,24 @@ StatusOr<std::set<std::string>> ExistingRoles(Connection& session) {
   ASSIGN_OR_RETURN(Rows rows, session.Query("SELECT rolname FROM pg_roles"));
   const std::vector<std::string> names = Column(rows);
   return std::set<std::string>(names.begin(), names.end());
+}
+
+// What concerns all roles of a server is made again on one that is ours alone. On another it is named where it
+// is not so: it would change what others have there.
+Status ApplyServerStatements(Connection& session, const v1::GlobalsDetails& globals, bool scratch,
+                             v1::ActionResult& result) {
+  if (globals.server_statements_size() == 0) return OkStatus();
+  ASSIGN_OR_RETURN(const Globals now, CaptureGlobals(session));
+  const auto& present = now.details.server_statements();
+  std::vector<std::string> left;
+  for (const std::string& statement : globals.server_statements()) {
+    if (std::find(present.begin(), present.end(), statement) != present.end()) continue;
+    if (scratch && session.Execute(statement).ok()) continue;
+    left.push_back(statement.substr(0, statement.find(" TO ")));  // without the value
+  }
+  if (!left.empty())
+    result.add_warnings("not applied, since it concerns all roles of the server: " + Names(left, 20));
+  return OkStatus();
 }
 
 }  // namespace
@@ -87,6 +106,7 @@ StatusOr<v1::ActionResult> RunPostgresRestoreRoles(const v1::Action& action, Act
   }
   RETURN_IF_ERROR(session->Execute("COMMIT"));
   v1::ActionResult result;
+  RETURN_IF_ERROR(ApplyServerStatements(*session, globals, target.scratch, result));
   result.set_note(created.empty() ? "all roles were there already"
                                   : fmt::format("created {} roles: {}", created.size(), Names(created, 20)));
   return result;

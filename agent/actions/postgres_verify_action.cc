@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -129,6 +130,16 @@ Status VerifyRoles(Verification& verification, const v1::GlobalsDetails* globals
       tally.Fail(role.role(), fmt::format("expected {}, found {}", role.fingerprint(), at->second));
     } else {
       tally.Leave(fmt::format("{} (was {}, is {})", role.role(), role.fingerprint(), at->second));
+    }
+  }
+  const auto& present = now.details.server_statements();
+  for (const std::string& statement : globals->server_statements()) {
+    const std::string what = statement.substr(0, statement.find(" TO "));  // without the value
+    if (std::find(present.begin(), present.end(), statement) != present.end()) continue;
+    if (verification.target.scratch) {
+      tally.Fail("all roles", "missing: " + what);
+    } else {
+      tally.Leave(what);
     }
   }
   tally.Close(fmt::format("{} roles with equal attributes, memberships and settings", tally.PassedCount()),

@@ -101,7 +101,7 @@ Status CaptureProperties(Connection& connection, v1::DatabaseDetails& details) {
           " COALESCE(to_jsonb(d)->>'datlocprovider', 'c'),"
           " COALESCE(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale', ''), datconnlimit,"
           " COALESCE(shobj_description(d.oid, 'pg_database'), ''),"
-          " convert_to(pg_get_userbyid(datdba)::text, getdatabaseencoding()) FROM pg_database d WHERE datname = "
+          " convert_to(pg_get_userbyid(datdba)::text, getdatabaseencoding()), datistemplate FROM pg_database d WHERE datname = "
           "current_database()"));
   if (rows.Count() != 1) return Internal("the database does not find itself in pg_database");
   v1::DatabaseProperties& properties = *details.mutable_properties();
@@ -130,7 +130,9 @@ Status CaptureProperties(Connection& connection, v1::DatabaseDetails& details) {
                                                        connection.Identifier(settings.View(i, 1)), assignment)
                                          : fmt::format("ALTER DATABASE %DB% SET {}", assignment)));
   }
-  return AddDatabaseGrants(connection, rows.Text(0, 1), properties);
+  RETURN_IF_ERROR(AddDatabaseGrants(connection, rows.Text(0, 1), properties));
+  if (rows.Bool(0, 10)) properties.add_statements("ALTER DATABASE %DB% IS_TEMPLATE true");
+  return OkStatus();
 }
 
 Status CaptureSequences(Connection& connection, v1::DatabaseDetails& details) {
@@ -223,6 +225,11 @@ StatusOr<std::vector<std::string>> DumpWarnings(Connection& connection) {
        "constraints that were never validated are restored as such: {}"},
       {"SELECT c.oid::regclass::text FROM pg_class c WHERE c.relkind = 'm' AND NOT c.relispopulated",
        "materialized views without data stay without data: {}"},
+      {R"sql(SELECT t.spcname FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace WHERE c.oid >= 16384
+             UNION
+             SELECT t.spcname FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace
+              WHERE d.datname = current_database() AND t.spcname <> 'pg_default')sql",
+       "what lies in these tablespaces comes back in the default one: {}"},
       {"SELECT s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
        " WHERE d.datname = current_database()",
        "subscriptions come back disabled: {}"},
