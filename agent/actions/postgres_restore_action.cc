@@ -1,6 +1,7 @@
 #include <absl/time/clock.h>
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 
 #include "agent/actions/postgres_actions.h"
@@ -8,6 +9,7 @@
 #include "agent/actions/postgres_restore_marker.h"
 #include "agent/actions/restore_record.h"
 #include "agent/postgres/inventory.h"
+#include "agent/postgres/server_errors.h"
 #include "agent/process/pipe_owner.h"
 #include "agent/process/sha256.h"
 #include "base/names.h"
@@ -70,6 +72,18 @@ class DatabaseRestore {
   std::unique_ptr<Connection> session_;
   std::optional<RestoreRecord> record_;
 };
+
+// On a server of our own nothing but the dump can be to blame for states that speak of data and definitions.
+std::function<Status(const ExitStatus&)> JudgedByState(std::function<Status(const ExitStatus&)> explain) {
+  return [explain = std::move(explain)](const ExitStatus& status) {
+    const Status error = explain(status);
+    const std::string_view state = SqlStateOfBadDump(status.error_tail);
+    if (state.empty()) return error;
+    return WithHint(DataLoss("{}: SQLSTATE {}", MessageOf(error), state),
+                    "The dump is whole, but a server does not take it: what is named has to be mended in the "
+                    "original.");
+  };
+}
 
 std::string FinishedText(std::string_view oid) { return fmt::format("finished database {}\n", oid); }
 
@@ -171,6 +185,7 @@ Status DatabaseRestore::Load() {
   if (at_once) arguments.emplace_back("--single-transaction");
   ASSIGN_OR_RETURN(ProcessSpec loader, PostgresTool(context_, "pg_restore", std::move(arguments),
                                                     target_.connection, name_, *session_));
+  if (target_.scratch && session_->SpeaksEnglish()) loader.explain = JudgedByState(std::move(loader.explain));
   PipeOptions options;
   options.expect_bytes = dump.bytes();
   options.expect_sha256 = dump.sha256();

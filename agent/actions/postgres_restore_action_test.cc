@@ -398,6 +398,38 @@ TEST_F(PostgresRestoreTest, ADatabaseWithoutAnEncodingComesBackByteByByte) {
   EXPECT_TRUE(Server().Servers().Remove("drill-7").ok());
 }
 
+TEST_F(PostgresRestoreTest, ADumpThatNoServerTakesIsDisprovenInADrillAndOnlyFailsElsewhere) {
+  const struct {
+    const char* sql;
+    const char* state;
+  } kOrphans[] = {
+      {"CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE c (t int REFERENCES t); INSERT INTO t VALUES (1);"
+       "INSERT INTO c VALUES (1); SET session_replication_role = replica; DELETE FROM t",
+       "23503"},
+      {"CREATE FUNCTION limit_of() RETURNS int LANGUAGE sql AS 'SELECT 10'; CREATE TABLE t (id int CHECK (id < "
+       "limit_of())); INSERT INTO t VALUES (9);"
+       "CREATE OR REPLACE FUNCTION limit_of() RETURNS int LANGUAGE sql AS 'SELECT 5'",
+       "23514"},
+      {"CREATE FUNCTION inner_one(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1';"
+       "CREATE FUNCTION outer_one(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN inner_one($1); "
+       "END'; CREATE TABLE t (x text); INSERT INTO t VALUES ('x'); CREATE INDEX i ON t (outer_one(x))",
+       "42883"},
+  };
+  const v1::PostgresTarget drill = Scratch("drill-11");
+  for (const auto& orphan : kOrphans) {
+    Server().Execute("postgres", "CREATE DATABASE shop");
+    Server().Execute("shop", orphan.sql);
+    const Kept kept = Backup("shop", fmt::format("run-{}", Slug(orphan.state)));
+    const Status drilled = Restore(drill, kept, "shop").status();
+    EXPECT_EQ(drilled.code(), absl::StatusCode::kDataLoss) << orphan.state << ": " << drilled;
+    EXPECT_NE(MessageOf(drilled).find(std::string("SQLSTATE ") + orphan.state), std::string::npos) << drilled;
+    const Status restored = Restore(Here(), kept, "copy").status();
+    EXPECT_EQ(restored.code(), absl::StatusCode::kInternal) << orphan.state << ": " << restored;
+    Server().Execute("postgres", "DROP DATABASE shop");
+  }
+  EXPECT_TRUE(Server().Servers().Remove("drill-11").ok());
+}
+
 TEST_F(PostgresRestoreTest, AFailedOrCancelledRestoreLeavesNoDatabase) {
   MakeRich("shop");
   const Kept kept = Backup("shop");

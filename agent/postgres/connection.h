@@ -85,6 +85,7 @@ class Connection {
   int ServerVersion() const;           // 150004
   std::string ServerEncoding() const;  // of the database: "LATIN1"
   std::string TextEncoding() const;    // of this session's texts: "UTF8", or ServerEncoding (see above)
+  bool SpeaksEnglish() const { return messages_pinned_; }  // so do programs with ToolOptions
   // PGOPTIONS for a program that reaches the same server as the same user: the pins of this session, as far
   // as that server and user allow them in a start-up packet.
   std::string ToolOptions() const;

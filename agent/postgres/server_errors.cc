@@ -147,4 +147,51 @@ Status PostgresToolError(const std::vector<std::string>& argv, const ExitStatus&
   return MakeStatus(absl::StatusCode::kUnavailable, message);
 }
 
+std::string_view SqlStateOfBadDump(std::string_view said) {
+  struct State {
+    const char* text;
+    const char* state;
+  };
+  static constexpr State kStates[] = {
+      {"violates check constraint", "23514"},
+      {"is violated by some row", "23514"},
+      {"no partition of relation", "23514"},
+      {"violates not-null constraint", "23502"},
+      {"contains null values", "23502"},
+      {"violates foreign key constraint", "23503"},
+      {"violates unique constraint", "23505"},
+      {"could not create unique index", "23505"},
+      {"violates exclusion constraint", "23P01"},
+      {"could not create exclusion constraint", "23P01"},
+      {"invalid input syntax for", "22P02"},
+      {"invalid input value for enum", "22P02"},
+      {"malformed array literal", "22P02"},
+      {"malformed record literal", "22P02"},
+      {"invalid byte sequence for encoding", "22021"},
+      {"value too long for type", "22001"},
+      {"numeric field overflow", "22003"},
+      {"out of range for type", "22003"},
+      {"date/time field value out of range", "22008"},
+      {"division by zero", "22012"},
+      {"extra data after last expected column", "22P04"},
+      {"missing data for column", "22P04"},
+      {"ERROR:  syntax error at", "42601"},
+      {"ERROR:  function ", "42883"},
+      {"ERROR:  operator does not exist", "42883"},
+      {"ERROR:  relation ", "42P01"},
+      {"ERROR:  column ", "42703"},
+      {"ERROR:  type ", "42704"},
+  };
+  for (const std::string& line : Split(said, '\n')) {
+    if (line.rfind("pg_restore: error: ", 0) != 0) continue;
+    for (const State& known : kStates) {
+      const bool refers = known.state[0] == '4' && std::string_view(known.text).back() == ' ';
+      if (line.find(known.text) == std::string::npos) continue;
+      if (!refers || line.find("does not exist") != std::string::npos) return known.state;
+    }
+    return "";  // the first error is the cause
+  }
+  return "";
+}
+
 }  // namespace salvor::agent

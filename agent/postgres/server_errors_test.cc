@@ -96,6 +96,28 @@ TEST(PostgresToolErrors, TheServersErrorIsTheCauseAndNoStatementAndNoRowIs) {
             "violated by some row (exit code 1)");
 }
 
+TEST(PostgresToolErrors, OnlyWhatIsWrongWithTheDumpItselfIsHeldAgainstIt) {
+  const auto state = [](const std::string& error) {
+    return SqlStateOfBadDump("pg_restore: while PROCESSING TOC:\npg_restore: error: " + error +
+                             "\nCommand was: x\n");
+  };
+  EXPECT_EQ(
+      state(
+          "COPY failed for table \"t\": ERROR:  new row for relation \"t\" violates check constraint \"c\""),
+      "23514");
+  EXPECT_EQ(state("could not execute query: ERROR:  insert or update on table \"t\" violates foreign key "
+                  "constraint \"f\""),
+            "23503");
+  EXPECT_EQ(state("could not execute query: ERROR:  function public.f(text) does not exist"), "42883");
+  EXPECT_EQ(state("could not execute query: ERROR:  relation \"t\" already exists"), "");
+  EXPECT_EQ(state("could not execute query: ERROR:  role \"app\" does not exist"), "");
+  EXPECT_EQ(state("could not execute query: ERROR:  extension \"postgis\" is not available"), "");
+  EXPECT_EQ(state("could not execute query: ERROR:  out of shared memory"), "");
+  EXPECT_EQ(state("could not execute query: ERROR:  could not extend file: No space left on device"), "");
+  EXPECT_EQ(state("could not execute query: ERROR:  permission denied for schema public"), "");
+  EXPECT_EQ(SqlStateOfBadDump(""), "");
+}
+
 TEST(PostgresToolErrors, TheMessageIsThatOfTheProgram) {
   ExitStatus status;
   status.code = 1;
