@@ -49,19 +49,21 @@ std::string DatabaseOf(const v1::PostgresConnection& where, const std::string& d
 
 absl::StatusCode CodeOf(std::string_view state) {
   const std::string_view group = state.substr(0, 2);
-  if (group == "08" || state == "57P01" || state == "57P02" || state == "57P03" || state == "53300") {
+  if (group == "08" || state == "57P01" || state == "57P02" || state == "57P03" || state == "57P05" ||
+      state == "25P03" || state == "25P04" || state == "53300") {
     return absl::StatusCode::kUnavailable;
   }
   if (group == "28") return absl::StatusCode::kUnauthenticated;
   if (state == "42501") return absl::StatusCode::kPermissionDenied;
-  if (state == "57014") return absl::StatusCode::kCancelled;
-  if (group == "40" || state == "55P03") return absl::StatusCode::kAborted;
+  // Somebody else cancelled it; what we cancel ourselves has its own status.
+  if (state == "57014") return absl::StatusCode::kUnavailable;
+  // XX000: among others, what was looked at is being dropped.
+  if (group == "40" || state == "55P03" || state == "XX000") return absl::StatusCode::kAborted;
   if (group == "53") return absl::StatusCode::kResourceExhausted;
   if (state == "3D000" || state == "42P01" || state == "42704") return absl::StatusCode::kNotFound;
   if (state == "42P04" || state == "42710" || state == "42P07" || state == "23505") {
     return absl::StatusCode::kAlreadyExists;
   }
-  if (group == "XX") return absl::StatusCode::kDataLoss;
   return absl::StatusCode::kInternal;
 }
 
@@ -219,7 +221,7 @@ StatusOr<std::unique_ptr<Connection>> Connection::Open(const v1::PostgresConnect
   // The last argument: never read dbname as a connection string.
   std::unique_ptr<Connection> opened(new Connection(
       PQconnectStartParams(keys.data(), values.data(), /*expand_dbname=*/0), std::move(options)));
-  RETURN_IF_ERROR(opened->AwaitConnection());
+  RETURN_IF_ERROR(opened->AwaitConnection(HostOf(where)));
   PQsetNoticeProcessor(
       opened->connection_, [](void*, const char*) {}, nullptr);
   if (opened->TextEncoding() != "UTF8") {
@@ -229,10 +231,9 @@ StatusOr<std::unique_ptr<Connection>> Connection::Open(const v1::PostgresConnect
   return opened;
 }
 
-Status Connection::AwaitConnection() {
+Status Connection::AwaitConnection(std::string_view hosts) {
   if (connection_ == nullptr) return ResourceExhausted("no memory for a connection");
   PQsetErrorVerbosity(connection_, PQERRORS_VERBOSE);
-  const std::string hosts = PQhost(connection_) == nullptr ? "" : PQhost(connection_);
   const absl::Time begin = absl::Now();
   const absl::Time until = begin + kConnectTimeout * (1 + std::count(hosts.begin(), hosts.end(), ','));
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;

@@ -98,7 +98,7 @@ class Connection {
 
  private:
   Connection(pg_conn* connection, SessionOptions options);
-  Status AwaitConnection();
+  Status AwaitConnection(std::string_view hosts);
   Status Refusal();
   Status Pin();
   Status PinMessages();

@@ -190,6 +190,31 @@ TEST_F(PostgresTest, ErrorsCarryTheServersStateAndNoValuesOfRows) {
             absl::StatusCode::kUnauthenticated);
 }
 
+TEST_F(PostgresTest, WhatOthersDoToASessionIsWorthAnotherTryAndProvesNothing) {
+  const struct {
+    const char* raise;
+    absl::StatusCode code;
+  } kStates[] = {
+      {"query_canceled", absl::StatusCode::kUnavailable},
+      {"admin_shutdown", absl::StatusCode::kUnavailable},
+      {"idle_session_timeout", absl::StatusCode::kUnavailable},
+      {"idle_in_transaction_session_timeout", absl::StatusCode::kUnavailable},
+      {"too_many_connections", absl::StatusCode::kUnavailable},
+      {"out_of_memory", absl::StatusCode::kResourceExhausted},
+      {"disk_full", absl::StatusCode::kResourceExhausted},
+      {"deadlock_detected", absl::StatusCode::kAborted},
+      {"lock_not_available", absl::StatusCode::kAborted},
+      {"internal_error", absl::StatusCode::kAborted},
+      {"data_corrupted", absl::StatusCode::kInternal},
+      {"io_error", absl::StatusCode::kInternal},
+  };
+  const auto session = Server().Connect("postgres");
+  for (const auto& state : kStates) {
+    const Status raised = session->Execute(fmt::format("DO 'BEGIN RAISE {}; END'", state.raise));
+    EXPECT_EQ(raised.code(), state.code) << state.raise << ": " << raised;
+  }
+}
+
 TEST_F(PostgresTest, APasswordFileThatOthersCanReadIsRefused) {
   v1::PostgresConnection where = Server().Where();
   where.set_passfile(Server().Directory() + "/passfile");
