@@ -183,9 +183,11 @@ Status DatabaseRestore::Load() {
   // All or nothing either way: what was not finished is dropped.
   ASSIGN_OR_RETURN(const bool at_once, FitsOneTransaction());
   if (at_once) arguments.emplace_back("--single-transaction");
+  ASSIGN_OR_RETURN(const std::unique_ptr<Connection> inside,
+                   OpenSession(target_.connection, name_, context_));
   ASSIGN_OR_RETURN(ProcessSpec loader, PostgresTool(context_, "pg_restore", std::move(arguments),
-                                                    target_.connection, name_, *session_));
-  if (target_.scratch && session_->SpeaksEnglish()) loader.explain = JudgedByState(std::move(loader.explain));
+                                                    target_.connection, name_, *inside));
+  if (target_.scratch && inside->SpeaksEnglish()) loader.explain = JudgedByState(std::move(loader.explain));
   PipeOptions options;
   options.expect_bytes = dump.bytes();
   options.expect_sha256 = dump.sha256();

@@ -371,6 +371,45 @@ TEST_F(PostgresRestoreTest, ARoleWhoseNameIsOfAnotherEncodingThanItsDatabaseIsKn
   EXPECT_TRUE(Server().Servers().Remove("drill-8").ok());
 }
 
+// A whole server of another encoding: names of databases are of it, too.
+TEST_F(PostgresRestoreTest, ADatabaseWhoseOwnNameIsNotUtf8IsFoundByItsName) {
+  Server().Execute("postgres", "CREATE DATABASE home TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+  // Nobody but a session of this encoding can name them afterwards.
+  struct Dropped {
+    ~Dropped() {
+      for (const char* name : {"größe", "maß"})
+        Server().Execute("home", fmt::format("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", name));
+    }
+  } dropped;
+  Server().Execute("home", "CREATE DATABASE \"größe\" TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+  v1::PostgresComponent component = Component({"größe"});
+  component.mutable_connection()->set_maintenance_database("home");
+  SessionOptions options;
+  options.database = "größe";
+  auto session = Connection::Open(component.connection(), options);
+  ASSERT_TRUE(session.ok()) << MessageOf(session.status());
+  EXPECT_EQ((*session)->DatabaseBytes(),
+            "gr\xf6\xdf"
+            "e");
+  ASSERT_TRUE((*session)->Execute("CREATE TABLE public.t AS SELECT 'ü'::text AS x").ok());
+  session->reset();
+  v1::Action preflight;
+  *preflight.mutable_postgres_preflight()->mutable_component() = component;
+  const auto ready = Act(RunPostgresPreflight, preflight);
+  ASSERT_TRUE(ready.ok()) << MessageOf(ready.status());
+  EXPECT_EQ(ready->note().substr(0, 11), "1 database ");
+  const auto dumped = Dump(component, "größe");
+  ASSERT_TRUE(dumped.ok()) << MessageOf(dumped.status());
+  const Kept kept{dumped->artifacts(0), dumped->artifacts(1), {}};
+  v1::PostgresTarget here;
+  *here.mutable_connection() = component.connection();
+  const auto restored = Restore(here, kept, "maß");
+  ASSERT_TRUE(restored.ok()) << MessageOf(restored.status());
+  const auto verified = Verify(here, kept, "maß");
+  ASSERT_TRUE(verified.ok()) << MessageOf(verified.status());
+  EXPECT_EQ(KindsNotPassed(*verified), std::vector<std::string>{"roles"}) << Render(*verified);
+}
+
 // Its bytes mean nothing to the server, and no client can convert them.
 TEST_F(PostgresRestoreTest, ADatabaseWithoutAnEncodingComesBackByteByByte) {
   Server().Execute("postgres", "CREATE DATABASE bytes TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'");

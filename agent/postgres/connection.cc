@@ -199,11 +199,29 @@ Connection::~Connection() { PQfinish(connection_); }
 StatusOr<std::unique_ptr<Connection>> Connection::Open(const v1::PostgresConnection& where,
                                                        SessionOptions options) {
   RETURN_IF_ERROR(CheckPassfile(where));
+  const std::string name = DatabaseOf(where, options.database);
+  auto opened = OpenByBytes(where, name, options);
+  const bool ascii = std::all_of(name.begin(), name.end(), [](char c) { return (c & 0x80) == 0; });
+  if (opened.status().code() != absl::StatusCode::kNotFound || ascii || options.database.empty())
+    return opened;
+  SessionOptions of_maintenance = options;
+  of_maintenance.database.clear();
+  auto session = OpenByBytes(where, DatabaseOf(where, ""), std::move(of_maintenance));
+  if (!session.ok()) return opened;
+  const auto rows = (*session)->QueryBinary(
+      "SELECT convert_to(datname::text, getdatabaseencoding()) FROM pg_database WHERE datname = $1", {name});
+  if (!rows.ok() || rows->Count() == 0 || rows->View(0, 0) == name) return opened;
+  return OpenByBytes(where, rows->Text(0, 0), std::move(options));
+}
+
+StatusOr<std::unique_ptr<Connection>> Connection::OpenByBytes(const v1::PostgresConnection& where,
+                                                              const std::string& name,
+                                                              SessionOptions options) {
   Parameters parameters;
   parameters.Add("host", HostOf(where));
   parameters.Add("port", PortOf(where));
   parameters.Add("user", where.user());
-  parameters.Add("dbname", DatabaseOf(where, options.database));
+  parameters.Add("dbname", name);
   parameters.Add("passfile", where.passfile().empty() ? kNoPassfile : where.passfile());
   parameters.Add("sslmode", where.sslmode().empty() ? "prefer" : where.sslmode());
   parameters.Add("application_name", "salvor");
@@ -294,6 +312,11 @@ Status Connection::PinMessages() {
   const Status pinned = Execute("SET lc_messages TO 'C'");
   messages_pinned_ = pinned.ok();
   return pinned.ok() || sql_state_ == "42501" ? OkStatus() : pinned;
+}
+
+std::string Connection::DatabaseBytes() const {
+  const char* name = PQdb(connection_);
+  return name == nullptr ? "" : name;
 }
 
 std::string Connection::ServerEncoding() const {
@@ -539,6 +562,7 @@ StatusOr<std::map<std::string, std::string>> ToolEnvironment(const v1::PostgresC
   if (session != nullptr) {
     environment["PGOPTIONS"] = session->ToolOptions();
     environment["PGCLIENTENCODING"] = session->TextEncoding();
+    if (session->Database() == database) environment["PGDATABASE"] = session->DatabaseBytes();
   }
   return environment;
 }

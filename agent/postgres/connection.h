@@ -61,6 +61,8 @@ class Rows {
 class Connection {
  public:
   // Unauthenticated, NotFound (no such database), PermissionDenied, Unavailable for anything that may pass.
+  // A database is found by its bytes, or by what they mean in the maintenance database's encoding: there is
+  // where somebody reads its name.
   static StatusOr<std::unique_ptr<Connection>> Open(const v1::PostgresConnection& where,
                                                     SessionOptions options);
   ~Connection();
@@ -82,10 +84,12 @@ class Connection {
   void SetDeadline(absl::Time deadline);
   // False once the server is gone; asks the socket, not the server.
   bool Alive();
+  std::string DatabaseBytes() const;   // of the database's name, as the server keeps them
   int ServerVersion() const;           // 150004
   std::string ServerEncoding() const;  // of the database: "LATIN1"
   std::string TextEncoding() const;    // of this session's texts: "UTF8", or ServerEncoding (see above)
-  bool SpeaksEnglish() const { return messages_pinned_; }  // so do programs with ToolOptions
+  const std::string& Database() const { return options_.database; }  // as it was asked for
+  bool SpeaksEnglish() const { return messages_pinned_; }            // so do programs with ToolOptions
   // PGOPTIONS for a program that reaches the same server as the same user: the pins of this session, as far
   // as that server and user allow them in a start-up packet.
   std::string ToolOptions() const;
@@ -97,6 +101,8 @@ class Connection {
   std::string Table(std::string_view schema, std::string_view name) const;  // both quoted
 
  private:
+  static StatusOr<std::unique_ptr<Connection>> OpenByBytes(const v1::PostgresConnection& where,
+                                                           const std::string& name, SessionOptions options);
   Connection(pg_conn* connection, SessionOptions options);
   Status AwaitConnection(std::string_view hosts);
   Status Refusal();
@@ -110,14 +116,15 @@ class Connection {
   Status ErrorOf(const pg_result* result);
 
   pg_conn* connection_;
-  SessionOptions options_;
+  SessionOptions options_;  // with the name of the database as it was asked for
   std::string sql_state_;
   bool messages_pinned_ = false;  // the server speaks English to us
 };
 
 // What pg_dump, pg_restore and the like need to reach `database`: environment only, so that no name and no
 // secret is ever an argument. With `session`, an open one with the same server and user, its pins and its
-// encoding of texts are the program's too; without, the program sees what an application would see.
+// encoding of texts are the program's too, and the name's bytes if it is one with `database`; without, the
+// program sees what an application would see.
 StatusOr<std::map<std::string, std::string>> ToolEnvironment(const v1::PostgresConnection& where,
                                                              const std::string& database,
                                                              const Connection* session = nullptr);
