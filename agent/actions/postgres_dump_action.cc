@@ -105,7 +105,7 @@ class Dump {
     RETURN_IF_ERROR(CheckDatabaseName(action_.database()));
     RETURN_IF_ERROR(ReadSettings());
     RETURN_IF_ERROR(ForgetEarlierAttempts(context_, {action_.target()}));
-    RETURN_IF_ERROR(TakeSnapshot());
+    if (const Status taken = TakeSnapshot(); !taken.ok()) return WhyItDidNotBegin(taken);
     std::unique_ptr<ArchiveStream> archive;
     if (level_ != Level::LEVEL_NONE) {
       archive = std::make_unique<ArchiveStream>(level_ == Level::LEVEL_COUNT ? RowDigest::Mode::kCount
@@ -263,13 +263,15 @@ Status Dump::Begin() {
 // does somebody hold what it wanted?
 Status Dump::WhyItDidNotBegin(const Status& failure) {
   if (context_.stop.stop_requested() || failure.code() == absl::StatusCode::kDeadlineExceeded) return failure;
+  if (!holder_) return failure;  // there is no server to ask
   if (const Status moved = CompareCatalog(); !moved_.empty() && !moved.ok()) {
     return WithContext(moved, MessageOf(failure));
   }
   const auto holders = LockHolders();
   if (!holders.ok() || holders->empty()) return failure;
-  const Status named = MakeStatus(absl::StatusCode::kUnavailable,
-                                  fmt::format("{}; locked now: {}", MessageOf(failure), *holders));
+  const absl::StatusCode code =
+      failure.code() == absl::StatusCode::kInternal ? absl::StatusCode::kUnavailable : failure.code();
+  const Status named = MakeStatus(code, fmt::format("{}; locked now: {}", MessageOf(failure), *holders));
   return WithHint(WithHint(named, HintOf(failure)),
                   "The component's lockWaitTimeout is how long a dump waits for a lock.");
 }

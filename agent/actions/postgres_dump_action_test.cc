@@ -1,4 +1,7 @@
+#include <absl/time/clock.h>
+#include <pwd.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
@@ -177,6 +180,7 @@ TEST_F(PostgresDumpTest, ATableThatStaysLockedEndsTheWaitWithAnError) {
   component.set_lock_wait_timeout("300ms");
   const Status locked = Dump(component, "shop").status();
   EXPECT_EQ(locked.code(), absl::StatusCode::kAborted) << locked;
+  EXPECT_NE(MessageOf(locked).find("table public.orders by process "), std::string::npos) << locked;
   EXPECT_EQ(Snapshots(), 0u);
 }
 
@@ -383,6 +387,101 @@ TEST_F(PostgresDumpTest, APgDumpallThatWasCutOrKilledFailsTheStep) {
   ReplaceProgram("pg_dumpall", "kill -9 $$\n");
   EXPECT_EQ(SaveGlobals().status().code(), absl::StatusCode::kAborted);
   EXPECT_EQ(Snapshots(), 0u);
+}
+
+// A standby: a server that was stopped, and runs again in recovery without a primary.
+class Standby {
+ public:
+  Standby(const std::string& directory, const std::string& before) : directory_(directory) {
+    EXPECT_TRUE(MakeDirectories(directory_).ok());
+    GiveAway(directory_);
+    EXPECT_TRUE(RunProcess(TestSupervisor(),
+                           Spec("initdb", {"-D", Data(), "-U", "postgres", "-A", "trust", "--no-sync"}), {},
+                           absl::Now() + absl::Minutes(1))
+                    .ok());
+    Start();
+    EXPECT_EQ(Connect()->Execute(before), OkStatus());
+    server_.reset();
+    EXPECT_TRUE(WriteFileAtomically(Data() + "/standby.signal", "", 0600).ok());
+    GiveAway(Data() + "/standby.signal");
+    Start();
+  }
+  ~Standby() {
+    server_.reset();
+    EXPECT_TRUE(RemoveTree(directory_).ok());
+  }
+  Standby(const Standby&) = delete;
+  Standby& operator=(const Standby&) = delete;
+
+  v1::PostgresConnection Where() const {
+    v1::PostgresConnection where;
+    where.set_socket_directory(directory_);
+    where.set_user("postgres");
+    return where;
+  }
+
+ private:
+  std::string Data() const { return directory_ + "/data"; }
+
+  static void GiveAway(const std::string& path) {
+    if (geteuid() != 0) return;
+    const passwd* user = getpwnam("postgres");
+    ASSERT_NE(user, nullptr);
+    EXPECT_EQ(chown(path.c_str(), user->pw_uid, user->pw_gid), 0);
+  }
+
+  static ProcessSpec Spec(const std::string& program, const std::vector<std::string>& arguments) {
+    ProcessSpec spec;
+    spec.argv = {std::string(kTestBinDirectory) + "/" + program};
+    spec.argv.insert(spec.argv.end(), arguments.begin(), arguments.end());
+    spec.user = geteuid() == 0 ? "postgres" : "";
+    spec.stop_signal = SIGINT;  // a fast shutdown
+    return spec;
+  }
+
+  void Start() {
+    auto started = Process::Start(
+        TestSupervisor(), Spec("postgres", {"-D", Data(), "-c", "listen_addresses=", "-c",
+                                            "unix_socket_directories=" + directory_, "-c", "fsync=off"}));
+    ASSERT_TRUE(started.ok()) << MessageOf(started.status());
+    server_ = *std::move(started);
+    Connect();
+  }
+
+  // Waits until it takes connections.
+  std::unique_ptr<Connection> Connect() const {
+    const absl::Time until = absl::Now() + absl::Minutes(1);
+    while (true) {
+      auto session = Connection::Open(Where(), {});
+      if (session.ok()) return *std::move(session);
+      if (absl::Now() > until) {
+        ADD_FAILURE() << MessageOf(session.status());
+        std::abort();
+      }
+      std::this_thread::yield();
+    }
+  }
+
+  std::string directory_;
+  std::unique_ptr<Process> server_;
+};
+
+TEST_F(PostgresDumpTest, WhatAStandbyHasNotIsNamedAndTheRestIsKept) {
+  const Standby standby(Server().Directory() + "/standby",
+                        "CREATE UNLOGGED TABLE fleeting (id serial); INSERT INTO fleeting DEFAULT VALUES;"
+                        "CREATE TABLE lasting AS SELECT 1 AS x");
+  v1::PostgresComponent component;
+  *component.mutable_connection() = standby.Where();
+  component.add_databases("postgres");
+  const auto result = Dump(component, "postgres");
+  ASSERT_TRUE(result.ok()) << MessageOf(result.status());
+  EXPECT_EQ(result->artifacts(0).coverage().exact(), 1);
+  ASSERT_EQ(result->artifacts(0).coverage().not_covered_size(), 1);
+  EXPECT_EQ(result->artifacts(0).coverage().not_covered(0), "public.fleeting");
+  ASSERT_EQ(result->warnings_size(), 1);
+  EXPECT_NE(result->warnings(0).find("not on a standby, and not in the dump: public.fleeting"),
+            std::string::npos)
+      << result->warnings(0);
 }
 
 TEST_F(PostgresDumpTest, GlobalsAreKeptForMachinesAndForPeople) {

@@ -459,6 +459,7 @@ TEST_F(PostgresRestoreTest, ADumpThatNoServerTakesIsDisprovenInADrillAndOnlyFail
     Server().Execute("postgres", "CREATE DATABASE shop");
     Server().Execute("shop", orphan.sql);
     const Kept kept = Backup("shop", fmt::format("run-{}", Slug(orphan.state)));
+    ASSERT_TRUE(RestoreRoles(drill, kept).ok());
     const Status drilled = Restore(drill, kept, "shop").status();
     EXPECT_EQ(drilled.code(), absl::StatusCode::kDataLoss) << orphan.state << ": " << drilled;
     EXPECT_NE(MessageOf(drilled).find(std::string("SQLSTATE ") + orphan.state), std::string::npos) << drilled;
