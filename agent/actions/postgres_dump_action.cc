@@ -230,10 +230,13 @@ Status Dump::LeaveOutUnlogged() {
 }
 
 // Aborted when the database is not the one of the snapshot any more. By a session of its own, whose snapshot
-// is of now.
+// is of now. It waits no longer than a dump does: pg_dump stands still meanwhile, and somebody who rewrites a
+// system catalogue waits for it.
 Status Dump::CompareCatalog() {
   ASSIGN_OR_RETURN(const std::unique_ptr<Connection> session,
                    OpenSession(component_.connection(), action_.database(), context_));
+  RETURN_IF_ERROR(
+      session->Execute(fmt::format("SET lock_timeout TO {}", absl::ToInt64Milliseconds(lock_wait_))));
   ASSIGN_OR_RETURN(const CatalogState now, CaptureCatalogState(*session));
   moved_ = Moved(catalog_, now);
   if (moved_.empty()) return OkStatus();
