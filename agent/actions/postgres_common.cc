@@ -94,6 +94,11 @@ StatusOr<v1::GlobalsDetails> LoadGlobals(const ActionContext& context, const v1:
   return globals;
 }
 
+bool IsOfSurroundings(const Status& status) {
+  return status.code() == absl::StatusCode::kUnavailable ||
+         status.code() == absl::StatusCode::kResourceExhausted || status.code() == absl::StatusCode::kAborted;
+}
+
 void Problems::Add(const std::string& message, const std::string& hint) {
   messages_.push_back(message);
   if (!hint.empty() && std::find(hints_.begin(), hints_.end(), hint) == hints_.end()) hints_.push_back(hint);

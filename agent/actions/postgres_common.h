@@ -44,6 +44,10 @@ StatusOr<v1::DatabaseDetails> LoadDetails(const ActionContext& context, const v1
 StatusOr<v1::GlobalsDetails> LoadGlobals(const ActionContext& context, const v1::ResticLocation& location,
                                          const v1::Artifact& artifact);
 
+// Whether an error of a session says something about the server it is with, or about others that work there, and
+// nothing about what was asked: it went away, ran out of something, was in somebody's way.
+bool IsOfSurroundings(const Status& status);
+
 // How many locks a server has room for at least.
 inline constexpr char kLockTableSize[] =
     "SELECT current_setting('max_locks_per_transaction')::bigint * (current_setting('max_connections')::bigint +"

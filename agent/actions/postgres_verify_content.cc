@@ -85,7 +85,7 @@ class TablesComparison {
       // A table or column that is not there, or pages that cannot be read, is a verdict; a lost session is
       // not.
       if (session_->LastSqlState().empty() || !session_->Alive()) return digest.status();
-      if (digest.status().code() == absl::StatusCode::kUnavailable) return digest.status();
+      if (IsOfSurroundings(digest.status())) return digest.status();
       RETURN_IF_ERROR(session_->Execute("ROLLBACK TO before_table; RELEASE before_table"));
       rows_.Fail(verification_.Subject(name), "cannot be read: " + MessageOf(digest.status()));
       return OkStatus();
