@@ -318,6 +318,7 @@ TEST_F(PostgresDumpTest, WhatAnApplicationDoesEveryDayIsNoMigration) {
   const v1::DatabaseDetails details = DetailsOf({result->artifacts(0), result->artifacts(1), {}});
   for (const v1::SequenceExpectation& sequence : details.sequences()) {
     stand[sequence.name()] = sequence.at_least();
+    EXPECT_TRUE(sequence.is_called()) << sequence.name();
   }
   EXPECT_EQ(stand["orders_id_seq"], 7);
   EXPECT_EQ(stand["cyclic"], 1);

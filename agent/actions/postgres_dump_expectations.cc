@@ -25,13 +25,15 @@ void ExpectNothingOfRows(Inventory& inventory) {
 // A sequence does not obey snapshots, so what the dump read is what a restored one has to be at, not what
 // others read before or after.
 void ExpectSequences(const ArchiveSummary& summary, Inventory& inventory) {
-  std::map<std::pair<std::string, std::string>, int64_t> dumped;
+  std::map<std::pair<std::string, std::string>, const ArchiveSequence*> dumped;
   for (const ArchiveSequence& sequence : summary.sequences) {
-    dumped[{AsUtf8(sequence.schema), AsUtf8(sequence.name)}] = sequence.last_value;
+    dumped[{AsUtf8(sequence.schema), AsUtf8(sequence.name)}] = &sequence;
   }
   for (v1::SequenceExpectation& expected : *inventory.details.mutable_sequences()) {
     const auto at = dumped.find({expected.schema(), expected.name()});
-    if (at != dumped.end()) expected.set_at_least(at->second);
+    if (at == dumped.end()) continue;
+    expected.set_at_least(at->second->last_value);
+    expected.set_is_called(at->second->is_called);
   }
 }
 
