@@ -219,7 +219,7 @@ class Checker {
     if (action_.has_postgres()) {
       const std::string database =
           action_.database_names().empty() ? "" : action_.database_names().begin()->second;
-      ASSIGN_OR_RETURN(spec.environment, ToolEnvironment(target_.connection, database, /*pinned=*/false));
+      ASSIGN_OR_RETURN(spec.environment, ToolEnvironment(target_.connection, database));
     }
     if (action_.has_disk()) {
       spec.environment["SALVOR_PATH"] =

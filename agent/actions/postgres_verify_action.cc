@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -235,7 +236,7 @@ Status VerifyRoles(Verification& verification, const v1::GlobalsDetails* globals
       tally.Fail(role.role(), "the role is missing");
       continue;
     }
-    const std::string difference = RoleDifference(role, *at->second, now.warnings.empty());
+    const std::string difference = RoleDifference(role, *at->second, now.passwords_readable);
     if (difference.empty()) {
       tally.Pass();
     } else if (verification.target.scratch) {
@@ -249,6 +250,16 @@ Status VerifyRoles(Verification& verification, const v1::GlobalsDetails* globals
     if (!verification.target.scratch || then.count(name) > 0 || name == AsUtf8(self)) continue;
     if (role->fingerprint().starts_with("SUPERUSER ")) {
       tally.Fail(name, "a superuser that the backup does not hold");
+    }
+  }
+  const auto& present = now.details.server_statements();
+  for (const std::string& statement : globals->server_statements()) {
+    const std::string what = statement.substr(0, statement.find(" TO "));  // without the value
+    if (std::find(present.begin(), present.end(), statement) != present.end()) continue;
+    if (verification.target.scratch) {
+      tally.Fail("all roles", "missing: " + what);
+    } else {
+      tally.Leave(what);
     }
   }
   tally.Close(fmt::format("{} roles with equal attributes, memberships and settings", tally.PassedCount()),

@@ -22,22 +22,29 @@ StatusOr<Conditions> ReadConditions(Connection& session) {
   return conditions;
 }
 
-// Rows, and their hash where one is expected, as COPY gives them with the dump's own column list.
+// Rows, and their hash where one is expected, as COPY gives them with the dump's own column list: in the
+// encoding of the dump, or the same text would be other bytes.
 StatusOr<RowDigest> ReadTable(Connection& session, const v1::TableExpectation& table,
-                              const std::string& condition) {
+                              const std::string& condition, const std::string& encoding) {
   const bool hash = table.level() == v1::COVERAGE_LEVEL_EXACT;
-  const std::string name = session.Table(table.schema(), table.name());
-  std::string source = name + " " + table.columns();
+  const auto text = [&session](const std::string& kept) {
+    return session.TextEncoding() == "UTF8" ? kept : BytesOf(kept);
+  };
+  const std::string name = session.Table(text(table.schema()), text(table.name()));
+  const std::string list = text(table.columns());
+  std::string source = name + " " + list;
   if (!condition.empty()) {
-    const std::string columns =
-        table.columns().size() > 2 ? table.columns().substr(1, table.columns().size() - 2) : "";
+    const std::string columns = list.size() > 2 ? list.substr(1, list.size() - 2) : "";
     source = fmt::format("(SELECT {} FROM {} {})", columns, name, condition);
   }
   RowDigest digest(hash ? RowDigest::Mode::kHash : RowDigest::Mode::kCount);
-  RETURN_IF_ERROR(session.CopyOut(fmt::format("COPY {} TO STDOUT", source), [&digest](std::string_view row) {
-    digest.Feed(row.data(), row.size());
-    return OkStatus();
-  }));
+  const std::string options =
+      encoding.empty() ? "" : fmt::format(" (ENCODING {})", session.Literal(encoding));
+  RETURN_IF_ERROR(
+      session.CopyOut(fmt::format("COPY {} TO STDOUT{}", source, options), [&digest](std::string_view row) {
+        digest.Feed(row.data(), row.size());
+        return OkStatus();
+      }));
   return digest;
 }
 
@@ -97,9 +104,8 @@ class TablesComparison {
         content_(verification.checks, "content", verification.Subject()) {}
 
   Status Run() {
-    // In the encoding of the dump, or the same text would be other bytes.
     ASSIGN_OR_RETURN(session_, OpenSession(verification_.target.connection, verification_.database,
-                                           verification_.context, true, verification_.details.encoding()));
+                                           verification_.context));
     RETURN_IF_ERROR(session_->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
     ASSIGN_OR_RETURN(conditions_, ReadConditions(*session_));
     ASSIGN_OR_RETURN(roots_, ReadHashTrees(*session_));
@@ -127,17 +133,19 @@ class TablesComparison {
     }
     RETURN_IF_ERROR(session_->Execute("SAVEPOINT before_table"));
     const auto condition = conditions_.find({table.schema(), table.name()});
-    const auto digest = ReadTable(*session_, table, condition == conditions_.end() ? "" : condition->second);
+    const auto digest = ReadTable(*session_, table, condition == conditions_.end() ? "" : condition->second,
+                                  verification_.details.encoding());
     if (!digest.ok()) {
       // A table or column that is not there, or pages that cannot be read, is a verdict; a lost session is
       // not.
       if (session_->LastSqlState().empty() || !session_->Alive()) return digest.status();
-      if (digest.status().code() == absl::StatusCode::kUnavailable) return digest.status();
-      RETURN_IF_ERROR(session_->Execute("ROLLBACK TO before_table"));
+      if (IsOfSurroundings(digest.status())) return digest.status();
+      RETURN_IF_ERROR(session_->Execute("ROLLBACK TO before_table; RELEASE before_table"));
       rows_.Fail(verification_.Subject(name), "cannot be read: " + MessageOf(digest.status()));
       return OkStatus();
     }
-    RETURN_IF_ERROR(session_->Execute("RELEASE before_table"));
+    // Gives the lock back: a server has not room for those of all tables.
+    RETURN_IF_ERROR(session_->Execute("ROLLBACK TO before_table; RELEASE before_table"));
     if (root != roots_.end()) {
       AddToTree(table, *digest, trees_[root->second]);
     } else {

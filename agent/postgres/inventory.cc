@@ -59,10 +59,19 @@ Status CaptureCatalog(Connection& connection, v1::DatabaseDetails& details) {
   return OkStatus();
 }
 
+// A name that all databases share is kept as the bytes of the database in which it was given, and read as text
+// of the one that is connected: its bytes say what it is, unless they are no UTF-8. `bytes` is the column with
+// convert_to(name, getdatabaseencoding()).
+std::string SharedName(const Rows& rows, int row, int text, int bytes) {
+  const std::string_view hex = rows.View(row, bytes);
+  const auto name = FromHex(hex.substr(std::min<size_t>(hex.size(), 2)));
+  return name.has_value() && AsUtf8(*name) == *name ? *name : AsUtf8(rows.View(row, text));
+}
+
 Status CaptureReferencedRoles(Connection& connection, v1::DatabaseDetails& details) {
   ASSIGN_OR_RETURN(Rows rows, connection.Query(
                                   R"sql(
-SELECT DISTINCT pg_get_userbyid(r)
+SELECT DISTINCT pg_get_userbyid(r), convert_to(pg_get_userbyid(r)::text, getdatabaseencoding())
 FROM (
   SELECT refobjid AS r FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND objid >= 16384
     AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -79,13 +88,14 @@ FROM (
 )sql"));
   v1::CatalogSection* section = details.add_catalog();
   section->set_kind(kReferencedRoles);
-  for (int i = 0; i < rows.Count(); ++i) section->add_lines(AsUtf8(rows.View(i, 0)));
+  for (int i = 0; i < rows.Count(); ++i) section->add_lines(SharedName(rows, i, 0, 1));
   std::sort(section->mutable_lines()->begin(), section->mutable_lines()->end());
   return OkStatus();
 }
 
 // GRANT and REVOKE that turn a fresh database's privileges into these. Nothing when they are the default.
-Status AddDatabaseGrants(Connection& connection, v1::DatabaseProperties& properties) {
+Status AddDatabaseGrants(Connection& connection, const std::string& owner,
+                         v1::DatabaseProperties& properties) {
   ASSIGN_OR_RETURN(Rows rows, connection.Query(
                                   R"sql(
 SELECT a.grantee = 0, CASE WHEN a.grantee = 0 THEN '' ELSE pg_get_userbyid(a.grantee) END,
@@ -100,11 +110,11 @@ ORDER BY a.grantee = 0, pg_get_userbyid(a.grantee), a.privilege_type COLLATE "C"
       connection.Query(R"sql(SELECT datacl IS NULL FROM pg_database WHERE datname = current_database())sql"));
   if (defaults.Count() == 1 && defaults.Bool(0, 0)) return OkStatus();
   properties.add_statements("REVOKE ALL ON DATABASE %DB% FROM PUBLIC");
-  properties.add_statements("REVOKE ALL ON DATABASE %DB% FROM " + connection.Identifier(properties.owner()));
+  properties.add_statements(AsUtf8("REVOKE ALL ON DATABASE %DB% FROM " + connection.Identifier(owner)));
   for (int i = 0; i < rows.Count(); ++i) {
     const std::string who = rows.Bool(i, 0) ? "PUBLIC" : connection.Identifier(rows.View(i, 1));
-    properties.add_statements(fmt::format("GRANT {} ON DATABASE %DB% TO {}{}", rows.View(i, 2), who,
-                                          rows.Bool(i, 3) ? " WITH GRANT OPTION" : ""));
+    properties.add_statements(AsUtf8(fmt::format("GRANT {} ON DATABASE %DB% TO {}{}", rows.View(i, 2), who,
+                                                 rows.Bool(i, 3) ? " WITH GRANT OPTION" : "")));
   }
   return OkStatus();
 }
@@ -114,14 +124,15 @@ Status CaptureProperties(Connection& connection, v1::DatabaseDetails& details) {
                                   R"sql(
 SELECT datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype,
     COALESCE(to_jsonb(d)->>'datlocprovider', 'c'), COALESCE(to_jsonb(d)->>'datlocale',
-    to_jsonb(d)->>'daticulocale', ''), datconnlimit, COALESCE(shobj_description(d.oid, 'pg_database'), '')
+    to_jsonb(d)->>'daticulocale', ''), datconnlimit, COALESCE(shobj_description(d.oid, 'pg_database'), ''),
+    convert_to(pg_get_userbyid(datdba)::text, getdatabaseencoding()), datistemplate
 FROM pg_database d
 WHERE datname = current_database()
 )sql"));
   if (rows.Count() != 1) return Internal("the database does not find itself in pg_database");
   v1::DatabaseProperties& properties = *details.mutable_properties();
   details.set_database(AsUtf8(rows.View(0, 0)));
-  properties.set_owner(AsUtf8(rows.View(0, 1)));
+  properties.set_owner(SharedName(rows, 0, 1, 9));
   properties.set_encoding(rows.Text(0, 2));
   details.set_encoding(rows.Text(0, 2));
   properties.set_collate(rows.Text(0, 3));
@@ -147,7 +158,9 @@ ORDER BY 1, pg_get_userbyid(s.setrole), c COLLATE "C"
                                                        connection.Identifier(settings.View(i, 1)), assignment)
                                          : fmt::format("ALTER DATABASE %DB% SET {}", assignment)));
   }
-  return AddDatabaseGrants(connection, properties);
+  RETURN_IF_ERROR(AddDatabaseGrants(connection, rows.Text(0, 1), properties));
+  if (rows.Bool(0, 10)) properties.add_statements("ALTER DATABASE %DB% IS_TEMPLATE true");
+  return OkStatus();
 }
 
 Status CaptureSequences(Connection& connection, v1::DatabaseDetails& details) {
@@ -161,6 +174,7 @@ FROM pg_class c
   LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
 WHERE c.relkind = 'S'
   AND c.relpersistence <> 't'
+  AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())  -- not there on a standby
   AND n.nspname !~ '^pg_'
   AND NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = 'pg_class'::regclass AND x.objid = c.oid
       AND x.deptype = 'e')
