@@ -172,7 +172,7 @@ StatusOr<ProcessSpec> CheckRoom::Spec(const v1::CommandCheck& probe) const {
     const std::string database = named != names.end() ? named->second
                                  : names.empty()      ? ""
                                                       : names.begin()->second;
-    ASSIGN_OR_RETURN(spec.environment, ToolEnvironment(connection_, database, /*pinned=*/false));
+    ASSIGN_OR_RETURN(spec.environment, ToolEnvironment(connection_, database));
     if (drill_.empty() && !connection_.passfile().empty()) spec.environment["PGPASSFILE"] = kPassfile;
   }
   if (action_.has_disk()) spec.environment["SALVOR_PATH"] = files_inside_;

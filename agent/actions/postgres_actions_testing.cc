@@ -172,12 +172,12 @@ v1::DatabaseDetails PostgresActionsTest::DetailsOf(const Kept& kept) {
   return details;
 }
 
-void PostgresActionsTest::ReplacePgDump(const std::string& script) {
+void PostgresActionsTest::ReplaceProgram(const std::string& name, const std::string& script) {
   const std::string directory = Server().Directory() + "/programs";
   ASSERT_TRUE(MakeDirectories(directory).ok());
-  const std::string real = std::string(kTestBinDirectory) + "/pg_dump";
-  ASSERT_TRUE(
-      WriteFileAtomically(directory + "/pg_dump", "#!/bin/sh\nPG_DUMP=" + real + "\n" + script, 0755).ok());
+  const std::string head = fmt::format(
+      "#!/bin/sh\nREAL={0}/{1}\nPG_DUMP={0}/pg_dump\npsql='{0}/psql -qAtX'\n", kTestBinDirectory, name);
+  ASSERT_TRUE(WriteFileAtomically(directory + "/" + name, head + script, 0755).ok());
   config_.postgres_bin_directory = directory;
 }
 

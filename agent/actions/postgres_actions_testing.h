@@ -74,8 +74,10 @@ class PostgresActionsTest : public testing::Test {
   size_t Snapshots();
   v1::DatabaseDetails DetailsOf(const Kept& kept);
 
-  // A directory of PostgreSQL programs in which pg_dump is this shell script; $PG_DUMP is the real one.
-  void ReplacePgDump(const std::string& script);
+  // A directory of PostgreSQL programs in which this one is a shell script; $REAL is the real one, $PG_DUMP
+  // the real pg_dump, and $psql a psql.
+  void ReplaceProgram(const std::string& name, const std::string& script);
+  void ReplacePgDump(const std::string& script) { ReplaceProgram("pg_dump", script); }
 
   AgentConfig config_;
   std::stop_source stop_;

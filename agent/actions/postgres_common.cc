@@ -62,10 +62,9 @@ StatusOr<std::vector<std::string>> AnalyzeWhatIsHere(Connection& session) {
 
 StatusOr<std::unique_ptr<Connection>> OpenSession(const v1::PostgresConnection& where,
                                                   const std::string& database, ActionContext& context,
-                                                  bool pinned, const std::string& encoding) {
+                                                  bool pinned) {
   SessionOptions options;
   options.database = database;
-  options.client_encoding = encoding;
   options.pinned = pinned;
   options.stop = context.stop;
   options.deadline = context.deadline;
@@ -85,11 +84,11 @@ std::string PostgresProgram(const ActionContext& context, const std::string& nam
 
 StatusOr<ProcessSpec> PostgresTool(ActionContext& context, const std::string& name,
                                    std::vector<std::string> arguments, const v1::PostgresConnection& where,
-                                   const std::string& database) {
+                                   const std::string& database, const Connection& session) {
   ProcessSpec spec;
   spec.argv = {PostgresProgram(context, name)};
   spec.argv.insert(spec.argv.end(), arguments.begin(), arguments.end());
-  ASSIGN_OR_RETURN(spec.environment, ToolEnvironment(where, database));
+  ASSIGN_OR_RETURN(spec.environment, ToolEnvironment(where, database, &session));
   spec.on_error_line = [&context, name](std::string_view line) {
     if (context.log) context.log(name, line);
   };
@@ -131,6 +130,11 @@ StatusOr<v1::GlobalsDetails> LoadGlobals(const ActionContext& context, const v1:
   return globals;
 }
 
+bool IsOfSurroundings(const Status& status) {
+  return status.code() == absl::StatusCode::kUnavailable ||
+         status.code() == absl::StatusCode::kResourceExhausted || status.code() == absl::StatusCode::kAborted;
+}
+
 void Problems::Add(const std::string& message, const std::string& hint) {
   messages_.push_back(message);
   if (!hint.empty() && std::find(hints_.begin(), hints_.end(), hint) == hints_.end()) hints_.push_back(hint);
@@ -139,6 +143,13 @@ void Problems::Add(const std::string& message, const std::string& hint) {
 void Problems::Add(const Status& status, const std::string& context) {
   if (status.ok()) return;
   Add(context.empty() ? MessageOf(status) : context + ": " + MessageOf(status), HintOf(status));
+}
+
+void Problems::Add(const Problems& others) {
+  for (const std::string& message : others.messages_) Add(message);
+  for (const std::string& hint : others.hints_) {
+    if (std::find(hints_.begin(), hints_.end(), hint) == hints_.end()) hints_.push_back(hint);
+  }
 }
 
 Status Problems::AsRefusal() const {

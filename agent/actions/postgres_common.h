@@ -35,15 +35,15 @@ StatusOr<std::vector<std::string>> AnalyzeWhatIsHere(Connection& session);
 // A session that ends with the attempt. `database` empty: the maintenance database.
 StatusOr<std::unique_ptr<Connection>> OpenSession(const v1::PostgresConnection& where,
                                                   const std::string& database, ActionContext& context,
-                                                  bool pinned = true, const std::string& encoding = "UTF8");
+                                                  bool pinned = true);
 
 std::string PostgresProgram(const ActionContext& context, const std::string& name);
 
 // pg_dump and the like with arguments; reaches `database` by its environment, its stderr goes to the run's
-// log.
+// log. Pinned as `session` is, one with the same server and user.
 StatusOr<ProcessSpec> PostgresTool(ActionContext& context, const std::string& name,
                                    std::vector<std::string> arguments, const v1::PostgresConnection& where,
-                                   const std::string& database);
+                                   const std::string& database, const Connection& session);
 
 // The artifact of a text that was stored, without kind.
 StatusOr<v1::Artifact> StoreTextArtifact(const ActionContext& context, const v1::ArtifactTarget& target,
@@ -54,12 +54,22 @@ StatusOr<v1::DatabaseDetails> LoadDetails(const ActionContext& context, const v1
 StatusOr<v1::GlobalsDetails> LoadGlobals(const ActionContext& context, const v1::ResticLocation& location,
                                          const v1::Artifact& artifact);
 
+// Whether an error of a session says something about the server it is with, or about others that work there, and
+// nothing about what was asked: it went away, ran out of something, was in somebody's way.
+bool IsOfSurroundings(const Status& status);
+
+// How many locks a server has room for at least.
+inline constexpr char kLockTableSize[] =
+    "SELECT current_setting('max_locks_per_transaction')::bigint * (current_setting('max_connections')::bigint +"
+    " current_setting('max_prepared_transactions')::bigint)";
+
 // Things that stand in the way, told all at once.
 class Problems {
  public:
   void Add(const std::string& message, const std::string& hint = "");
   // The same of a status; OK adds nothing.
   void Add(const Status& status, const std::string& context = "");
+  void Add(const Problems& others);
   bool Empty() const { return messages_.empty(); }
   Status AsRefusal() const;  // OK without any
 

@@ -1,7 +1,11 @@
+#include <absl/time/clock.h>
+#include <pwd.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
+#include <map>
 #include <thread>
 
 #include "agent/actions/postgres_actions_testing.h"
@@ -176,6 +180,7 @@ TEST_F(PostgresDumpTest, ATableThatStaysLockedEndsTheWaitWithAnError) {
   component.set_lock_wait_timeout("300ms");
   const Status locked = Dump(component, "shop").status();
   EXPECT_EQ(locked.code(), absl::StatusCode::kAborted) << locked;
+  EXPECT_NE(MessageOf(locked).find("table public.orders by process "), std::string::npos) << locked;
   EXPECT_EQ(Snapshots(), 0u);
 }
 
@@ -218,6 +223,268 @@ TEST_F(PostgresDumpTest, ADumperWhoseConnectionIsEndedIsWorthAnotherTry) {
   EXPECT_EQ(Snapshots(), 0u);
 }
 
+// What the script does happens when our session has its snapshot and pg_dump has not begun. With a lock of
+// ours on anything, these statements would not return.
+constexpr char kAtOnce[] = "export PGOPTIONS=\"$PGOPTIONS -c lock_timeout=20s\"\n";
+
+TEST_F(PostgresDumpTest, ATableThatIsTruncatedWhileADumpBeginsIsDumpedAgain) {
+  MakeShop("shop");
+  const std::string once = Server().Directory() + "/truncated";
+  ReplacePgDump(
+      std::string(kAtOnce) + "if mkdir " + once +
+      " 2>/dev/null; then\n"
+      "  $psql -c \"BEGIN; TRUNCATE orders RESTART IDENTITY; INSERT INTO orders (what) VALUES ('new');"
+      " COMMIT\" >&2 || exit 3\nfi\nexec $PG_DUMP \"$@\"\n");
+  const auto result = Dump(Component({"shop"}), "shop");
+  std::filesystem::remove(once);
+  ASSERT_TRUE(result.ok()) << MessageOf(result.status());
+  EXPECT_NE(log_.find("content of table public.orders; dumping again"), std::string::npos) << log_;
+  EXPECT_EQ(result->artifacts(0).coverage().exact(), 2);
+  EXPECT_EQ(result->artifacts(0).rows(), 60001);
+  EXPECT_EQ(Snapshots(), 2u);
+}
+
+TEST_F(PostgresDumpTest, ATableThatIsTruncatedWhenEachDumpBeginsIsNamedAndNotCovered) {
+  MakeShop("shop");
+  ReplacePgDump(std::string(kAtOnce) +
+                "$psql -c 'TRUNCATE orders RESTART IDENTITY' >&2 || exit 3\nexec $PG_DUMP \"$@\"\n");
+  const auto result = Dump(Component({"shop"}), "shop");
+  ASSERT_TRUE(result.ok()) << MessageOf(result.status());
+  EXPECT_EQ(result->artifacts(0).coverage().exact(), 1);
+  ASSERT_EQ(result->artifacts(0).coverage().not_covered_size(), 1);
+  EXPECT_EQ(result->artifacts(0).coverage().not_covered(0), "public.orders");
+  ASSERT_EQ(result->warnings_size(), 1);
+  EXPECT_NE(result->warnings(0).find("table public.orders was emptied or rewritten"), std::string::npos)
+      << result->warnings(0);
+}
+
+TEST_F(PostgresDumpTest, ATableThatIsDroppedWhileADumpBeginsIsNoFailure) {
+  MakeShop("shop");
+  ReplacePgDump(std::string(kAtOnce) +
+                "$psql -c 'DROP TABLE IF EXISTS bulk' >&2 || exit 3\nexec $PG_DUMP \"$@\"\n");
+  const auto result = Dump(Component({"shop"}), "shop");
+  ASSERT_TRUE(result.ok()) << MessageOf(result.status());
+  EXPECT_NE(log_.find("table public.bulk"), std::string::npos) << log_;
+  EXPECT_EQ(result->artifacts(0).tables(), 1);
+}
+
+// $$ is the script's process id: another one for each dump.
+TEST_F(PostgresDumpTest, ADatabaseThatIsMigratedWhenEachDumpBeginsIsWorthAnotherTry) {
+  const struct {
+    const char* sql;
+    const char* named;
+  } kMigrations[] = {
+      {"ALTER TABLE orders ADD COLUMN c$$ int", "table public.orders"},
+      {"ALTER TABLE orders ALTER what SET DEFAULT '$$'", "default value public.orders"},
+      {"ALTER TABLE orders RENAME TO o$$; CREATE TABLE orders (id int, what text)", "table public.orders"},
+      {"CREATE OR REPLACE FUNCTION f() RETURNS text LANGUAGE sql AS 'SELECT text ''$$'''", "function f"},
+      {"CREATE OR REPLACE VIEW v AS SELECT '$$'::text AS x", "rule _RETURN"},
+      {"ALTER TYPE mood ADD VALUE 'm$$'", "type public.mood"},
+  };
+  for (const auto& migration : kMigrations) {
+    MakeShop("shop");
+    Server().Execute("shop",
+                     "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS 'SELECT text ''x''';"
+                     "CREATE VIEW v AS SELECT 'x'::text AS x; CREATE TYPE mood AS ENUM ('fine')");
+    ReplacePgDump(std::string(kAtOnce) + "$psql -c \"" + migration.sql +
+                  "\" >&2 || exit 3\nexec $PG_DUMP \"$@\"\n");
+    const Status status = Dump(Component({"shop"}), "shop").status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kAborted) << migration.sql << ": " << status;
+    EXPECT_NE(MessageOf(status).find(migration.named), std::string::npos) << status;
+    EXPECT_EQ(Snapshots(), 0u);
+    Server().Execute("postgres", "DROP DATABASE shop WITH (FORCE)");
+  }
+}
+
+TEST_F(PostgresDumpTest, WhatAnApplicationDoesEveryDayIsNoMigration) {
+  MakeShop("shop");
+  Server().Execute("shop",
+                   "CREATE TABLE log (at date) PARTITION BY RANGE (at);"
+                   "CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');"
+                   "CREATE MATERIALIZED VIEW m AS SELECT count(*) FROM orders;"
+                   "CREATE SEQUENCE cyclic MAXVALUE 3 CYCLE");
+  ReplacePgDump(std::string(kAtOnce) +
+                "$psql -c \"REFRESH MATERIALIZED VIEW m; CREATE TEMP TABLE t (id serial); "
+                "CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM ('2026-02-01') TO ('2026-03-01'); "
+                "CREATE TABLE staging (id int); SELECT nextval('cyclic') FROM generate_series(1, 4); "
+                "REINDEX TABLE orders; ANALYZE orders; UPDATE orders SET what = 'x'; "
+                "SELECT setval('orders_id_seq', 7)\" >&2 || exit 3\nexec $PG_DUMP \"$@\"\n");
+  const auto result = Dump(Component({"shop"}), "shop");
+  ASSERT_TRUE(result.ok()) << MessageOf(result.status());
+  EXPECT_EQ(log_.find("dumping again"), std::string::npos) << log_;
+  EXPECT_EQ(result->artifacts(0).coverage().exact(), 3);
+  // What the dump has of a sequence is what is expected of it, for no snapshot holds sequences.
+  std::map<std::string, int64_t> stand;
+  const v1::DatabaseDetails details = DetailsOf({result->artifacts(0), result->artifacts(1), {}});
+  for (const v1::SequenceExpectation& sequence : details.sequences()) {
+    stand[sequence.name()] = sequence.at_least();
+    EXPECT_TRUE(sequence.is_called()) << sequence.name();
+  }
+  EXPECT_EQ(stand["orders_id_seq"], 7);
+  EXPECT_EQ(stand["cyclic"], 1);
+}
+
+TEST_F(PostgresDumpTest, ABusyApplicationAndABackupDoNotStopEachOther) {
+  MakeShop("shop");
+  Server().Execute("shop",
+                   "CREATE TABLE cache (id serial PRIMARY KEY, v text);"
+                   "CREATE VIEW seen AS SELECT c.id FROM cache c JOIN orders o USING (id);"
+                   "CREATE MATERIALIZED VIEW m AS SELECT count(*) FROM orders;"
+                   "CREATE TABLE log (at date) PARTITION BY RANGE (at)");
+  std::atomic<bool> enough = false;
+  std::atomic<int> rounds = 0;
+  const auto repeat = [&](const std::string& sql) {
+    const auto session = Server().Connect("shop", "postgres", false);
+    EXPECT_TRUE(session->Execute("SET lock_timeout TO '60s'").ok());
+    while (!enough) {
+      EXPECT_EQ(session->Execute(sql), OkStatus()) << sql;
+      ++rounds;
+    }
+  };
+  std::thread truncates(
+      [&] { repeat("TRUNCATE cache RESTART IDENTITY; INSERT INTO cache (v) VALUES ('x')"); });
+  std::thread refreshes([&] { repeat("REFRESH MATERIALIZED VIEW m"); });
+  std::thread partitions([&] {
+    repeat(
+        "CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM ('2026-01-01') TO ('2026-02-01'); "
+        "ALTER TABLE log DETACH PARTITION log_1; DROP TABLE log_1");
+  });
+  while (rounds < 10) std::this_thread::yield();
+  const auto result = Dump(Component({"shop"}), "shop");
+  const int at_end = rounds;
+  while (rounds < at_end + 3) std::this_thread::yield();
+  enough = true;
+  for (std::thread* thread : {&truncates, &refreshes, &partitions}) thread->join();
+  ASSERT_TRUE(result.ok()) << MessageOf(result.status());
+  EXPECT_GE(result->artifacts(0).rows(), 62000);
+}
+
+TEST_F(PostgresDumpTest, WhoeverHoldsALockThatADumpWaitsForIsNamed) {
+  MakeShop("shop");
+  // The lock outlives the script: a session that sleeps does not see that its client is gone.
+  ReplacePgDump(
+      "exec 3>&2 2>/dev/null\n"
+      "PGAPPNAME=migrator $psql -c 'BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)'"
+      " 1>&2 &\n"
+      "locked() { $psql -c \"SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted"
+      " AND relation = 'orders'::regclass\"; }\n"
+      "until [ \"$(locked)\" = 1 ]; do :; done\n"
+      "$PG_DUMP \"$@\" 2>&3\n");
+  v1::PostgresComponent component = Component({"shop"});
+  component.set_lock_wait_timeout("300ms");
+  const Status status = Dump(component, "shop").status();
+  Server().Execute(
+      "postgres",
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'migrator'");
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_NE(MessageOf(status).find("table public.orders by process "), std::string::npos) << status;
+  EXPECT_NE(MessageOf(status).find("(migrator of user postgres)"), std::string::npos) << status;
+}
+
+TEST_F(PostgresDumpTest, APgDumpallThatWasCutOrKilledFailsTheStep) {
+  Server().Execute("postgres", "CREATE ROLE app LOGIN PASSWORD 'hidden'");
+  ReplaceProgram("pg_dumpall", "$REAL \"$@\" | head -c 300; exit 0\n");
+  EXPECT_EQ(SaveGlobals().status().code(), absl::StatusCode::kAborted);
+  ReplaceProgram("pg_dumpall", "kill -9 $$\n");
+  EXPECT_EQ(SaveGlobals().status().code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(Snapshots(), 0u);
+}
+
+// A standby: a server that was stopped, and runs again in recovery without a primary.
+class Standby {
+ public:
+  Standby(const std::string& directory, const std::string& before) : directory_(directory) {
+    EXPECT_TRUE(MakeDirectories(directory_).ok());
+    GiveAway(directory_);
+    EXPECT_TRUE(RunProcess(TestSupervisor(),
+                           Spec("initdb", {"-D", Data(), "-U", "postgres", "-A", "trust", "--no-sync"}), {},
+                           absl::Now() + absl::Minutes(1))
+                    .ok());
+    Start();
+    EXPECT_EQ(Connect()->Execute(before), OkStatus());
+    server_.reset();
+    EXPECT_TRUE(WriteFileAtomically(Data() + "/standby.signal", "", 0600).ok());
+    GiveAway(Data() + "/standby.signal");
+    Start();
+  }
+  ~Standby() {
+    server_.reset();
+    EXPECT_TRUE(RemoveTree(directory_).ok());
+  }
+  Standby(const Standby&) = delete;
+  Standby& operator=(const Standby&) = delete;
+
+  v1::PostgresConnection Where() const {
+    v1::PostgresConnection where;
+    where.set_socket_directory(directory_);
+    where.set_user("postgres");
+    return where;
+  }
+
+ private:
+  std::string Data() const { return directory_ + "/data"; }
+
+  static void GiveAway(const std::string& path) {
+    if (geteuid() != 0) return;
+    const passwd* user = getpwnam("postgres");
+    ASSERT_NE(user, nullptr);
+    EXPECT_EQ(chown(path.c_str(), user->pw_uid, user->pw_gid), 0);
+  }
+
+  static ProcessSpec Spec(const std::string& program, const std::vector<std::string>& arguments) {
+    ProcessSpec spec;
+    spec.argv = {std::string(kTestBinDirectory) + "/" + program};
+    spec.argv.insert(spec.argv.end(), arguments.begin(), arguments.end());
+    spec.user = geteuid() == 0 ? "postgres" : "";
+    spec.stop_signal = SIGINT;  // a fast shutdown
+    return spec;
+  }
+
+  void Start() {
+    auto started = Process::Start(
+        TestSupervisor(), Spec("postgres", {"-D", Data(), "-c", "listen_addresses=", "-c",
+                                            "unix_socket_directories=" + directory_, "-c", "fsync=off"}));
+    ASSERT_TRUE(started.ok()) << MessageOf(started.status());
+    server_ = *std::move(started);
+    Connect();
+  }
+
+  // Waits until it takes connections.
+  std::unique_ptr<Connection> Connect() const {
+    const absl::Time until = absl::Now() + absl::Minutes(1);
+    while (true) {
+      auto session = Connection::Open(Where(), {});
+      if (session.ok()) return *std::move(session);
+      if (absl::Now() > until) {
+        ADD_FAILURE() << MessageOf(session.status());
+        std::abort();
+      }
+      std::this_thread::yield();
+    }
+  }
+
+  std::string directory_;
+  std::unique_ptr<Process> server_;
+};
+
+TEST_F(PostgresDumpTest, WhatAStandbyHasNotIsNamedAndTheRestIsKept) {
+  const Standby standby(Server().Directory() + "/standby",
+                        "CREATE UNLOGGED TABLE fleeting (id serial); INSERT INTO fleeting DEFAULT VALUES;"
+                        "CREATE TABLE lasting AS SELECT 1 AS x");
+  v1::PostgresComponent component;
+  *component.mutable_connection() = standby.Where();
+  component.add_databases("postgres");
+  const auto result = Dump(component, "postgres");
+  ASSERT_TRUE(result.ok()) << MessageOf(result.status());
+  EXPECT_EQ(result->artifacts(0).coverage().exact(), 1);
+  ASSERT_EQ(result->artifacts(0).coverage().not_covered_size(), 1);
+  EXPECT_EQ(result->artifacts(0).coverage().not_covered(0), "public.fleeting");
+  ASSERT_EQ(result->warnings_size(), 1);
+  EXPECT_NE(result->warnings(0).find("not on a standby, and not in the dump: public.fleeting"),
+            std::string::npos)
+      << result->warnings(0);
+}
+
 TEST_F(PostgresDumpTest, GlobalsAreKeptForMachinesAndForPeople) {
   Server().Execute("postgres", "CREATE ROLE app LOGIN PASSWORD 'hidden'");
   const auto result = SaveGlobals();
@@ -257,6 +524,22 @@ TEST_F(PostgresPreflightTest, ASuperuserMayBackUpWhatIsThereAndHearsOfTheRest) {
   EXPECT_NE(warnings.find("materialized views without data stay without data: public.bare"),
             std::string::npos);
   EXPECT_EQ(result->warnings_size(), 2) << warnings;
+}
+
+TEST_F(PostgresPreflightTest, OneDatabaseThatCannotBeKeptIsNamedAndTheOthersAreKept) {
+  Server().Execute("postgres", "CREATE DATABASE shop");
+  Server().Execute("postgres", "CREATE DATABASE closed");
+  Server().Execute("postgres", "ALTER DATABASE closed ALLOW_CONNECTIONS false");
+  const auto result = Preflight(Component({"shop", "missing", "closed"}));
+  ASSERT_TRUE(result.ok()) << MessageOf(result.status());
+  const std::string warnings = Join({result->warnings().begin(), result->warnings().end()}, "\n");
+  EXPECT_NE(warnings.find("database missing can hardly be kept: database missing does not exist. Correct"),
+            std::string::npos)
+      << warnings;
+  EXPECT_NE(warnings.find("database closed can hardly be kept"), std::string::npos) << warnings;
+  EXPECT_EQ(result->note().substr(0, 11), "1 database ");
+  EXPECT_EQ(Preflight(Component({"missing", "closed"})).status().code(),
+            absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(PostgresPreflightTest, AllProblemsComeAtOnceWithWhatToDo) {

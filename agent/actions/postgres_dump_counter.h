@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/postgres/catalog_state.h"
 #include "agent/postgres/connection.h"
 #include "agent/postgres/inventory.h"
 #include "base/status.h"
@@ -18,13 +19,17 @@
 namespace salvor::agent {
 
 // Starts at once, smallest tables first, on a thread and a session of its own, and gives up quietly when the
-// budget is spent: what was not counted is simply not known.
+// budget is spent: what was not counted is simply not known. A table is locked while it is counted and no
+// longer, and only a dump that holds its own locks already may run beside this: otherwise somebody's TRUNCATE
+// would wait for the counting, and the dump for the TRUNCATE.
 class RowCounter {
  public:
   using Counts = std::map<std::pair<std::string, std::string>, int64_t>;  // by schema and name
 
+  // `then` is the catalogue as the snapshot has it: where the file of a table is another one by now, its rows
+  // were taken from under the snapshot, and the count is dropped.
   RowCounter(v1::PostgresConnection where, std::string database, std::string snapshot,
-             std::vector<DumpedTable> tables, absl::Duration budget);
+             std::vector<DumpedTable> tables, const CatalogState& then, absl::Duration budget);
   ~RowCounter();  // stops counting
 
   // Waits, at most for the budget. What kept it from counting, if it was not the budget, stands in `problem`.
@@ -33,10 +38,12 @@ class RowCounter {
  private:
   Status Count(const v1::PostgresConnection& where, const std::string& database, const std::string& snapshot,
                const std::vector<DumpedTable>& tables, absl::Time until);
+  Status CountTable(Connection& session, const DumpedTable& table);
 
   std::stop_source stop_;
-  Counts counts_;   // of the thread, until it is joined
-  Status outcome_;  // likewise
+  std::map<std::pair<std::string, std::string>, std::string> files_;  // of tables in the snapshot
+  Counts counts_;                                                     // of the thread, until it is joined
+  Status outcome_;                                                    // likewise
   std::thread thread_;
 };
 

@@ -1,9 +1,12 @@
 #include "agent/actions/postgres_dump_expectations.h"
 
+#include <algorithm>
 #include <charconv>
+#include <map>
 #include <set>
 
 #include "agent/actions/postgres_common.h"
+#include "base/text.h"
 
 namespace salvor::agent {
 namespace {
@@ -17,6 +20,21 @@ void ExpectNothingOfRows(Inventory& inventory) {
     expected->set_counted_rows(-1);
   }
   inventory.details.mutable_large_objects()->set_level(v1::COVERAGE_LEVEL_NONE);
+}
+
+// A sequence does not obey snapshots, so what the dump read is what a restored one has to be at, not what
+// others read before or after.
+void ExpectSequences(const ArchiveSummary& summary, Inventory& inventory) {
+  std::map<std::pair<std::string, std::string>, const ArchiveSequence*> dumped;
+  for (const ArchiveSequence& sequence : summary.sequences) {
+    dumped[{AsUtf8(sequence.schema), AsUtf8(sequence.name)}] = &sequence;
+  }
+  for (v1::SequenceExpectation& expected : *inventory.details.mutable_sequences()) {
+    const auto at = dumped.find({expected.schema(), expected.name()});
+    if (at == dumped.end()) continue;
+    expected.set_at_least(at->second->last_value);
+    expected.set_is_called(at->second->is_called);
+  }
 }
 
 v1::CoverageLevel LevelOf(bool covered, const std::string& hash) {
@@ -45,37 +63,63 @@ Status CheckNothingIsMissing(const ArchiveSummary& summary, const Inventory& inv
 
 }  // namespace
 
-Status FillExpectations(const ArchiveStream* archive, Inventory& inventory, const RowCounter::Counts& counts,
-                        std::vector<std::string>& warnings) {
-  if (archive == nullptr || !archive->Readable()) {
-    if (archive != nullptr) warnings.push_back("rows and content are not covered: " + archive->Why());
+StatusOr<ArchiveSummary> InTextEncoding(Connection& session, ArchiveSummary summary) {
+  if (session.TextEncoding() == session.ServerEncoding()) return summary;
+  std::map<std::string, std::string> known;
+  const auto convert = [&](std::string& text) -> Status {
+    const bool ascii = std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });
+    if (ascii) return OkStatus();
+    auto [at, added] = known.try_emplace(text);
+    if (added) {
+      ASSIGN_OR_RETURN(at->second,
+                       session.Value("SELECT pg_catalog.convert_from(pg_catalog.decode($1, 'hex'), "
+                                     "pg_catalog.getdatabaseencoding())",
+                                     {ToHex(text)}));
+    }
+    text = at->second;
+    return OkStatus();
+  };
+  for (ArchiveTable& table : summary.tables) {
+    for (std::string* text : {&table.schema, &table.name, &table.columns}) RETURN_IF_ERROR(convert(*text));
+  }
+  for (ArchiveSequence& sequence : summary.sequences) {
+    for (std::string* text : {&sequence.schema, &sequence.name}) RETURN_IF_ERROR(convert(*text));
+  }
+  return summary;
+}
+
+Status FillExpectations(const ArchiveSummary* summary, Inventory& inventory, const RowCounter::Counts& counts,
+                        const TableNames& unsure, std::vector<std::string>& warnings) {
+  if (summary == nullptr) {
     ExpectNothingOfRows(inventory);
     return OkStatus();
   }
-  const ArchiveSummary& summary = archive->Summary();
-  RETURN_IF_ERROR(CheckNothingIsMissing(summary, inventory, warnings));
-  for (const ArchiveTable& table : summary.tables) {
+  RETURN_IF_ERROR(CheckNothingIsMissing(*summary, inventory, warnings));
+  ExpectSequences(*summary, inventory);
+  for (const ArchiveTable& table : summary->tables) {
+    const bool covered = table.covered && unsure.count({table.schema, table.name}) == 0;
     v1::TableExpectation* expected = inventory.details.add_tables();
     expected->set_schema(AsUtf8(table.schema));
     expected->set_name(AsUtf8(table.name));
-    expected->set_level(LevelOf(table.covered, table.content_hash));
+    expected->set_level(LevelOf(covered, table.content_hash));
     expected->set_rows(table.rows);
-    expected->set_content_hash(table.content_hash);
+    if (covered) expected->set_content_hash(table.content_hash);
     expected->set_columns(AsUtf8(table.columns));
     const auto counted = counts.find({table.schema, table.name});
     expected->set_counted_rows(counted == counts.end() ? -1 : counted->second);
-    if (table.covered && counted != counts.end() && counted->second != table.rows) {
+    if (covered && counted != counts.end() && counted->second != table.rows) {
       return DataLoss("table {}.{}: the dump has {} rows, its snapshot {}", AsUtf8(table.schema),
                       AsUtf8(table.name), table.rows, counted->second);
     }
   }
   v1::LargeObjectExpectation& objects = *inventory.details.mutable_large_objects();
-  if (objects.count() != summary.large_objects) {
-    return DataLoss("the dump has {} large objects, its snapshot {}", summary.large_objects, objects.count());
+  if (objects.count() != summary->large_objects) {
+    return DataLoss("the dump has {} large objects, its snapshot {}", summary->large_objects,
+                    objects.count());
   }
-  objects.set_bytes(summary.large_object_bytes);
-  objects.set_content_hash(summary.large_object_hash);
-  objects.set_level(LevelOf(true, summary.large_object_hash));
+  objects.set_bytes(summary->large_object_bytes);
+  objects.set_content_hash(summary->large_object_hash);
+  objects.set_level(LevelOf(true, summary->large_object_hash));
   return OkStatus();
 }
 

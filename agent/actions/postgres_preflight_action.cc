@@ -1,7 +1,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <map>
 #include <set>
 
 #include "agent/actions/postgres_actions.h"
@@ -20,7 +22,8 @@ struct ServerFacts {
   bool bypasses_rls = false;
   std::string user;
   int64_t chosen_bytes = 0;
-  std::set<std::string> reachable;  // chosen databases that are worth a closer look
+  std::set<std::string> reachable;           // chosen databases that are worth a closer look
+  std::map<std::string, Problems> problems;  // of one chosen database alone
 };
 
 void CheckTools(ActionContext& context, int server_version, Problems& problems, v1::ActionResult& result) {
@@ -42,7 +45,7 @@ void CheckTools(ActionContext& context, int server_version, Problems& problems, 
 
 // Chosen databases that are not there, and others that nobody chose.
 Status CheckDatabases(Connection& session, const v1::PostgresComponent& component, ServerFacts& facts,
-                      Problems& problems, v1::ActionResult& result) {
+                      v1::ActionResult& result) {
   ASSIGN_OR_RETURN(
       Rows rows,
       session.Query(
@@ -57,6 +60,7 @@ Status CheckDatabases(Connection& session, const v1::PostgresComponent& componen
   }
   for (const std::string& name : component.databases()) {
     const auto at = found.find(name);
+    Problems& problems = facts.problems[name];
     if (Status named = CheckDatabaseName(name); !named.ok()) {
       problems.Add(named);
     } else if (at == found.end()) {
@@ -172,6 +176,38 @@ Status LookAtServer(Connection& session, ServerFacts& facts, v1::ActionResult& r
   return OkStatus();
 }
 
+Status CheckDatabase(const v1::PostgresComponent& component, const std::string& database,
+                     const ServerFacts& facts, ActionContext& context, Problems& problems,
+                     v1::ActionResult& result) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Connection> session,
+                   OpenSession(component.connection(), database, context));
+  RETURN_IF_ERROR(CheckReadable(*session, database, facts, problems));
+  ASSIGN_OR_RETURN(const std::vector<std::string> warnings, DumpWarnings(*session));
+  for (const std::string& warning : warnings) {
+    result.add_warnings(fmt::format("database {}: {}", AsUtf8(database), warning));
+  }
+  return OkStatus();
+}
+
+// What stands in the way of one database is no reason to keep none of the others: its own step fails, and the
+// backup names it. Without any that can be kept there is nothing to begin.
+Status Judge(const ServerFacts& facts, const Problems& of_all, v1::ActionResult& result) {
+  const bool some_can_be_kept = std::any_of(facts.problems.begin(), facts.problems.end(),
+                                            [](const auto& database) { return database.second.Empty(); });
+  Problems problems = of_all;
+  for (const auto& database : facts.problems) {
+    const Status own = database.second.AsRefusal();
+    if (own.ok()) continue;
+    if (!some_can_be_kept) {
+      problems.Add(database.second);
+    } else {
+      result.add_warnings(fmt::format("database {} can hardly be kept: {}{}{}", AsUtf8(database.first),
+                                      MessageOf(own), HintOf(own).empty() ? "" : ". ", HintOf(own)));
+    }
+  }
+  return problems.AsRefusal();
+}
+
 }  // namespace
 
 StatusOr<v1::ActionResult> RunPostgresPreflight(const v1::Action& action, ActionContext& context) {
@@ -182,25 +218,18 @@ StatusOr<v1::ActionResult> RunPostgresPreflight(const v1::Action& action, Action
   ASSIGN_OR_RETURN(std::unique_ptr<Connection> session, OpenSession(component.connection(), "", context));
   CheckTools(context, session->ServerVersion(), problems, result);
   RETURN_IF_ERROR(LookAtServer(*session, facts, result));
-  RETURN_IF_ERROR(CheckDatabases(*session, component, facts, problems, result));
+  RETURN_IF_ERROR(CheckDatabases(*session, component, facts, result));
   for (const std::string& database : facts.reachable) {
-    auto opened = OpenSession(component.connection(), database, context);
-    if (!opened.ok()) {
-      problems.Add(opened.status());
-      continue;
-    }
-    RETURN_IF_ERROR(CheckReadable(**opened, database, facts, problems));
-    ASSIGN_OR_RETURN(const std::vector<std::string> warnings, DumpWarnings(**opened));
-    for (const std::string& warning : warnings) {
-      result.add_warnings(fmt::format("database {}: {}", AsUtf8(database), warning));
-    }
+    Problems& own = facts.problems[database];
+    own.Add(CheckDatabase(component, database, facts, context, own, result));
   }
   CheckDumpDirectory(component, facts, problems);
-  RETURN_IF_ERROR(problems.AsRefusal());
-  result.set_note(fmt::format(
-      "{} of PostgreSQL {}, {}",
-      facts.reachable.size() == 1 ? "1 database" : fmt::format("{} databases", facts.reachable.size()),
-      session->ServerVersion() / 10000, HumanBytes(facts.chosen_bytes)));
+  RETURN_IF_ERROR(Judge(facts, problems, result));
+  const auto kept = std::count_if(facts.problems.begin(), facts.problems.end(),
+                                  [](const auto& database) { return database.second.Empty(); });
+  result.set_note(fmt::format("{} of PostgreSQL {}, {}",
+                              kept == 1 ? "1 database" : fmt::format("{} databases", kept),
+                              session->ServerVersion() / 10000, HumanBytes(facts.chosen_bytes)));
   return result;
 }
 

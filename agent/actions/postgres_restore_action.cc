@@ -1,6 +1,7 @@
 #include <absl/time/clock.h>
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 
 #include "agent/actions/postgres_actions.h"
@@ -9,6 +10,7 @@
 #include "agent/actions/restore_record.h"
 #include "agent/postgres/inventory.h"
 #include "agent/postgres/scratch_server.h"
+#include "agent/postgres/server_errors.h"
 #include "agent/process/pipe_owner.h"
 #include "agent/process/sha256.h"
 #include "base/names.h"
@@ -16,6 +18,9 @@
 
 namespace salvor::agent {
 namespace {
+
+constexpr absl::Duration kCleanUpPatience = absl::Seconds(30);
+constexpr char kCloseToPublic[] = "REVOKE ALL ON DATABASE %DB% FROM PUBLIC";
 
 class DatabaseRestore {
  public:
@@ -34,10 +39,9 @@ class DatabaseRestore {
     ASSIGN_OR_RETURN(record_, RestoreRecord::For(context_.config, action_.run(), TemporaryName()));
     ASSIGN_OR_RETURN(const bool finished, DropOwnLeftovers());
     if (!finished) {
-      RETURN_IF_ERROR_IN(CreateMarked(), fmt::format("creating database {}", AsUtf8(name_)));
-      if (target_.scratch) RETURN_IF_ERROR(context_.scratch->MarkLoaded(action_.target().scratch(), name_));
-      RETURN_IF_ERROR(Load());
-      RETURN_IF_ERROR(Finish());
+      const Status made = Make();
+      if (!made.ok()) DropHalf();
+      RETURN_IF_ERROR(made);
     }
     v1::ActionResult result;
     result.set_note(fmt::format("database {} restored, {}", AsUtf8(name_),
@@ -52,9 +56,13 @@ class DatabaseRestore {
  private:
   Status Drop(const std::string& name);
   StatusOr<bool> DropOwnLeftovers();
+  Status Make();
+  void DropHalf();
   Status CreateMarked();
+  StatusOr<bool> FitsOneTransaction();
   Status Load();
   Status Finish();
+  Status ApplyProperties(Connection& inside);
 
   // Of this run and this database alone: what a crash left before the marker could be set.
   std::string TemporaryName() const {
@@ -71,9 +79,28 @@ class DatabaseRestore {
   std::vector<std::string> without_statistics_;
 };
 
+// On a server of our own nothing but the dump can be to blame for states that speak of data and definitions.
+std::function<Status(const ExitStatus&)> JudgedByState(std::function<Status(const ExitStatus&)> explain) {
+  return [explain = std::move(explain)](const ExitStatus& status) {
+    const Status error = explain(status);
+    const std::string_view state = SqlStateOfBadDump(status.error_tail);
+    if (state.empty()) return error;
+    return WithHint(DataLoss("{}: SQLSTATE {}", MessageOf(error), state),
+                    "The dump is whole, but a server does not take it: what is named has to be mended in the "
+                    "original.");
+  };
+}
+
 std::string FinishedText(std::string_view oid) { return fmt::format("finished database {}\n", oid); }
 
 Status DatabaseRestore::Drop(const std::string& name) {
+  ASSIGN_OR_RETURN(const Rows rows,
+                   session_->Query("SELECT datistemplate FROM pg_database WHERE datname = $1", {name}));
+  if (rows.Count() == 0) return OkStatus();
+  if (rows.Bool(0, 0)) {  // which would not be dropped
+    RETURN_IF_ERROR(
+        session_->Execute(fmt::format("ALTER DATABASE {} IS_TEMPLATE false", session_->Identifier(name))));
+  }
   // FORCE: a pg_restore of the attempt before may still be dying.
   const char* force = session_->ServerVersion() >= 130000 ? " WITH (FORCE)" : "";
   return session_->Execute(fmt::format("DROP DATABASE IF EXISTS {}{}", session_->Identifier(name), force));
@@ -96,6 +123,31 @@ StatusOr<bool> DatabaseRestore::DropOwnLeftovers() {
                   "Restore under another name, or rename or drop the existing database yourself.");
 }
 
+Status DatabaseRestore::Make() {
+  RETURN_IF_ERROR_IN(CreateMarked(), fmt::format("creating database {}", AsUtf8(name_)));
+  if (target_.scratch) RETURN_IF_ERROR(context_.scratch->MarkLoaded(action_.target().scratch(), name_));
+  RETURN_IF_ERROR(Load());
+  return Finish();
+}
+
+// What a failed or cancelled attempt made: it is of no use to anybody, and would hinder the next restore. With
+// a session of its own, which no stop request ends. What cannot be dropped now carries the marker, and goes
+// with the next attempt of this run.
+void DatabaseRestore::DropHalf() {
+  SessionOptions options;
+  options.deadline = absl::Now() + kCleanUpPatience;
+  auto opened = Connection::Open(target_.connection, options);
+  Status dropped = opened.status();
+  if (opened.ok()) {
+    session_ = *std::move(opened);
+    dropped = DropOwnLeftovers().status();
+  }
+  if (!dropped.ok() && context_.log) {
+    context_.log("salvor-agent", fmt::format("the unfinished database {} is still there: {}", AsUtf8(name_),
+                                             MessageOf(dropped)));
+  }
+}
+
 // Under a name of ours until it carries the marker, so that a database of the real name is always marked.
 Status DatabaseRestore::CreateMarked() {
   const v1::DatabaseProperties& properties = details_.properties();
@@ -113,17 +165,36 @@ Status DatabaseRestore::CreateMarked() {
   RETURN_IF_ERROR(session_->Execute(sql));
   RETURN_IF_ERROR(
       session_->Execute(fmt::format("COMMENT ON DATABASE {} IS {}", temporary, literal(marker_))));
+  // Where the original is not open to everybody, the copy never is.
+  const auto& statements = properties.statements();
+  if (std::find(statements.begin(), statements.end(), kCloseToPublic) != statements.end()) {
+    RETURN_IF_ERROR(session_->Execute(ForDatabase(kCloseToPublic, temporary)));
+  }
   return session_->Execute(
       fmt::format("ALTER DATABASE {} RENAME TO {}", temporary, session_->Identifier(name_)));
+}
+
+// A transaction keeps a lock on every object that it makes until its end, and the server has room for a fixed
+// number of them.
+StatusOr<bool> DatabaseRestore::FitsOneTransaction() {
+  int64_t locks = details_.large_objects().count() + 4 * int64_t{details_.tables_size()};  // with TOAST
+  for (const v1::CatalogSection& section : details_.catalog()) locks += section.lines_size();
+  ASSIGN_OR_RETURN(const int64_t room, session_->Number(kLockTableSize));
+  return locks < room / 2;
 }
 
 Status DatabaseRestore::Load() {
   const v1::Artifact& dump = action_.database().dump();
   // The empty --dbname makes it connect at all; where to, the environment says.
-  ASSIGN_OR_RETURN(ProcessSpec loader, PostgresTool(context_, "pg_restore",
-                                                    {"--single-transaction", "--exit-on-error",
-                                                     "--no-password", "--no-tablespaces", "--dbname="},
-                                                    target_.connection, name_));
+  std::vector<std::string> arguments = {"--exit-on-error", "--no-password", "--no-tablespaces", "--dbname="};
+  // All or nothing either way: what was not finished is dropped.
+  ASSIGN_OR_RETURN(const bool at_once, FitsOneTransaction());
+  if (at_once) arguments.emplace_back("--single-transaction");
+  ASSIGN_OR_RETURN(const std::unique_ptr<Connection> inside,
+                   OpenSession(target_.connection, name_, context_));
+  ASSIGN_OR_RETURN(ProcessSpec loader, PostgresTool(context_, "pg_restore", std::move(arguments),
+                                                    target_.connection, name_, *inside));
+  if (target_.scratch && inside->SpeaksEnglish()) loader.explain = JudgedByState(std::move(loader.explain));
   PipeOptions options;
   options.expect_bytes = dump.bytes();
   options.expect_sha256 = dump.sha256();
@@ -145,29 +216,38 @@ Status DatabaseRestore::Load() {
   return OkStatus();
 }
 
-// Settings and grants of the database itself, statistics, and last of all the real comment for the marker.
+// Statistics, then settings and grants of the database itself, and last of all the real comment for the
+// marker.
 Status DatabaseRestore::Finish() {
-  const v1::DatabaseProperties& properties = details_.properties();
-  {
-    // Before the settings: they could hinder a new session.
-    ASSIGN_OR_RETURN(std::unique_ptr<Connection> inside, OpenSession(target_.connection, name_, context_));
-    ASSIGN_OR_RETURN_IN(without_statistics_, AnalyzeWhatIsHere(*inside), "collecting statistics");
-  }
-  const std::string quoted = session_->Identifier(name_);
-  for (const std::string& statement : properties.statements()) {
-    RETURN_IF_ERROR_IN(session_->Execute(ForDatabase(statement, quoted)),
-                       "settings and grants of the database");
-  }
-  if (properties.connection_limit() != -1) {
-    RETURN_IF_ERROR(session_->Execute(
-        fmt::format("ALTER DATABASE {} CONNECTION LIMIT {}", quoted, properties.connection_limit())));
-  }
+  // Opened before the settings: they could hinder a new session.
+  ASSIGN_OR_RETURN(std::unique_ptr<Connection> inside, OpenSession(target_.connection, name_, context_));
+  ASSIGN_OR_RETURN_IN(without_statistics_, AnalyzeWhatIsHere(*inside), "collecting statistics");
+  RETURN_IF_ERROR_IN(ApplyProperties(*inside), "settings and grants of the database");
   ASSIGN_OR_RETURN(const Rows rows,
                    session_->Query("SELECT oid FROM pg_database WHERE datname = $1", {name_}));
   if (rows.Count() == 0) return Aborted("database {} was dropped while it was restored", AsUtf8(name_));
   RETURN_IF_ERROR(record_->Write(FinishedText(rows.View(0, 0))));
-  const std::string comment = properties.comment().empty() ? "NULL" : session_->Literal(properties.comment());
-  return session_->Execute(fmt::format("COMMENT ON DATABASE {} IS {}", quoted, comment));
+  const std::string& comment = details_.properties().comment();
+  ASSIGN_OR_RETURN(const std::string name, inside->Value("SELECT current_database()"));
+  return inside->Execute(fmt::format(
+      "COMMENT ON DATABASE {} IS {}", inside->Identifier(name),
+      comment.empty() ? "NULL"
+                      : inside->Literal(inside->TextEncoding() == "UTF8" ? comment : BytesOf(comment))));
+}
+
+// From inside the database, for the server keeps such texts as the bytes of the session's database: 'é' said
+// in a UTF-8 database is another text in one that is LATIN1.
+Status DatabaseRestore::ApplyProperties(Connection& inside) {
+  const v1::DatabaseProperties& properties = details_.properties();
+  ASSIGN_OR_RETURN(const std::string name, inside.Value("SELECT current_database()"));
+  const std::string quoted = inside.Identifier(name);
+  for (const std::string& kept : properties.statements()) {
+    const std::string statement = inside.TextEncoding() == "UTF8" ? kept : BytesOf(kept);
+    RETURN_IF_ERROR(inside.Execute(ForDatabase(statement, quoted)));
+  }
+  if (properties.connection_limit() == -1) return OkStatus();
+  return inside.Execute(
+      fmt::format("ALTER DATABASE {} CONNECTION LIMIT {}", quoted, properties.connection_limit()));
 }
 
 }  // namespace

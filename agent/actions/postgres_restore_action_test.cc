@@ -1,8 +1,11 @@
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
 #include "agent/actions/postgres_actions_testing.h"
+#include "agent/actions/postgres_common.h"
 #include "agent/actions/scratch_actions.h"
+#include "base/names.h"
 
 namespace salvor::agent {
 namespace {
@@ -55,6 +58,16 @@ class PostgresRestoreTest : public PostgresActionsTest {
     if (!session.ok()) return MessageOf(session.status());
     auto value = (*session)->Value(sql);
     return value.ok() ? *value : MessageOf(value.status());
+  }
+
+  void TargetExecute(const v1::PostgresTarget& target, const std::string& database, const std::string& sql) {
+    SessionOptions options;
+    options.database = database;
+    const auto state = Server().Servers().EnsureRunning(target.scratch());
+    ASSERT_TRUE(state.ok()) << MessageOf(state.status());
+    auto session = Connection::Open(ScratchServers::ConnectionTo(*state), options);
+    ASSERT_TRUE(session.ok()) << MessageOf(session.status());
+    ASSERT_EQ((*session)->Execute(sql), OkStatus()) << sql;
   }
 
   void RestoreAll(const v1::PostgresTarget& target, const Kept& kept, const std::string& name) {
@@ -265,7 +278,7 @@ TEST_F(PostgresRestoreTest, ADumpThatIsNotWhatWasKeptIsNotRestored) {
   const std::string sha256 = kept.dump.sha256();
   kept.dump.set_sha256(std::string(32, 'x'));
   EXPECT_EQ(Restore(Here(), kept, "copy").status().code(), absl::StatusCode::kDataLoss);
-  EXPECT_EQ(Server().Value("copy", "SELECT count(*) FROM pg_namespace WHERE nspname = 'app'"), "0");
+  EXPECT_EQ(Server().Value("postgres", "SELECT count(*) FROM pg_database WHERE datname = 'copy'"), "0");
   kept.dump.set_sha256(sha256);
   kept.dump.set_bytes(kept.dump.bytes() + 1);
   EXPECT_EQ(Restore(Here(), kept, "copy").status().code(), absl::StatusCode::kDataLoss);
@@ -284,6 +297,273 @@ TEST_F(PostgresRestoreTest, ARoleThatIsNeitherThereNorInTheBackupIsNamedBeforeAn
   EXPECT_NE(MessageOf(status).find("reader"), std::string::npos) << MessageOf(status);
   EXPECT_FALSE(Restore(drill, kept, "shop").ok());  // and pg_restore does not go on without them
   EXPECT_TRUE(Server().Servers().Remove("drill-5").ok());
+}
+
+// A word that each encoding can hold, in UTF-8.
+struct Encoding {
+  const char* name;
+  const char* word;
+};
+
+TEST_F(PostgresRestoreTest, ADatabaseOfAnyEncodingComesBackWithItsNamesTextsAndSettings) {
+  const Encoding kEncodings[] = {
+      {"LATIN1", "größe"}, {"WIN1251", "размер"}, {"EUC_JP", "大きさ"}, {"UTF8", "größe大"}};
+  const v1::PostgresTarget drill = Scratch("drill-6");
+  for (const Encoding& encoding : kEncodings) {
+    const std::string name = fmt::format("of_{}", encoding.name);
+    Server().Execute("postgres",
+                     fmt::format("CREATE DATABASE \"{}\" TEMPLATE template0 ENCODING '{}' LOCALE 'C'", name,
+                                 encoding.name));
+    // What would change names and texts of a dump, or of its comparison.
+    Server().Execute("postgres", fmt::format(R"(
+      ALTER DATABASE "{0}" SET quote_all_identifiers = on; ALTER DATABASE "{0}" SET DateStyle = 'German';
+      ALTER DATABASE "{0}" SET client_encoding = '{1}'; ALTER DATABASE "{0}" SET extra_float_digits = 0;
+      ALTER DATABASE "{0}" SET default_transaction_read_only = on; ALTER DATABASE "{0}" SET array_nulls = off)",
+                                             name, encoding.name));
+    auto session = Server().Connect(name);
+    ASSERT_EQ(session->Execute(fmt::format(R"(
+      CREATE SCHEMA "{0}"; CREATE TYPE "{0}"."{0}" AS ENUM ('{0}');
+      CREATE TABLE "{0}"."{0}" ("{0}" serial PRIMARY KEY, "{0} 2" text DEFAULT '{0}' CHECK ("{0} 2" <> '{0}x'));
+      INSERT INTO "{0}"."{0}" ("{0} 2") SELECT '{0}' || i FROM generate_series(1, 100) i;
+      CREATE TABLE public.flyway_schema_history (version text);
+      INSERT INTO public.flyway_schema_history VALUES ('{0}');
+      CREATE TABLE public.lists (l text[], f float8); INSERT INTO public.lists VALUES (ARRAY['{0}', NULL], 0.1);
+      COMMENT ON TABLE "{0}"."{0}" IS '{0}'; COMMENT ON DATABASE "{1}" IS '{0}';
+      CREATE VIEW "{0}".v AS SELECT "{0} 2" FROM "{0}"."{0}" WHERE "{0} 2" <> '{0}';
+      CREATE FUNCTION "{0}".f() RETURNS text LANGUAGE sql AS 'SELECT ''{0}''::text';
+      ALTER DATABASE "{1}" SET my.word = '{0}')",
+                                           encoding.word, name)),
+              OkStatus());
+    const Kept kept = Backup(name, "run-" + Slug(encoding.name));
+    RestoreAll(drill, kept, name);
+    const auto verified = Verify(drill, kept, name);
+    ASSERT_TRUE(verified.ok()) << encoding.name << ": " << MessageOf(verified.status());
+    EXPECT_TRUE(KindsNotPassed(*verified).empty()) << encoding.name << "\n" << Render(*verified);
+    EXPECT_EQ(kept.dump.coverage().exact(), 3) << encoding.name;
+    EXPECT_EQ(TargetValue(drill, name, "SHOW my.word"), encoding.word);
+    EXPECT_EQ(TargetValue(drill, name, fmt::format("SELECT \"{0}\".f()", encoding.word)), encoding.word);
+    // The hashes are those of texts, not of nothing.
+    TargetExecute(
+        drill, name,
+        fmt::format("UPDATE \"{0}\".\"{0}\" SET \"{0} 2\" = '{0}' WHERE \"{0}\" = 7", encoding.word));
+    const auto changed = Verify(drill, kept, name);
+    ASSERT_TRUE(changed.ok()) << MessageOf(changed.status());
+    EXPECT_EQ(KindsNotPassed(*changed), std::vector<std::string>{"content"}) << Render(*changed);
+  }
+  EXPECT_TRUE(Server().Servers().Remove("drill-6").ok());
+}
+
+TEST_F(PostgresRestoreTest, ARoleWhoseNameIsOfAnotherEncodingThanItsDatabaseIsKnown) {
+  Server().Execute("postgres", "CREATE ROLE größe LOGIN");
+  Server().Execute("postgres",
+                   "CREATE DATABASE latin OWNER größe TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+  Server().Execute("postgres", "REVOKE CONNECT ON DATABASE latin FROM PUBLIC");
+  Server().Execute("latin", "CREATE TABLE t AS SELECT 'é'::text AS x");
+  const Kept kept = Backup("latin");
+  const v1::PostgresTarget drill = Scratch("drill-8");
+  RestoreAll(drill, kept, "latin");
+  const auto verified = Verify(drill, kept, "latin");
+  ASSERT_TRUE(verified.ok()) << MessageOf(verified.status());
+  EXPECT_TRUE(KindsNotPassed(*verified).empty()) << Render(*verified);
+  EXPECT_EQ(TargetValue(drill, "postgres",
+                        "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'latin'"),
+            "größe");
+  EXPECT_TRUE(Server().Servers().Remove("drill-8").ok());
+}
+
+// A whole server of another encoding: names of databases are of it, too.
+TEST_F(PostgresRestoreTest, ADatabaseWhoseOwnNameIsNotUtf8IsFoundByItsName) {
+  Server().Execute("postgres", "CREATE DATABASE home TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+  // Nobody but a session of this encoding can name them afterwards.
+  struct Dropped {
+    ~Dropped() {
+      for (const char* name : {"größe", "maß"})
+        Server().Execute("home", fmt::format("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", name));
+    }
+  } dropped;
+  Server().Execute("home", "CREATE DATABASE \"größe\" TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+  v1::PostgresComponent component = Component({"größe"});
+  component.mutable_connection()->set_maintenance_database("home");
+  SessionOptions options;
+  options.database = "größe";
+  auto session = Connection::Open(component.connection(), options);
+  ASSERT_TRUE(session.ok()) << MessageOf(session.status());
+  EXPECT_EQ((*session)->DatabaseBytes(),
+            "gr\xf6\xdf"
+            "e");
+  ASSERT_TRUE((*session)->Execute("CREATE TABLE public.t AS SELECT 'ü'::text AS x").ok());
+  session->reset();
+  v1::Action preflight;
+  *preflight.mutable_postgres_preflight()->mutable_component() = component;
+  const auto ready = Act(RunPostgresPreflight, preflight);
+  ASSERT_TRUE(ready.ok()) << MessageOf(ready.status());
+  EXPECT_EQ(ready->note().substr(0, 11), "1 database ");
+  const auto dumped = Dump(component, "größe");
+  ASSERT_TRUE(dumped.ok()) << MessageOf(dumped.status());
+  const Kept kept{dumped->artifacts(0), dumped->artifacts(1), {}};
+  v1::PostgresTarget here;
+  *here.mutable_connection() = component.connection();
+  const auto restored = Restore(here, kept, "maß");
+  ASSERT_TRUE(restored.ok()) << MessageOf(restored.status());
+  const auto verified = Verify(here, kept, "maß");
+  ASSERT_TRUE(verified.ok()) << MessageOf(verified.status());
+  EXPECT_EQ(KindsNotPassed(*verified), std::vector<std::string>{"roles"}) << Render(*verified);
+}
+
+// Its bytes mean nothing to the server, and no client can convert them.
+TEST_F(PostgresRestoreTest, ADatabaseWithoutAnEncodingComesBackByteByByte) {
+  Server().Execute("postgres", "CREATE DATABASE bytes TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'");
+  Server().Execute("bytes",
+                   "CREATE TABLE \"t\xe9\" (\"c\xe9\" text DEFAULT 'caf\xe9' CHECK (\"c\xe9\" <> '\xff'));"
+                   "INSERT INTO \"t\xe9\" VALUES ('caf\xe9'), ('\xfe\xff'), ('gr\xc3\xb6\xc3\x9f"
+                   "e');"
+                   "COMMENT ON TABLE \"t\xe9\" IS '\xff'; COMMENT ON DATABASE bytes IS 'caf\xe9';"
+                   "CREATE FUNCTION f() RETURNS text LANGUAGE sql AS 'SELECT ''\xe9''::text';"
+                   "ALTER DATABASE bytes SET my.word = 'caf\xe9'");
+  const Kept kept = Backup("bytes");
+  const v1::PostgresTarget drill = Scratch("drill-7");
+  RestoreAll(drill, kept, "bytes");
+  const auto verified = Verify(drill, kept, "bytes");
+  ASSERT_TRUE(verified.ok()) << MessageOf(verified.status());
+  EXPECT_TRUE(KindsNotPassed(*verified).empty()) << Render(*verified);
+  EXPECT_EQ(kept.dump.coverage().exact(), 1);
+  EXPECT_EQ(TargetValue(drill, "bytes", "SHOW my.word"), "caf\xe9");
+  EXPECT_EQ(TargetValue(drill, "bytes", "SELECT f()"), "\xe9");
+  TargetExecute(drill, "bytes",
+                "UPDATE public.\"t\xe9\" SET \"c\xe9\" = 'caf\xe8' WHERE \"c\xe9\" = 'caf\xe9'");
+  const auto changed = Verify(drill, kept, "bytes");
+  ASSERT_TRUE(changed.ok()) << MessageOf(changed.status());
+  EXPECT_EQ(KindsNotPassed(*changed), std::vector<std::string>{"content"}) << Render(*changed);
+  EXPECT_TRUE(Server().Servers().Remove("drill-7").ok());
+}
+
+TEST_F(PostgresRestoreTest, ADumpThatNoServerTakesIsDisprovenInADrillAndOnlyFailsElsewhere) {
+  const struct {
+    const char* sql;
+    const char* state;
+  } kOrphans[] = {
+      {"CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE c (t int REFERENCES t); INSERT INTO t VALUES (1);"
+       "INSERT INTO c VALUES (1); SET session_replication_role = replica; DELETE FROM t",
+       "23503"},
+      {"CREATE FUNCTION limit_of() RETURNS int LANGUAGE sql AS 'SELECT 10'; CREATE TABLE t (id int CHECK (id < "
+       "limit_of())); INSERT INTO t VALUES (9);"
+       "CREATE OR REPLACE FUNCTION limit_of() RETURNS int LANGUAGE sql AS 'SELECT 5'",
+       "23514"},
+      {"CREATE FUNCTION inner_one(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1';"
+       "CREATE FUNCTION outer_one(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN inner_one($1); "
+       "END'; CREATE TABLE t (x text); INSERT INTO t VALUES ('x'); CREATE INDEX i ON t (outer_one(x))",
+       "42883"},
+  };
+  const v1::PostgresTarget drill = Scratch("drill-11");
+  for (const auto& orphan : kOrphans) {
+    Server().Execute("postgres", "CREATE DATABASE shop");
+    Server().Execute("shop", orphan.sql);
+    const Kept kept = Backup("shop", fmt::format("run-{}", Slug(orphan.state)));
+    ASSERT_TRUE(RestoreRoles(drill, kept).ok());
+    const Status drilled = Restore(drill, kept, "shop").status();
+    EXPECT_EQ(drilled.code(), absl::StatusCode::kDataLoss) << orphan.state << ": " << drilled;
+    EXPECT_NE(MessageOf(drilled).find(std::string("SQLSTATE ") + orphan.state), std::string::npos) << drilled;
+    const Status restored = Restore(Here(), kept, "copy").status();
+    EXPECT_EQ(restored.code(), absl::StatusCode::kInternal) << orphan.state << ": " << restored;
+    Server().Execute("postgres", "DROP DATABASE shop");
+  }
+  EXPECT_TRUE(Server().Servers().Remove("drill-11").ok());
+}
+
+TEST_F(PostgresRestoreTest, AFailedOrCancelledRestoreLeavesNoDatabase) {
+  MakeRich("shop");
+  const Kept kept = Backup("shop");
+  const auto databases = [] {
+    return Server().Value("postgres",
+                          "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database"
+                          " WHERE NOT datistemplate");
+  };
+  const std::string loading = Server().Directory() + "/loading";
+  ReplaceProgram("pg_restore",
+                 "$psql -c 'CREATE TABLE half (id int)'; touch " + loading + "; exec sleep 600\n");
+  std::thread canceller([&] {
+    while (!std::filesystem::exists(loading)) std::this_thread::yield();
+    stop_.request_stop();
+  });
+  const Status cancelled = Restore(Here(), kept, "copy").status();
+  canceller.join();
+  stop_ = std::stop_source();
+  EXPECT_EQ(cancelled.code(), absl::StatusCode::kCancelled) << cancelled;
+  EXPECT_EQ(databases(), "postgres shop");
+  ReplaceProgram("pg_restore", "$REAL \"$@\" && exit 1\n");  // when all is loaded
+  EXPECT_FALSE(Restore(Here(), kept, "copy").ok());
+  EXPECT_EQ(databases(), "postgres shop");
+  config_.postgres_bin_directory = kTestBinDirectory;
+  Server().Execute("postgres", "CREATE DATABASE copy");  // somebody else's
+  EXPECT_FALSE(Restore(Here(), kept, "copy").ok());
+  EXPECT_EQ(databases(), "copy postgres shop");
+}
+
+// Seen from pg_restore's place, at the moment it starts.
+TEST_F(PostgresRestoreTest, ADatabaseThatIsClosedToOthersIsClosedWhileItIsRestored) {
+  MakeRich("shop");
+  const Kept kept = Backup("shop");
+  Server().Execute("postgres", "CREATE ROLE stranger LOGIN");
+  const std::string seen = Server().Directory() + "/seen";
+  ReplaceProgram("pg_restore",
+                 "$psql -c \"SELECT has_database_privilege('stranger', current_database(), 'CONNECT')\" > " +
+                     seen + "\nexec $REAL \"$@\"\n");
+  ASSERT_TRUE(Restore(Here(), kept, "copy").ok());
+  EXPECT_EQ(ReadFile(seen).value(), "f\n");
+}
+
+TEST_F(PostgresRestoreTest, MoreObjectsThanTheServerHasLocksForAreRestored) {
+  Server().Execute("postgres", "CREATE DATABASE many");
+  const int64_t locks = Server().Connect("many")->Number(kLockTableSize).value();
+  Server().Execute("many", fmt::format("SELECT lo_create(0) FROM generate_series(1, {})", locks + locks / 5));
+  const Kept kept = Backup("many");
+  const auto restored = Restore(Here(), kept, "copy");
+  ASSERT_TRUE(restored.ok()) << MessageOf(restored.status());
+  EXPECT_EQ(Server().Value("copy", "SELECT count(*) FROM pg_largeobject_metadata"),
+            std::to_string(locks + locks / 5));
+}
+
+TEST_F(PostgresRestoreTest, WhatADumpLeavesOutOfAServerComesBackInADrillAndIsNamedElsewhere) {
+  Server().Execute("postgres", R"(
+    CREATE ROLE app LOGIN; CREATE ROLE watcher; GRANT app TO pg_monitor; GRANT pg_signal_backend TO watcher;
+    GRANT SET ON PARAMETER log_statement TO app WITH GRANT OPTION;
+    GRANT ALTER SYSTEM ON PARAMETER log_duration TO PUBLIC;
+    ALTER ROLE ALL SET my.greeting = 'hello TO you')");
+  Server().Execute("postgres", "CREATE DATABASE pattern");
+  Server().Execute("postgres", "ALTER DATABASE pattern IS_TEMPLATE true");
+  const Kept kept = Backup("pattern");
+  const v1::PostgresTarget drill = Scratch("drill-10");
+  RestoreAll(drill, kept, "pattern");
+  const auto verified = Verify(drill, kept, "pattern");
+  ASSERT_TRUE(verified.ok()) << MessageOf(verified.status());
+  EXPECT_TRUE(KindsNotPassed(*verified).empty()) << Render(*verified);
+  EXPECT_EQ(TargetValue(drill, "pattern", "SHOW my.greeting"), "hello TO you");
+  EXPECT_EQ(TargetValue(drill, "pattern", "SELECT datistemplate FROM pg_database WHERE datname = 'pattern'"),
+            "t");
+  EXPECT_EQ(TargetValue(drill, "pattern", "SELECT pg_has_role('pg_monitor', 'app', 'MEMBER')"), "t");
+  EXPECT_EQ(TargetValue(drill, "pattern",
+                        "SELECT has_parameter_privilege('app', 'log_statement', 'SET WITH GRANT OPTION')"),
+            "t");
+  for (const char* sabotage :
+       {"REVOKE app FROM pg_monitor", "REVOKE SET ON PARAMETER log_statement FROM app",
+        "ALTER ROLE ALL RESET ALL", "REVOKE ALTER SYSTEM ON PARAMETER log_duration FROM PUBLIC"}) {
+    TargetExecute(drill, "postgres", sabotage);
+    const auto changed = Verify(drill, kept, "pattern");
+    ASSERT_TRUE(changed.ok()) << MessageOf(changed.status());
+    EXPECT_EQ(KindsNotPassed(*changed), std::vector<std::string>{"roles"}) << sabotage << "\n"
+                                                                           << Render(*changed);
+    TargetExecute(drill, "postgres", R"(
+      GRANT app TO pg_monitor; GRANT SET ON PARAMETER log_statement TO app WITH GRANT OPTION;
+      GRANT ALTER SYSTEM ON PARAMETER log_duration TO PUBLIC; ALTER ROLE ALL SET my.greeting = 'hello TO you')");
+  }
+  EXPECT_TRUE(Server().Servers().Remove("drill-10").ok());
+  // A server that others use is not changed for all of them.
+  Server().Execute("postgres", "ALTER ROLE ALL RESET ALL");
+  const auto roles = RestoreRoles(Here(), kept);
+  ASSERT_TRUE(roles.ok()) << MessageOf(roles.status());
+  ASSERT_EQ(roles->warnings_size(), 1);
+  EXPECT_EQ(roles->warnings(0),
+            "not applied, since it concerns all roles of the server: ALTER ROLE ALL SET \"my\".\"greeting\"");
 }
 
 TEST_F(PostgresRestoreTest, RolesThatExistStayAndThatIsNoFailureOfARestore) {

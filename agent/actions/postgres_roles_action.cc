@@ -1,5 +1,6 @@
 #include <absl/time/clock.h>
 
+#include <algorithm>
 #include <set>
 
 #include "agent/actions/postgres_actions.h"
@@ -12,28 +13,49 @@
 namespace salvor::agent {
 namespace {
 
-// For people in need, so its failure is a warning: what a restore uses was captured already.
-void AddDumpall(const v1::PostgresConnection& where, bool passwords, ActionContext& context,
-                Globals& globals) {
+constexpr size_t kMostDumpallBytes = size_t{64} << 20;
+constexpr char kDumpallEnd[] = "-- PostgreSQL database cluster dump complete";
+
+// For people in need, who have nothing else then: without it the backup is not whole.
+Status AddDumpall(const v1::PostgresConnection& where, const Connection& session, bool passwords,
+                  ActionContext& context, Globals& globals) {
   std::vector<std::string> arguments = {"--globals-only", "--no-password"};
   if (!passwords) arguments.push_back("--no-role-passwords");
-  auto spec = PostgresTool(context, "pg_dumpall", std::move(arguments), where, "");
-  Status status = spec.status();
-  if (spec.ok()) {
-    spec->keep_output = size_t{64} << 20;
-    const auto exit = RunProcess(context.config.supervisor, *std::move(spec), context.stop, context.deadline);
-    status = exit.status();
-    if (exit.ok() && !exit->output_cut) globals.details.set_dumpall_sql(AsUtf8(exit->output));
-    if (exit.ok() && exit->output_cut) status = ResourceExhausted("its output is larger than 64 MiB");
+  ASSIGN_OR_RETURN(ProcessSpec spec,
+                   PostgresTool(context, "pg_dumpall", std::move(arguments), where, "", session));
+  spec.keep_output = kMostDumpallBytes;
+  ASSIGN_OR_RETURN(const ExitStatus exit,
+                   RunProcess(context.config.supervisor, std::move(spec), context.stop, context.deadline));
+  if (exit.output_cut) return FailedPrecondition("pg_dumpall: its output is larger than 64 MiB");
+  if (exit.output.find(kDumpallEnd) == std::string::npos) {
+    return Aborted("pg_dumpall: its output ends in the middle, after {} bytes", exit.output.size());
   }
-  if (!status.ok())
-    globals.warnings.push_back("pg_dumpall's text for people is missing: " + MessageOf(status));
+  globals.details.set_dumpall_sql(AsUtf8(exit.output));
+  return OkStatus();
 }
 
 StatusOr<std::set<std::string>> ExistingRoles(Connection& session) {
   ASSIGN_OR_RETURN(Rows rows, session.Query("SELECT rolname FROM pg_roles"));
   const std::vector<std::string> names = Column(rows);
   return std::set<std::string>(names.begin(), names.end());
+}
+
+// What concerns all roles of a server is made again on one that is ours alone. On another it is named where it
+// is not so: it would change what others have there.
+Status ApplyServerStatements(Connection& session, const v1::GlobalsDetails& globals, bool scratch,
+                             v1::ActionResult& result) {
+  if (globals.server_statements_size() == 0) return OkStatus();
+  ASSIGN_OR_RETURN(const Globals now, CaptureGlobals(session));
+  const auto& present = now.details.server_statements();
+  std::vector<std::string> left;
+  for (const std::string& statement : globals.server_statements()) {
+    if (std::find(present.begin(), present.end(), statement) != present.end()) continue;
+    if (scratch && session.Execute(statement).ok()) continue;
+    left.push_back(statement.substr(0, statement.find(" TO ")));  // without the value
+  }
+  if (!left.empty())
+    result.add_warnings("not applied, since it concerns all roles of the server: " + Names(left, 20));
+  return OkStatus();
 }
 
 }  // namespace
@@ -45,7 +67,8 @@ StatusOr<v1::ActionResult> RunPostgresGlobals(const v1::Action& action, ActionCo
   RETURN_IF_ERROR(session->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
   const absl::Time now = absl::Now();
   ASSIGN_OR_RETURN(Globals globals, CaptureGlobals(*session));
-  AddDumpall(where, globals.warnings.empty(), context, globals);
+  RETURN_IF_ERROR_IN(AddDumpall(where, *session, globals.passwords_readable, context, globals),
+                     "writing the roles for people");
   ASSIGN_OR_RETURN(const std::string json, ToJson(globals.details));
   ASSIGN_OR_RETURN_IN(v1::Artifact artifact, StoreTextArtifact(context, globals_action.target(), json),
                       "storing the roles");
@@ -83,6 +106,7 @@ StatusOr<v1::ActionResult> RunPostgresRestoreRoles(const v1::Action& action, Act
   }
   RETURN_IF_ERROR(session->Execute("COMMIT"));
   v1::ActionResult result;
+  RETURN_IF_ERROR(ApplyServerStatements(*session, globals, target.scratch, result));
   result.set_note(created.empty() ? "all roles were there already"
                                   : fmt::format("created {} roles: {}", created.size(), Names(created, 20)));
   return result;

@@ -37,6 +37,7 @@ class TargetCheck {
     }
     RETURN_IF_ERROR(CheckRoles());
     RETURN_IF_ERROR(CheckSpace());
+    RETURN_IF_ERROR(CheckConnections());
     RETURN_IF_ERROR(problems_.AsRefusal());
     return std::move(result_);
   }
@@ -48,6 +49,7 @@ class TargetCheck {
   Status CheckLocale(const v1::DatabaseDetails& details);
   Status CheckRoles();
   Status CheckSpace();
+  Status CheckConnections();
 
   const v1::PostgresTargetCheck& action_;
   ActionContext& context_;
@@ -193,6 +195,23 @@ Status TargetCheck::CheckSpace() {
     problems_.Add(fmt::format("the restore needs about {}, {} are free on the target", HumanBytes(need),
                               HumanBytes(*free)),
                   "Free some space on the target's disk.");
+  }
+  return OkStatus();
+}
+
+// A restore needs sessions of its own beside this one: pg_restore's, one in the database, one of a clean-up.
+Status TargetCheck::CheckConnections() {
+  constexpr int64_t kNeeded = 3;
+  ASSIGN_OR_RETURN(const Rows rows, session_->Query(R"sql(
+      SELECT current_setting('max_connections')::bigint
+             - CASE WHEN (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN 0
+                    ELSE current_setting('superuser_reserved_connections')::bigint END,
+             (SELECT sum(numbackends) FROM pg_stat_database))sql"));
+  const int64_t room = rows.Int(0, 0), used = rows.Int(0, 1);
+  if (room - used < kNeeded) {
+    problems_.Add(fmt::format("the restore needs {} more connections, the target allows {} and has {}",
+                              kNeeded, room, used),
+                  "Close sessions on the target, or raise its max_connections.");
   }
   return OkStatus();
 }

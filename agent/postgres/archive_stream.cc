@@ -1,6 +1,7 @@
 #include "agent/postgres/archive_stream.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <optional>
 #include <unordered_map>
@@ -91,6 +92,22 @@ std::string ColumnsOfCopyStatement(std::string_view statement) {
     if (statement[i] == '(' && !quoted) return std::string(statement.substr(i, end - i));
   }
   return "";
+}
+
+bool ReadSetvalStatement(std::string_view statement, ArchiveSequence& sequence) {
+  // The name is a literal and may hold anything, so the end is read.
+  const size_t close = statement.rfind(");");
+  const size_t last_comma = statement.rfind(", ", close);
+  if (close == std::string_view::npos || last_comma == std::string_view::npos) return false;
+  const size_t first_comma = statement.rfind("', ", last_comma - 1);
+  if (first_comma == std::string_view::npos) return false;
+  const std::string_view called = statement.substr(last_comma + 2, close - last_comma - 2);
+  if (called != "true" && called != "false") return false;
+  const char* const begin = statement.data() + first_comma + 3;
+  const char* const end = statement.data() + last_comma;
+  const auto read = std::from_chars(begin, end, sequence.last_value);
+  sequence.is_called = called == "true";
+  return read.ec == std::errc() && read.ptr == end;
 }
 
 class ArchiveStream::Impl {
@@ -247,8 +264,9 @@ bool ArchiveStream::Impl::ParseEntry(Status& status) {
   const bool has_data = reader.Int() != 0;
   reader.Text(), reader.Text();  // catalogue and object ids
   const auto tag = reader.Text(), description = reader.Text();
-  reader.Int();                  // section
-  reader.Text(), reader.Text();  // definition, drop statement
+  reader.Int();  // section
+  const auto definition = reader.Text();
+  reader.Text();  // drop statement
   const auto copy = reader.Text(), schema = reader.Text();
   reader.Text();                    // tablespace
   if (minor_ >= 14) reader.Text();  // access method
@@ -261,6 +279,14 @@ bool ArchiveStream::Impl::ParseEntry(Status& status) {
   if (!reader.Ok()) return false;
   front_at_ += reader.Used();
 
+  if (description == "SEQUENCE SET") {
+    ArchiveSequence sequence;
+    sequence.schema = std::string(schema.value_or(std::string_view()));
+    sequence.name = std::string(tag.value_or(std::string_view()));
+    if (ReadSetvalStatement(definition.value_or(std::string_view()), sequence)) {
+      summary_.sequences.push_back(std::move(sequence));
+    }
+  }
   if (has_data) {
     DataEntry entry;
     const std::string_view what = description.value_or(std::string_view());

@@ -31,12 +31,22 @@ struct ArchiveTable {
   std::string content_hash;  // 16 bytes, see RowDigest; empty when only counted
 };
 
+// Where a restore of the archive will put a sequence.
+struct ArchiveSequence {
+  std::string schema;
+  std::string name;
+  int64_t last_value = 0;
+  bool is_called = false;  // last_value was handed out already
+};
+
+// Names and column lists are in the archive's encoding: pg_dump's --encoding.
 struct ArchiveSummary {
   std::string version;  // "1.14"
   std::string database;
   std::string server_version, dump_version;
   int64_t entries = 0;  // of the table of contents
   std::vector<ArchiveTable> tables;
+  std::vector<ArchiveSequence> sequences;
   int64_t large_objects = 0;
   int64_t large_object_bytes = 0;
   std::string large_object_hash;  // 16 bytes; empty when only counted
@@ -71,5 +81,9 @@ class ArchiveStream {
 
 // "(id, name)" of "COPY public.orders (id, name) FROM stdin;\n".
 std::string ColumnsOfCopyStatement(std::string_view statement);
+
+// Value and is_called of "SELECT pg_catalog.setval('public.orders_id_seq', 42, true);\n". False for anything
+// else.
+bool ReadSetvalStatement(std::string_view statement, ArchiveSequence& sequence);
 
 }  // namespace salvor::agent

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 
@@ -17,10 +18,14 @@ namespace salvor::agent {
 namespace {
 
 constexpr char kNoPassfile[] = "/nonexistent/none";  // so that libpq does not fall back to ~/.pgpass
+// Understood by every server that is supported, from every user.
 constexpr char kPinnedOptions[] =
     "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c bytea_output=hex -c extra_float_digits=3 "
-    "-c lc_monetary=C";
-constexpr char kPlainOptions[] = "";
+    "-c lc_monetary=C -c quote_all_identifiers=off -c array_nulls=on -c transform_null_equals=off "
+    "-c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed "
+    "-c default_transaction_deferrable=off -c statement_timeout=0 -c lock_timeout=0 "
+    "-c idle_in_transaction_session_timeout=0";
+constexpr absl::Duration kConnectTimeout = absl::Seconds(15);  // for each host that is named
 constexpr int kPollMs = 100;  // how late a stop request or a deadline may be seen
 constexpr absl::Duration kCancelGrace = absl::Seconds(10);
 
@@ -44,19 +49,21 @@ std::string DatabaseOf(const v1::PostgresConnection& where, const std::string& d
 
 absl::StatusCode CodeOf(std::string_view state) {
   const std::string_view group = state.substr(0, 2);
-  if (group == "08" || state == "57P01" || state == "57P02" || state == "57P03" || state == "53300") {
+  if (group == "08" || state == "57P01" || state == "57P02" || state == "57P03" || state == "57P05" ||
+      state == "25P03" || state == "25P04" || state == "53300") {
     return absl::StatusCode::kUnavailable;
   }
   if (group == "28") return absl::StatusCode::kUnauthenticated;
   if (state == "42501") return absl::StatusCode::kPermissionDenied;
-  if (state == "57014") return absl::StatusCode::kCancelled;
-  if (group == "40" || state == "55P03") return absl::StatusCode::kAborted;
+  // Somebody else cancelled it; what we cancel ourselves has its own status.
+  if (state == "57014") return absl::StatusCode::kUnavailable;
+  // XX000: among others, what was looked at is being dropped.
+  if (group == "40" || state == "55P03" || state == "XX000") return absl::StatusCode::kAborted;
   if (group == "53") return absl::StatusCode::kResourceExhausted;
   if (state == "3D000" || state == "42P01" || state == "42704") return absl::StatusCode::kNotFound;
   if (state == "42P04" || state == "42710" || state == "42P07" || state == "23505") {
     return absl::StatusCode::kAlreadyExists;
   }
-  if (group == "XX") return absl::StatusCode::kDataLoss;
   return absl::StatusCode::kInternal;
 }
 
@@ -67,6 +74,31 @@ std::string OneLine(std::string_view text) {
     line += std::string(Trim(part));
   }
   return line;
+}
+
+// Pins that only newer servers know: an older one would refuse the connection.
+std::vector<std::string> NewerPins(int server_version) {
+  std::vector<std::string> names;
+  if (server_version >= 120000) names.emplace_back("tcp_user_timeout");
+  if (server_version >= 140000) names.emplace_back("idle_session_timeout");
+  if (server_version >= 170000) names.emplace_back("transaction_timeout");
+  return names;
+}
+
+// Of "FATAL:  28P01: password authentication failed …", as a verbose libpq writes it whatever the server's
+// language is; cut out of `text`. "" when the server said nothing.
+std::string TakeSqlState(std::string& text) {
+  constexpr size_t kStateSize = 5;
+  for (size_t at = text.find(":  "); at != std::string::npos; at = text.find(":  ", at + 1)) {
+    const std::string state = text.substr(at + 3, kStateSize);
+    const bool matches = state.size() == kStateSize && text.compare(at + 3 + kStateSize, 2, ": ") == 0 &&
+                         std::all_of(state.begin(), state.end(),
+                                     [](unsigned char c) { return std::isdigit(c) || std::isupper(c); });
+    if (!matches) continue;
+    text.erase(at + 3, kStateSize + 2);
+    return state;
+  }
+  return "";
 }
 
 Status CheckPassfile(const v1::PostgresConnection& where) {
@@ -113,6 +145,24 @@ std::string AsUtf8(std::string_view bytes) {
   return text;
 }
 
+std::string BytesOf(std::string_view text) {
+  const auto digit = [](char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+  };
+  std::string bytes;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const bool escape = text.compare(at, 2, "\\x") == 0 && at + 3 < text.size() && digit(text[at + 2]) >= 8 &&
+                        digit(text[at + 3]) >= 0;
+    if (!escape) {
+      bytes += text[at];
+      continue;
+    }
+    bytes += static_cast<char>(digit(text[at + 2]) * 16 + digit(text[at + 3]));
+    at += 3;
+  }
+  return bytes;
+}
+
 Rows::Rows(pg_result* result) : result_(result) {}
 Rows::Rows(Rows&& other) noexcept : result_(std::exchange(other.result_, nullptr)) {}
 Rows& Rows::operator=(Rows&& other) noexcept {
@@ -149,18 +199,36 @@ Connection::~Connection() { PQfinish(connection_); }
 StatusOr<std::unique_ptr<Connection>> Connection::Open(const v1::PostgresConnection& where,
                                                        SessionOptions options) {
   RETURN_IF_ERROR(CheckPassfile(where));
+  const std::string name = DatabaseOf(where, options.database);
+  auto opened = OpenByBytes(where, name, options);
+  const bool ascii = std::all_of(name.begin(), name.end(), [](char c) { return (c & 0x80) == 0; });
+  if (opened.status().code() != absl::StatusCode::kNotFound || ascii || options.database.empty())
+    return opened;
+  SessionOptions of_maintenance = options;
+  of_maintenance.database.clear();
+  auto session = OpenByBytes(where, DatabaseOf(where, ""), std::move(of_maintenance));
+  if (!session.ok()) return opened;
+  const auto rows = (*session)->QueryBinary(
+      "SELECT convert_to(datname::text, getdatabaseencoding()) FROM pg_database WHERE datname = $1", {name});
+  if (!rows.ok() || rows->Count() == 0 || rows->View(0, 0) == name) return opened;
+  return OpenByBytes(where, rows->Text(0, 0), std::move(options));
+}
+
+StatusOr<std::unique_ptr<Connection>> Connection::OpenByBytes(const v1::PostgresConnection& where,
+                                                              const std::string& name,
+                                                              SessionOptions options) {
   Parameters parameters;
   parameters.Add("host", HostOf(where));
   parameters.Add("port", PortOf(where));
   parameters.Add("user", where.user());
-  parameters.Add("dbname", DatabaseOf(where, options.database));
+  parameters.Add("dbname", name);
   parameters.Add("passfile", where.passfile().empty() ? kNoPassfile : where.passfile());
   parameters.Add("sslmode", where.sslmode().empty() ? "prefer" : where.sslmode());
   parameters.Add("application_name", "salvor");
-  parameters.Add("client_encoding", options.client_encoding);
-  parameters.Add("options", options.pinned ? kPinnedOptions : kPlainOptions);
-  parameters.Add("connect_timeout", "15");
+  parameters.Add("client_encoding", "UTF8");
+  parameters.Add("options", options.pinned ? kPinnedOptions : "");
   parameters.Add("keepalives_idle", "60");  // a session that only holds a snapshot is silent for hours
+  parameters.Add("tcp_user_timeout", "0");
   std::vector<const char*> keys, values;
   for (const auto& pair : parameters.pairs) {
     keys.push_back(pair.first.c_str());
@@ -169,27 +237,107 @@ StatusOr<std::unique_ptr<Connection>> Connection::Open(const v1::PostgresConnect
   keys.push_back(nullptr);
   values.push_back(nullptr);
   // The last argument: never read dbname as a connection string.
-  std::unique_ptr<Connection> opened(
-      new Connection(PQconnectdbParams(keys.data(), values.data(), /*expand_dbname=*/0), std::move(options)));
-  if (PQstatus(opened->connection_) != CONNECTION_OK) {
-    const std::string text = AsUtf8(OneLine(PQerrorMessage(opened->connection_)));
-    return MakeStatus(CodeOfRefusal(text), text);
-  }
+  std::unique_ptr<Connection> opened(new Connection(
+      PQconnectStartParams(keys.data(), values.data(), /*expand_dbname=*/0), std::move(options)));
+  RETURN_IF_ERROR(opened->AwaitConnection(HostOf(where)));
   PQsetNoticeProcessor(
       opened->connection_, [](void*, const char*) {}, nullptr);
+  if (opened->TextEncoding() != "UTF8") {
+    RETURN_IF_ERROR(opened->Execute("SET client_encoding TO " + opened->Literal(opened->TextEncoding())));
+  }
   if (opened->options_.pinned) RETURN_IF_ERROR(opened->Pin());
   return opened;
+}
+
+Status Connection::AwaitConnection(std::string_view hosts) {
+  if (connection_ == nullptr) return ResourceExhausted("no memory for a connection");
+  PQsetErrorVerbosity(connection_, PQERRORS_VERBOSE);
+  const absl::Time begin = absl::Now();
+  const absl::Time until = begin + kConnectTimeout * (1 + std::count(hosts.begin(), hosts.end(), ','));
+  PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+  while (PQstatus(connection_) != CONNECTION_BAD) {
+    if (options_.stop.stop_requested()) return Cancelled("stopped while connecting");
+    const absl::Time now = absl::Now();
+    if (now >= options_.deadline) return DeadlineExceeded("out of time while connecting");
+    if (now >= until) return Unavailable("no answer within {}", absl::FormatDuration(until - begin));
+    pollfd ready{PQsocket(connection_), static_cast<short>(state == PGRES_POLLING_READING ? POLLIN : POLLOUT),
+                 0};
+    const int got = poll(&ready, 1, kPollMs);
+    if (got < 0 && errno != EINTR) return ErrnoStatus(errno, "poll");
+    if (got <= 0) continue;
+    state = PQconnectPoll(connection_);
+    if (state == PGRES_POLLING_FAILED) break;
+    if (state == PGRES_POLLING_OK) {
+      PQsetErrorVerbosity(connection_, PQERRORS_DEFAULT);
+      return OkStatus();
+    }
+  }
+  return Refusal();
+}
+
+// By the SQLSTATE where the server said one, for its text may be in any language.
+Status Connection::Refusal() {
+  // Several, where several hosts or TLS and plain connections were tried: the last state counts.
+  std::string said;
+  for (std::string line : Split(PQerrorMessage(connection_), '\n')) {
+    if (line.rfind("LOCATION:  ", 0) == 0) continue;  // in the server's source
+    const std::string state = TakeSqlState(line);
+    if (!state.empty()) sql_state_ = state;
+    said += line + "\n";
+  }
+  const std::string text = AsUtf8(OneLine(said));
+  absl::StatusCode code = CodeOfRefusal(text);
+  if (code == absl::StatusCode::kUnavailable && !sql_state_.empty()) {
+    // 55000: the database takes no connections.
+    code = sql_state_ == "55000" ? absl::StatusCode::kPermissionDenied : CodeOf(sql_state_);
+    if (code == absl::StatusCode::kInternal) code = absl::StatusCode::kUnavailable;
+  }
+  return MakeStatus(code, text);
 }
 
 // What cannot, or need not, travel in the start-up packet: an empty search path, no timeouts of the server's,
 // and an error rather than silently fewer rows where row-level security would filter.
 Status Connection::Pin() {
   std::string sql =
-      "SET search_path TO ''; SET statement_timeout TO 0; SET lock_timeout TO 0; "
-      "SET idle_in_transaction_session_timeout TO 0; SET row_security TO off; SET quote_all_identifiers TO "
-      "off; SET standard_conforming_strings TO on; SET synchronize_seqscans TO off";
-  if (ServerVersion() >= 170000) sql += "; SET transaction_timeout TO 0";
-  return Execute(sql);
+      "SET search_path TO ''; SET row_security TO off; SET standard_conforming_strings TO on; "
+      "SET synchronize_seqscans TO off; SET xmlbinary TO base64; SET xmloption TO content";
+  for (const std::string& name : NewerPins(ServerVersion())) sql += "; SET " + name + " TO 0";
+  RETURN_IF_ERROR(Execute(sql));
+  return PinMessages();
+}
+
+// English where this user may choose: superusers, and whom they allowed to. Nothing is decided by these
+// texts alone, but hints are better with them.
+Status Connection::PinMessages() {
+  const Status pinned = Execute("SET lc_messages TO 'C'");
+  messages_pinned_ = pinned.ok();
+  return pinned.ok() || sql_state_ == "42501" ? OkStatus() : pinned;
+}
+
+std::string Connection::DatabaseBytes() const {
+  const char* name = PQdb(connection_);
+  return name == nullptr ? "" : name;
+}
+
+std::string Connection::ServerEncoding() const {
+  const char* encoding = PQparameterStatus(connection_, "server_encoding");
+  return encoding == nullptr ? "UTF8" : encoding;
+}
+
+std::string Connection::TextEncoding() const {
+  const std::string encoding = ServerEncoding();
+  return encoding == "SQL_ASCII" || encoding == "MULE_INTERNAL" ? encoding : "UTF8";
+}
+
+std::string Connection::ToolOptions() const {
+  std::string options = kPinnedOptions;
+  for (const std::string& name : NewerPins(ServerVersion())) options += " -c " + name + "=0";
+  if (messages_pinned_) options += " -c lc_messages=C";
+  return options;
+}
+
+Status Connection::ConnectionLost() {
+  return MakeStatus(absl::StatusCode::kUnavailable, AsUtf8(OneLine(PQerrorMessage(connection_))));
 }
 
 Status Connection::ErrorOf(const pg_result* result) {
@@ -244,7 +392,7 @@ Status Connection::AwaitInput() {
     const int got = poll(&ready, 1, kPollMs);
     if (got < 0 && errno != EINTR) return ErrnoStatus(errno, "poll");
     if (got <= 0) continue;
-    if (PQconsumeInput(connection_) == 0) return Unavailable("{}", OneLine(PQerrorMessage(connection_)));
+    if (PQconsumeInput(connection_) == 0) return ConnectionLost();
     return OkStatus();
   }
 }
@@ -276,7 +424,7 @@ StatusOr<Rows> Connection::Run(const std::string& sql, const std::vector<std::st
   for (const std::string& parameter : parameters) values.push_back(parameter.c_str());
   if (PQsendQueryParams(connection_, sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(),
                         nullptr, nullptr, binary ? 1 : 0) == 0) {
-    return Unavailable("{}", OneLine(PQerrorMessage(connection_)));
+    return ConnectionLost();
   }
   pg_result* result = nullptr;
   Status status = TakeResults(&result);
@@ -308,7 +456,7 @@ StatusOr<int64_t> Connection::Number(const std::string& sql, const std::vector<s
 Status Connection::Execute(const std::string& sql) {
   sql_state_.clear();
   if (PQsendQuery(connection_, sql.c_str()) == 0) {
-    return Unavailable("{}", OneLine(PQerrorMessage(connection_)));
+    return ConnectionLost();
   }
   pg_result* result = nullptr;
   Status status = TakeResults(&result);
@@ -319,7 +467,7 @@ Status Connection::Execute(const std::string& sql) {
 Status Connection::CopyOut(const std::string& sql, const std::function<Status(std::string_view)>& row) {
   sql_state_.clear();
   if (PQsendQuery(connection_, sql.c_str()) == 0) {
-    return Unavailable("{}", OneLine(PQerrorMessage(connection_)));
+    return ConnectionLost();
   }
   while (PQisBusy(connection_)) RETURN_IF_ERROR(AwaitInput());
   pg_result* first = PQgetResult(connection_);
@@ -398,7 +546,8 @@ std::string Connection::Table(std::string_view schema, std::string_view name) co
 }
 
 StatusOr<std::map<std::string, std::string>> ToolEnvironment(const v1::PostgresConnection& where,
-                                                             const std::string& database, bool pinned) {
+                                                             const std::string& database,
+                                                             const Connection* session) {
   RETURN_IF_ERROR(CheckPassfile(where));
   std::map<std::string, std::string> environment = {
       {"PGPORT", PortOf(where)},
@@ -410,7 +559,11 @@ StatusOr<std::map<std::string, std::string>> ToolEnvironment(const v1::PostgresC
       {"PGCONNECT_TIMEOUT", "15"},
   };
   if (!HostOf(where).empty()) environment["PGHOST"] = HostOf(where);
-  if (pinned) environment["PGOPTIONS"] = kPinnedOptions;
+  if (session != nullptr) {
+    environment["PGOPTIONS"] = session->ToolOptions();
+    environment["PGCLIENTENCODING"] = session->TextEncoding();
+    if (session->Database() == database) environment["PGDATABASE"] = session->DatabaseBytes();
+  }
   return environment;
 }
 

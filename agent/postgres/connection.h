@@ -2,9 +2,13 @@
 //
 // Whatever comes from outside reaches libpq as separate key/values, never as a connection string: a database
 // called "host=evil" is a name. Sessions for dumps and comparisons are pinned: what changes the text of a
-// value (time zone, date style, …) is set by the client, which wins over every ALTER ROLE and ALTER DATABASE
-// SET, and the search path is empty. Every wait ends on a stop request or at the deadline, by cancelling on
-// the server.
+// value (time zone, date style, …) and every timeout of the server's is set by the client, which wins over
+// every ALTER ROLE and ALTER DATABASE SET, and the search path is empty. Every wait ends on a stop request or
+// at the deadline, by cancelling on the server.
+//
+// Texts are UTF-8, whatever the database's encoding is. Only where the server cannot convert (SQL_ASCII, whose
+// bytes mean what each application wants them to mean, and MULE_INTERNAL) they are the database's bytes as
+// they stand: AsUtf8 makes them printable.
 #pragma once
 
 #include <absl/time/time.h>
@@ -27,9 +31,8 @@ struct pg_result;
 namespace salvor::agent {
 
 struct SessionOptions {
-  std::string database;                  // empty: the connection's maintenance database
-  std::string client_encoding = "UTF8";  // for COPY that is compared byte by byte: the database's own
-  bool pinned = true;                    // false: as an application would see it
+  std::string database;  // empty: the connection's maintenance database
+  bool pinned = true;    // false: as an application would see it
   std::stop_token stop;
   absl::Time deadline = absl::InfiniteFuture();
 };
@@ -58,6 +61,8 @@ class Rows {
 class Connection {
  public:
   // Unauthenticated, NotFound (no such database), PermissionDenied, Unavailable for anything that may pass.
+  // A database is found by its bytes, or by what they mean in the maintenance database's encoding: there is
+  // where somebody reads its name.
   static StatusOr<std::unique_ptr<Connection>> Open(const v1::PostgresConnection& where,
                                                     SessionOptions options);
   ~Connection();
@@ -79,7 +84,15 @@ class Connection {
   void SetDeadline(absl::Time deadline);
   // False once the server is gone; asks the socket, not the server.
   bool Alive();
-  int ServerVersion() const;  // 150004
+  std::string DatabaseBytes() const;   // of the database's name, as the server keeps them
+  int ServerVersion() const;           // 150004
+  std::string ServerEncoding() const;  // of the database: "LATIN1"
+  std::string TextEncoding() const;    // of this session's texts: "UTF8", or ServerEncoding (see above)
+  const std::string& Database() const { return options_.database; }  // as it was asked for
+  bool SpeaksEnglish() const { return messages_pinned_; }            // so do programs with ToolOptions
+  // PGOPTIONS for a program that reaches the same server as the same user: the pins of this session, as far
+  // as that server and user allow them in a start-up packet.
+  std::string ToolOptions() const;
   // SQLSTATE of the last error; "" when the last call worked or the error was not the server's.
   const std::string& LastSqlState() const { return sql_state_; }
 
@@ -88,8 +101,14 @@ class Connection {
   std::string Table(std::string_view schema, std::string_view name) const;  // both quoted
 
  private:
+  static StatusOr<std::unique_ptr<Connection>> OpenByBytes(const v1::PostgresConnection& where,
+                                                           const std::string& name, SessionOptions options);
   Connection(pg_conn* connection, SessionOptions options);
+  Status AwaitConnection(std::string_view hosts);
+  Status Refusal();
   Status Pin();
+  Status PinMessages();
+  Status ConnectionLost();
   StatusOr<Rows> Run(const std::string& sql, const std::vector<std::string>& parameters, bool binary);
   Status AwaitInput();
   Status Interrupt(Status why);
@@ -97,19 +116,26 @@ class Connection {
   Status ErrorOf(const pg_result* result);
 
   pg_conn* connection_;
-  SessionOptions options_;
+  SessionOptions options_;  // with the name of the database as it was asked for
   std::string sql_state_;
+  bool messages_pinned_ = false;  // the server speaks English to us
 };
 
 // What pg_dump, pg_restore and the like need to reach `database`: environment only, so that no name and no
-// secret is ever an argument. `pinned` as for sessions.
+// secret is ever an argument. With `session`, an open one with the same server and user, its pins and its
+// encoding of texts are the program's too, and the name's bytes if it is one with `database`; without, the
+// program sees what an application would see.
 StatusOr<std::map<std::string, std::string>> ToolEnvironment(const v1::PostgresConnection& where,
-                                                             const std::string& database, bool pinned = true);
+                                                             const std::string& database,
+                                                             const Connection* session = nullptr);
 
 // "socket /run/postgresql" or "db.example:5432", for messages.
 std::string Describe(const v1::PostgresConnection& where);
 
 // Bytes as UTF-8: text that is not valid has its high bytes as \xNN.
 std::string AsUtf8(std::string_view bytes);
+
+// Undoes AsUtf8: a name of a database whose bytes are no UTF-8, as its server knows it.
+std::string BytesOf(std::string_view text);
 
 }  // namespace salvor::agent

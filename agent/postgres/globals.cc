@@ -72,7 +72,10 @@ Status CaptureMemberships(Connection& connection, Roles& roles) {
           " FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member GROUP BY m.roleid, m.member"
           " ORDER BY 1, 2"));
   for (int i = 0; i < rows.Count(); ++i) {
-    const auto member = roles.find(AsUtf8(rows.View(i, 1)));
+    // A predefined role is a member of another because of that other one.
+    auto member = roles.find(AsUtf8(rows.View(i, 1)));
+    const bool predefined = member == roles.end();
+    if (predefined) member = roles.find(AsUtf8(rows.View(i, 0)));
     if (member == roles.end()) continue;
     std::vector<std::string> with;
     if (rows.Bool(i, 2)) with.push_back(options ? "ADMIN TRUE" : "ADMIN OPTION");
@@ -82,8 +85,10 @@ Status CaptureMemberships(Connection& connection, Roles& roles) {
     const std::string tail = with.empty() ? "" : " WITH " + Join(with, ", ");
     member->second.add_after(AsUtf8(fmt::format("GRANT {} TO {}{}", connection.Identifier(rows.View(i, 0)),
                                                 connection.Identifier(rows.View(i, 1)), tail)));
-    Append(member->second, AsUtf8(fmt::format("member of {}{}{}{}", connection.Identifier(rows.View(i, 0)),
-                                              rows.Bool(i, 2) ? " with admin option" : "",
+    const std::string fact = predefined
+                                 ? fmt::format("has the member {}", connection.Identifier(rows.View(i, 1)))
+                                 : fmt::format("member of {}", connection.Identifier(rows.View(i, 0)));
+    Append(member->second, AsUtf8(fmt::format("{}{}{}{}", fact, rows.Bool(i, 2) ? " with admin option" : "",
                                               rows.Bool(i, 3) != rows.Bool(i, 5) ? " other inheritance" : "",
                                               rows.Bool(i, 4) ? "" : " without set")));
   }
@@ -107,12 +112,52 @@ Status CaptureSettings(Connection& connection, Roles& roles) {
   return OkStatus();
 }
 
+// Settings of all roles belong to none.
+Status CaptureServerSettings(Connection& connection, v1::GlobalsDetails& details) {
+  ASSIGN_OR_RETURN(Rows rows, connection.Query(R"sql(
+      SELECT c FROM pg_db_role_setting s, LATERAL unnest(s.setconfig) c
+       WHERE s.setdatabase = 0 AND s.setrole = 0
+       ORDER BY c COLLATE "C")sql"));
+  for (int i = 0; i < rows.Count(); ++i) {
+    details.add_server_statements(
+        AsUtf8("ALTER ROLE ALL SET " + SettingAssignment(connection, rows.Text(i, 0))));
+  }
+  return OkStatus();
+}
+
+// Who may set what only superusers may set otherwise. The bootstrap superuser owns every parameter.
+Status CaptureParameterGrants(Connection& connection, Roles& roles, v1::GlobalsDetails& details) {
+  if (connection.ServerVersion() < 150000) return OkStatus();
+  ASSIGN_OR_RETURN(Rows rows, connection.Query(R"sql(
+      SELECT a.grantee = 0, CASE WHEN a.grantee = 0 THEN '' ELSE pg_get_userbyid(a.grantee) END,
+             a.privilege_type, p.parname, a.is_grantable
+        FROM pg_parameter_acl p, LATERAL aclexplode(p.paracl) a
+       WHERE a.grantee <> 10
+       ORDER BY 1, 2, 4 COLLATE "C", 3 COLLATE "C")sql"));
+  for (int i = 0; i < rows.Count(); ++i) {
+    const std::string what =
+        fmt::format("{} ON PARAMETER {}", rows.View(i, 2), connection.Identifier(rows.View(i, 3)));
+    const char* option = rows.Bool(i, 4) ? " WITH GRANT OPTION" : "";
+    if (rows.Bool(i, 0)) {
+      details.add_server_statements(fmt::format("GRANT {} TO PUBLIC", what));
+      continue;
+    }
+    const auto role = roles.find(AsUtf8(rows.View(i, 1)));
+    if (role == roles.end()) continue;
+    role->second.add_after(
+        AsUtf8(fmt::format("GRANT {} TO {}{}", what, connection.Identifier(rows.View(i, 1)), option)));
+    Append(role->second, AsUtf8(fmt::format("may {}{}", what, option)));
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 StatusOr<Globals> CaptureGlobals(Connection& connection) {
   Globals globals;
   ASSIGN_OR_RETURN(Rows privilege, connection.Query("SELECT has_table_privilege('pg_authid', 'SELECT')"));
   const bool readable = privilege.Count() == 1 && privilege.Bool(0, 0);
+  globals.passwords_readable = readable;
   if (!readable) {
     globals.warnings.push_back(
         "the passwords of roles are not readable for this user: restored roles will have none");
@@ -121,6 +166,8 @@ StatusOr<Globals> CaptureGlobals(Connection& connection) {
   RETURN_IF_ERROR(CaptureRoles(connection, readable, roles));
   RETURN_IF_ERROR(CaptureMemberships(connection, roles));
   RETURN_IF_ERROR(CaptureSettings(connection, roles));
+  RETURN_IF_ERROR(CaptureParameterGrants(connection, roles, globals.details));
+  RETURN_IF_ERROR(CaptureServerSettings(connection, globals.details));
   globals.details.set_server_version_num(connection.ServerVersion());
   for (auto& role : roles) *globals.details.add_roles() = std::move(role.second);
   return globals;

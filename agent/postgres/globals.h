@@ -14,9 +14,11 @@ namespace salvor::agent {
 struct Globals {
   v1::GlobalsDetails details;         // all but dumpall_sql
   std::vector<std::string> warnings;  // "passwords of roles are not readable …"
+  bool passwords_readable = true;
 };
 
-// All roles but the server's own (pg_…), by name. Passwords are kept as the server's hashes where they are
+// All roles but the server's own (pg_…), by name, with what they are members of, what they may set, and what is
+// set for them; then what is set for all. Passwords are kept as the server's hashes where they are
 // readable. Nothing in it is meant for a log.
 StatusOr<Globals> CaptureGlobals(Connection& connection);
 

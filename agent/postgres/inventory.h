@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/postgres/catalog_queries.h"
 #include "agent/postgres/connection.h"
 #include "base/status.h"
 #include "salvor/v1/manifest.pb.h"
@@ -45,9 +46,18 @@ struct Difference {
   std::string check;       // kind of Check: schema migrations grants extensions
   std::string subject;     // "columns", "public.flyway_schema_history"
   std::string text;        // "expected public.orders.id integer …, found nothing"
-  bool uncertain = false;  // the servers' majors differ and print this kind of thing differently
+  bool uncertain = false;  // it is no fault of the copy, or cannot be known to be one; the text says why
+
+  // Only where a statement of one object differs: the same tree may print differently after a restore, so
+  // this is a fault only once SameOnceRead (statement_reading.h) has said so.
+  Reading reading = Reading::kNone;
+  std::string name = "";      // as in CatalogStatement
+  std::string expected = "";  // the statement; of an extension (reading kNone) its version
+  std::string found = "";
 };
 
+// Facts that `then` does not hold, as an earlier version of Salvor or of the server did not know them, are
+// uncertain, by name.
 std::vector<Difference> CompareInventories(const v1::DatabaseDetails& then, const v1::DatabaseDetails& now);
 
 // `statement` with the quoted database name for every %DB% outside of quotes.

@@ -11,6 +11,8 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
+constexpr char kOtherMajor[] = "; another major version may print this differently";
+
 Lines Sorted(const google::protobuf::RepeatedPtrField<std::string>& lines) {
   Lines sorted(lines.begin(), lines.end());
   std::sort(sorted.begin(), sorted.end());
@@ -33,33 +35,144 @@ std::string Describe(const Lines& missing, const Lines& extra) {
 }
 
 void CompareLines(const std::string& check, const std::string& subject, const Lines& then, const Lines& now,
-                  bool uncertain, std::vector<Difference>& differences) {
+                  std::vector<Difference>& differences) {
   Lines missing, extra;
   std::set_difference(then.begin(), then.end(), now.begin(), now.end(), std::back_inserter(missing));
   std::set_difference(now.begin(), now.end(), then.begin(), then.end(), std::back_inserter(extra));
   if (missing.empty() && extra.empty()) return;
-  differences.push_back({check, subject, Describe(missing, extra), uncertain});
+  differences.push_back({check, subject, Describe(missing, extra)});
+}
+
+// The part of a long text around the first place where it differs from another, which stands in "…".
+std::string AroundDifference(const std::string& text, const std::string& other) {
+  constexpr size_t kBefore = 60, kShown = 300;
+  const size_t at = static_cast<size_t>(
+      std::mismatch(text.begin(), text.end(), other.begin(), other.end()).first - text.begin());
+  size_t begin = at < kBefore ? 0 : at - kBefore;
+  while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
+  return (begin > 0 ? "…" : "") + Elide(text.substr(begin), kShown);
+}
+
+using Statements = std::map<std::string, std::vector<const v1::CatalogStatement*>>;
+
+Statements ByObject(const v1::CatalogSection& section) {
+  Statements statements;
+  for (const v1::CatalogStatement& statement : section.statements()) {
+    statements[statement.object()].push_back(&statement);
+  }
+  return statements;
+}
+
+// Statements of objects that both sides have; the objects themselves are compared as lines.
+void CompareStatements(const CatalogQuery& query, const v1::CatalogSection& then,
+                       const v1::CatalogSection& now, bool other_major,
+                       std::vector<Difference>& differences) {
+  const Statements found = ByObject(now);
+  for (const auto& [object, expected] : ByObject(then)) {
+    const auto at = found.find(object);
+    if (at == found.end()) continue;
+    // Two of one name never are; if they were, they would be compared in order.
+    for (size_t i = 0; i < std::min(expected.size(), at->second.size()); ++i) {
+      const v1::CatalogStatement& was = *expected[i];
+      const v1::CatalogStatement& is = *at->second[i];
+      if (was.sql() == is.sql()) continue;
+      std::string text =
+          fmt::format("{}: expected {}; found {}", object, AroundDifference(was.sql(), is.sql()),
+                      AroundDifference(is.sql(), was.sql()));
+      if (other_major) text += kOtherMajor;
+      differences.push_back(
+          {query.check, query.kind, text, other_major, query.reading, is.name(), was.sql(), is.sql()});
+    }
+  }
+}
+
+// Each object as a line; whether it has a statement counts, what the statement says is compared by itself.
+Lines AllLines(const v1::CatalogSection& section) {
+  Lines lines(section.lines().begin(), section.lines().end());
+  for (const v1::CatalogStatement& statement : section.statements())
+    lines.push_back(statement.object() + " …");
+  std::sort(lines.begin(), lines.end());
+  return lines;
+}
+
+Lines Minus(const Lines& from, const Lines& what) {
+  Lines rest;
+  std::set_difference(from.begin(), from.end(), what.begin(), what.end(), std::back_inserter(rest));
+  return rest;
+}
+
+void CompareSection(const CatalogQuery& query, const v1::CatalogSection& then, const v1::CatalogSection& now,
+                    bool other_major, std::vector<Difference>& differences) {
+  const Lines was = AllLines(then), is = AllLines(now);
+  Lines missing = Minus(was, is), extra = Minus(is, was);
+  // A dropped or renamed "public" comes back with every new database, unused: that takes nothing away.
+  if (!std::binary_search(was.begin(), was.end(), "public")) {
+    extra.erase(std::remove(extra.begin(), extra.end(), kUnusedPublicSchema), extra.end());
+  }
+  if (query.left_out && !missing.empty()) {
+    differences.push_back({query.check, query.kind,
+                           Describe(missing, {}) + "; a dump does not carry this, set it again by hand",
+                           true});
+    missing.clear();
+  }
+  if (!missing.empty() || !extra.empty()) {
+    const bool uncertain = other_major && IsDeparsed(query.kind);
+    differences.push_back(
+        {query.check, query.kind, Describe(missing, extra) + (uncertain ? kOtherMajor : ""), uncertain});
+  }
+  CompareStatements(query, then, now, other_major, differences);
+}
+
+// Kinds of facts by the check they belong to, for one sentence about all of them.
+using Kinds = std::map<std::string, Lines>;
+
+void AddUncertain(const Kinds& kinds, const std::string& why, std::vector<Difference>& differences) {
+  for (const auto& [check, names] : kinds) {
+    differences.push_back({check, "catalogue", fmt::format("{}: {}", why, Join(names, ", ")), true});
+  }
+}
+
+// Whether a backup of this form, from a server of this version, would hold the section at all.
+bool WouldHold(const CatalogQuery& query, const v1::DatabaseDetails& then, int format) {
+  for (const CatalogQuery& other : CatalogQueries()) {
+    if (std::string_view(other.kind) != query.kind) continue;
+    const int version = then.server_version_num();
+    if (version >= other.since && version <= other.until && other.format <= format) return true;
+  }
+  return false;
 }
 
 void CompareCatalog(const v1::DatabaseDetails& then, const v1::DatabaseDetails& now, bool other_major,
                     std::vector<Difference>& differences) {
-  std::map<std::string, std::string> checks;
-  for (const CatalogQuery& query : CatalogQueries()) checks[query.kind] = query.check;
-  std::map<std::string, Lines> found;
-  for (const v1::CatalogSection& section : now.catalog()) found[section.kind()] = Sorted(section.lines());
-  for (const v1::CatalogSection& section : then.catalog()) {
-    if (section.kind() == kReferencedRoles) continue;
-    const auto check = checks.find(section.kind());
-    // A section of a newer Salvor: say so rather than pass over it.
-    const bool known = check != checks.end() && found.count(section.kind()) > 0;
-    if (!known) {
-      if (section.lines_size() == 0) continue;
-      differences.push_back({"schema", section.kind(), "this kind of object cannot be compared here", true});
-      continue;
+  const int format = std::max(1, then.format());
+  std::map<std::string, const v1::CatalogSection*> was, is;
+  for (const v1::CatalogSection& section : then.catalog()) was[section.kind()] = &section;
+  for (const v1::CatalogSection& section : now.catalog()) is[section.kind()] = &section;
+  Kinds unknown, other_form, not_recorded;
+  for (const auto& [kind, section] : was) {
+    if (kind == kReferencedRoles) continue;
+    const CatalogQuery* query = FindCatalogQuery(kind);
+    const auto found = is.find(kind);
+    if (query == nullptr || found == is.end()) {
+      if (section->lines_size() + section->statements_size() > 0) unknown["schema"].push_back(kind);
+    } else if (query->format > format || format > kDetailsFormat) {
+      other_form[query->check].push_back(kind);
+    } else {
+      CompareSection(*query, *section, *found->second, other_major, differences);
     }
-    CompareLines(check->second, section.kind(), Sorted(section.lines()), found[section.kind()],
-                 other_major && IsDeparsed(section.kind()), differences);
   }
+  for (const auto& [kind, section] : is) {
+    const CatalogQuery* query = FindCatalogQuery(kind);
+    if (query == nullptr || was.count(kind) > 0) continue;
+    if (format >= kDetailsFormat && !WouldHold(*query, then, format))
+      continue;  // the server had no such thing
+    not_recorded[query->check].push_back(kind);
+  }
+  AddUncertain(unknown, "this version cannot compare", differences);
+  AddUncertain(other_form, "recorded by another version of Salvor in another form, not compared",
+               differences);
+  AddUncertain(not_recorded, "not recorded in this backup, which another version of Salvor made",
+               differences);
 }
 
 bool IsGrant(const std::string& statement) {
@@ -87,20 +200,35 @@ void CompareProperties(const v1::DatabaseDetails& then, const v1::DatabaseDetail
     std::sort(lines.begin(), lines.end());
     return lines;
   };
-  CompareLines("schema", "database", facts(then.properties()), facts(now.properties()), false, differences);
-  CompareLines("grants", "database", grants(then.properties()), grants(now.properties()), false, differences);
+  CompareLines("schema", "database", facts(then.properties()), facts(now.properties()), differences);
+  CompareLines("grants", "database", grants(then.properties()), grants(now.properties()), differences);
 }
 
+// PL/pgSQL comes with every new database, so a dump cannot say that it was dropped.
 void CompareExtensions(const v1::DatabaseDetails& then, const v1::DatabaseDetails& now,
                        std::vector<Difference>& differences) {
-  const auto lines = [](const v1::DatabaseDetails& details) {
-    Lines all;
-    for (const auto& extension : details.extensions())
-      all.push_back(extension.name() + " " + extension.version());
-    std::sort(all.begin(), all.end());
-    return all;
-  };
-  CompareLines("extensions", "extensions", lines(then), lines(now), false, differences);
+  std::map<std::string, std::string> was, is;
+  for (const auto& extension : then.extensions()) was[extension.name()] = extension.version();
+  for (const auto& extension : now.extensions()) is[extension.name()] = extension.version();
+  Lines missing, extra;
+  for (const auto& [name, version] : was) {
+    const auto found = is.find(name);
+    if (found == is.end()) {
+      missing.push_back(name + " " + version);
+    } else if (found->second != version) {
+      Difference difference{"extensions", "extensions",
+                            fmt::format("{}: expected {}, found {}", name, version, found->second)};
+      difference.name = name;
+      difference.expected = version;
+      difference.found = found->second;
+      differences.push_back(std::move(difference));
+    }
+  }
+  for (const auto& [name, version] : is) {
+    if (was.count(name) == 0 && name != "plpgsql") extra.push_back(name + " " + version);
+  }
+  if (missing.empty() && extra.empty()) return;
+  differences.push_back({"extensions", "extensions", Describe(missing, extra)});
 }
 
 void CompareMigrations(const v1::DatabaseDetails& then, const v1::DatabaseDetails& now,
@@ -109,10 +237,10 @@ void CompareMigrations(const v1::DatabaseDetails& then, const v1::DatabaseDetail
   for (const auto& table : now.migrations()) found[table.table()] = Sorted(table.rows());
   for (const auto& table : then.migrations()) {
     if (found.count(table.table()) == 0) {
-      differences.push_back({"migrations", table.table(), "the table is missing", false});
+      differences.push_back({"migrations", table.table(), "the table is missing"});
       continue;
     }
-    CompareLines("migrations", table.table(), Sorted(table.rows()), found[table.table()], false, differences);
+    CompareLines("migrations", table.table(), Sorted(table.rows()), found[table.table()], differences);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <map>
 #include <random>
 #include <thread>
 
@@ -75,6 +76,87 @@ TEST_F(PostgresTest, APinnedSessionIsNotMovedBySettingsOfTheDatabase) {
   EXPECT_EQ(session->Value("SHOW statement_timeout").value(), "0");
 }
 
+TEST_F(PostgresTest, NoTimeoutOfTheServerEndsAPinnedSessionOrATool) {
+  Server().Execute("postgres", "CREATE DATABASE hasty");
+  const char* const kTimeouts[] = {"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout",
+                                   "idle_session_timeout", "tcp_user_timeout"};
+  for (const char* timeout : kTimeouts) {
+    Server().Execute("postgres", fmt::format("ALTER DATABASE hasty SET {} = '3min'", timeout));
+  }
+  const auto session = Server().Connect("hasty");
+  for (const std::string timeout : kTimeouts) {
+    EXPECT_EQ(session->Value("SHOW " + timeout).value(), "0") << timeout;
+    ProcessSpec spec;
+    spec.argv = {std::string(kTestBinDirectory) + "/psql", "-qAtXc", "SHOW " + timeout};
+    spec.environment = ToolEnvironment(Server().Where(), "hasty", session.get()).value();
+    const auto shown = RunProcess(TestSupervisor(), std::move(spec), {}, absl::Now() + absl::Minutes(1));
+    ASSERT_TRUE(shown.ok()) << MessageOf(shown.status());
+    EXPECT_EQ(shown->output, "0\n") << timeout;
+  }
+}
+
+TEST_F(PostgresTest, WhoMayNotChooseTheLanguageOfMessagesIsServedAllTheSame) {
+  Server().Execute("postgres", "CREATE ROLE foreigner LOGIN");
+  const auto session = Server().Connect("postgres", "foreigner");
+  EXPECT_EQ(session->ToolOptions().find("lc_messages"), std::string::npos);
+  EXPECT_NE(Server().Connect("postgres")->ToolOptions().find("-c lc_messages=C"), std::string::npos);
+  ProcessSpec spec;
+  spec.argv = {std::string(kTestBinDirectory) + "/psql", "-qAtXc", "SELECT current_user"};
+  spec.environment = ToolEnvironment(Server().Where("foreigner"), "postgres", session.get()).value();
+  const auto shown = RunProcess(TestSupervisor(), std::move(spec), {}, absl::Now() + absl::Minutes(1));
+  ASSERT_TRUE(shown.ok()) << MessageOf(shown.status());
+  EXPECT_EQ(shown->output, "foreigner\n");
+}
+
+TEST_F(PostgresTest, ARefusalIsToldByItsStateAndShownWithoutIt) {
+  Server().Execute("postgres", "CREATE DATABASE shut");
+  Server().Execute("postgres", "ALTER DATABASE shut ALLOW_CONNECTIONS false");
+  Server().Execute("postgres", "CREATE ROLE nobody_logs_in");
+  SessionOptions options;
+  options.database = "shut";
+  const Status shut = Connection::Open(Server().Where(), options).status();
+  EXPECT_EQ(shut.code(), absl::StatusCode::kPermissionDenied) << shut;
+  EXPECT_EQ(MessageOf(shut).find("55000"), std::string::npos) << shut;
+  EXPECT_EQ(MessageOf(shut).find("LOCATION"), std::string::npos) << shut;
+  EXPECT_NE(MessageOf(shut).find("is not currently accepting connections"), std::string::npos) << shut;
+  EXPECT_EQ(Connection::Open(Server().Where("nobody_logs_in"), {}).status().code(),
+            absl::StatusCode::kPermissionDenied);
+  v1::PostgresConnection nowhere = Server().Where();
+  nowhere.set_socket_directory("/nonexistent");
+  EXPECT_EQ(Connection::Open(nowhere, {}).status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(PostgresTest, TextsAreUtf8UnlessTheServerCannotConvertThem) {
+  Server().Execute("postgres", "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+  Server().Execute("postgres", "CREATE DATABASE ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'");
+  const auto latin = Server().Connect("latin"), ascii = Server().Connect("ascii");
+  EXPECT_EQ(latin->ServerEncoding(), "LATIN1");
+  EXPECT_EQ(latin->TextEncoding(), "UTF8");
+  EXPECT_EQ(latin->Value("SELECT octet_length('ö')").value(), "1");
+  EXPECT_EQ(latin->Value("SELECT chr(246)").value(), "ö");
+  EXPECT_EQ(ascii->TextEncoding(), "SQL_ASCII");
+  EXPECT_EQ(ascii->Value("SELECT '\xe9'").value(), "\xe9");
+  EXPECT_EQ(BytesOf(AsUtf8("caf\xe9 \xff\\x41 gr\xc3\xb6")), "caf\xe9 \xff\\x41 gr\xc3\xb6");
+}
+
+TEST_F(PostgresTest, WhereADumpPutsASequenceIsReadFromIt) {
+  Server().Execute("postgres", "CREATE DATABASE counted");
+  Server().Execute(
+      "counted",
+      "CREATE SEQUENCE \"it's, (\"\"odd\"\");\" INCREMENT -3; SELECT nextval('\"it''s, (\"\"odd\"\");\"');"
+      "SELECT nextval('\"it''s, (\"\"odd\"\");\"'); CREATE TABLE t (id serial)");
+  ArchiveStream stream;
+  ASSERT_EQ(ReadDump(Server().Dump("counted"), stream), OkStatus());
+  std::map<std::string, ArchiveSequence> sequences;
+  for (const ArchiveSequence& sequence : stream.Summary().sequences) sequences[sequence.name] = sequence;
+  ASSERT_EQ(sequences.size(), 2u);
+  EXPECT_EQ(sequences["it's, (\"odd\");"].last_value, -4);
+  EXPECT_TRUE(sequences["it's, (\"odd\");"].is_called);
+  EXPECT_EQ(sequences["t_id_seq"].schema, "public");
+  EXPECT_EQ(sequences["t_id_seq"].last_value, 1);
+  EXPECT_FALSE(sequences["t_id_seq"].is_called);
+}
+
 TEST_F(PostgresTest, AQueryEndsSoonAfterAStopRequestAndTheSessionLives) {
   SessionOptions options;
   std::stop_source stop;
@@ -106,6 +188,31 @@ TEST_F(PostgresTest, ErrorsCarryTheServersStateAndNoValuesOfRows) {
   EXPECT_EQ(Connection::Open(Server().Where(), missing).status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(Connection::Open(Server().Where("nobody"), {}).status().code(),
             absl::StatusCode::kUnauthenticated);
+}
+
+TEST_F(PostgresTest, WhatOthersDoToASessionIsWorthAnotherTryAndProvesNothing) {
+  const struct {
+    const char* raise;
+    absl::StatusCode code;
+  } kStates[] = {
+      {"query_canceled", absl::StatusCode::kUnavailable},
+      {"admin_shutdown", absl::StatusCode::kUnavailable},
+      {"idle_session_timeout", absl::StatusCode::kUnavailable},
+      {"idle_in_transaction_session_timeout", absl::StatusCode::kUnavailable},
+      {"too_many_connections", absl::StatusCode::kUnavailable},
+      {"out_of_memory", absl::StatusCode::kResourceExhausted},
+      {"disk_full", absl::StatusCode::kResourceExhausted},
+      {"deadlock_detected", absl::StatusCode::kAborted},
+      {"lock_not_available", absl::StatusCode::kAborted},
+      {"internal_error", absl::StatusCode::kAborted},
+      {"data_corrupted", absl::StatusCode::kInternal},
+      {"io_error", absl::StatusCode::kInternal},
+  };
+  const auto session = Server().Connect("postgres");
+  for (const auto& state : kStates) {
+    const Status raised = session->Execute(fmt::format("DO 'BEGIN RAISE {}; END'", state.raise));
+    EXPECT_EQ(raised.code(), state.code) << state.raise << ": " << raised;
+  }
 }
 
 TEST_F(PostgresTest, APasswordFileThatOthersCanReadIsRefused) {
@@ -314,11 +421,23 @@ TEST_F(InventoryTest, DetailsSurviveTheirJson) {
 
 TEST_F(InventoryTest, WhatADumpLeavesOutIsSaid) {
   Server().Execute("postgres", "CREATE DATABASE warned");
-  Server().Execute("warned",
-                   "CREATE TABLE t (a int); ALTER TABLE t ADD CONSTRAINT later CHECK (a > 0) NOT VALID;"
-                   "CREATE MATERIALIZED VIEW unfilled AS SELECT 1 AS x WITH NO DATA");
+  Server().Execute(
+      "warned",
+      "CREATE TABLE t (a int PRIMARY KEY); ALTER TABLE t ADD CONSTRAINT later CHECK (a > 0) NOT VALID;"
+      "CREATE MATERIALIZED VIEW unfilled AS SELECT 1 AS x WITH NO DATA;"
+      "CREATE MATERIALIZED VIEW filled AS SELECT 1 AS x;"
+      "CREATE TABLE u (a int CONSTRAINT to_t REFERENCES t); ALTER TABLE u DISABLE TRIGGER ALL;"
+      "CREATE EXTENSION hstore VERSION '1.4'; CREATE TABLE member AS SELECT 1 AS x;"
+      "ALTER EXTENSION hstore ADD TABLE member");
   const auto warnings = CaptureInventory(*Server().Connect("warned")).value().warnings;
-  EXPECT_EQ(warnings.size(), 2u) << Join(warnings, "\n");
+  const std::string all = Join(warnings, "\n");
+  for (const char* named :
+       {"later", "unfilled", "public.filled", "to_t", "hstore 1.4", "public.member of hstore"}) {
+    EXPECT_NE(all.find(named), std::string::npos) << named << " in\n" << all;
+  }
+  EXPECT_EQ(warnings.size(), 6u) << all;
+  Server().Execute("postgres", "CREATE DATABASE plain TEMPLATE template0");
+  EXPECT_TRUE(CaptureInventory(*Server().Connect("plain")).value().warnings.empty());
 }
 
 TEST_F(InventoryTest, StatementsOfADatabaseMakeACopyOfItsSettingsAndGrants) {

@@ -12,9 +12,17 @@ namespace salvor::agent {
 // again: lc_messages may translate the server's part of it.
 absl::StatusCode CodeOfRefusal(std::string_view text);
 
-// ProcessError of a PostgreSQL program, and Unavailable where the server was away or ended the connection, or
-// another session held a lock for longer than the wait: both are worth another try. The texts are libpq's
-// (fe-connect.c, fe-misc.c) and the server's own (postgres.c, postmaster.c).
+// What a PostgreSQL program that failed said of the cause, with the server's error and without statements and
+// values of rows. Unavailable, Aborted or ResourceExhausted, which are worth another try, where the server was
+// away, another session was in the way, or something ran out; Internal where another try would fail alike.
+// Unavailable for words that nobody knows: they may be of another language. Never DataLoss: a text proves
+// nothing about a backup. The texts are libpq's (fe-connect.c, fe-misc.c), the programs' and the server's own.
 Status PostgresToolError(const std::vector<std::string>& argv, const ExitStatus& status);
+
+// The SQLSTATE of what a pg_restore that failed said, if it says that the dump's own data or definitions cannot
+// be loaded: of classes 22 (data), 23 (integrity) and 42 (a definition that refers to what is not there). ""
+// for anything else, above all for what its surroundings lack. Only of a server whose lc_messages is C, which a
+// program cannot ask for a state otherwise.
+std::string_view SqlStateOfBadDump(std::string_view said);
 
 }  // namespace salvor::agent

@@ -61,6 +61,63 @@ TEST(PostgresToolErrors, WhatAnotherTryWouldNotMendIsNotTriedAgain) {
             absl::StatusCode::kInternal);
 }
 
+TEST(PostgresToolErrors, WhatRanOutOnTheServerSaysNothingAboutADump) {
+  for (const char* text :
+       {"ERROR:  out of shared memory\nHINT:  You might need to increase max_locks_per_transaction.",
+        "ERROR:  could not extend file \"base/5/16384\": No space left on device",
+        "ERROR:  out of memory\nDETAIL:  Failed on request of size 64."}) {
+    EXPECT_EQ(CodeOf(std::string("pg_restore: error: could not execute query: ") + text + "\n"),
+              absl::StatusCode::kResourceExhausted)
+        << text;
+  }
+}
+
+TEST(PostgresToolErrors, WordsOfAnotherLanguageAreTriedAgainAndNotJudged) {
+  EXPECT_EQ(CodeOf("pg_dump: error: query failed: FEHLER:  storniere Anfrage wegen Zeitüberschreitung\n"),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(CodeOf("pg_dump: error: query failed: ERREUR:  le verrou n'est pas disponible\n"),
+            absl::StatusCode::kUnavailable);
+}
+
+TEST(PostgresToolErrors, TheServersErrorIsTheCauseAndNoStatementAndNoRowIs) {
+  ExitStatus status;
+  status.code = 1;
+  status.error_tail =
+      "pg_restore: while PROCESSING TOC:\n"
+      "pg_restore: from TOC entry 3205; 2606 16390 CHECK CONSTRAINT t recent postgres\n"
+      "pg_restore: error: could not execute query: ERROR:  check constraint \"recent\" of relation \"t\" is "
+      "violated by some row\n"
+      "DETAIL:  Failing row contains (secret).\n"
+      "Command was: ALTER TABLE public.t\n"
+      "    ADD CONSTRAINT recent\n"
+      "    CHECK (at > now());\n\n\n";
+  EXPECT_EQ(MessageOf(PostgresToolError({"/usr/bin/pg_restore"}, status)),
+            "pg_restore: could not execute query: ERROR:  check constraint \"recent\" of relation \"t\" is "
+            "violated by some row (exit code 1)");
+}
+
+TEST(PostgresToolErrors, OnlyWhatIsWrongWithTheDumpItselfIsHeldAgainstIt) {
+  const auto state = [](const std::string& error) {
+    return SqlStateOfBadDump("pg_restore: while PROCESSING TOC:\npg_restore: error: " + error +
+                             "\nCommand was: x\n");
+  };
+  EXPECT_EQ(
+      state(
+          "COPY failed for table \"t\": ERROR:  new row for relation \"t\" violates check constraint \"c\""),
+      "23514");
+  EXPECT_EQ(state("could not execute query: ERROR:  insert or update on table \"t\" violates foreign key "
+                  "constraint \"f\""),
+            "23503");
+  EXPECT_EQ(state("could not execute query: ERROR:  function public.f(text) does not exist"), "42883");
+  EXPECT_EQ(state("could not execute query: ERROR:  relation \"t\" already exists"), "");
+  EXPECT_EQ(state("could not execute query: ERROR:  role \"app\" does not exist"), "");
+  EXPECT_EQ(state("could not execute query: ERROR:  extension \"postgis\" is not available"), "");
+  EXPECT_EQ(state("could not execute query: ERROR:  out of shared memory"), "");
+  EXPECT_EQ(state("could not execute query: ERROR:  could not extend file: No space left on device"), "");
+  EXPECT_EQ(state("could not execute query: ERROR:  permission denied for schema public"), "");
+  EXPECT_EQ(SqlStateOfBadDump(""), "");
+}
+
 TEST(PostgresToolErrors, TheMessageIsThatOfTheProgram) {
   ExitStatus status;
   status.code = 1;

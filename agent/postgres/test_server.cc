@@ -90,8 +90,16 @@ void TestServer::Reset() const {
     for (int i = 0; i < statements.Count(); ++i) Require(session->Execute(statements.Text(i, 0)), "reset");
   };
   each(
+      "SELECT format('ALTER DATABASE %I IS_TEMPLATE false', datname) FROM pg_database"
+      " WHERE datistemplate AND datname NOT IN ('template0', 'template1')");
+  each("SELECT 'ALTER ROLE ALL RESET ALL'");
+  each(
       "SELECT format('DROP DATABASE %I WITH (FORCE)', datname) FROM pg_database"
       " WHERE datname NOT IN ('postgres', 'template0', 'template1')");
+  each("SELECT format('REVOKE ALL ON PARAMETER %I FROM PUBLIC', parname) FROM pg_parameter_acl");
+  each(
+      "SELECT format('REVOKE ALL ON PARAMETER %I FROM %I', parname, pg_get_userbyid(a.grantee))"
+      " FROM pg_parameter_acl, LATERAL aclexplode(paracl) a WHERE a.grantee NOT IN (0, 10)");
   each(
       "SELECT format('DROP ROLE %I', rolname) FROM pg_roles WHERE rolname !~ '^pg_'"
       " AND rolname NOT IN ('postgres', 'salvor_scratch')");
@@ -101,7 +109,7 @@ std::string TestServer::Dump(const std::string& database, const std::vector<std:
   ProcessSpec spec;
   spec.argv = {std::string(kTestBinDirectory) + "/pg_dump", "-Fc", "-Z0"};
   spec.argv.insert(spec.argv.end(), more.begin(), more.end());
-  spec.environment = Require(ToolEnvironment(Where(), database), "environment");
+  spec.environment = Require(ToolEnvironment(Where(), database, Connect(database).get()), "environment");
   spec.keep_output = size_t{256} << 20;
   return Require(RunProcess(TestSupervisor(), std::move(spec), {}, absl::Now() + absl::Minutes(5)), "pg_dump")
       .output;

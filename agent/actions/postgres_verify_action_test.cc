@@ -1,0 +1,155 @@
+// Verdicts about real restored copies: what a drill has to call equal, and what not.
+#include "agent/actions/postgres_actions_testing.h"
+#include "agent/actions/scratch_actions.h"
+
+namespace salvor::agent {
+namespace {
+
+class PostgresVerifyTest : public PostgresActionsTest {
+ protected:
+  // A drill up to its checks; the server stays until the test removes it.
+  void Drill(const std::string& server, const Kept& kept, const std::string& database) {
+    const auto roles = RestoreRoles(Scratch(server), kept);
+    ASSERT_TRUE(roles.ok()) << MessageOf(roles.status());
+    const auto restored = Restore(Scratch(server), kept, database);
+    ASSERT_TRUE(restored.ok()) << MessageOf(restored.status());
+  }
+
+  void InCopy(const std::string& server, const std::string& database, const std::string& sql) {
+    SessionOptions options;
+    options.database = database;
+    options.pinned = false;
+    auto session = Connection::Open(
+        ScratchServers::ConnectionTo(Server().Servers().EnsureRunning(server).value()), options);
+    ASSERT_TRUE(session.ok());
+    ASSERT_EQ((*session)->Execute(sql), OkStatus()) << sql;
+  }
+
+  v1::ActionResult Verified(const std::string& server, const Kept& kept, const std::string& database) {
+    auto verified = Verify(Scratch(server), kept, database);
+    EXPECT_TRUE(verified.ok()) << MessageOf(verified.status());
+    return verified.ok() ? *verified : v1::ActionResult();
+  }
+};
+
+// As Rails, Django, Hibernate and Prisma write them: text columns with lists of labels.
+constexpr char kOrmSchema[] = R"sql(
+CREATE TABLE orders (id bigserial PRIMARY KEY, state varchar(255) NOT NULL DEFAULT 'new',
+  currency varchar(3) DEFAULT 'eur', total numeric(12, 2) DEFAULT 0.0,
+  created_at timestamp(6) DEFAULT CURRENT_TIMESTAMP,
+  CONSTRAINT state_known CHECK (state IN ('new', 'open', 'closed')),
+  CONSTRAINT currency_known CHECK (currency IN ('eur', 'usd')));
+CREATE INDEX open_orders ON orders (created_at) WHERE state IN ('new', 'open');
+CREATE VIEW open AS SELECT * FROM orders WHERE state IN ('new', 'open');
+INSERT INTO orders (state) SELECT 'open' FROM generate_series(1, 100);
+)sql";
+
+TEST_F(PostgresVerifyTest, TheSchemaOfAnOrmIsProvenAndOneOtherLabelIsNot) {
+  Server().Execute("postgres", "CREATE DATABASE orm");
+  Server().Execute("orm", kOrmSchema);
+  const Kept kept = Backup("orm");
+  Drill("verify-1", kept, "orm");
+  v1::ActionResult result = Verified("verify-1", kept, "orm");
+  EXPECT_TRUE(KindsNotPassed(result).empty()) << Render(result);
+  InCopy("verify-1", "orm",
+         "ALTER TABLE orders DROP CONSTRAINT state_known,"
+         " ADD CONSTRAINT state_known CHECK (state IN ('new', 'open', 'paused'))");
+  result = Verified("verify-1", kept, "orm");
+  EXPECT_EQ(KindsNotPassed(result), std::vector<std::string>{"schema"}) << Render(result);
+  EXPECT_NE(Render(result).find("state_known"), std::string::npos) << Render(result);
+  EXPECT_NE(Render(result).find("paused"), std::string::npos) << Render(result);
+  EXPECT_TRUE(Server().Servers().Remove("verify-1").ok());
+}
+
+TEST_F(PostgresVerifyTest, RolesAreComparedWithTheirPasswordsAndNoSuperuserIsAddedUnseen) {
+  Server().Execute("postgres", "CREATE ROLE clerk LOGIN PASSWORD 'right'; CREATE DATABASE roles OWNER clerk");
+  const Kept kept = Backup("roles");
+  Drill("verify-2", kept, "roles");
+  EXPECT_TRUE(KindsNotPassed(Verified("verify-2", kept, "roles")).empty());
+  const std::vector<std::string> roles = {"roles"};
+  InCopy("verify-2", "postgres", "ALTER ROLE clerk PASSWORD 'wrong'");
+  v1::ActionResult result = Verified("verify-2", kept, "roles");
+  EXPECT_EQ(KindsNotPassed(result), roles) << Render(result);
+  EXPECT_EQ(Render(result).find("SCRAM"), std::string::npos) << Render(result);
+  InCopy("verify-2", "postgres", "DROP DATABASE roles WITH (FORCE)");
+  InCopy("verify-2", "postgres", "DROP ROLE clerk");
+  Drill("verify-2", kept, "roles");
+  EXPECT_TRUE(KindsNotPassed(Verified("verify-2", kept, "roles")).empty());
+  InCopy("verify-2", "postgres", "CREATE ROLE intruder SUPERUSER LOGIN");
+  result = Verified("verify-2", kept, "roles");
+  EXPECT_EQ(KindsNotPassed(result), roles) << Render(result);
+  EXPECT_NE(Render(result).find("intruder"), std::string::npos) << Render(result);
+  EXPECT_TRUE(Server().Servers().Remove("verify-2").ok());
+}
+
+TEST_F(PostgresVerifyTest, ASequenceIsWhereItWasToTheLastValueGivenOut) {
+  Server().Execute("postgres", "CREATE DATABASE counters");
+  Server().Execute("counters",
+                   "CREATE SEQUENCE used; SELECT nextval('used'); CREATE SEQUENCE unused;"
+                   "CREATE SEQUENCE falling INCREMENT -1; SELECT setval('falling', -7);"
+                   "CREATE SEQUENCE round MAXVALUE 3 CYCLE; SELECT setval('round', 3)");
+  const Kept kept = Backup("counters");
+  Drill("verify-3", kept, "counters");
+  EXPECT_TRUE(KindsNotPassed(Verified("verify-3", kept, "counters")).empty());
+  struct Case {
+    const char* sql;
+    bool behind;
+  };
+  const Case kCases[] = {
+      {"SELECT setval('used', 1, false)", true},    {"SELECT setval('used', 2, false)", false},
+      {"SELECT setval('unused', 1, true)", false},  {"SELECT setval('falling', -7, false)", true},
+      {"SELECT setval('falling', -6, true)", true}, {"SELECT setval('falling', -8, false)", false},
+      {"SELECT setval('round', 1, false)", false}};
+  for (const Case& each : kCases) {
+    InCopy("verify-3", "counters", each.sql);
+    const v1::ActionResult result = Verified("verify-3", kept, "counters");
+    const std::vector<std::string> sequences = {"sequences"};
+    EXPECT_EQ(KindsNotPassed(result), each.behind ? sequences : std::vector<std::string>())
+        << each.sql << "\n"
+        << Render(result);
+    InCopy("verify-3", "counters",
+           "SELECT setval('used', 1), setval('unused', 1, false), setval('falling', -7), setval('round', 3)");
+  }
+  EXPECT_TRUE(Server().Servers().Remove("verify-3").ok());
+}
+
+TEST_F(PostgresVerifyTest, RowsThatMoveBetweenPartitionsByHashOfAnEnumAreComparedAsATree) {
+  Server().Execute("postgres", "CREATE DATABASE hashed");
+  std::string labels, partitions;
+  for (int i = 0; i < 40; ++i) labels += fmt::format("{}'l{}'", i == 0 ? "" : ", ", i);
+  for (int i = 0; i < 4; ++i) {
+    partitions +=
+        fmt::format("CREATE TABLE h{0} PARTITION OF h FOR VALUES WITH (MODULUS 4, REMAINDER {0});", i);
+  }
+  // Labels get other numbers than in the copy, and with them other partitions.
+  Server().Execute("hashed", "SELECT lo_unlink(lo_create(0)) FROM generate_series(1, 137)");
+  Server().Execute("hashed", fmt::format("CREATE TYPE label AS ENUM ({});"
+                                         "CREATE TABLE h (l label, n int) PARTITION BY HASH (l);{}"
+                                         "INSERT INTO h SELECT ('l' || i % 40)::label, i"
+                                         " FROM generate_series(1, 400) i",
+                                         labels, partitions));
+  const Kept kept = Backup("hashed");
+  Drill("verify-4", kept, "hashed");
+  const std::string where =
+      "SELECT string_agg(tableoid::regclass::text || ':' || n, ',' ORDER BY n) FROM public.h";
+  SessionOptions options;
+  options.database = "hashed";
+  auto session = Connection::Open(
+      ScratchServers::ConnectionTo(Server().Servers().EnsureRunning("verify-4").value()), options);
+  ASSERT_TRUE(session.ok());
+  EXPECT_NE((*session)->Value(where).value(), Server().Connect("hashed")->Value(where).value())
+      << "no row moved: the test shows nothing";
+  v1::ActionResult result = Verified("verify-4", kept, "hashed");
+  EXPECT_TRUE(KindsNotPassed(result).empty()) << Render(result);
+  InCopy("verify-4", "hashed", "UPDATE h SET n = 1000 WHERE n = 7");
+  result = Verified("verify-4", kept, "hashed");
+  EXPECT_EQ(KindsNotPassed(result), std::vector<std::string>{"content"}) << Render(result);
+  InCopy("verify-4", "hashed", "DELETE FROM h WHERE n = 1000");
+  result = Verified("verify-4", kept, "hashed");
+  EXPECT_EQ(KindsNotPassed(result), std::vector<std::string>{"rows"}) << Render(result);
+  session->reset();
+  EXPECT_TRUE(Server().Servers().Remove("verify-4").ok());
+}
+
+}  // namespace
+}  // namespace salvor::agent
