@@ -225,11 +225,6 @@ StatusOr<std::vector<std::string>> DumpWarnings(Connection& connection) {
        "constraints that were never validated are restored as such: {}"},
       {"SELECT c.oid::regclass::text FROM pg_class c WHERE c.relkind = 'm' AND NOT c.relispopulated",
        "materialized views without data stay without data: {}"},
-      {R"sql(SELECT t.spcname FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace WHERE c.oid >= 16384
-             UNION
-             SELECT t.spcname FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace
-              WHERE d.datname = current_database() AND t.spcname <> 'pg_default')sql",
-       "what lies in these tablespaces comes back in the default one: {}"},
       {"SELECT s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
        " WHERE d.datname = current_database()",
        "subscriptions come back disabled: {}"},
