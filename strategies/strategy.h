@@ -40,9 +40,10 @@ struct BackupRequest {
 struct RestoreRequest {
   std::string run;
   bool drill = false;
-  v1::ResticLocation location;                          // of the backup
-  const v1::Manifest* manifest = nullptr;               // borrowed for the call
-  std::optional<v1::Component> to;                      // restore only
+  v1::ResticLocation location;             // of the backup
+  const v1::Manifest* manifest = nullptr;  // borrowed for the call
+  const v1::Manifest* recorded = nullptr;  // as in the Location, where `manifest` has other checks
+  std::optional<v1::Component> to;         // restore only
   std::map<std::string, std::string> rename_databases;  // restore only
   std::string disk_root;                                // restore only; empty: the same paths
   bool require_isolation = false;                       // drill only; of the environment

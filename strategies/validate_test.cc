@@ -130,13 +130,20 @@ TEST(ValidateObjects, JudgesTheWholeComponentOfAnApplication) {
   EXPECT_THAT(
       Problems({head + R"(components { name: "db" disk { paths: "/x" } } components { name: "files" } })"},
                Existing()),
-      ElementsAre("0 spec.components[0]: component 'db' is disk here and postgres in the driver",
-                  "0 spec.components[1]: needs a strategy: one of postgres, disk, dummy"));
-  EXPECT_THAT(Problems({head + R"(components { name: "db" postgres { connection { host: "h" port: 99999 } } }
+      ElementsAre(
+          "0 spec.components[0]: component 'db' is disk here and postgres in the driver",
+          "0 spec.components[1].name: driver 'shop-stack' has no component 'files', it has db; so this one stands "
+          "by itself",
+          "0 spec.components[1]: needs a strategy: one of postgres, disk, dummy"));
+  EXPECT_THAT(
+      Problems({head + R"(components { name: "db" postgres { connection { host: "h" port: 99999 } } }
                                   components { name: "files" disk { paths: "x" } } })"},
-                       Existing()),
-              ElementsAre("0 spec.components[0].postgres.connection.port: must be from 1 to 65535",
-                          "0 spec.components[1].disk.paths[0]: path 'x' must be absolute"));
+               Existing()),
+      ElementsAre(
+          "0 spec.components[0].postgres.connection.port: must be from 1 to 65535",
+          "0 spec.components[1].name: driver 'shop-stack' has no component 'files', it has db; so this "
+          "one stands by itself",
+          "0 spec.components[1].disk.paths[0]: path 'x' must be absolute"));
   EXPECT_THAT(Problems({R"(metadata { name: "a" } application { environment: "host-a" })"}, Existing()),
               ElementsAre("0 spec.components: needs at least one component, or a driver"));
   EXPECT_THAT(Problems({R"(metadata { name: "a" } application { environment: "host-a" components {

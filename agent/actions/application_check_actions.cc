@@ -133,6 +133,17 @@ class Checker {
            status.code() != absl::StatusCode::kCancelled;
   }
 
+  // A statement that the server does not understand says nothing about the copy: whether what it names is there is
+  // compared by itself. Class 42 of the SQLSTATEs, but for the lack of a right (42501), which an application would meet.
+  void Refused(const std::string& name, const std::string& how, const Connection& session) {
+    const std::string& state = session.LastSqlState();
+    if (state.rfind("42", 0) == 0 && state != "42501") {
+      checks_.Unverifiable("application", name, "the check cannot run: " + how);
+    } else {
+      checks_.Failed("application", name, how);
+    }
+  }
+
   Status Sql(const std::string& name, const v1::SqlCheck& probe) {
     ASSIGN_OR_RETURN(std::unique_ptr<Connection> session, Open(name, probe.database(), probe.role(), true));
     if (!session) return OkStatus();
@@ -143,7 +154,7 @@ class Checker {
     const auto rows = session->Query(probe.query());
     if (!rows.ok()) {
       if (!IsVerdict(*session, rows.status())) return rows.status();
-      checks_.Failed("application", name, "the query failed: " + MessageOf(rows.status()));
+      Refused(name, "the query failed: " + MessageOf(rows.status()), *session);
       return OkStatus();
     }
     const std::string found = rows->Count() == 0 || rows->Columns() == 0 ? "no row"
@@ -170,7 +181,7 @@ class Checker {
       const auto done = session->Query(statement);
       if (done.ok()) continue;
       if (!IsVerdict(*session, done.status())) return done.status();
-      checks_.Failed("application", name, "a statement failed: " + MessageOf(done.status()));
+      Refused(name, "a statement failed: " + MessageOf(done.status()), *session);
       return OkStatus();
     }
     // Constraints that wait for the end of the transaction count too.
@@ -238,7 +249,8 @@ class Checker {
       return OkStatus();
     }
     if (!TimeoutOf(probe))
-      return InvalidArgument("timeout '{}' of check {} is not a duration; write 90s or 1h30m", Elide(probe.timeout(), 40), name);
+      return InvalidArgument("timeout '{}' of check {} is not a duration; write 90s or 1h30m",
+                             Elide(probe.timeout(), 40), name);
     if (const Status permitted = context_.config.policy.PermitCheckProgram(probe.argv(0)); !permitted.ok()) {
       checks_.Unverifiable("application", name, MessageOf(permitted) + ". " + HintOf(permitted));
       return OkStatus();

@@ -23,6 +23,8 @@ Judgement Judge(absl::StatusCode code) {
       return {v1::Error::REASON_TIMED_OUT, true};
     case absl::StatusCode::kCancelled:
       return {v1::Error::REASON_CANCELLED, false};
+    case absl::StatusCode::kDataLoss:
+      return {v1::Error::REASON_CORRUPT, false};
     case absl::StatusCode::kInvalidArgument:
       return {v1::Error::REASON_INVALID, false};
     case absl::StatusCode::kFailedPrecondition:

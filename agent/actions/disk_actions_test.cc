@@ -68,6 +68,7 @@ TEST_F(DiskActionsTest, AnotherModeFailsTheMetadataCheckAndNoOther) {
 
 TEST_F(DiskActionsTest, NothingRestoredFailsTheFilesCheck) {
   ASSERT_NO_FATAL_FAILURE(MustBackup());
+  ASSERT_TRUE(MakeDirectories(config_.state_directory + "/scratch/" + kScratch + "/files", 0755).ok());
   EXPECT_EQ(Verify().front(), "files FAILED");
   EXPECT_THAT(compared_["files"], HasSubstr("and 15 more"));
 }

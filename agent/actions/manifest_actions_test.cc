@@ -271,8 +271,10 @@ TEST_F(ManifestWrite, WhatRunsWithoutABackupLeftIsForgottenAndABackupIsNot) {
   const auto forgotten = ForgetRuns(restic, {kRun, "backup-shop-2", ""});
   ASSERT_TRUE(forgotten.ok()) << forgotten.status();
   EXPECT_EQ(*forgotten, 1);
+  const auto found = restic.Find({});
+  ASSERT_TRUE(found.ok()) << found.status();
   std::vector<std::string> ids;
-  for (const ResticSnapshot& snapshot : restic.Find({}).value()) ids.push_back(snapshot.id);
+  for (const ResticSnapshot& snapshot : *found) ids.push_back(snapshot.id);
   EXPECT_THAT(ids, testing::UnorderedElementsAre(kept, other, written->manifest().snapshot()));
 }
 

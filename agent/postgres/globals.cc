@@ -133,7 +133,7 @@ Status CaptureParameterGrants(Connection& connection, Roles& roles, v1::GlobalsD
              a.privilege_type, p.parname, a.is_grantable
         FROM pg_parameter_acl p, LATERAL aclexplode(p.paracl) a
        WHERE a.grantee <> 10
-       ORDER BY 1, 2, 4 COLLATE "C", 3 COLLATE "C")sql"));
+       ORDER BY 1, 2, p.parname COLLATE "C", a.privilege_type COLLATE "C")sql"));
   for (int i = 0; i < rows.Count(); ++i) {
     const std::string what =
         fmt::format("{} ON PARAMETER {}", rows.View(i, 2), connection.Identifier(rows.View(i, 3)));

@@ -32,7 +32,12 @@ class ScratchServerTest : public testing::Test {
   }
   static std::string ValueOf(const ScratchState& state, const std::string& sql) {
     auto session = Connection::Open(ScratchServers::ConnectionTo(state), {});
-    return session.ok() ? (*session)->Value(sql).value_or("?") : MessageOf(session.status());
+    if (!session.ok()) return MessageOf(session.status());
+    const auto value = (*session)->Value(sql);
+    if (value.ok()) return *value;
+    return value.status().code() == absl::StatusCode::kNotFound
+               ? "?"
+               : MessageOf(value.status());  // no row, or why
   }
   static ScratchRequest Named(const std::string& name) {
     ScratchRequest request;

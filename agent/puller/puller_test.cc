@@ -240,8 +240,8 @@ TEST_F(PullerTest, ARejectedReportIsNotRepeated) {
   *rejected.add_rejected()->mutable_lease() = control_plane_.Next().reports(0).lease();
   rejected.mutable_rejected(0)->set_why("it is too large");
   control_plane_.Send(rejected);
-  while (!executor_->Held().empty()) std::this_thread::yield();
-  EXPECT_TRUE(journal_->Entries()->empty());
+  while (!journal_->Entries()->empty()) std::this_thread::yield();
+  EXPECT_TRUE(executor_->Held().empty());
 }
 
 TEST_F(PullerTest, AnObligationUndoneEarlyIsSaidAgainUntilItIsHeard) {

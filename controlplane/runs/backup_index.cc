@@ -8,14 +8,17 @@
 namespace salvor::controlplane {
 namespace {
 
-bool KeptSomething(const v1::Backup& backup) {
-  return backup.coverage() == v1::Backup::COVERAGE_COMPLETE ||
-         backup.coverage() == v1::Backup::COVERAGE_PARTIAL;
+// Something can be restored from it, as far as anybody knows.
+bool IsUsable(const v1::Backup& backup) {
+  const bool kept =
+      backup.coverage() == v1::Backup::COVERAGE_COMPLETE || backup.coverage() == v1::Backup::COVERAGE_PARTIAL;
+  return kept && backup.manifest().artifacts_size() > 0 &&
+         backup.verification() != v1::Backup::VERIFICATION_DISPROVEN;
 }
 
 Status NoSuchBackup(const std::string& application, bool proven) {
   const Status status =
-      NotFound("application {} has no {} backup", application, proven ? "proven" : "finished");
+      NotFound("application {} has no {} backup", application, proven ? "proven" : "usable");
   return WithHint(
       status, proven
                   ? fmt::format("Prove one with: salvor drill create --backup latest:{} --wait", application)
@@ -45,6 +48,17 @@ std::vector<v1::Backup> BackupIndex::List(const std::string& application) const 
   return backups;
 }
 
+const v1::Backup* BackupIndex::LatestBelieved(const std::string& application) const {
+  const v1::Backup* latest = nullptr;
+  for (const auto& [name, backup] : backups_) {
+    const bool doubted = backup.doubts_size() > 0 && !backup.has_acceptance();
+    if (backup.application() != application || !IsUsable(backup) || doubted) continue;
+    if (latest == nullptr || FromProto(latest->created_at()) < FromProto(backup.created_at()))
+      latest = &backup;
+  }
+  return latest;
+}
+
 StatusOr<v1::Backup> BackupIndex::Resolve(const std::string& reference) const {
   const auto colon = reference.find(':');
   if (colon == std::string::npos) {
@@ -57,7 +71,7 @@ StatusOr<v1::Backup> BackupIndex::Resolve(const std::string& reference) const {
                     "Use a name, latest:APPLICATION or proven:APPLICATION.");
   }
   for (v1::Backup& backup : List(application)) {
-    if (!KeptSomething(backup)) continue;
+    if (!IsUsable(backup)) continue;
     if (which == "latest" || backup.verification() == v1::Backup::VERIFICATION_PROVEN)
       return std::move(backup);
   }

@@ -157,7 +157,7 @@ void Engine::Impl::GiveUpQuarantined(const std::string& name, const std::string&
   Turn turn;
   if (const v1::Backup* known = backups_.Find(run.header().backup());
       known != nullptr && run.header().kind() == v1::RUN_KIND_BACKUP)
-    RecordBackup(turn, FinishBackup(*known, run));
+    RecordBackup(turn, FinishBackup(*known, run, nullptr));
   turn.batch.push_back(controlplane::FinishRun{run});
   if (observer_ != nullptr) observer_->OnRun(run);
   Conclude(turn);
@@ -282,6 +282,26 @@ StatusOr<v1::Backup> Engine::Impl::FindBackup(const std::string& reference) {
   return backups_.Resolve(reference);
 }
 
+StatusOr<v1::Backup> Engine::Impl::AcceptBackup(const std::string& reference, const std::string& by,
+                                                const std::string& reason) {
+  v1::Backup accepted;
+  {
+    MutexLock lock(mutex_);
+    ASSIGN_OR_RETURN(accepted, backups_.Resolve(reference));
+    if (accepted.doubts().empty())
+      return FailedPrecondition("backup {} is not in doubt: there is nothing to accept", accepted.name());
+    v1::Acceptance* acceptance = accepted.mutable_acceptance();
+    acceptance->set_by(by);
+    acceptance->set_reason(reason);
+    *acceptance->mutable_at() = ToProto(clock_.Now());
+    Turn turn;
+    RecordBackup(turn, accepted);
+    Conclude(turn);
+  }
+  RETURN_IF_ERROR(CommitAndWait(store_, {}));
+  return accepted;
+}
+
 void Engine::Impl::SetWakeUp(std::function<void()> wake_up) {
   MutexLock lock(mutex_);
   wake_up_ = std::move(wake_up);
@@ -384,7 +404,7 @@ void Engine::Impl::FinishRun(Turn& turn, const RunPointer& run) ABSL_EXCLUSIVE_L
   const v1::Run view = flows::View(run->header, run->state, true);
   if (const v1::Backup* known = backups_.Find(run->header.backup())) {
     if (run->header.kind() == v1::RUN_KIND_BACKUP) {
-      RecordBackup(turn, FinishBackup(*known, view));
+      RecordBackup(turn, FinishBackup(*known, view, backups_.LatestBelieved(known->application())));
     } else if (run->header.kind() == v1::RUN_KIND_DRILL) {
       if (auto drilled = AfterDrill(*known, view)) RecordBackup(turn, *std::move(drilled));
     }
@@ -531,6 +551,10 @@ std::vector<v1::Backup> Engine::ListBackups(const std::string& application) {
 StatusOr<v1::Backup> Engine::FindBackup(const std::string& reference) { return impl_->FindBackup(reference); }
 std::optional<v1::RunHeader> Engine::FindWaiting(v1::RunKind kind, const std::string& application) {
   return impl_->FindWaiting(kind, application);
+}
+StatusOr<v1::Backup> Engine::AcceptBackup(const std::string& reference, const std::string& by,
+                                          const std::string& reason) {
+  return impl_->AcceptBackup(reference, by, reason);
 }
 std::vector<v1::AgentStatus> Engine::ListAgents() { return impl_->ListAgents(); }
 StatusOr<int64_t> Engine::Connect(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link) {

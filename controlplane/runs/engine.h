@@ -78,8 +78,11 @@ class Engine {
   std::optional<v1::RunHeader> FindWaiting(v1::RunKind kind, const std::string& application);
 
   std::vector<v1::Backup> ListBackups(const std::string& application);  // newest first
-  // A name, "latest:APPLICATION" (complete or partial) or "proven:APPLICATION". NotFound.
+  // A name, "latest:APPLICATION" (the newest that kept something and is not disproven) or "proven:APPLICATION". NotFound.
   StatusOr<v1::Backup> FindBackup(const std::string& reference);
+  // A person's word that what it is doubted for is as it should be. FailedPrecondition when nothing is doubted.
+  StatusOr<v1::Backup> AcceptBackup(const std::string& reference, const std::string& by,
+                                    const std::string& reason);
   std::vector<v1::AgentStatus> ListAgents();
 
   // An agent's stream: Connect with its hello, Receive what follows, Disconnect when it ends. A newer connection of the

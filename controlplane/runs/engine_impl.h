@@ -71,6 +71,9 @@ class Engine::Impl {
 
   StatusOr<v1::Backup> FindBackup(const std::string& reference);
 
+  StatusOr<v1::Backup> AcceptBackup(const std::string& reference, const std::string& by,
+                                    const std::string& reason);
+
   std::vector<v1::AgentStatus> ListAgents();
 
   StatusOr<int64_t> Connect(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link);

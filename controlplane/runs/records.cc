@@ -2,7 +2,8 @@
 
 #include <fmt/core.h>
 
-#include <set>
+#include <map>
+#include <string_view>
 #include <vector>
 
 namespace salvor::controlplane {
@@ -16,15 +17,47 @@ bool TreeHasGaps(const v1::Manifest& manifest) {
   return false;
 }
 
-// A restore or comparison that failed by itself, not for want of something around it.
+// Found positively by the step: a digest, a comparison, a state by which a server says that it can't take these bytes.
+// Whatever else may have gone wrong around it says nothing about the backup.
 bool Disproves(const v1::StepStatus& step) {
-  static const std::set<std::string> kJudges = {"postgres_restore_roles", "postgres_restore",
-                                                "postgres_verify", "disk_restore", "disk_verify"};
-  return step.phase() == v1::STEP_PHASE_FAILED && kJudges.count(step.action()) > 0 &&
-         step.result().error().reason() == v1::Error::REASON_FAILED;
+  return step.phase() == v1::STEP_PHASE_FAILED && step.result().error().reason() == v1::Error::REASON_CORRUPT;
 }
 
+struct Size {
+  const char* of;
+  int64_t then, now;
+};
+
+std::vector<Size> SizesOf(const v1::Artifact& then, const v1::Artifact& now) {
+  return {{"rows", then.rows(), now.rows()},
+          {"files", then.files(), now.files()},
+          {"bytes", then.bytes(), now.bytes()}};
+}
+
+// Below these a copy may shrink as it likes: one row of two is no alarm.
+constexpr int64_t kFewEntries = 20, kFewBytes = 1 << 20;
+
 }  // namespace
+
+std::vector<std::string> DoubtsAbout(const v1::Manifest& now, const v1::Manifest& last) {
+  std::map<std::string, const v1::Artifact*> before;
+  for (const v1::Artifact& artifact : last.artifacts()) before[artifact.name()] = &artifact;
+  std::vector<std::string> doubts;
+  for (const v1::Artifact& artifact : now.artifacts()) {
+    const auto known = before.find(artifact.name());
+    if (known == before.end() || known->second->kind() != artifact.kind()) continue;
+    if (artifact.kind() != v1::Artifact::KIND_POSTGRES_DUMP && artifact.kind() != v1::Artifact::KIND_TREE)
+      continue;
+    for (const Size& size : SizesOf(*known->second, artifact)) {
+      const int64_t few = size.of == std::string_view("bytes") ? kFewBytes : kFewEntries;
+      if (size.then < few || size.now >= size.then / 2) continue;
+      doubts.push_back(fmt::format("{} has {} {}, and had {} in backup {}", artifact.name(), size.now,
+                                   size.of, size.then, last.backup()));
+      break;
+    }
+  }
+  return doubts;
+}
 
 v1::Backup BeginBackup(const v1::RunHeader& run, const std::string& location) {
   v1::Backup backup;
@@ -39,7 +72,7 @@ v1::Backup BeginBackup(const v1::RunHeader& run, const std::string& location) {
   return backup;
 }
 
-v1::Backup FinishBackup(v1::Backup backup, const v1::Run& run) {
+v1::Backup FinishBackup(v1::Backup backup, const v1::Run& run, const v1::Backup* last) {
   *backup.mutable_finished_at() = run.finished_at();
   backup.set_reason(run.reason());
   backup.set_coverage(v1::Backup::COVERAGE_FAILED);
@@ -49,6 +82,9 @@ v1::Backup FinishBackup(v1::Backup backup, const v1::Run& run) {
     const bool whole = step.result().manifest().missing().empty() && !TreeHasGaps(step.result().manifest());
     backup.set_coverage(whole ? v1::Backup::COVERAGE_COMPLETE : v1::Backup::COVERAGE_PARTIAL);
   }
+  if (last == nullptr) return backup;
+  for (std::string& doubt : DoubtsAbout(backup.manifest(), last->manifest()))
+    backup.add_doubts(std::move(doubt));
   return backup;
 }
 
@@ -79,16 +115,19 @@ std::optional<v1::Backup> AfterDrill(v1::Backup backup, const v1::Run& drill) {
   *backup.mutable_verified_at() = drill.finished_at();
   if (!failed.empty()) {
     backup.set_verification(v1::Backup::VERIFICATION_DISPROVEN);
-    backup.set_reason(failed);
-  } else if (!unverifiable.empty() || passed == 0 || backup.coverage() != v1::Backup::COVERAGE_COMPLETE) {
-    backup.set_verification(v1::Backup::VERIFICATION_UNVERIFIABLE);
-    backup.set_reason(!unverifiable.empty() ? unverifiable
-                      : passed == 0         ? "the drill made no check"
-                                            : "the backup is not complete");
-  } else {
-    backup.set_verification(v1::Backup::VERIFICATION_PROVEN);
-    backup.clear_reason();
+    backup.set_verification_reason(failed);
+    return backup;
   }
+  if (unverifiable.empty() && passed == 0) unverifiable = "the drill made no check";
+  if (unverifiable.empty() && backup.coverage() != v1::Backup::COVERAGE_COMPLETE)
+    unverifiable = "the backup is not complete";
+  if (unverifiable.empty() && backup.doubts_size() > 0 && !backup.has_acceptance()) {
+    unverifiable = fmt::format("{}; if that is as it should be: salvor backup accept {} --reason TEXT",
+                               backup.doubts(0), backup.name());
+  }
+  backup.set_verification(unverifiable.empty() ? v1::Backup::VERIFICATION_PROVEN
+                                               : v1::Backup::VERIFICATION_UNVERIFIABLE);
+  backup.set_verification_reason(unverifiable);
   return backup;
 }
 

@@ -40,7 +40,7 @@ TEST(Records, IsolationAloneProvesNothingAndItsLackIsNamed) {
   EXPECT_EQ(AfterDrill(Complete(), drill)->verification(), v1::Backup::VERIFICATION_UNVERIFIABLE);
   check.set_verdict(v1::Check::VERDICT_UNVERIFIABLE);
   check.set_compared("not isolated: reaches socket /run/x");
-  EXPECT_NE(AfterDrill(Complete(), drill)->reason().find("not isolated"), std::string::npos);
+  EXPECT_NE(AfterDrill(Complete(), drill)->verification_reason().find("not isolated"), std::string::npos);
 }
 
 TEST(Records, ADrillWithoutChecksProvesNothing) {
@@ -54,30 +54,80 @@ TEST(Records, APartialBackupIsNeverProven) {
             v1::Backup::VERIFICATION_UNVERIFIABLE);
 }
 
-TEST(Records, ARestoreThatFailsByItselfDisprovesAndOneWithoutSpaceSaysNothing) {
+// Whatever goes wrong around a backup takes nothing away from it.
+TEST(Records, OnlyAPositiveFindingDisproves) {
   v1::Run drill = Drill({});
   drill.set_phase(v1::RUN_PHASE_FAILED);
   drill.mutable_steps(0)->set_phase(v1::STEP_PHASE_FAILED);
   drill.mutable_steps(0)->set_action("postgres_restore");
-  drill.mutable_steps(0)->mutable_result()->mutable_error()->set_reason(v1::Error::REASON_FAILED);
-  EXPECT_EQ(AfterDrill(Complete(), drill)->verification(), v1::Backup::VERIFICATION_DISPROVEN);
-  drill.mutable_steps(0)->mutable_result()->mutable_error()->set_reason(v1::Error::REASON_REFUSED);
-  EXPECT_FALSE(AfterDrill(Complete(), drill));
+  drill.mutable_steps(0)->mutable_result()->mutable_error()->set_reason(v1::Error::REASON_CORRUPT);
+  drill.mutable_steps(0)->set_reason("digest differs");
+  v1::Backup complete = Complete();
+  complete.set_reason("of the coverage");
+  const auto disproven = AfterDrill(complete, drill);
+  EXPECT_EQ(disproven->verification(), v1::Backup::VERIFICATION_DISPROVEN);
+  EXPECT_NE(disproven->verification_reason().find("digest differs"), std::string::npos);
+  EXPECT_EQ(disproven->reason(), "of the coverage") << "two reasons, two fields";
+  for (int reason = v1::Error::Reason_MIN; reason <= v1::Error::Reason_MAX; ++reason) {
+    if (!v1::Error::Reason_IsValid(reason) || reason == v1::Error::REASON_CORRUPT) continue;
+    drill.mutable_steps(0)->mutable_result()->mutable_error()->set_reason(
+        static_cast<v1::Error::Reason>(reason));
+    EXPECT_FALSE(AfterDrill(Complete(), drill))
+        << v1::Error::Reason_Name(static_cast<v1::Error::Reason>(reason));
+  }
+}
+
+v1::Backup WithDump(int64_t rows, int64_t bytes, const std::string& name) {
+  v1::Backup backup = Complete();
+  backup.mutable_manifest()->set_backup(name);
+  v1::Artifact* dump = backup.mutable_manifest()->add_artifacts();
+  dump->set_name("db.dump.shop");
+  dump->set_kind(v1::Artifact::KIND_POSTGRES_DUMP);
+  dump->set_rows(rows);
+  dump->set_bytes(bytes);
+  return backup;
+}
+
+TEST(Records, ACopyThatShrankBeyondBeliefIsDoubtedAndNoMore) {
+  const v1::Manifest last = WithDump(1000, 50 << 20, "last").manifest();
+  const auto doubts = [&](int64_t rows, int64_t bytes) {
+    return DoubtsAbout(WithDump(rows, bytes, "now").manifest(), last);
+  };
+  EXPECT_TRUE(doubts(1000, 50 << 20).empty());
+  EXPECT_TRUE(doubts(500, 25 << 20).empty()) << "half is still believed";
+  ASSERT_EQ(doubts(499, 50 << 20).size(), 1u);
+  EXPECT_EQ(doubts(499, 50 << 20)[0], "db.dump.shop has 499 rows, and had 1000 in backup last");
+  EXPECT_EQ(doubts(1000, 1 << 20).size(), 1u) << "bytes count too";
+  EXPECT_EQ(doubts(0, 0).size(), 1u) << "one doubt an artifact";
+  const v1::Manifest small = WithDump(10, 1000, "small").manifest();
+  EXPECT_TRUE(DoubtsAbout(WithDump(0, 10, "now").manifest(), small).empty());
+}
+
+TEST(Records, ADoubtedBackupIsProvenOnceSomebodyAcceptsIt) {
+  v1::Backup doubted = Complete();
+  doubted.set_name("b1");
+  doubted.add_doubts("db.dump.shop has 0 rows, and had 1000 in backup b0");
+  const v1::Run drill = Drill({v1::Check::VERDICT_PASSED});
+  EXPECT_EQ(AfterDrill(doubted, drill)->verification(), v1::Backup::VERIFICATION_UNVERIFIABLE);
+  EXPECT_NE(AfterDrill(doubted, drill)->verification_reason().find("salvor backup accept b1"),
+            std::string::npos);
+  doubted.mutable_acceptance()->set_by("operator");
+  EXPECT_EQ(AfterDrill(doubted, drill)->verification(), v1::Backup::VERIFICATION_PROVEN);
 }
 
 TEST(Records, CompleteOnlyWhenTheManifestMissesNothing) {
   v1::Run run;
-  EXPECT_EQ(FinishBackup({}, run).coverage(), v1::Backup::COVERAGE_FAILED);
+  EXPECT_EQ(FinishBackup({}, run, nullptr).coverage(), v1::Backup::COVERAGE_FAILED);
   v1::StepStatus* step = run.add_steps();
   step->set_phase(v1::STEP_PHASE_SUCCEEDED);
   v1::Artifact* tree = step->mutable_result()->mutable_manifest()->add_artifacts();
   tree->set_kind(v1::Artifact::KIND_TREE);
-  EXPECT_EQ(FinishBackup({}, run).coverage(), v1::Backup::COVERAGE_COMPLETE);
+  EXPECT_EQ(FinishBackup({}, run, nullptr).coverage(), v1::Backup::COVERAGE_COMPLETE);
   tree->mutable_coverage()->set_not_covered_total(1);
-  EXPECT_EQ(FinishBackup({}, run).coverage(), v1::Backup::COVERAGE_PARTIAL);
+  EXPECT_EQ(FinishBackup({}, run, nullptr).coverage(), v1::Backup::COVERAGE_PARTIAL);
   tree->mutable_coverage()->set_not_covered_total(0);
   step->mutable_result()->mutable_manifest()->add_missing()->set_title("database shop");
-  EXPECT_EQ(FinishBackup({}, run).coverage(), v1::Backup::COVERAGE_PARTIAL);
+  EXPECT_EQ(FinishBackup({}, run, nullptr).coverage(), v1::Backup::COVERAGE_PARTIAL);
 }
 
 }  // namespace

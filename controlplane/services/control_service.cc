@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/io/grpc/status.h"
+#include "base/text.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -38,6 +39,8 @@ grpc::Status ControlServiceImpl::GetVersion(grpc::ServerContext* context, const 
   CHECK_TOKEN();
   response->set_version(version_);
   response->set_store("sqlite");
+  for (const DamagedRecord& record : store_.DamagedRecords())
+    response->add_problems(fmt::format("{} {} can't be read: {}", record.kind, record.name, record.why));
   return grpc::Status::OK;
 }
 
@@ -167,6 +170,16 @@ grpc::Status ControlServiceImpl::ListBackups(grpc::ServerContext* context,
   for (v1::Backup& backup : engine_.ListBackups(request->application()))
     *response->add_backups() = std::move(backup);
   return grpc::Status::OK;
+}
+
+grpc::Status ControlServiceImpl::AcceptBackup(grpc::ServerContext* context,
+                                              const v1::AcceptBackupRequest* request, v1::Backup* response) {
+  CHECK_TOKEN();
+  if (Trim(request->reason()).empty())
+    return ToGrpc(WithHint(InvalidArgument("a reason is missing"), "Say why with --reason TEXT."), *context);
+  auto backup = engine_.AcceptBackup(request->name(), Caller(), request->reason());
+  if (backup.ok()) *response = *std::move(backup);
+  return ToGrpc(backup.status(), *context);
 }
 
 grpc::Status ControlServiceImpl::GetBackup(grpc::ServerContext* context, const v1::GetBackupRequest* request,

@@ -101,12 +101,26 @@ StatusOr<v1::Backup> Planner::UsableBackup(const std::string& reference) {
       fmt::format("Look at it with: salvor run show {}", backup.run()));
 }
 
+Status Planner::RefuseDisproven(const v1::Backup& backup) {
+  if (backup.verification() != v1::Backup::VERIFICATION_DISPROVEN) return OkStatus();
+  const auto proven = engine_.FindBackup("proven:" + backup.application());
+  const std::string& why =
+      backup.verification_reason().empty() ? backup.reason() : backup.verification_reason();
+  return WithHint(
+      FailedPrecondition("backup {} is disproven by {}: {}", backup.name(), backup.proven_by(), why),
+      proven.ok()
+          ? fmt::format("The newest proven one is {}: restore that, or add --accept-disproven.",
+                        proven->name())
+          : "No backup of this application is proven. Add --accept-disproven to restore this one all the same.");
+}
+
 StatusOr<Planner::Plan> Planner::PlanRestore(const v1::CreateRestoreRequest& request, const std::string& by) {
   if (request.to().empty()) {
     return WithHint(InvalidArgument("a restore needs a clear target"),
                     "Name the application to restore to with --to.");
   }
   ASSIGN_OR_RETURN(const v1::Backup backup, UsableBackup(request.backup()));
+  if (!request.accept_disproven()) RETURN_IF_ERROR(RefuseDisproven(backup));
   ASSIGN_OR_RETURN(const ResolvedApplication target, catalog_.Resolve(request.to()));
   ASSIGN_OR_RETURN(const v1::LocationSpec location, catalog_.Location(backup.location()));
   Plan plan;
@@ -127,8 +141,21 @@ StatusOr<Planner::Plan> Planner::PlanRestore(const v1::CreateRestoreRequest& req
   return plan;
 }
 
+// The checks of a manifest are those of its day. What they say for good may be a slip of the pen.
+Status Planner::UseCurrentChecks(v1::Backup& backup) {
+  ASSIGN_OR_RETURN(const ResolvedApplication application, catalog_.Resolve(backup.application()));
+  for (v1::Component& component : *backup.mutable_manifest()->mutable_components()) {
+    for (const v1::Component& current : application.components) {
+      if (current.name() == component.name()) *component.mutable_checks() = current.checks();
+    }
+  }
+  return OkStatus();
+}
+
 StatusOr<Planner::Plan> Planner::PlanDrill(const v1::CreateDrillRequest& request, const std::string& by) {
-  ASSIGN_OR_RETURN(const v1::Backup backup, UsableBackup(request.backup()));
+  ASSIGN_OR_RETURN(v1::Backup backup, UsableBackup(request.backup()));
+  const v1::Manifest recorded = backup.manifest();
+  if (request.current_checks()) RETURN_IF_ERROR(UseCurrentChecks(backup));
   ASSIGN_OR_RETURN(const v1::LocationSpec location, catalog_.Location(backup.location()));
   Plan plan;
   plan.header = Header(v1::RUN_KIND_DRILL, "drill", backup.application(), backup.environment(), by);
@@ -139,6 +166,7 @@ StatusOr<Planner::Plan> Planner::PlanDrill(const v1::CreateDrillRequest& request
   wanted.require_isolation = catalog_.RequiresIsolation(backup.environment());
   wanted.location = location.restic();
   wanted.manifest = &backup.manifest();
+  wanted.recorded = &recorded;
   ASSIGN_OR_RETURN(strategies::RestorePlan compiled, strategies::CompileDrill(wanted));
   plan.flow = std::move(compiled.flow);
   plan.effects = std::move(compiled.effects);

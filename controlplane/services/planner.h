@@ -38,6 +38,10 @@ class Planner {
   // Backups of this application to this Location that are over and kept nothing.
   std::vector<std::string> RunsWithoutBackup(const std::string& application, const std::string& location);
   StatusOr<v1::Backup> UsableBackup(const std::string& reference);
+  // FailedPrecondition with the newest proven one named, when a drill has disproven it.
+  Status RefuseDisproven(const v1::Backup& backup);
+  // Lays the checks that its application declares today over those of its manifest.
+  Status UseCurrentChecks(v1::Backup& backup);
 
   Catalog& catalog_;
   Engine& engine_;

@@ -88,6 +88,7 @@ RunMetrics::RunMetrics(MetricRegistry& registry, const std::string& version) : r
   registry.DeclareGauge("salvor_agent_connected", "Whether the agent is connected: 1 or 0.");
   registry.DeclareGauge("salvor_agent_last_seen_timestamp_seconds", "When the agent was last heard from.");
   registry.DeclareCounter("salvor_store_commits_total", "Transactions of the store since the start.");
+  registry.DeclareGauge("salvor_store_damaged_records", "Records that could not be read since the start.");
   registry.Set("salvor_build_info", {{"version", version}}, 1);
 }
 
@@ -168,6 +169,7 @@ void RunMetrics::Refresh(Engine& engine, Store& store) {
   registry_.Set("salvor_open_obligations", {}, engine.OpenObligationCount());
   registry_.Set("salvor_queue_oldest_step_age_seconds", {}, absl::ToDoubleSeconds(engine.OldestReadyAge()));
   registry_.RaiseTo("salvor_store_commits_total", {}, static_cast<double>(store.Statistics().commits));
+  registry_.Set("salvor_store_damaged_records", {}, static_cast<double>(store.DamagedRecords().size()));
   if (const StatusOr<std::vector<v1::Object>> objects = store.ListObjects(); objects.ok()) {
     std::set<std::string> applications;
     for (const v1::Object& object : *objects) {

@@ -37,7 +37,7 @@ class ControlPlane {
     v1::Manifest* manifest = step->mutable_result()->mutable_manifest();
     manifest->add_artifacts()->set_bytes(bytes);
     if (!complete) manifest->add_missing()->set_why("no rights");
-    Record(FinishBackup(BeginBackup(run.header(), "vault"), run));
+    Record(FinishBackup(BeginBackup(run.header(), "vault"), run, nullptr));
     metrics_.OnRun(run);
   }
 
@@ -181,10 +181,7 @@ TEST(RunMetrics, ReadWhatIsDeclaredAndCountedAtEachScrape) {
   std::map<std::string, v1::Backup> records;
   ControlPlane now(records);
   MemoryStore store;
-  class : public Clock {
-   public:
-    absl::Time Now() const override { return absl::FromUnixSeconds(5000); }
-  } clock;
+  const FakeClock clock(absl::FromUnixSeconds(5000));
   EngineOptions options;
   options.random = [] { return 0.5; };
   options.on_fatal = [](const Status&) {};

@@ -122,13 +122,18 @@ def tell_the_story(stack):
     stack.cli("run", "cancel", cancelled, "--reason", "the recording wants one")
     stack.outcome(cancelled)
     stack.views = [stack.cli("run", "show", run["header"]["name"], "-o", "json").stdout
-                   for run in json.loads(stack.cli("run", "list", "-o", "json").stdout)["runs"]]
+                   for run in listed(stack, "run")]
     stack.backups = stack.cli("backup", "list", "-o", "json").stdout
     last = stack.start_run("backup", "create", "shop")
     wait_for("the last run to be at work", lambda: any(s["phase"] == "RUNNING" for s in stack.steps(last).values()))
     stack.kill_salvord()
     wait_for("the agent to have a result that nobody took", lambda: unacknowledged(stack) > 0)
     stack.kill_agent()
+
+
+def listed(stack, kind):
+    answer = json.loads(stack.cli(kind, "list", "-o", "json").stdout)
+    return answer.get("items") or answer.get(f"{kind}s", [])  # as 0.1 named it
 
 
 def unacknowledged(stack):

@@ -26,10 +26,10 @@ def send(number, pids):
     return reached
 
 
-def freeze_in_mid_dump(stack, run):
+def freeze_in_mid_dump(stack, run, database="shop"):
     """pg_dump of this run, stopped by SIGSTOP once bytes have reached the repository's side."""
     def flowing():
-        status = stack.steps(run)["db.dump.shop"]
+        status = stack.steps(run)[f"db.dump.{database}"]
         return int(status.get("progress", {}).get("bytes_done", status.get("progress", {}).get("bytesDone", 0))) > 1 << 20
     wait_for("bytes to flow", flowing)
     pids = send(signal.SIGSTOP, stack.children("pg_dump"))
@@ -87,6 +87,24 @@ class AgentDies(unittest.TestCase):
             stack.start_salvord()
             self.assertEqual(stack.outcome(run), "SUCCEEDED")
             self.assertEqual(stack.steps(run)["db.dump.shop"]["attempt"], 1, "nothing ran twice")
+
+
+class ForeignBytes(unittest.TestCase):
+    def test_an_error_that_is_no_utf8_does_not_silence_the_agent(self):
+        with Stack() as stack:
+            stack.sql("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+            stack.sql("SET client_encoding = 'UTF8'; CREATE TABLE größe AS SELECT g AS id, md5(g::text) AS body "
+                      f"FROM generate_series(1, {LARGE}) g", "latin")
+            stack.apply(stack.declaration().replace("databases: [shop]", "databases: [latin]"))
+            run = stack.start_run("backup", "create", "shop")
+            frozen = freeze_in_mid_dump(stack, run, "latin")
+            stack.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_dump'")
+            send(signal.SIGCONT, frozen)
+            self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
+            self.assertGreaterEqual(stack.steps(run)["db.dump.latin"]["attempt"], 2)
+            self.assertIn("gr\\xF6\\xDFe", stack.cli("run", "logs", run).stdout, "what pg_dump said is kept, byte by byte")
+            self.assertIn('"connected": true', stack.cli("agent", "list", "-o", "json").stdout)
+            stack.cli("drill", "create", "--backup", "latest:shop", "--wait")
 
 
 class ControlPlaneDies(unittest.TestCase):

@@ -20,7 +20,7 @@ class Corpus(unittest.TestCase):
         (stack.dir / "agent").mkdir(mode=0o700)
         shutil.copy(CORPUS / "agent.db", stack.dir / "agent/agent.db")
         with stack:
-            unfinished = [r["header"]["name"] for r in json.loads(stack.cli("run", "list", "--active", "-o", "json").stdout)["runs"]]
+            unfinished = [r["header"]["name"] for r in json.loads(stack.cli("run", "list", "--active", "-o", "json").stdout)["items"]]
             for run in unfinished:
                 self.assertEqual(stack.outcome(run), "FAILED", "its server is not there any more")
             backups = json.loads((CORPUS / "backups.json").read_text())["backups"]
@@ -28,9 +28,9 @@ class Corpus(unittest.TestCase):
             drill = stack.start_run("drill", "create", "--backup", good)
             self.assertEqual(stack.outcome(drill), "SUCCEEDED", stack.run(drill).get("reason"))
             checks = [c for s in stack.run(drill)["steps"] for c in s.get("result", {}).get("checks", [])]
-            self.assertEqual([c for c in checks if c["verdict"] == "VERDICT_FAILED"], [])
-            self.assertGreater(len([c for c in checks if c["verdict"] == "VERDICT_PASSED"]), 5)
-            self.assertIn(stack.backup(good)["verification"], ("VERIFICATION_PROVEN", "VERIFICATION_UNVERIFIABLE"))
+            self.assertEqual([c for c in checks if c["verdict"] == "Failed"], [])
+            self.assertGreater(len([c for c in checks if c["verdict"] == "Passed"]), 5)
+            self.assertIn(stack.backup(good)["verification"], ("Proven", "Unverifiable"))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class HostileDump(unittest.TestCase):
             self.assertEqual(stack.outcome(run), "SUCCEEDED")
             self.assertFalse(planted.exists())
             [isolation] = [check for check in checks_of(stack, run) if check["kind"] == "isolation"]
-            self.assertEqual(isolation["verdict"], "VERDICT_PASSED", isolation)
+            self.assertEqual(isolation["verdict"], "Passed", isolation)
 
     def test_a_view_over_production_is_not_filled_from_there(self):
         with Stack() as stack:
@@ -46,7 +46,7 @@ class HostileDump(unittest.TestCase):
             run = stack.start_run("drill", "create", "--backup", "latest:shop")
             stack.outcome(run)
             self.assertEqual(stack.sql("SELECT count(*) FROM reached", "shop"), "1")
-            self.assertNotEqual(stack.backup().get("verification"), "VERIFICATION_PROVEN")
+            self.assertNotEqual(stack.backup().get("verification"), "Proven")
 
 
 class CommandChecks(unittest.TestCase):
@@ -77,7 +77,7 @@ class CommandChecks(unittest.TestCase):
             stack.cli("backup", "create", "shop", "--wait")
             run = stack.start_run("drill", "create", "--backup", "latest:shop")
             self.assertEqual(stack.outcome(run), "SUCCEEDED")
-            self.assertEqual(self.verdict(stack, run)["verdict"], "VERDICT_PASSED", self.verdict(stack, run))
+            self.assertEqual(self.verdict(stack, run)["verdict"], "Passed", self.verdict(stack, run))
 
     def test_what_the_host_does_not_allow_is_not_run(self):
         with Stack() as stack:
@@ -88,7 +88,7 @@ class CommandChecks(unittest.TestCase):
             run = stack.start_run("drill", "create", "--backup", "latest:shop")
             stack.outcome(run)
             verdict = self.verdict(stack, run)
-            self.assertEqual(verdict["verdict"], "VERDICT_UNVERIFIABLE")
+            self.assertEqual(verdict["verdict"], "Unverifiable")
             self.assertIn("--allow-check-program", verdict["compared"])
             self.assertFalse(ran.exists())
 
@@ -102,7 +102,7 @@ class CommandChecks(unittest.TestCase):
             run = stack.start_run("restore", "create", "--backup", "latest:shop", "--to", "shop", "--component", "db",
                                   "--rename-database", "shop=shop_copy")
             self.assertEqual(stack.outcome(run), "SUCCEEDED", json.dumps(stack.run(run).get("reason", "")))
-            self.assertEqual(self.verdict(stack, run)["verdict"], "VERDICT_PASSED", self.verdict(stack, run))
+            self.assertEqual(self.verdict(stack, run)["verdict"], "Passed", self.verdict(stack, run))
 
 
 class NotIsolated(unittest.TestCase):

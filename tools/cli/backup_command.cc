@@ -75,6 +75,24 @@ ExitCode Show(Context& context, const ShowOptions& options) {
   return ExitCode::kOk;
 }
 
+struct AcceptOptions {
+  std::string name, reason;
+};
+
+ExitCode Accept(Context& context, const AcceptOptions& options) {
+  const std::string what = "accept backup " + options.name;
+  const StatusOr<Client*> client = context.Connect();
+  if (!client.ok()) return context.Fail(what, client.status());
+  v1::AcceptBackupRequest request;
+  request.set_name(options.name);
+  request.set_reason(options.reason);
+  const StatusOr<v1::Backup> backup = (*client)->Call(&ControlStub::AcceptBackup, request);
+  if (!backup.ok()) return context.Fail(what, backup.status());
+  context.out() << "accepted " << CleanText(backup->name()) << "\n";
+  context.Next({"salvor drill create --backup " + CleanText(backup->name()) + " --wait"});
+  return ExitCode::kOk;
+}
+
 }  // namespace
 
 void AddBackupCommands(CommandLine& line) {
@@ -102,6 +120,17 @@ void AddBackupCommands(CommandLine& line) {
       [show](Context& context) { return Show(context, *show); });
   show_command.add_option("BACKUP", show->name, "its name, or latest:APPLICATION")->required();
   AddOutput(show_command, show->output, {"table", "wide", "json", "yaml", "name"});
+
+  auto accept = std::make_shared<AcceptOptions>();
+  CLI::App& accept_command =
+      AddCommand(line, noun, "accept",
+                 "Say that a backup which shrank beyond belief is as it should be, so that it can be proven.",
+                 {"salvor backup accept latest:shop --reason archived"},
+                 [accept](Context& context) { return Accept(context, *accept); });
+  accept_command.add_option("BACKUP", accept->name, "its name, or latest:APPLICATION")->required();
+  accept_command.add_option("--reason", accept->reason, "why; is kept with the backup")
+      ->type_name("TEXT")
+      ->required();
 }
 
 }  // namespace salvor::cli

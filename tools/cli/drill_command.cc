@@ -8,6 +8,7 @@ namespace {
 
 struct DrillOptions {
   std::string backup;
+  std::string checks = "recorded";
   StartOptions start;
 };
 
@@ -18,6 +19,7 @@ ExitCode Create(Context& context, const DrillOptions& options) {
   v1::CreateDrillRequest request;
   request.set_backup(options.backup);
   request.set_dry_run(options.start.dry_run);
+  request.set_current_checks(options.checks == "current");
   const StatusOr<v1::CreateRunResponse> response = (*client)->Call(&ControlStub::CreateDrill, request);
   if (!response.ok()) return context.Fail(what, response.status());
   return AfterStart(context, *response, options.start);
@@ -32,11 +34,18 @@ void AddDrillCommands(CommandLine& line) {
                                 "Restore a backup into isolation, compare it with what it must equal, and "
                                 "clean up. Exit code 0: proven.",
                                 {"salvor drill create --backup latest:shop --dry-run",
-                                 "salvor drill create --backup latest:shop --wait --timeout 2h"},
+                                 "salvor drill create --backup latest:shop --wait --timeout 2h",
+                                 "salvor drill create --backup latest:shop --checks current"},
                                 [options](Context& context) { return Create(context, *options); });
   create.add_option("--backup", options->backup, "its name, or latest:APPLICATION")
       ->type_name("BACKUP")
       ->required();
+  create
+      .add_option("--checks", options->checks,
+                  "the application's checks: recorded with the backup, or current")
+      ->type_name("WHICH")
+      ->check(CLI::IsMember({"recorded", "current"}).description(""))
+      ->capture_default_str();
   AddStartOptions(create, options->start);
 }
 

@@ -20,6 +20,8 @@ ExitCode Version(Context& context, bool client_only) {
   if (!response.ok()) return context.Fail("ask the control plane for its version", response.status());
   context.out() << "server   " << CleanText(response->version()) << " (store " << CleanText(response->store())
                 << ")\n";
+  for (const std::string& problem : response->problems())
+    context.err() << "problem: " << CleanText(problem) << "\n";
   return ExitCode::kOk;
 }
 

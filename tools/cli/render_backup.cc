@@ -139,7 +139,12 @@ std::string RenderHead(const v1::Backup& backup, const Style& style) {
   std::string verified = Paint(style, verification.tone, verification.text);
   if (!backup.proven_by().empty()) verified += " by " + CleanText(backup.proven_by());
   if (backup.has_verified_at()) verified += ", " + Exact(style, true, backup.verified_at());
+  if (!backup.verification_reason().empty()) verified += ": " + CleanText(backup.verification_reason());
   field("verification", verified);
+  for (const std::string& doubt : backup.doubts()) field("doubt", CleanText(doubt));
+  if (backup.has_acceptance())
+    field("accepted",
+          "by " + CleanText(backup.acceptance().by()) + ": " + CleanText(backup.acceptance().reason()));
   std::string made = Exact(style, backup.has_created_at(), backup.created_at());
   if (backup.has_created_at() && backup.has_finished_at()) {
     made += " in " + HumanDuration(FromProto(backup.finished_at()) - FromProto(backup.created_at()));

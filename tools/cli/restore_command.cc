@@ -12,6 +12,7 @@ namespace {
 struct RestoreOptions {
   std::string backup, to, disk_root;
   std::vector<std::string> renames, components;
+  bool accept_disproven = false;
   StartOptions start;
 };
 
@@ -38,6 +39,7 @@ StatusOr<v1::CreateRestoreRequest> MakeRequest(const RestoreOptions& options) {
   for (const std::string& rename : options.renames) RETURN_IF_ERROR(AddRename(rename, request));
   if (!options.disk_root.empty()) RETURN_IF_ERROR_IN(CheckAbsolutePath(options.disk_root), "--disk-root");
   request.set_disk_root(options.disk_root);
+  request.set_accept_disproven(options.accept_disproven);
   for (const std::string& component : options.components) request.add_components(component);
   return request;
 }
@@ -82,6 +84,8 @@ void AddRestoreCommands(CommandLine& line) {
   create.add_option("--component", options->components, "only this component; may be repeated")
       ->type_name("NAME")
       ->allow_extra_args(false);
+  create.add_flag("--accept-disproven", options->accept_disproven,
+                  "restore although a drill has shown that the backup is wrong");
   AddStartOptions(create, options->start);
 }
 

@@ -290,13 +290,16 @@ ExitCode AfterStart(Context& context, const v1::CreateRunResponse& response, con
     return ExitCode::kOk;
   }
   if (options.output == "name") context.out() << CleanText(response.run()) << "\n" << std::flush;
+  if (response.existing())
+    context.err() << "a run of this has not begun yet, so no other was started: " << CleanText(response.run())
+                  << "\n";
   if (options.wait) {
     return FollowRun(context, response.run(), DurationValue(options.timeout),
                      options.output == "wide" ? "table" : options.output);
   }
   if (as_data) return context.Print(response, options.output);
   if (options.output == "name") return ExitCode::kOk;
-  context.out() << "started " << CleanText(response.run()) << "\n";
+  context.out() << (response.existing() ? "waiting " : "started ") << CleanText(response.run()) << "\n";
   context.Next({"salvor run watch " + CleanText(response.run())});
   return ExitCode::kOk;
 }

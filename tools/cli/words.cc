@@ -20,6 +20,8 @@ Worded Word(v1::RunPhase phase) {
       return {"failed", Tone::kBad};
     case v1::RUN_PHASE_CANCELLED:
       return {"cancelled", Tone::kWarning};
+    case v1::RUN_PHASE_QUARANTINED:
+      return {"quarantined", Tone::kBad};
     default:
       return {"unknown", Tone::kPlain};
   }
@@ -203,7 +205,7 @@ std::string ObligationText(const v1::ObligationStatus& obligation, const v1::Run
 
 bool IsOver(v1::RunPhase phase) {
   return phase == v1::RUN_PHASE_SUCCEEDED || phase == v1::RUN_PHASE_FAILED ||
-         phase == v1::RUN_PHASE_CANCELLED;
+         phase == v1::RUN_PHASE_CANCELLED || phase == v1::RUN_PHASE_QUARANTINED;
 }
 
 bool IsOver(v1::StepPhase phase) {

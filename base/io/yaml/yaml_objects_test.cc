@@ -426,6 +426,9 @@ class ObjectMaker {
       case FieldDescriptor::CPPTYPE_ENUM:
         r->SetEnumValue(message, field, Below(field->enum_type()->value_count()));
         break;
+      case FieldDescriptor::CPPTYPE_BOOL:
+        r->SetBool(message, field, Below(2) == 1);
+        break;
       default:
         FAIL() << "objects have a new kind of field: " << field->full_name();
     }
