@@ -103,7 +103,7 @@ TEST_F(ApplicationChecksTest, AQueryIsComparedAsTextAndCannotWrite) {
   AddSql("SELECT nothing FROM nowhere", "1");
   AddSql("COMMIT", "");
   AddSql("SELECT 1", "1", "no such role");
-  EXPECT_EQ(Verdicts(), "PFPFFFFUF") << Render(*result_);
+  EXPECT_EQ(Verdicts(), "PFPFFFUUF") << Render(*result_);
   EXPECT_EQ(Server().Value("copy", "SELECT count(*) FROM orders"), "2");
 }
 
@@ -113,7 +113,7 @@ TEST_F(ApplicationChecksTest, AWriteIsTriedAndLeavesNothing) {
   AddWrite({"INSERT INTO orders (what) VALUES ('x')"}, "reader");
   AddWrite({"INSERT INTO orders (what) VALUES ('x')", "/* */ CoMmIt"});
   AddWrite({"INSERT INTO orders (what) VALUES ('x'); COMMIT"});
-  EXPECT_EQ(Verdicts(), "PFFUF") << Render(*result_);
+  EXPECT_EQ(Verdicts(), "PFFUU") << Render(*result_);
   EXPECT_EQ(Server().Value("copy", "SELECT string_agg(what, '' ORDER BY id) FROM orders"), "ab");
 }
 

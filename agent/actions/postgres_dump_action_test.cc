@@ -469,8 +469,9 @@ class Standby {
 
 TEST_F(PostgresDumpTest, WhatAStandbyHasNotIsNamedAndTheRestIsKept) {
   const Standby standby(Server().Directory() + "/standby",
-                        "CREATE UNLOGGED TABLE fleeting (id serial); INSERT INTO fleeting DEFAULT VALUES;"
-                        "CREATE TABLE lasting AS SELECT 1 AS x");
+                        "CREATE UNLOGGED TABLE public.fleeting (id serial);"
+                        "INSERT INTO public.fleeting DEFAULT VALUES;"
+                        "CREATE TABLE public.lasting AS SELECT 1 AS x");
   v1::PostgresComponent component;
   *component.mutable_connection() = standby.Where();
   component.add_databases("postgres");

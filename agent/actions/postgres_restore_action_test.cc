@@ -322,7 +322,7 @@ TEST_F(PostgresRestoreTest, ADatabaseOfAnyEncodingComesBackWithItsNamesTextsAndS
                                              name, encoding.name));
     auto session = Server().Connect(name);
     ASSERT_EQ(session->Execute(fmt::format(R"(
-      CREATE SCHEMA "{0}"; CREATE TYPE "{0}"."{0}" AS ENUM ('{0}');
+      CREATE SCHEMA "{0}"; CREATE TYPE "{0}"."{0} t" AS ENUM ('{0}');
       CREATE TABLE "{0}"."{0}" ("{0}" serial PRIMARY KEY, "{0} 2" text DEFAULT '{0}' CHECK ("{0} 2" <> '{0}x'));
       INSERT INTO "{0}"."{0}" ("{0} 2") SELECT '{0}' || i FROM generate_series(1, 100) i;
       CREATE TABLE public.flyway_schema_history (version text);

@@ -62,7 +62,8 @@ TEST_F(PostgresVerifyTest, TheSchemaOfAnOrmIsProvenAndOneOtherLabelIsNot) {
 }
 
 TEST_F(PostgresVerifyTest, RolesAreComparedWithTheirPasswordsAndNoSuperuserIsAddedUnseen) {
-  Server().Execute("postgres", "CREATE ROLE clerk LOGIN PASSWORD 'right'; CREATE DATABASE roles OWNER clerk");
+  Server().Execute("postgres", "CREATE ROLE clerk LOGIN PASSWORD 'right'");
+  Server().Execute("postgres", "CREATE DATABASE roles OWNER clerk");
   const Kept kept = Backup("roles");
   Drill("verify-2", kept, "roles");
   EXPECT_TRUE(KindsNotPassed(Verified("verify-2", kept, "roles")).empty());

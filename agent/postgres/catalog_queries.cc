@@ -15,11 +15,14 @@ const std::vector<CatalogQuery>& CatalogQueries() {
   return all;
 }
 
-const CatalogQuery* FindCatalogQuery(std::string_view kind) {
+const CatalogQuery* FindCatalogQuery(std::string_view kind, int server_version_num) {
+  const CatalogQuery* any = nullptr;
   for (const CatalogQuery& query : CatalogQueries()) {
-    if (kind == query.kind) return &query;
+    if (kind != query.kind) continue;
+    if (server_version_num >= query.since && server_version_num <= query.until) return &query;
+    if (any == nullptr) any = &query;
   }
-  return nullptr;
+  return any;
 }
 
 bool IsDeparsed(const std::string& kind) {

@@ -42,7 +42,8 @@ struct CatalogQuery {
 const std::vector<CatalogQuery>& CatalogQueries();
 
 // The query of a kind of section; null for a kind that is not known here.
-const CatalogQuery* FindCatalogQuery(std::string_view kind);
+// For a server of this version, or any where it is 0 or none is for it; null for a kind nobody knows.
+const CatalogQuery* FindCatalogQuery(std::string_view kind, int server_version_num = 0);
 
 // True for sections whose text a server makes from parsed trees, which majors print differently.
 bool IsDeparsed(const std::string& kind);

@@ -191,7 +191,7 @@ WHERE n.nspname !~ '^pg_'
 SELECT CASE WHEN COALESCE(to_jsonb(t)->>'tgparentid', '0') <> '0'
       THEN format('clone %I on %I.%I', t.tgname, n.nspname, c.relname)
       WHEN t.tgqual IS NULL THEN d.text
-      ELSE left(d.text, d.position + 6) || '…' || substr(d.text, d.last) END
+      ELSE left(d.text, d.position + 6) || '...' || substr(d.text, d.last) END
     || ' enabled=' || t.tgenabled::text,
   CASE WHEN t.tgqual IS NOT NULL AND COALESCE(to_jsonb(t)->>'tgparentid', '0') = '0' THEN
     format('SELECT FROM ONLY %1$I.%2$I "old", ONLY %1$I.%2$I "new" WHERE (%3$s)', n.nspname, c.relname,

@@ -106,8 +106,11 @@ void CompareSection(const CatalogQuery& query, const v1::CatalogSection& then, c
   const Lines was = AllLines(then), is = AllLines(now);
   Lines missing = Minus(was, is), extra = Minus(is, was);
   // A dropped or renamed "public" comes back with every new database, unused: that takes nothing away.
-  if (!std::binary_search(was.begin(), was.end(), "public")) {
-    extra.erase(std::remove(extra.begin(), extra.end(), kUnusedPublicSchema), extra.end());
+  // Nor does one whose last object is missing, which is a difference of its own.
+  const auto unused = std::find(extra.begin(), extra.end(), kUnusedPublicSchema);
+  if (unused != extra.end()) {
+    extra.erase(unused);
+    missing.erase(std::remove(missing.begin(), missing.end(), "public"), missing.end());
   }
   if (query.left_out && !missing.empty()) {
     differences.push_back({query.check, query.kind,
@@ -151,7 +154,7 @@ void CompareCatalog(const v1::DatabaseDetails& then, const v1::DatabaseDetails& 
   Kinds unknown, other_form, not_recorded;
   for (const auto& [kind, section] : was) {
     if (kind == kReferencedRoles) continue;
-    const CatalogQuery* query = FindCatalogQuery(kind);
+    const CatalogQuery* query = FindCatalogQuery(kind, now.server_version_num());
     const auto found = is.find(kind);
     if (query == nullptr || found == is.end()) {
       if (section->lines_size() + section->statements_size() > 0) unknown["schema"].push_back(kind);
@@ -162,7 +165,7 @@ void CompareCatalog(const v1::DatabaseDetails& then, const v1::DatabaseDetails& 
     }
   }
   for (const auto& [kind, section] : is) {
-    const CatalogQuery* query = FindCatalogQuery(kind);
+    const CatalogQuery* query = FindCatalogQuery(kind, now.server_version_num());
     if (query == nullptr || was.count(kind) > 0) continue;
     if (format >= kDetailsFormat && !WouldHold(*query, then, format))
       continue;  // the server had no such thing

@@ -93,12 +93,13 @@ TEST_F(ScratchServerTest, RestoredCodeReachesNothingOfTheHost) {
   auto agent = Agent();
   const ScratchState other = agent->Start(Named("other")).value();
   const ScratchState state = agent->Start(Named("drill-1")).value();
-  EXPECT_EQ(ValueOf(state, "CREATE EXTENSION dblink"), "?");
+  EXPECT_EQ(ValueOf(state, "CREATE EXTENSION dblink SCHEMA public"), "?");
   EXPECT_THAT(
-      ValueOf(state, fmt::format("SELECT dblink_connect('host={} user=salvor_scratch dbname=postgres')",
-                                 other.socket_directory)),
+      ValueOf(state,
+              fmt::format("SELECT public.dblink_connect('host={} user=salvor_scratch dbname=postgres')",
+                          other.socket_directory)),
       HasSubstr("could not establish connection"));
-  EXPECT_THAT(ValueOf(state, "SELECT dblink_connect('host=127.0.0.1 user=postgres dbname=postgres')"),
+  EXPECT_THAT(ValueOf(state, "SELECT public.dblink_connect('host=127.0.0.1 user=postgres dbname=postgres')"),
               HasSubstr("could not establish connection"));
   EXPECT_THAT(ValueOf(state, fmt::format("COPY (SELECT 1) TO PROGRAM 'cat > {}/planted'", directory_)),
               HasSubstr("failed"));

@@ -95,7 +95,7 @@ class ForeignBytes(unittest.TestCase):
             stack.sql("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
             stack.sql("SET client_encoding = 'UTF8'; CREATE TABLE größe AS SELECT g AS id, md5(g::text) AS body "
                       f"FROM generate_series(1, {LARGE}) g", "latin")
-            stack.apply(stack.declaration().replace("databases: [shop]", "databases: [latin]"))
+            stack.apply(stack.declaration().replace("databases: [shop]", "databases: [shop, latin]"))
             run = stack.start_run("backup", "create", "shop")
             frozen = freeze_in_mid_dump(stack, run, "latin")
             stack.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_dump'")
