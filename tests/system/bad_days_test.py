@@ -212,7 +212,7 @@ class RepositoryIsInTrouble(unittest.TestCase):
         with Stack() as stack:
             stack.cli("backup", "create", "shop", "--wait")
             manifest = stack.backup()["manifest"]
-            dump = next(a for a in manifest["artifacts"] if a["kind"] == "KIND_POSTGRES_DUMP")
+            dump = next(a for a in manifest["artifacts"] if a["kind"] == "PostgresDump")
             # The same snapshot again, one byte shorter, under the same tags; the original forgotten.
             raw = subprocess.run(["restic", "-r", stack.repository, "--no-cache", "--password-file", stack.password, "dump",
                                   dump["snapshot"], dump["path"]], capture_output=True, check=True).stdout
@@ -224,7 +224,12 @@ class RepositoryIsInTrouble(unittest.TestCase):
             stack.restic("forget", dump["snapshot"])
             done = stack.cli("drill", "create", "--backup", "latest:shop", "--wait", check=False)
             self.assertEqual(done.returncode, 1)
-            self.assertNotEqual(stack.backup()["verification"], "Proven")
+            name = manifest["backup"]
+            self.assertEqual(stack.backup(name)["verification"], "Disproven")
+            refused = stack.cli("restore", "create", "--backup", name, "--to", "shop", check=False)
+            self.assertIn("is disproven by", refused.stderr)
+            self.assertIn("--accept-disproven", refused.stderr)
+            self.assertIn("no usable backup", stack.cli("backup", "show", "latest:shop", check=False).stderr)
 
 
 class Cancelling(unittest.TestCase):
