@@ -98,7 +98,7 @@ class ForeignBytes(unittest.TestCase):
             stack.apply(stack.declaration().replace("databases: [shop]", "databases: [shop, latin]"))
             run = stack.start_run("backup", "create", "shop")
             frozen = freeze_in_mid_dump(stack, run, "latin")
-            stack.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_dump'")
+            stack.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'latin' AND query LIKE 'COPY%'")
             send(signal.SIGCONT, frozen)
             self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
             self.assertGreaterEqual(stack.steps(run)["db.dump.latin"]["attempt"], 2)
