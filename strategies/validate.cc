@@ -43,6 +43,20 @@ bool IsRepositoryPathRelative(const std::string& repository) {
   return repository.front() != '/' && repository.find(':') == std::string::npos;
 }
 
+// "rest:https://user:secret@host/": whatever is stored and shown must not hold it.
+bool HasPassword(const std::string& repository) {
+  const size_t scheme = repository.find("://");
+  if (scheme == std::string::npos) return false;
+  const std::string authority =
+      repository.substr(scheme + 3, repository.find('/', scheme + 3) - (scheme + 3));
+  const size_t at = authority.rfind('@');
+  return at != std::string::npos && authority.find(':') < at;
+}
+
+bool LiesWithin(const std::string& path, const std::string& folder) {
+  return path == folder || folder == "/" || path.rfind(folder + "/", 0) == 0;
+}
+
 class ObjectValidator {
  public:
   ObjectValidator(const std::vector<v1::Object>& objects, const std::map<std::string, v1::Object>& existing)
@@ -128,6 +142,11 @@ class ObjectValidator {
     problems.CheckWord("repository", restic.repository(), "repository");
     if (!restic.repository().empty() && IsRepositoryPathRelative(restic.repository())) {
       problems.Add("repository", "must be an absolute path or name a backend, like s3:…, rest:… or sftp:…");
+    }
+    if (HasPassword(restic.repository())) {
+      problems.Add(
+          "repository",
+          "holds a password; write it into environmentFile, as RESTIC_REST_PASSWORD or as the backend names it");
     }
     if (restic.password_file().empty()) problems.Add("passwordFile", "is missing");
     problems.CheckSecretFile("passwordFile", restic.password_file());
@@ -234,7 +253,27 @@ class ObjectValidator {
       if (!problems.empty() && driver != nullptr)
         CheckKnownToDriver(field, application.driver(), *driver, component.name());
       AddAll(field, problems);
+      CheckRepositoryIsOutside(application, whole, field);
       return;
+    }
+  }
+
+  // A repository below a path that is backed up into it would hold itself, and grow with every backup.
+  void CheckRepositoryIsOutside(const v1::ApplicationSpec& application, const v1::Component& component,
+                                const std::string& field) {
+    std::string name = application.location();
+    const v1::Object* environment = Find("Environment", application.environment());
+    if (name.empty() && environment != nullptr) name = environment->environment().location();
+    const v1::Object* location = Find("Location", name);
+    if (location == nullptr) return;
+    const std::string& repository = location->location().restic().repository();
+    for (int i = 0; i < component.disk().paths_size(); ++i) {
+      const auto& excluded = component.disk().exclude();
+      if (!LiesWithin(repository, component.disk().paths(i))) continue;
+      if (std::find(excluded.begin(), excluded.end(), repository) != excluded.end()) continue;
+      Add(fmt::format("{}.disk.paths[{}]", field, i),
+          fmt::format("holds the repository {} of Location '{}' itself; exclude it, or keep it elsewhere",
+                      repository, name));
     }
   }
 

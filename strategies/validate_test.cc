@@ -119,6 +119,38 @@ TEST(ValidateObjects, LetsADriverLeaveToTheApplicationWhatOnlyThatKnows) {
                   "0 spec.components[2].postgres.databases[0]: database name '-x' starts with '-'"));
 }
 
+TEST(ValidateObjects, ALocationHoldsNoPasswordAndNoApplicationHoldsItsRepository) {
+  const auto location = [](const std::string& repository) {
+    return R"(metadata { name: "safe" } location { restic { repository: ")" + repository +
+           R"(" password_file: "/etc/salvor/safe" } })";
+  };
+  for (const char* good :
+       {"rest:https://host/path", "rest:https://user@host/", "s3:https://host:9000/bucket", "/srv/a:b@c"})
+    EXPECT_THAT(Problems({location(good)}, Existing()), testing::IsEmpty()) << good;
+  for (const char* bad : {"rest:https://user:secret@host/", "rest:http://:secret@host:8000/x"}) {
+    EXPECT_THAT(Problems({location(bad)}, Existing()),
+                ElementsAre("0 spec.restic.repository: holds a password; write it into environmentFile, as "
+                            "RESTIC_REST_PASSWORD or as the backend names it"))
+        << bad;
+  }
+  const auto application = [](const std::string& disk) {
+    return R"(metadata { name: "shop" } application { environment: "host-a" location: "safe" components { name: "files" disk { )" +
+           disk + " } } }";
+  };
+  const std::string safe = location("/srv/shop/vault");
+  for (const char* good : {R"(paths: "/srv/shopping")", R"(paths: "/srv/shop/vault2")",
+                           R"(paths: "/srv/shop" exclude: "/srv/shop/vault")"})
+    EXPECT_THAT(Problems({safe, application(good)}, Existing()), testing::IsEmpty()) << good;
+  for (const char* bad : {R"(paths: "/srv/shop")", R"(paths: "/srv/shop/vault")", R"(paths: "/")"}) {
+    EXPECT_THAT(
+        Problems({safe, application(bad)}, Existing()),
+        ElementsAre(
+            "1 spec.components[0].disk.paths[0]: holds the repository /srv/shop/vault of Location 'safe' "
+            "itself; exclude it, or keep it elsewhere"))
+        << bad;
+  }
+}
+
 TEST(ValidateObjects, JudgesTheWholeComponentOfAnApplication) {
   const std::string head =
       R"(metadata { name: "shop" } application { environment: "host-a" driver: "shop-stack" )";

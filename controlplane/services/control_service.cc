@@ -44,11 +44,43 @@ grpc::Status ControlServiceImpl::GetVersion(grpc::ServerContext* context, const 
   return grpc::Status::OK;
 }
 
+int ControlServiceImpl::CountBackupsAt(const std::string& location) {
+  int count = 0;
+  for (const v1::Backup& backup : engine_.ListBackups(""))
+    count += backup.location() == location && backup.coverage() != v1::Backup::COVERAGE_FAILED;
+  return count;
+}
+
+std::vector<v1::Problem> ControlServiceImpl::MovedLocations(const v1::ApplyRequest& request) {
+  std::vector<v1::Problem> problems;
+  for (int i = 0; i < request.objects_size(); ++i) {
+    const v1::Object& object = request.objects(i);
+    if (!object.has_location()) continue;
+    const auto known = catalog_.Location(object.metadata().name());
+    if (!known.ok() || known->restic().repository() == object.location().restic().repository()) continue;
+    const int backups = CountBackupsAt(object.metadata().name());
+    if (backups == 0) continue;
+    v1::Problem& problem = problems.emplace_back();
+    problem.set_object(i);
+    problem.set_field("spec.restic.repository");
+    problem.set_message(fmt::format(
+        "{} backups are kept at {}; give a new repository a Location of its own, or say --location-moved when it was moved "
+        "with all it holds",
+        backups, known->restic().repository()));
+  }
+  return problems;
+}
+
 grpc::Status ControlServiceImpl::Apply(grpc::ServerContext* context, const v1::ApplyRequest* request,
                                        v1::ApplyResponse* response) {
   CHECK_TOKEN();
-  auto applied = catalog_.Apply({request->objects().begin(), request->objects().end()}, request->dry_run());
+  const std::vector<v1::Problem> moved =
+      request->location_moved() ? std::vector<v1::Problem>() : MovedLocations(*request);
+  auto applied = catalog_.Apply({request->objects().begin(), request->objects().end()},
+                                request->dry_run() || !moved.empty());
   if (!applied.ok()) return ToGrpc(applied.status(), *context);
+  for (const v1::Problem& problem : moved) *response->add_problems() = problem;
+  if (!moved.empty()) applied->outcomes.clear();
   for (const auto outcome : applied->outcomes) response->add_outcomes(outcome);
   for (v1::Problem& problem : applied->problems) *response->add_problems() = std::move(problem);
   return grpc::Status::OK;
@@ -67,6 +99,13 @@ grpc::Status ControlServiceImpl::DeleteObject(grpc::ServerContext* context,
                                               const v1::DeleteObjectRequest* request,
                                               v1::DeleteObjectResponse*) {
   CHECK_TOKEN();
+  if (const int backups = request->kind() == "Location" ? CountBackupsAt(request->name()) : 0; backups > 0) {
+    return ToGrpc(
+        WithHint(FailedPrecondition("location {} has {} backups, which nobody would find without it",
+                                    request->name(), backups),
+                 "List them with: salvor backup list -o wide"),
+        *context);
+  }
   return ToGrpc(catalog_.Delete(request->kind(), request->name()), *context);
 }
 

@@ -50,6 +50,11 @@ class ControlServiceImpl final : public v1::ControlService::Service {
                           v1::ListAgentsResponse*) override;
 
  private:
+  // Records of backups whose data is at this Location.
+  int CountBackupsAt(const std::string& location);
+  // Locations with backups that would have another repository.
+  std::vector<v1::Problem> MovedLocations(const v1::ApplyRequest& request);
+
   Catalog& catalog_;
   Engine& engine_;
   Planner& planner_;

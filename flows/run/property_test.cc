@@ -140,7 +140,8 @@ class World {
     if (!taken) return;
     const v1::StepPhase phase = state_.steps[static_cast<size_t>(step)].phase;
     const bool waits = phase == v1::STEP_PHASE_BACKOFF || phase == v1::STEP_PHASE_READY;
-    EXPECT_TRUE(succeeded ? phase == v1::STEP_PHASE_SUCCEEDED : waits) << "nobody was granted: a success is welcome";
+    EXPECT_TRUE(succeeded ? phase == v1::STEP_PHASE_SUCCEEDED : waits)
+        << "nobody was granted: a success is welcome";
   }
 
   void SetRandomResult(v1::StepReported& reported) {

@@ -53,6 +53,13 @@ class FirstBackup(unittest.TestCase):
             logs = stack.cli("run", "logs", run).stdout
             self.assertNotIn("Fatal", logs)
             self.assertNotIn("Fatal", (stack.dir / "agent.log").read_text())
+            # A Location with backups is neither deleted nor pointed elsewhere by a slip.
+            refused = stack.cli("delete", "location", "vault", "--confirm", "vault", check=False)
+            self.assertIn("which nobody would find without it", refused.stderr)
+            elsewhere = stack.apply(stack.declaration(repository=stack.dir / "elsewhere"), check=False)
+            self.assertEqual(elsewhere.returncode, 8, elsewhere.stderr)
+            self.assertIn("1 backups are kept at", elsewhere.stdout + elsewhere.stderr)
+            self.assertIn(str(stack.repository), stack.cli("get", "location", "vault", "-o", "yaml").stdout)
 
     def test_a_list_says_what_a_drill_found_and_a_cancelled_run_has_its_code(self):
         with Stack() as stack:

@@ -92,6 +92,7 @@ class Stack:
         self.password = self.dir / "vault.password"
         self.server = f"unix://{self.dir}/salvord.sock"
         self.tls_server_options, self.authorities = [], None  # see security_test.py
+        self.apply_flags = []  # of the first declaration
         self.check_programs = []  # what the agents' host allows; set before entering, as are
         self.agent_options = []   # more options of the agents
 
@@ -108,7 +109,7 @@ class Stack:
                 self._make_repository()
             self.start_salvord()
             self.start_agent()
-            self.apply(self.declaration())
+            self.apply(self.declaration(), *self.apply_flags)
         except BaseException:
             self.__exit__(*sys.exc_info())
             raise
@@ -305,10 +306,10 @@ spec:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             return answer.read().decode()
 
-    def apply(self, text):
+    def apply(self, text, *flags, check=True):
         path = self.dir / "objects.yaml"
         path.write_text(text)
-        return self.cli("apply", "-f", path)
+        return self.cli("apply", "-f", path, *flags, check=check)
 
     def start_run(self, *arguments):
         """The name of the started run."""

@@ -16,6 +16,7 @@ namespace {
 struct ApplyOptions {
   std::vector<std::string> sources;
   bool dry_run = false;
+  bool location_moved = false;
 };
 
 // "application/shop".
@@ -89,6 +90,7 @@ ExitCode Apply(Context& context, const ApplyOptions& options) {
   v1::ApplyRequest request;
   for (const v1::Object& object : ObjectsOf(*loaded)) *request.add_objects() = object;
   request.set_dry_run(options.dry_run);
+  request.set_location_moved(options.location_moved);
   const StatusOr<v1::ApplyResponse> response = (*client)->Call(&ControlStub::Apply, request);
   if (!response.ok()) return context.Fail("apply", response.status());
   if (response->problems_size() > 0) {
@@ -140,6 +142,8 @@ void AddApplyCommands(CommandLine& line) {
                  [apply](Context& context) { return Apply(context, *apply); });
   AddFiles(apply_command, apply->sources);
   apply_command.add_flag("--dry-run", apply->dry_run, "say what would change, and change nothing");
+  apply_command.add_flag("--location-moved", apply->location_moved,
+                         "repositories with another address were moved there, with all they hold");
 
   auto sources = std::make_shared<std::vector<std::string>>();
   CLI::App& validate_command =
