@@ -23,14 +23,14 @@ class ScriptedControlPlane final : public v1::AgentService::Service {
  public:
   grpc::Status Connect(grpc::ServerContext*, Stream* stream) override {
     {
-      MutexLock lock(mutex_);
+      MutexLock lock(mutex_);  // one write at a time
+      v1::ControlMessage welcome;
+      welcome.mutable_welcome()->mutable_heartbeat_interval()->set_seconds(60);
+      stream->Write(welcome);
       stream_ = stream;
       ++streams_;
       changed_.NotifyAll();
     }
-    v1::ControlMessage welcome;
-    welcome.mutable_welcome()->mutable_heartbeat_interval()->set_seconds(60);
-    stream->Write(welcome);
     v1::AgentMessage message;
     while (!EndsAfter(message) && stream->Read(&message)) {
       MutexLock lock(mutex_);

@@ -293,8 +293,9 @@ class SqliteStore final : public Store {
     bytes_since_restart_ += bytes;
     NoteBytes(bytes);
     if (bytes_since_restart_ > kRestartBytes) {
-      bytes_since_restart_ = 0;
-      RETURN_IF_ERROR(writer_->Database().Checkpoint(true));
+      MutexLock lock(checkpoint_mutex_);  // SQLite does not wait for another checkpoint, and gives up
+      ASSIGN_OR_RETURN(const bool restarted, writer_->Database().Checkpoint(true));
+      if (restarted) bytes_since_restart_ = 0;
     }
     return OkStatus();
   }
@@ -319,8 +320,9 @@ class SqliteStore final : public Store {
         if (stopping_) return;
         bytes_since_checkpoint_ = 0;
       }
-      if (Status status = checkpointer_->Checkpoint(false); !status.ok())
-        LogWarning("store: {}", MessageOf(status));
+      MutexLock lock(checkpoint_mutex_);
+      if (const auto done = checkpointer_->Checkpoint(false); !done.ok())
+        LogWarning("store: {}", MessageOf(done.status()));
     }
   }
 
@@ -336,6 +338,7 @@ class SqliteStore final : public Store {
   int64_t bytes_since_restart_ = 0;       // the writer thread's
   Mutex reader_mutex_;
   std::unique_ptr<SqliteDatabase> reader_ ABSL_GUARDED_BY(reader_mutex_);
+  Mutex checkpoint_mutex_;  // held during one, and not together with another lock
   Mutex damaged_mutex_;
   std::set<DamagedRecord> damaged_ ABSL_GUARDED_BY(damaged_mutex_);
   std::unique_ptr<SqliteDatabase> checkpointer_;  // the checkpoint thread's
@@ -361,7 +364,7 @@ StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const std::string& directory) {
   ASSIGN_OR_RETURN(const std::string check, database->ReadPragma("quick_check"));
   if (check != "ok") return DataLoss("{} is damaged: {}", path, check);
   RETURN_IF_ERROR(Migrate(*database, StoreMigrations()));
-  RETURN_IF_ERROR(database->Checkpoint(true));
+  RETURN_IF_ERROR(database->Checkpoint(true).status());
   auto writer = std::make_unique<SqliteWriter>(std::move(database));
   RETURN_IF_ERROR(writer->Prepare());
   ASSIGN_OR_RETURN(auto reader, SqliteDatabase::Open(path, SqliteDatabase::Mode::kReadOnly));

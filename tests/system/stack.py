@@ -126,7 +126,7 @@ class Stack:
                     process.kill()
                     process.wait()
         self._pg_ctl("-m", "immediate", "stop", check=False)
-        left = self.leftovers()
+        left = self.leftovers_that_stay()
         if kind is not None:
             for name in ("salvord.log", "agent.log"):
                 log = self.dir / name
@@ -365,6 +365,12 @@ spec:
                    "salvord", "salvor-agent", "pg_amcheck"}
         alive = processes()
         return [alive[pid] for pid in self.children() if pid in alive and os.path.basename(alive[pid][0].rstrip(":")) in working]
+
+    def leftovers_that_stay(self):
+        """What was told to end may still be in the kernel's hands when pg_ctl and wait() have answered."""
+        with contextlib.suppress(AssertionError):
+            wait_for("all processes to be gone", lambda: not self.leftovers(), deadline_s=20)
+        return self.leftovers()
 
     def fingerprint(self):
         return self.sql("SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM orders t", "shop")

@@ -23,7 +23,9 @@ Status WantsTls(const Endpoint& endpoint, const char* option) {
 
 StatusOr<Endpoint> ParseEndpoint(const std::string& text) {
   if (text.rfind("unix://", 0) == 0) {
-    const std::string path = text.substr(7);
+    std::string path = text.substr(7);
+    // gRPC takes "//" at the beginning for the name of a host.
+    while (path.rfind("//", 0) == 0) path.erase(0, 1);
     if (path.empty() || path[0] != '/')
       return InvalidArgument("'{}': a unix socket needs an absolute path, as in unix:///run/salvord.sock",
                              text);

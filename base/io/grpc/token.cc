@@ -2,6 +2,8 @@
 
 #include <openssl/crypto.h>
 
+#include <algorithm>
+
 #include "base/io/files.h"
 #include "base/text.h"
 
@@ -9,7 +11,14 @@ namespace salvor {
 
 StatusOr<Token> Token::Load(const std::string& path, bool create) {
   auto secret = ReadSecretFile(path);
-  if (secret.ok()) return Token(*std::move(secret));
+  if (secret.ok()) {
+    // It travels in a header, and gRPC ends the process over one that holds anything else.
+    const bool legal = !secret->empty() && std::all_of(secret->begin(), secret->end(),
+                                                       [](char c) { return c > 0x20 && c < 0x7f; });
+    if (legal) return Token(*std::move(secret));
+    return WithHint(InvalidArgument("{} holds no token: it must be one word of printable ASCII", path),
+                    "Copy the file that salvord wrote into its state directory, api.token or agent.token.");
+  }
   if (!create || secret.status().code() != absl::StatusCode::kNotFound) return secret.status();
   std::string made = ToHex(RandomBytes(32));
   RETURN_IF_ERROR(WriteFileAtomically(path, made + "\n", 0600));

@@ -19,6 +19,12 @@ TEST(Token, IsMadeOncePrivatelyAndRefusedWhenOthersMayReadIt) {
   EXPECT_EQ(made.size(), 65u);
   ASSERT_TRUE(Token::Load(path, true).ok());
   EXPECT_EQ(*ReadFile(path), made);
+  for (const char* bad : {"gr\xf6\xdf"
+                          "e\n",
+                          "two words\n", "\n", "a\x01\n"}) {
+    ASSERT_TRUE(WriteFileAtomically(path, bad, 0600).ok());
+    EXPECT_EQ(Token::Load(path, true).status().code(), absl::StatusCode::kInvalidArgument) << bad;
+  }
   ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
   EXPECT_EQ(Token::Load(path, true).status().code(), absl::StatusCode::kPermissionDenied);
   EXPECT_TRUE(RemoveTree(directory).ok());

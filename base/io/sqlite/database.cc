@@ -144,10 +144,10 @@ StatusOr<std::string> SqliteDatabase::ReadPragma(const std::string& name) {
   return row ? statement.Bytes(0) : std::string();
 }
 
-Status SqliteDatabase::Checkpoint(bool restart) {
+StatusOr<bool> SqliteDatabase::Checkpoint(bool restart) {
   const int code = sqlite3_wal_checkpoint_v2(
       database_, nullptr, restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-  if (code == SQLITE_OK || code == SQLITE_BUSY) return OkStatus();
+  if (code == SQLITE_OK || code == SQLITE_BUSY) return code == SQLITE_OK;
   return ToStatus(code, database_, "checkpoint " + path_);
 }
 

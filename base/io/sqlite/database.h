@@ -64,7 +64,8 @@ class SqliteDatabase {
 
   // Moves what it can from the WAL into the database without disturbing others; `restart` also makes writers
   // begin at the WAL's start again, which waits for readers.
-  Status Checkpoint(bool restart);
+  // False when a reader or another checkpoint was in the way for longer than the busy timeout (5 s): try again later.
+  StatusOr<bool> Checkpoint(bool restart);
 
  private:
   SqliteDatabase(sqlite3* database, std::string path) : database_(database), path_(std::move(path)) {}
