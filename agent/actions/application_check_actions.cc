@@ -123,14 +123,18 @@ class Checker {
     if (role.empty()) return opened;
     const Status as_role = (*opened)->Execute("SET LOCAL ROLE " + (*opened)->Identifier(role));
     if (as_role.ok()) return opened;
-    checks_.Failed("application", name, fmt::format("cannot act as role {}: {}", role, MessageOf(as_role)));
+    if (!IsVerdict(**opened, as_role)) return as_role;
+    // That a role is missing is compared by itself, and membership is the restoring user's affair.
+    checks_.Unverifiable("application", name,
+                         fmt::format("cannot act as role {}: {}", role, MessageOf(as_role)));
     return std::unique_ptr<Connection>();
   }
 
   // An error of the server's is about the probe; without a SQLSTATE the session itself is lost.
   static bool IsVerdict(const Connection& session, const Status& status) {
-    return !session.LastSqlState().empty() && status.code() != absl::StatusCode::kUnavailable &&
-           status.code() != absl::StatusCode::kCancelled;
+    return !session.LastSqlState().empty() && !IsOfSurroundings(status) &&
+           status.code() != absl::StatusCode::kCancelled &&
+           status.code() != absl::StatusCode::kDeadlineExceeded;
   }
 
   // A statement that the server does not understand says nothing about the copy: whether what it names is there is
@@ -209,8 +213,7 @@ class Checker {
     const bool denied = session->LastSqlState() == "42501";
     const std::string who = "role " + (probe.role().empty() ? std::string("of the restore") : probe.role());
     if (!done.ok() && !denied) {
-      checks_.Failed("application", name,
-                     "failed for another reason than permission: " + MessageOf(done.status()));
+      Refused(name, "failed for another reason than permission: " + MessageOf(done.status()), *session);
       return OkStatus();
     }
     const std::string found = who + (denied ? " is denied it" : " may do it");
@@ -292,7 +295,7 @@ class Checker {
     }
     const auto exit = (*process)->Wait(context_.stop, deadline);
     if (exit.status().code() == absl::StatusCode::kDeadlineExceeded && absl::Now() < context_.deadline) {
-      checks_.Failed("application", name, fmt::format("no answer within {}", HumanDuration(timeout)));
+      checks_.Unverifiable("application", name, fmt::format("no answer within {}", HumanDuration(timeout)));
       return OkStatus();
     }
     RETURN_IF_ERROR(exit.status());
@@ -306,7 +309,9 @@ class Checker {
     if (exit.Ok()) return checks_.Passed("application", name, how);
     if (const std::string never = SandboxFailure(exit); !never.empty())
       return checks_.Unverifiable("application", name, "the command cannot be started: " + AsUtf8(never));
-    if (exit.signal == 0 && exit.code == 75) return checks_.Unverifiable("application", name, how);
+    // Killed (128 + signal, from inside a sandbox), or without a program that it wants: it did not come to a verdict.
+    const bool no_verdict = exit.signal != 0 || exit.code > 128 || exit.code == 126 || exit.code == 127;
+    if (no_verdict || exit.code == 75) return checks_.Unverifiable("application", name, how);
     // A check without privileges may have failed for want of them, which says nothing about the copy.
     if (const std::string closed = room.FirstClosedFile(); !closed.empty()) {
       return checks_.Unverifiable(

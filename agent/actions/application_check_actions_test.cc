@@ -103,7 +103,7 @@ TEST_F(ApplicationChecksTest, AQueryIsComparedAsTextAndCannotWrite) {
   AddSql("SELECT nothing FROM nowhere", "1");
   AddSql("COMMIT", "");
   AddSql("SELECT 1", "1", "no such role");
-  EXPECT_EQ(Verdicts(), "PFPFFFUUF") << Render(*result_);
+  EXPECT_EQ(Verdicts(), "PFPFFFUUU") << Render(*result_);
   EXPECT_EQ(Server().Value("copy", "SELECT count(*) FROM orders"), "2");
 }
 
@@ -132,7 +132,7 @@ TEST_F(ApplicationChecksTest, OnlyALackOfPermissionCountsAsDenied) {
   AddPermission("app", "DELETE FROM orders", denied);
   AddPermission("reader", "DELETE FROM no_such_table", denied);
   AddPermission("no such role", "SELECT 1", denied);
-  EXPECT_EQ(Verdicts(), "PPFFFF") << Render(*result_);
+  EXPECT_EQ(Verdicts(), "PPFFUU") << Render(*result_);
   EXPECT_EQ(Server().Value("copy", "SELECT count(*) FROM orders"), "2");
 }
 
@@ -143,7 +143,9 @@ TEST_F(ApplicationChecksTest, ACommandFindsTheCopyAndItsExitCodeIsTheVerdict) {
   AddScript("exit 75");
   config_.policy.check_programs.push_back("/usr/bin/sleep");
   AddCommand({"/usr/bin/sleep", "60"}, "200ms");
-  EXPECT_EQ(Verdicts(), "PFUF") << Render(*result_);
+  AddScript("kill -9 $$");
+  AddScript("/opt/a-helper-that-is-not-there");
+  EXPECT_EQ(Verdicts(), "PFUUUU") << Render(*result_);
   EXPECT_EQ(result_->checks(1).compared(), "exit code 1: broken");
 }
 

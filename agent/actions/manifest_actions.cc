@@ -9,6 +9,7 @@
 #include <set>
 
 #include "agent/actions/clean_up.h"
+#include "base/redact.h"
 #include "base/text.h"
 #include "proto/time.h"
 
@@ -26,6 +27,10 @@ StatusOr<std::string> ToJson(const v1::Manifest& manifest) {
   if (!status.ok()) return Internal("write the manifest as JSON: {}", status.ToString());
   return json;
 }
+
+constexpr size_t kLongestText = 4 << 10;
+
+std::string Reportable(const std::string& text) { return Elide(RedactText(ValidUtf8(text)), kLongestText); }
 
 const v1::PlannedArtifact* PlanOf(const v1::ManifestWrite& write, const v1::Artifact& artifact) {
   for (const v1::PlannedArtifact& planned : write.planned()) {
@@ -121,6 +126,9 @@ StatusOr<v1::ActionResult> RunManifestWrite(const v1::Action& action, ActionCont
     const std::string why = WhyMissing(context.task, planned, manifest);
     if (!why.empty()) AddMissing(&manifest, planned.component(), planned.title(), why);
   }
+  // As the report of this step will have them, or the stored manifest would differ from the control plane's.
+  for (std::string& warning : *manifest.mutable_warnings()) warning = Reportable(warning);
+  for (v1::MissingArtifact& missing : *manifest.mutable_missing()) missing.set_why(Reportable(missing.why()));
   ASSIGN_OR_RETURN(const std::string json, ToJson(manifest));
   const std::map<std::string, std::string> tags = {
       {"salvor", ""}, {"kind", "manifest"}, {"backup", manifest.backup()}, {"run", run}};

@@ -47,8 +47,9 @@ class DatabaseRestore {
     result.set_note(fmt::format("database {} restored, {}", AsUtf8(name_),
                                 HumanBytes(action_.database().dump().bytes())));
     if (!without_statistics_.empty()) {
-      result.add_warnings(fmt::format("no statistics of {}: that would connect to foreign servers",
-                                      AsUtf8(Names(without_statistics_))));
+      result.add_warnings(
+          fmt::format("no statistics of {}: collecting them failed, or would connect to foreign servers",
+                      AsUtf8(Names(without_statistics_))));
     }
     return result;
   }

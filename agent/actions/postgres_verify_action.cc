@@ -127,8 +127,13 @@ struct SequenceNow {
   int64_t least = 0, greatest = 0;
 };
 
+// A name as this session wants it: those of a database without an encoding were kept with their bytes written out.
+std::string NameFor(const Connection& session, const std::string& kept) {
+  return session.TextEncoding() == "UTF8" ? kept : BytesOf(kept);
+}
+
 StatusOr<SequenceNow> ReadSequence(Connection& session, const v1::SequenceExpectation& then) {
-  const std::string table = session.Table(then.schema(), then.name());
+  const std::string table = session.Table(NameFor(session, then.schema()), NameFor(session, then.name()));
   ASSIGN_OR_RETURN(Rows rows, session.Query(fmt::format(R"sql(
 SELECT s.last_value, q.seqincrement > 0, s.is_called, q.seqcycle, q.seqmin, q.seqmax
 FROM {} s, pg_sequence q
@@ -163,9 +168,9 @@ std::string BehindThen(const v1::SequenceExpectation& then, const SequenceNow& n
 std::string BehindItsColumn(Connection& session, const v1::SequenceExpectation& then,
                             const SequenceNow& now) {
   if (then.owned_by_table().empty() || now.cycles) return "";
-  const auto greatest =
-      session.Query(fmt::format("SELECT {}({})::bigint FROM {}", now.rising ? "max" : "min",
-                                session.Identifier(then.owned_by_column()), then.owned_by_table()));
+  const auto greatest = session.Query(fmt::format(
+      "SELECT {}({})::bigint FROM {}", now.rising ? "max" : "min",
+      session.Identifier(NameFor(session, then.owned_by_column())), NameFor(session, then.owned_by_table())));
   if (!greatest.ok() || greatest->Count() == 0 || greatest->IsNull(0, 0)) return "";
   const int64_t value = greatest->Int(0, 0);
   const bool behind = now.rising ? now.last_value < value : now.last_value > value;

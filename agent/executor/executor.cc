@@ -138,7 +138,7 @@ std::optional<v1::HeldObligation> Executor::ObligationOf(const v1::Task& task) {
 }
 
 // The control plane grants again when it has given an attempt up, which does not mean that it has ended here.
-void Executor::WaitForEarlierAttempts(const AttemptPointer& attempt) {
+bool Executor::WaitForEarlierAttempts(const AttemptPointer& attempt) {
   const v1::LeaseKey& lease = attempt->task.lease();
   const auto in_the_way = [&](const AttemptPointer& other) {
     const v1::LeaseKey& theirs = other->task.lease();
@@ -155,14 +155,16 @@ void Executor::WaitForEarlierAttempts(const AttemptPointer& attempt) {
     };
     for (const auto& [key, other] : attempts_) stop(other);
     for (const AttemptPointer& other : superseded_) stop(other);
-    if (clear) return;
+    if (clear) return !attempt->superseded;
     ended_.Wait(mutex_);
   }
 }
 
 void Executor::RunTask(const AttemptPointer& attempt) {
-  WaitForEarlierAttempts(attempt);
   const v1::Task& task = attempt->task;
+  if (!WaitForEarlierAttempts(attempt)) {
+    return Finish(attempt, Failure(v1::Error::REASON_CANCELLED, "superseded before it began", false), false);
+  }
   const std::optional<v1::HeldObligation> obligation = ObligationOf(task);
   if (Status status = options_.journal->Begin(task, obligation); !status.ok()) {
     return Finish(attempt, Failure(v1::Error::REASON_UNAVAILABLE, MessageOf(status), true), false);
@@ -261,19 +263,21 @@ void Executor::Finish(const AttemptPointer& attempt, v1::ActionResult result, bo
   v1::Report report;
   *report.mutable_lease() = task.lease();
   ReportSink* sink = nullptr;
+  bool superseded = false;
   {
     MutexLock lock(mutex_);
-    if (!attempt->superseded) attempt->result = result;
+    superseded = attempt->superseded;
+    if (!superseded) attempt->result = result;
     sink = sink_;
   }
   if (sink == nullptr) return;
-  if (attempt->superseded) return sink->RoomChanged();
+  if (superseded) return sink->RoomChanged();
   *report.mutable_result() = std::move(result);
   sink->Report(report);
 }
 
 void Executor::OnProgress(const AttemptPointer& attempt, v1::Progress progress) {
-  const absl::Time now = options_.clock->Now();
+  const absl::Duration now = options_.clock->Monotonic();
   ReportSink* sink = nullptr;
   int64_t more = 0;
   {
@@ -292,7 +296,7 @@ void Executor::OnProgress(const AttemptPointer& attempt, v1::Progress progress) 
     options_.observer->OnProgress(KindOf(attempt->task.action()), more);
   v1::ProgressReport report;
   *report.mutable_lease() = attempt->task.lease();
-  *progress.mutable_at() = ToProto(now);
+  *progress.mutable_at() = ToProto(options_.clock->Now());
   MakeReportable(progress);
   *report.mutable_progress() = std::move(progress);
   if (sink != nullptr) sink->Progress(report);
@@ -413,7 +417,7 @@ void Executor::Undo(const v1::HeldObligation& obligation, const std::string& ear
 }
 
 void Executor::AcknowledgeEarlyRelease(const v1::EarlyRelease& release) {
-  if (Status status = options_.journal->CloseObligation(release.run(), release.name()); !status.ok())
+  if (Status status = options_.journal->CloseReleasedEarly(release.run(), release.name()); !status.ok())
     LogError("{}", MessageOf(status));
 }
 

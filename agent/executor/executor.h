@@ -109,7 +109,7 @@ class Executor {
     std::optional<v1::ActionResult> result;
     bool superseded = false;
     bool running = false;
-    absl::Time last_progress = absl::InfinitePast();
+    absl::Duration last_progress = -absl::InfiniteDuration();
     int64_t last_bytes = 0;
   };
   using AttemptPointer = std::shared_ptr<Attempt>;
@@ -119,7 +119,8 @@ class Executor {
   static Key KeyOf(const v1::LeaseKey& lease);
   Status RecoverAttempt(JournalEntry entry);
   std::optional<v1::HeldObligation> ObligationOf(const v1::Task& task);
-  void WaitForEarlierAttempts(const AttemptPointer& attempt);
+  // False when it was superseded meanwhile, and shall not begin.
+  bool WaitForEarlierAttempts(const AttemptPointer& attempt);
   void Undo(const v1::HeldObligation& obligation, const std::string& early_reason)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<JournalObligation> JournalledObligations();

@@ -330,6 +330,22 @@ TEST_F(ExecutorTest, ASupersededAttemptIsWaitedForTooAndItsRoomComesBack) {
   EXPECT_EQ(executor_->Running(), 0);
 }
 
+TEST_F(ExecutorTest, WhatIsSupersededWhileItWaitsNeverBegins) {
+  v1::Task first = Task("dump");
+  first.mutable_action()->mutable_postgres_dump();
+  v1::Task second = first;
+  second.mutable_lease()->set_attempt(2);
+  executor_->Submit(first);
+  while (started_ == 0) std::this_thread::yield();
+  executor_->Submit(second);
+  executor_->Supersede(second.lease());
+  may_end_ = true;
+  EXPECT_EQ(sink_.Next().lease().attempt(), 1);
+  sink_.WaitForRoom();
+  EXPECT_EQ(started_, 1);
+  EXPECT_EQ(journal_->Entries()->size(), 1u) << "of the first, until it is acknowledged";
+}
+
 TEST_F(ExecutorTest, AnObligationPastItsDeadlineIsUndoneAndSaidUntilItIsHeard) {
   v1::Task start = Task("start");
   start.mutable_action()->mutable_scratch_start();

@@ -170,6 +170,12 @@ Status Journal::CloseObligation(const std::string& run, const std::string& name)
   return Write("DELETE FROM obligation WHERE run = ? AND name = ?", {run, name}, {});
 }
 
+Status Journal::CloseReleasedEarly(const std::string& run, const std::string& name) {
+  MutexLock lock(mutex_);
+  return Write("DELETE FROM obligation WHERE run = ? AND name = ? AND released_early IS NOT NULL",
+               {run, name}, {});
+}
+
 Status Journal::MarkReleasedEarly(const std::string& run, const std::string& name,
                                   const std::string& reason) {
   MutexLock lock(mutex_);

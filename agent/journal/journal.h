@@ -48,6 +48,8 @@ class Journal {
                   const std::optional<v1::ActionResult>& instead);
 
   Status CloseObligation(const std::string& run, const std::string& name);
+  // Unless it was opened anew since.
+  Status CloseReleasedEarly(const std::string& run, const std::string& name);
   // It is undone already; the row stays until the control plane knows (CloseObligation).
   Status MarkReleasedEarly(const std::string& run, const std::string& name, const std::string& reason);
   StatusOr<std::vector<JournalObligation>> Obligations();

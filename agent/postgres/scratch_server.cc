@@ -40,6 +40,13 @@ Status GiveTo(const std::string& path, int64_t uid) {
   return OkStatus();
 }
 
+// Restored code is the superuser there, and may have put something in the server's place that never answers.
+SessionOptions Bounded() {
+  SessionOptions options;
+  options.deadline = absl::Now() + absl::Seconds(15);
+  return options;
+}
+
 }  // namespace
 
 StatusOr<int> ToolVersion(const std::string& supervisor, const std::string& program) {
@@ -306,7 +313,14 @@ Status ScratchServers::Launch(Slot& slot, ScratchState& state) const {
 }
 
 Status ScratchServers::LaunchOnce(Slot& slot, ScratchState& state) const {
+  const bool was_sandboxed = state.sandboxed && !state.start.empty();
   JudgeIsolation(state);
+  // What was restored in a sandbox is hostile until proven otherwise, and is never let out of it.
+  if (was_sandboxed && !state.sandboxed) {
+    return WithHint(Unavailable("the sandbox of scratch server {} can't be had again: {}", state.name,
+                                state.not_isolated),
+                    "The machine may have been too busy. Drill again.");
+  }
   if (!state.sandboxed) RETURN_IF_ERROR(OpenToScratchUser(state));
   state.start = ToHex(RandomBytes(8));
   RETURN_IF_ERROR(WriteScratchState(state));
@@ -358,7 +372,7 @@ Status ScratchServers::AwaitAnswer(Slot& slot, const ScratchState& state) const 
   const absl::Time until = absl::Now() + kStartTimeout;
   Status last;
   while (absl::Now() < until) {
-    auto connection = Connection::Open(ConnectionTo(state), {});
+    auto connection = Connection::Open(ConnectionTo(state), Bounded());
     if (connection.ok()) return OkStatus();
     last = connection.status();
     if (slot.server->AwaitEnd(absl::Milliseconds(20))) {
@@ -375,7 +389,7 @@ Status ScratchServers::AwaitAnswer(Slot& slot, const ScratchState& state) const 
 // True while the server runs and answers; what has ended is let go.
 bool ScratchServers::Runs(Slot& slot, const ScratchState& state) const {
   if (!slot.server) return false;
-  if (Connection::Open(ConnectionTo(state), {}).ok()) return true;
+  if (Connection::Open(ConnectionTo(state), Bounded()).ok()) return true;
   // Dying, or only too busy for one more session.
   if (slot.server->AwaitEnd(absl::Seconds(2)) || FindServerProcess(DataIn(state)) == 0) slot.server.reset();
   return slot.server != nullptr;

@@ -3,6 +3,7 @@
 #include <grpcpp/create_channel.h>
 
 #include <algorithm>
+#include <chrono>
 #include <deque>
 #include <map>
 #include <optional>
@@ -23,6 +24,7 @@ constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
 constexpr absl::Duration kLastBackoff = absl::Seconds(10);
 // Kept while there is no connection; later ones are dropped, and that is said.
 constexpr int kMostLogLines = 20'000;
+constexpr int64_t kMostLogBytes = 8 << 20;  // half of what a control plane takes in one message
 // So often the control plane itself ends the stream over one report before that report is put aside.
 constexpr int kMostRefusals = 3;
 
@@ -44,8 +46,7 @@ class GrpcPuller final : public Puller, public ReportSink {
       if (status.code() == absl::StatusCode::kFailedPrecondition) return status;
       LogWarning("no connection to {}: {}; trying again", options_.endpoint.address, MessageOf(status));
       const double fraction = std::uniform_real_distribution<double>(0.5, 1)(random);
-      MutexLock lock(mutex_);
-      if (!stopping_) changed_.WaitFor(mutex_, absl::ToChronoMilliseconds(backoff * fraction));
+      Pause(backoff * fraction);
       backoff = std::min(backoff * 2, kLastBackoff);
     }
     return OkStatus();
@@ -81,8 +82,9 @@ class GrpcPuller final : public Puller, public ReportSink {
   }
   void Log(const v1::LeaseKey& lease, const v1::LogLine& line) override {
     MutexLock lock(mutex_);
-    if (log_lines_ >= kMostLogLines) return;
+    if (log_lines_ >= kMostLogLines || log_bytes_ >= kMostLogBytes) return;
     ++log_lines_;
+    log_bytes_ += static_cast<int64_t>(line.ByteSizeLong());
     const int last = next_.logs_size() - 1;
     const bool same = last >= 0 && next_.logs(last).run() == lease.run() &&
                       next_.logs(last).step() == lease.step() &&
@@ -92,7 +94,7 @@ class GrpcPuller final : public Puller, public ReportSink {
     lines->set_step(lease.step());
     lines->set_attempt(lease.attempt());
     *lines->add_lines() = line;
-    if (log_lines_ == kMostLogLines)
+    if (log_lines_ == kMostLogLines || log_bytes_ >= kMostLogBytes)
       lines->mutable_lines(lines->lines_size() - 1)->set_text("… more lines were dropped: no connection");
     waiting_ = true;
     changed_.NotifyAll();
@@ -117,6 +119,14 @@ class GrpcPuller final : public Puller, public ReportSink {
   }
 
  private:
+  // What is logged meanwhile does not cut it short.
+  void Pause(absl::Duration duration) {
+    const auto until = std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(duration);
+    MutexLock lock(mutex_);
+    while (!stopping_ && std::chrono::steady_clock::now() < until)
+      changed_.WaitFor(mutex_, until - std::chrono::steady_clock::now());
+  }
+
   bool Stopping() {
     MutexLock lock(mutex_);
     return stopping_;
@@ -250,14 +260,15 @@ class GrpcPuller final : public Puller, public ReportSink {
   }
 
   bool HasSomethingToSay() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return waiting_ || say_hello_ || (!alone_.empty() && !alone_in_flight_);
+    return !alone_in_flight_ && (waiting_ || say_hello_ || !alone_.empty());
   }
 
   // What is to be sent now. A report of an earlier stream goes alone, and the next one only when it has its answer: should
   // the control plane be unable to take one, it is known which.
   v1::AgentMessage NextMessage() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     v1::AgentMessage message;
-    if (!alone_.empty() && !alone_in_flight_) {
+    if (alone_in_flight_) return message;  // a heartbeat
+    if (!alone_.empty()) {
       alone_in_flight_ = alone_.front().lease();
       *message.add_reports() = std::move(alone_.front());
       alone_.pop_front();
@@ -266,6 +277,7 @@ class GrpcPuller final : public Puller, public ReportSink {
     message.Swap(&next_);
     waiting_ = false;
     log_lines_ = 0;
+    log_bytes_ = 0;
     return message;
   }
 
@@ -280,7 +292,7 @@ class GrpcPuller final : public Puller, public ReportSink {
           changed_.WaitFor(mutex_, absl::ToChronoMilliseconds(heartbeat));
         if (!connected_) return;
         message = NextMessage();
-        hello = std::exchange(say_hello_, false);
+        hello = !alone_in_flight_ && std::exchange(say_hello_, false);
         received = received_;
       }
       if (hello) *message.mutable_hello() = Hello();
@@ -294,7 +306,6 @@ class GrpcPuller final : public Puller, public ReportSink {
   void Take(v1::ControlMessage message) {
     {
       MutexLock lock(mutex_);
-      received_ += message.tasks_size();
       for (const auto* settled : {&message.acks(), &message.superseded()}) {
         for (const v1::LeaseKey& lease : *settled) SettleAlone(lease);
       }
@@ -307,7 +318,12 @@ class GrpcPuller final : public Puller, public ReportSink {
     for (const v1::EarlyRelease& release : message.early_release_acks())
       executor_.AcknowledgeEarlyRelease(release);
     for (const v1::HeldObligation& held : message.release()) executor_.Release(held);
-    for (v1::Task& task : *message.mutable_tasks()) executor_.Submit(std::move(task));
+    for (v1::Task& task : *message.mutable_tasks()) {
+      executor_.Submit(std::move(task));
+      // Only now: until it runs it takes no room, and the limit would be too high by it.
+      MutexLock lock(mutex_);
+      ++received_;
+    }
     for (const v1::LeaseKey& lease : message.cancels()) executor_.Cancel(lease);
   }
 
@@ -329,6 +345,7 @@ class GrpcPuller final : public Puller, public ReportSink {
   bool waiting_ ABSL_GUARDED_BY(mutex_) = false;
   bool say_hello_ ABSL_GUARDED_BY(mutex_) = false;
   int log_lines_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t log_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   v1::AgentMessage next_ ABSL_GUARDED_BY(mutex_);
   std::deque<v1::Report> alone_ ABSL_GUARDED_BY(mutex_);  // of before this stream, not sent on it yet
   std::optional<v1::LeaseKey> alone_in_flight_ ABSL_GUARDED_BY(mutex_);

@@ -48,6 +48,13 @@ std::vector<v1::Backup> BackupIndex::List(const std::string& application) const 
   return backups;
 }
 
+const v1::Backup* BackupIndex::MadeBy(const std::string& run) const {
+  for (const auto& [name, backup] : backups_) {
+    if (backup.run() == run) return &backup;
+  }
+  return nullptr;
+}
+
 const v1::Backup* BackupIndex::LatestBelieved(const std::string& application) const {
   const v1::Backup* latest = nullptr;
   for (const auto& [name, backup] : backups_) {

@@ -19,6 +19,7 @@ class BackupIndex {
       const std::string& application) const;  // newest first; empty: of all applications
 
   // A name, "latest:APPLICATION" (complete or partial) or "proven:APPLICATION". NotFound, InvalidArgument.
+  const v1::Backup* MadeBy(const std::string& run) const;  // null when it makes none
   // The newest that kept something and is neither disproven nor in doubt; null when there is none.
   const v1::Backup* LatestBelieved(const std::string& application) const;
   StatusOr<v1::Backup> Resolve(const std::string& reference) const;

@@ -124,14 +124,14 @@ Status Engine::Impl::Recover() {
   return OkStatus();
 }
 
-std::optional<v1::RunHeader> Engine::Impl::FindWaiting(v1::RunKind kind, const std::string& application) {
+std::optional<WaitingRun> Engine::Impl::FindWaiting(v1::RunKind kind, const std::string& application) {
   MutexLock lock(mutex_);
   for (const auto& [name, run] : runs_) {
     if (run->header.kind() != kind || run->header.application() != application) continue;
     if (run->state.phase != v1::RUN_PHASE_RUNNING) continue;
     const bool begun = std::any_of(run->state.steps.begin(), run->state.steps.end(),
                                    [](const flows::StepState& at) { return at.attempt > 0; });
-    if (!begun) return run->header;
+    if (!begun) return WaitingRun{run->header, run->state.graph->Flow()};
   }
   return std::nullopt;
 }
@@ -155,8 +155,7 @@ void Engine::Impl::GiveUpQuarantined(const std::string& name, const std::string&
   run.clear_hint();
   *run.mutable_finished_at() = ToProto(clock_.Now());
   Turn turn;
-  if (const v1::Backup* known = backups_.Find(run.header().backup());
-      known != nullptr && run.header().kind() == v1::RUN_KIND_BACKUP)
+  if (const v1::Backup* known = backups_.MadeBy(name); known != nullptr)
     RecordBackup(turn, FinishBackup(*known, run, nullptr));
   turn.batch.push_back(controlplane::FinishRun{run});
   if (observer_ != nullptr) observer_->OnRun(run);
@@ -549,7 +548,7 @@ std::vector<v1::Backup> Engine::ListBackups(const std::string& application) {
   return impl_->ListBackups(application);
 }
 StatusOr<v1::Backup> Engine::FindBackup(const std::string& reference) { return impl_->FindBackup(reference); }
-std::optional<v1::RunHeader> Engine::FindWaiting(v1::RunKind kind, const std::string& application) {
+std::optional<WaitingRun> Engine::FindWaiting(v1::RunKind kind, const std::string& application) {
   return impl_->FindWaiting(kind, application);
 }
 StatusOr<v1::Backup> Engine::AcceptBackup(const std::string& reference, const std::string& by,

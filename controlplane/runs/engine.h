@@ -55,6 +55,11 @@ class AgentLink {
   virtual void Close(const std::string& why) = 0;
 };
 
+struct WaitingRun {
+  v1::RunHeader header;
+  v1::Flow flow;
+};
+
 class Engine {
  public:
   // Rebuilds all active runs. `store`, `clock` and `observer` (may be null) must outlive the engine.
@@ -74,8 +79,8 @@ class Engine {
   bool WaitUntilFinished(const std::string& name, absl::Duration timeout);
   // The newest first. `active_only` comes before the limit.
   StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit, bool active_only);
-  // A run of this kind of which no step was ever granted; it does what another request for the same would do.
-  std::optional<v1::RunHeader> FindWaiting(v1::RunKind kind, const std::string& application);
+  // A run of this kind of which no step was ever granted.
+  std::optional<WaitingRun> FindWaiting(v1::RunKind kind, const std::string& application);
 
   std::vector<v1::Backup> ListBackups(const std::string& application);  // newest first
   // A name, "latest:APPLICATION" (the newest that kept something and is not disproven) or "proven:APPLICATION". NotFound.

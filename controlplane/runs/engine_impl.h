@@ -65,7 +65,7 @@ class Engine::Impl {
 
   StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit, bool active_only);
 
-  std::optional<v1::RunHeader> FindWaiting(v1::RunKind kind, const std::string& application);
+  std::optional<WaitingRun> FindWaiting(v1::RunKind kind, const std::string& application);
 
   std::vector<v1::Backup> ListBackups(const std::string& application);
 

@@ -1,5 +1,10 @@
 // The engine under bad timing and bad records: what comes late, twice, from the wrong one, or can't be read.
+#include <stdlib.h>
+
+#include "base/io/files.h"
+#include "base/io/sqlite/database.h"
 #include "controlplane/runs/engine_testing.h"
+#include "controlplane/store/sqlite_store.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -248,7 +253,7 @@ TEST_F(EngineTest, ARequestThatHasNotBegunIsFound) {
   header.set_environment("local");
   ASSERT_TRUE(engine_->StartRun(header, Chain(1), "").ok());
   ASSERT_TRUE(engine_->FindWaiting(v1::RUN_KIND_BACKUP, "shop"));
-  EXPECT_EQ(engine_->FindWaiting(v1::RUN_KIND_BACKUP, "shop")->name(), "backup-1");
+  EXPECT_EQ(engine_->FindWaiting(v1::RUN_KIND_BACKUP, "shop")->header.name(), "backup-1");
   EXPECT_FALSE(engine_->FindWaiting(v1::RUN_KIND_BACKUP, "other"));
   EXPECT_FALSE(engine_->FindWaiting(v1::RUN_KIND_DRILL, "shop"));
   Connect();
@@ -268,6 +273,45 @@ TEST_F(EngineTest, ActiveRunsAreFoundBehindAnyNumberOfOthers) {
   const auto active = engine_->ListRuns("", 2, true);
   ASSERT_EQ(active->size(), 1u);
   EXPECT_EQ(active->front().header().name(), "old");
+}
+
+// The record itself is lost, header and all; what the person said must not be.
+TEST(EngineOnADamagedDisk, ARunThatWasGivenUpStaysOver) {
+  std::string directory = testing::TempDir() + "engineXXXXXX";
+  ASSERT_NE(::mkdtemp(directory.data()), nullptr);
+  FakeClock clock(absl::FromUnixSeconds(1795256100));
+  const auto with_engine = [&](const std::function<void(Engine&)>& use) {
+    auto store = OpenSqliteStore(directory);
+    ASSERT_TRUE(store.ok()) << store.status();
+    auto engine = Engine::Create(**store, clock, {}, nullptr);
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    use(**engine);
+  };
+  with_engine([](Engine& engine) {
+    v1::RunHeader header;
+    header.set_name("backup-b1");
+    header.set_kind(v1::RUN_KIND_BACKUP);
+    header.set_backup("b1");
+    v1::Flow flow;
+    flow.add_steps()->set_id("a");
+    flow.mutable_steps(0)->mutable_action()->mutable_noop();
+    ASSERT_TRUE(engine.StartRun(header, flow, "vault").ok());
+  });
+  {
+    auto database = SqliteDatabase::Open(directory + "/salvor.db", SqliteDatabase::Mode::kDurable);
+    ASSERT_TRUE((*database)->Execute("UPDATE run SET header = x'0a0161'").ok());
+  }
+  with_engine([](Engine& engine) {
+    EXPECT_EQ(engine.GetRun("backup-b1")->phase(), v1::RUN_PHASE_QUARANTINED);
+    ASSERT_TRUE(engine.CancelRun("backup-b1", "operator", "").ok());
+    EXPECT_EQ(engine.GetRun("backup-b1")->phase(), v1::RUN_PHASE_FAILED);
+    EXPECT_EQ(engine.FindBackup("b1")->coverage(), v1::Backup::COVERAGE_FAILED);
+  });
+  with_engine([](Engine& engine) {
+    EXPECT_EQ(engine.GetRun("backup-b1")->phase(), v1::RUN_PHASE_FAILED);
+    EXPECT_EQ((*engine.ListRuns("", 10, false))[0].phase(), v1::RUN_PHASE_FAILED);
+  });
+  EXPECT_TRUE(RemoveTree(directory).ok());
 }
 
 }  // namespace

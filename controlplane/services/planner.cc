@@ -21,6 +21,25 @@ uint64_t Entropy() {
   return entropy;
 }
 
+void ReplaceAll(std::string& text, const std::string& what, const std::string& by) {
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size()))
+    text.replace(at, what.size(), by);
+}
+
+// What a backup will do, without what each run has for itself: its name, and when it was asked for. Two that are equal
+// do the same; one of before a declaration was changed does not.
+std::string Essence(const v1::RunHeader& header, v1::Flow flow) {
+  for (v1::Step& step : *flow.mutable_steps()) {
+    if (step.action().has_manifest_write())
+      step.mutable_action()->mutable_manifest_write()->mutable_manifest()->clear_created_at();
+    if (step.action().has_location_open())
+      step.mutable_action()->mutable_location_open()->clear_forget_runs();
+  }
+  std::string text = flow.DebugString();
+  ReplaceAll(text, header.backup(), "BACKUP");  // the run's name holds it
+  return text;
+}
+
 std::string Sha256(const std::string& bytes) {
   std::string digest(SHA256_DIGEST_LENGTH, '\0');
   SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
@@ -176,10 +195,11 @@ StatusOr<Planner::Plan> Planner::PlanDrill(const v1::CreateDrillRequest& request
 StatusOr<v1::CreateRunResponse> Planner::Execute(StatusOr<Plan> plan, bool dry_run) {
   RETURN_IF_ERROR(plan.status());
   if (!dry_run && plan->header.kind() == v1::RUN_KIND_BACKUP) {
-    if (const auto waiting = engine_.FindWaiting(v1::RUN_KIND_BACKUP, plan->header.application())) {
+    const auto waiting = engine_.FindWaiting(v1::RUN_KIND_BACKUP, plan->header.application());
+    if (waiting && Essence(waiting->header, waiting->flow) == Essence(plan->header, plan->flow)) {
       v1::CreateRunResponse existing;
-      existing.set_run(waiting->name());
-      existing.set_backup(waiting->backup());
+      existing.set_run(waiting->header.name());
+      existing.set_backup(waiting->header.backup());
       existing.set_existing(true);
       return existing;
     }
