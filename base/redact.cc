@@ -329,4 +329,8 @@ std::string Redact(std::string_view line) {
   return Elide(redacted, kLongestLine);
 }
 
+std::string ReportableText(std::string_view text, size_t most) {
+  return Elide(RedactText(ValidUtf8(text)), most);
+}
+
 }  // namespace salvor

@@ -21,6 +21,9 @@ std::string RedactText(std::string_view text, size_t* bytes_looked_at = nullptr)
 // hidden was hidden: half a key protects no value).
 std::string Redact(std::string_view line);
 
+// What may be journalled, sent or kept of a text from outside: valid UTF-8, without secrets and rows, at most `most` bytes.
+std::string ReportableText(std::string_view text, size_t most);
+
 // Without passwords in URLs, values of keys, flags and headers that sound like secrets (KEY=value, "key":
 // "value", --key value, Authorization: …), SQL passwords, password hashes and private keys. Each becomes "***".
 std::string WithoutSecrets(std::string_view text, size_t* bytes_looked_at = nullptr);

@@ -85,23 +85,6 @@ StatusOr<Copy> CopyOf(const std::string& prefix, const RestoreState& state, cons
   return Copy{std::move(parent), NameOf(path)};
 }
 
-StatusOr<std::vector<std::string>> NamesIn(int directory) {
-  const int copy = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR* stream = copy < 0 ? nullptr : ::fdopendir(copy);
-  if (stream == nullptr) {
-    const int error = errno;
-    if (copy >= 0) ::close(copy);
-    return ErrnoStatus(error, "read directory");
-  }
-  std::vector<std::string> names;
-  while (const dirent* item = ::readdir(stream)) {
-    const std::string_view name = item->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
-  }
-  ::closedir(stream);
-  return names;
-}
-
 Status CopyXattrs(const std::string& from, const std::string& to) {
   std::string names(64 << 10, '\0');
   const ssize_t size = ::listxattr(from.c_str(), names.data(), names.size());

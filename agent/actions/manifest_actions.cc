@@ -30,8 +30,6 @@ StatusOr<std::string> ToJson(const v1::Manifest& manifest) {
 
 constexpr size_t kLongestText = 4 << 10;
 
-std::string Reportable(const std::string& text) { return Elide(RedactText(ValidUtf8(text)), kLongestText); }
-
 const v1::PlannedArtifact* PlanOf(const v1::ManifestWrite& write, const v1::Artifact& artifact) {
   for (const v1::PlannedArtifact& planned : write.planned()) {
     if (planned.component() == artifact.component() && planned.artifact() == artifact.name()) return &planned;
@@ -127,8 +125,9 @@ StatusOr<v1::ActionResult> RunManifestWrite(const v1::Action& action, ActionCont
     if (!why.empty()) AddMissing(&manifest, planned.component(), planned.title(), why);
   }
   // As the report of this step will have them, or the stored manifest would differ from the control plane's.
-  for (std::string& warning : *manifest.mutable_warnings()) warning = Reportable(warning);
-  for (v1::MissingArtifact& missing : *manifest.mutable_missing()) missing.set_why(Reportable(missing.why()));
+  for (std::string& warning : *manifest.mutable_warnings()) warning = ReportableText(warning, kLongestText);
+  for (v1::MissingArtifact& missing : *manifest.mutable_missing())
+    missing.set_why(ReportableText(missing.why(), kLongestText));
   ASSIGN_OR_RETURN(const std::string json, ToJson(manifest));
   const std::map<std::string, std::string> tags = {
       {"salvor", ""}, {"kind", "manifest"}, {"backup", manifest.backup()}, {"run", run}};

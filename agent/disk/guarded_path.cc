@@ -105,23 +105,6 @@ std::string ParentOf(const std::string& path) {
   return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
 }
 
-StatusOr<std::vector<std::string>> NamesIn(int directory) {
-  const int copy = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR* stream = copy < 0 ? nullptr : ::fdopendir(copy);
-  if (stream == nullptr) {
-    const int error = errno;
-    if (copy >= 0) ::close(copy);
-    return ErrnoStatus(error, "read directory");
-  }
-  std::vector<std::string> names;
-  while (const dirent* item = ::readdir(stream)) {
-    const std::string_view name = item->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
-  }
-  ::closedir(stream);
-  return names;
-}
-
 Status RemoveBelow(int directory, const std::string& name, dev_t device) {
   struct stat facts {};
   if (::fstatat(directory, name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0)
@@ -143,6 +126,23 @@ Status RemoveBelow(int directory, const std::string& name, dev_t device) {
 }
 
 }  // namespace
+
+StatusOr<std::vector<std::string>> NamesIn(int directory) {
+  const int copy = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* stream = copy < 0 ? nullptr : ::fdopendir(copy);
+  if (stream == nullptr) {
+    const int error = errno;
+    if (copy >= 0) ::close(copy);
+    return ErrnoStatus(error, "read directory");
+  }
+  std::vector<std::string> names;
+  while (const dirent* item = ::readdir(stream)) {
+    const std::string_view name = item->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  ::closedir(stream);
+  return names;
+}
 
 StatusOr<UniqueFd> OpenTrustedDirectory(const std::string& path, Missing missing) {
   UniqueFd root(::open("/", kDirectory));

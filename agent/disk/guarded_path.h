@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/io/files.h"
 #include "base/status.h"
@@ -32,6 +33,9 @@ StatusOr<UniqueFd> OpenParentBelow(const std::string& root, const std::string& p
 // Whether something is mounted on what is open: its own root, of a bind mount too. Kernels before 5.8 do not say;
 // there it is told by a device other than the parent's.
 bool IsMountRoot(int directory);
+
+// Names in an open directory, in no order, without "." and "..".
+StatusOr<std::vector<std::string>> NamesIn(int directory);
 
 // The last component of an absolute path.
 std::string NameOf(const std::string& path);

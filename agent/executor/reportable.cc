@@ -51,10 +51,6 @@ void CleanTexts(Message& message) {
 
 }  // namespace
 
-std::string ReportableText(std::string_view text, size_t most) {
-  return Elide(RedactText(ValidUtf8(text)), most);
-}
-
 void MakeReportable(v1::ActionResult& result) {
   CleanTexts(result);
   const size_t bytes = result.ByteSizeLong();

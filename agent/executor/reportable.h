@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/redact.h"  // ReportableText
 #include "salvor/v1/action.pb.h"
 #include "salvor/v1/agent_service.pb.h"
 
@@ -16,8 +17,6 @@ inline constexpr size_t kLongestText = 8 << 10;     // of an error, a hint, what
 inline constexpr size_t kLongestLogLine = 4 << 10;  // as LogLine has it
 inline constexpr size_t kLargestResult =
     4 << 20;  // far above any honest one: what is larger lies in the Location
-
-std::string ReportableText(std::string_view text, size_t most);
 
 // A result that is too large even so becomes the error that says it.
 void MakeReportable(v1::ActionResult& result);

@@ -498,20 +498,6 @@ StatusOr<bool> ScratchServers::RestartedSinceLoaded(const std::string& name, con
   return loaded != starts.end() && loaded->second != state.start;
 }
 
-Status ScratchServers::RemoveExpired(absl::Time now) {
-  ASSIGN_OR_RETURN(std::vector<ScratchState> all, List());
-  Status first;
-  for (const ScratchState& state : all) {
-    // What has no readable state may be in the middle of being made or removed: the next start cleans it.
-    if (state.deadline > now || state.deadline == absl::InfinitePast()) continue;
-    Status removed = Remove(state.name);
-    if (!removed.ok() && first.ok())
-      first = WithContext(removed, fmt::format("removing scratch '{}'", state.name));
-    if (removed.ok()) LogWarning("scratch '{}' was removed: its deadline has passed", state.name);
-  }
-  return first;
-}
-
 StatusOr<std::vector<ScratchState>> ScratchServers::List() const {
   std::vector<ScratchState> all;
   const std::string path = options_.state_directory + "/scratch";

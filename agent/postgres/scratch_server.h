@@ -97,9 +97,6 @@ class ScratchServers {
   // Stops and deletes. Not existing is fine.
   Status Remove(const std::string& name);
 
-  // All whose deadline has passed; the first error, having tried all.
-  Status RemoveExpired(absl::Time now);
-
   // What stands on disk, running or not.
   StatusOr<std::vector<ScratchState>> List() const;
 

@@ -229,20 +229,6 @@ TEST_F(ScratchServerTest, StartingTwiceAdoptsTheFirst) {
   EXPECT_TRUE(agent->Remove("drill-3").ok());
 }
 
-TEST_F(ScratchServerTest, WhatIsPastItsDeadlineGoesAndNothingElse) {
-  auto agent = Agent();
-  ScratchRequest soon = Named("soon"), later = Named("later");
-  soon.postgres = later.postgres = false;
-  soon.deadline = absl::FromUnixSeconds(1000);
-  later.deadline = absl::FromUnixSeconds(3000);
-  ASSERT_TRUE(agent->Start(soon).ok());
-  ASSERT_TRUE(agent->Start(later).ok());
-  EXPECT_TRUE(agent->RemoveExpired(absl::FromUnixSeconds(2000)).ok());
-  const std::vector<ScratchState> left = agent->List().value();
-  ASSERT_EQ(left.size(), 1u);
-  EXPECT_EQ(left[0].name, "later");
-}
-
 TEST_F(ScratchServerTest, ADrillThatDoesNotFitIsRefusedBeforeAnythingIsMade) {
   auto agent = Agent();
   ScratchRequest huge = Named("huge");

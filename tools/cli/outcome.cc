@@ -175,6 +175,8 @@ Outcome DrillOutcome(const v1::Run& run, const v1::Backup* backup, const Style& 
     outcome.cause = counts.Total() == 0 ? "no check was made"
                     : counts.unverifiable > 0
                         ? fmt::format("{} could not be made", Count(counts.unverifiable, "check"))
+                    : backup != nullptr && backup->proven_by() == run.header().name()
+                        ? CleanText(backup->verification_reason())
                         : "the control plane could not account for everything";
   }
   FillFailure(run, outcome);

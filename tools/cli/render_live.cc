@@ -203,7 +203,9 @@ std::string ChangeLog::Update(const v1::Run& run, const Style& style) {
     if (said) {
       const bool finds =
           run.header().kind() == v1::RUN_KIND_DRILL || run.header().kind() == v1::RUN_KIND_RESTORE;
-      const Worded word = finds ? VerdictWord(run, nullptr) : Word(run.phase());
+      Worded word = finds ? VerdictWord(run, nullptr) : Word(run.phase());
+      // Whether a backup is proven is in its record too, which may be in doubt: the verdict that follows says it.
+      if (word.text == Word(v1::Backup::VERIFICATION_PROVEN).text) word = Word(run.phase());
       const absl::Time at = run.has_finished_at() ? FromProto(run.finished_at()) : style.now;
       const std::string why = run.reason().empty() ? "" : ": " + CleanText(run.reason());
       text += fmt::format("{} run {}{}\n", ClockTime(style, at), word.text, why);
