@@ -187,15 +187,9 @@ class SecretsScanner {
   size_t EndOfQuoted(size_t at, char quote) {
     while (at < text_.Size()) {
       const char c = text_.At(at);
-      if (c == '\\') {
-        at += 2;
-      } else if (c != quote) {
-        ++at;
-      } else if (text_.At(at + 1) == quote) {
-        at += 2;
-      } else {
-        return at + 1;
-      }
+      const bool doubled = c == quote && text_.At(at + 1) == quote;
+      if (c == quote && !doubled) return at + 1;
+      at += c == '\\' || doubled ? 2 : 1;
     }
     return text_.Size();
   }

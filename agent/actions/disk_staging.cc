@@ -124,7 +124,7 @@ Status FillMountPoint(const std::string& prefix, const RestoreState& state, cons
       return ErrnoStatus(errno, "look at " + PercentEncode(name));
     const int error = RenameDirectory(copy.Get(), name, holder.Get(), name, child.st_mode, false);
     if (error == EEXIST && name == "lost+found") continue;  // the new file system has its own
-    if (error != 0) return MoveFailed(error, destination + "/" + name);
+    if (error != 0) return MoveFailed(error, fmt::format("{}/{}", destination, name));
   }
   // restic keeps nothing of "/" itself.
   if (place.place.path != "/")

@@ -306,7 +306,7 @@ Status ScratchServers::Launch(Slot& slot, ScratchState& state) const {
   const absl::Time retry_until = absl::Now() + kOrphanGrace;
   while (true) {
     RETURN_IF_ERROR(StopOrphan(state));
-    const Status launched = LaunchOnce(slot, state);
+    Status launched = LaunchOnce(slot, state);
     if (launched.ok() || launched.code() != absl::StatusCode::kAborted || absl::Now() > retry_until)
       return launched;
   }
@@ -353,7 +353,7 @@ Status ScratchServers::StartServer(Slot& slot, ScratchState& state) const {
     return slot.server->Started();
   };
   if (sandboxed) return start(false);
-  const Status apart = start(true);
+  Status apart = start(true);
   if (apart.ok()) return apart;
   state.not_isolated += std::string("; ") + kSharesNetwork + ": " + MessageOf(apart);
   return start(false);
@@ -509,14 +509,15 @@ StatusOr<std::vector<ScratchState>> ScratchServers::List() const {
   while (const dirent* entry = readdir(directory)) {
     const std::string name = entry->d_name;
     if (!CheckObjectName(name).ok()) continue;
-    const auto state = ReadScratchState(path + "/" + name);
+    const std::string place = fmt::format("{}/{}", path, name);
+    const auto state = ReadScratchState(place);
     if (state.ok()) {
       all.push_back(*state);
     } else {
       // Something died before its first word, or damaged it. It is ours to clean, and long overdue.
       ScratchState unknown;
       unknown.name = name;
-      unknown.directory = path + "/" + name;
+      unknown.directory = place;
       unknown.deadline = absl::InfinitePast();
       all.push_back(unknown);
     }
