@@ -56,13 +56,13 @@ class ControlPlaneImpl final : public ControlPlane {
                         "API token");
     ASSIGN_OR_RETURN_IN(Token agent_token, Token::Load(options_.state_directory + "/agent.token", true),
                         "agent token");
-    ASSIGN_OR_RETURN(catalog_, Catalog::Load(*store_));
+    ASSIGN_OR_RETURN(catalog_, Catalog::Load(*store_, *options_.strategies));
     EngineOptions engine_options;
     engine_options.version = options_.version;
     engine_options.random = RandomFraction;
     engine_options.on_fatal = EndAtOnce;
     ASSIGN_OR_RETURN(engine_, Engine::Create(*store_, clock_, std::move(engine_options), &run_metrics_));
-    planner_ = std::make_unique<Planner>(*catalog_, *engine_, clock_, options_.version);
+    planner_ = std::make_unique<Planner>(*catalog_, *engine_, *options_.strategies, clock_, options_.version);
     agent_service_ = std::make_unique<AgentServiceImpl>(*engine_, std::move(agent_token));
     control_service_ = std::make_unique<ControlServiceImpl>(*catalog_, *engine_, *planner_, *store_,
                                                             std::move(api_token), options_.version);

@@ -10,7 +10,7 @@
 #include "base/names.h"
 #include "base/text.h"
 #include "proto/time.h"
-#include "strategies/compile.h"
+#include "strategies/compose/compile.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -49,8 +49,13 @@ std::string Sha256(const std::string& bytes) {
 
 }  // namespace
 
-Planner::Planner(Catalog& catalog, Engine& engine, const Clock& clock, std::string version)
-    : catalog_(catalog), engine_(engine), clock_(clock), version_(std::move(version)) {}
+Planner::Planner(Catalog& catalog, Engine& engine, const strategies::StrategyRegistry& strategies,
+                 const Clock& clock, std::string version)
+    : catalog_(catalog),
+      engine_(engine),
+      strategies_(strategies),
+      clock_(clock),
+      version_(std::move(version)) {}
 
 v1::RunHeader Planner::Header(v1::RunKind kind, const std::string& word, const std::string& application,
                               const std::string& environment, const std::string& by) {
@@ -88,7 +93,7 @@ StatusOr<Planner::Plan> Planner::PlanBackup(const v1::CreateBackupRequest& reque
   wanted.location = application.location_spec.restic();
   wanted.forget_runs = RunsWithoutBackup(application.name, application.location);
   ASSIGN_OR_RETURN(strategies::BackupPlan compiled,
-                   strategies::CompileBackup(application.components, manifest, wanted));
+                   strategies::CompileBackup(strategies_, application.components, manifest, wanted));
   plan.flow = std::move(compiled.flow);
   plan.effects = std::move(compiled.effects);
   return plan;
@@ -154,7 +159,8 @@ StatusOr<Planner::Plan> Planner::PlanRestore(const v1::CreateRestoreRequest& req
   std::map<std::string, v1::Component> to;
   for (const v1::Component& component : target.components) to[component.name()] = component;
   const std::vector<std::string> components(request.components().begin(), request.components().end());
-  ASSIGN_OR_RETURN(strategies::RestorePlan compiled, strategies::CompileRestore(wanted, to, components));
+  ASSIGN_OR_RETURN(strategies::RestorePlan compiled,
+                   strategies::CompileRestore(strategies_, wanted, to, components));
   plan.flow = std::move(compiled.flow);
   plan.effects = std::move(compiled.effects);
   return plan;
@@ -186,7 +192,7 @@ StatusOr<Planner::Plan> Planner::PlanDrill(const v1::CreateDrillRequest& request
   wanted.location = location.restic();
   wanted.manifest = &backup.manifest();
   wanted.recorded = &recorded;
-  ASSIGN_OR_RETURN(strategies::RestorePlan compiled, strategies::CompileDrill(wanted));
+  ASSIGN_OR_RETURN(strategies::RestorePlan compiled, strategies::CompileDrill(strategies_, wanted));
   plan.flow = std::move(compiled.flow);
   plan.effects = std::move(compiled.effects);
   return plan;

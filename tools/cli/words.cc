@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "base/text.h"
+#include "strategies/registry.h"
 #include "tools/cli/text_layout.h"
 
 namespace salvor::cli {
@@ -156,16 +157,8 @@ std::string Word(v1::Runtime runtime) {
 }
 
 std::string StrategyWord(const v1::Component& component) {
-  switch (component.strategy_case()) {
-    case v1::Component::kPostgres:
-      return "postgres";
-    case v1::Component::kDisk:
-      return "disk";
-    case v1::Component::kDummy:
-      return "dummy";
-    default:
-      return "";
-  }
+  const strategies::Strategy* strategy = strategies::BuiltInStrategies().Find(component);
+  return strategy == nullptr ? "" : std::string(strategy->Name());
 }
 
 std::string SubjectOf(const v1::RunHeader& header) {

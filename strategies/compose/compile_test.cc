@@ -1,4 +1,4 @@
-#include "strategies/compile.h"
+#include "strategies/compose/compile.h"
 
 #include <gmock/gmock.h>
 
@@ -7,8 +7,9 @@
 #include <sstream>
 
 #include "base/text.h"
-#include "strategies/flow_text.h"
-#include "strategies/strategy_testing.h"
+#include "strategies/compose/flow_text.h"
+#include "strategies/interface/strategy_testing.h"
+#include "strategies/registry.h"
 
 namespace salvor::strategies {
 namespace {
@@ -19,7 +20,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-// Compares with strategies/testdata/<name>.golden; SALVOR_UPDATE_GOLDEN=1 writes it anew.
+// Compares with strategies/compose/testdata/<name>.golden; SALVOR_UPDATE_GOLDEN=1 writes it anew.
 void ExpectGolden(const std::string& name, const v1::Flow& flow,
                   const std::vector<v1::PlannedEffect>& effects) {
   const std::string path = "testdata/" + name + ".golden";
@@ -56,13 +57,13 @@ std::map<std::string, v1::Component> OtherPlace() {
 }
 
 TEST(CompileBackup, CapturesEverythingAndWritesTheManifestLast) {
-  const auto plan = CompileBackup(kShop, AHeader(), ABackupRequest());
+  const auto plan = CompileBackup(BuiltInStrategies(), kShop, AHeader(), ABackupRequest());
   ASSERT_TRUE(plan.ok()) << plan.status();
   ExpectGolden("backup", plan->flow, plan->effects);
 }
 
 TEST(CompileBackup, TellsTheManifestWhatWasPromisedAndFromWhat) {
-  const auto plan = CompileBackup(kShop, AHeader(), ABackupRequest());
+  const auto plan = CompileBackup(BuiltInStrategies(), kShop, AHeader(), ABackupRequest());
   ASSERT_TRUE(plan.ok()) << plan.status();
   const v1::ManifestWrite& write = StepOf(plan->flow, "manifest.write").action().manifest_write();
   std::vector<std::string> planned;
@@ -77,25 +78,25 @@ TEST(CompileBackup, TellsTheManifestWhatWasPromisedAndFromWhat) {
 }
 
 TEST(CompileBackup, WaitsOnlyForTheEndOfAChainThatKeepsNothing) {
-  const auto plan = CompileBackup({DummyChain()}, AHeader(), ABackupRequest());
+  const auto plan = CompileBackup(BuiltInStrategies(), {DummyChain()}, AHeader(), ABackupRequest());
   ASSERT_TRUE(plan.ok()) << plan.status();
   ExpectGolden("backup-dummy", plan->flow, plan->effects);
 }
 
 TEST(CompileBackup, RefusesWhatCannotWork) {
-  EXPECT_EQ(ErrorText(CompileBackup({}, AHeader(), ABackupRequest()).status()),
+  EXPECT_EQ(ErrorText(CompileBackup(BuiltInStrategies(), {}, AHeader(), ABackupRequest()).status()),
             "the application has no components");
   v1::Component broken = DatabaseComponent();
   broken.mutable_postgres()->clear_databases();
-  EXPECT_EQ(ErrorText(CompileBackup({broken}, AHeader(), ABackupRequest()).status()),
+  EXPECT_EQ(ErrorText(CompileBackup(BuiltInStrategies(), {broken}, AHeader(), ABackupRequest()).status()),
             "component 'db': postgres.databases: needs at least one database | Correct the declaration, then "
             "apply it again.");
   broken.clear_strategy();
-  EXPECT_EQ(ErrorText(CompileBackup({broken}, AHeader(), ABackupRequest()).status()),
+  EXPECT_EQ(ErrorText(CompileBackup(BuiltInStrategies(), {broken}, AHeader(), ABackupRequest()).status()),
             "component 'db' has no strategy that this version knows");
   v1::Component wordy = DatabaseComponent();
   wordy.mutable_checks(0)->mutable_sql()->set_query(std::string(70'000, 'x'));
-  EXPECT_EQ(ErrorText(CompileBackup({wordy}, AHeader(), ABackupRequest()).status()),
+  EXPECT_EQ(ErrorText(CompileBackup(BuiltInStrategies(), {wordy}, AHeader(), ABackupRequest()).status()),
             "step 'manifest.write': its action takes 68.7 KiB, more than 64.0 KiB | Split the component, or "
             "shorten its checks.");
 }
@@ -106,9 +107,9 @@ TEST(CompileBackup, KeepsPayloadsSmallForManyDatabases) {
   many.mutable_postgres()->clear_databases();
   for (int i = 0; i < 300; ++i)
     many.mutable_postgres()->add_databases("tenant_database_" + std::to_string(i));
-  EXPECT_TRUE(CompileBackup({many}, AHeader(), ABackupRequest()).ok());
+  EXPECT_TRUE(CompileBackup(BuiltInStrategies(), {many}, AHeader(), ABackupRequest()).ok());
   const v1::Manifest manifest = AManifest({many});
-  const auto drill = CompileDrill(ARestoreRequest(manifest, "drill-shop-1"));
+  const auto drill = CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest, "drill-shop-1"));
   ASSERT_TRUE(drill.ok()) << drill.status();
   EXPECT_EQ(StepOf(drill->flow, "db.check-target-6").action().postgres_target_check().databases_size(), 50);
   EXPECT_EQ(StepOf(drill->flow, "db.restore-roles").after_size(), 6);
@@ -117,7 +118,7 @@ TEST(CompileBackup, KeepsPayloadsSmallForManyDatabases) {
 TEST(CompileBackup, ForgetsWhatRunsWithoutABackupLeft) {
   BackupRequest request = ABackupRequest();
   request.forget_runs = {"backup-shop-1"};
-  const auto plan = CompileBackup(kShop, AHeader(), request);
+  const auto plan = CompileBackup(BuiltInStrategies(), kShop, AHeader(), request);
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_THAT(StepOf(plan->flow, "location.open").action().location_open().forget_runs(),
               ElementsAre("backup-shop-1"));
@@ -125,7 +126,7 @@ TEST(CompileBackup, ForgetsWhatRunsWithoutABackupLeft) {
 
 TEST(CompileRestore, ComparesTheManifestWithWhatTheLocationHoldsAsFarAsItFits) {
   const v1::Manifest manifest = AManifest(kShop);
-  const auto restore = CompileRestore(ARestoreRequest(manifest), OtherPlace(), {"db"});
+  const auto restore = CompileRestore(BuiltInStrategies(), ARestoreRequest(manifest), OtherPlace(), {"db"});
   ASSERT_TRUE(restore.ok()) << restore.status();
   const v1::ManifestCheck& check = StepOf(restore->flow, "manifest.check").action().manifest_check();
   EXPECT_EQ(check.manifest().SerializeAsString(), manifest.SerializeAsString());
@@ -138,7 +139,7 @@ TEST(CompileRestore, ComparesTheManifestWithWhatTheLocationHoldsAsFarAsItFits) {
   for (int i = 0; i < 300; ++i)
     many.mutable_postgres()->add_databases("tenant_database_" + std::to_string(i));
   const v1::Manifest large = AManifest({many});
-  const auto drill = CompileDrill(ARestoreRequest(large, "drill-shop-1"));
+  const auto drill = CompileDrill(BuiltInStrategies(), ARestoreRequest(large, "drill-shop-1"));
   ASSERT_TRUE(drill.ok()) << drill.status();
   const v1::ManifestCheck& part = StepOf(drill->flow, "manifest.check").action().manifest_check();
   EXPECT_TRUE(part.essentials_only());
@@ -149,7 +150,8 @@ TEST(CompileRestore, ComparesTheManifestWithWhatTheLocationHoldsAsFarAsItFits) {
 TEST(CompileBackup, DumpsTheDatabasesOfOneServerOneAfterAnotherWhoeverTheyBelongTo) {
   v1::Component second = DatabaseComponent();
   second.set_name("db2");
-  const auto plan = CompileBackup({DatabaseComponent(), second}, AHeader(), ABackupRequest());
+  const auto plan =
+      CompileBackup(BuiltInStrategies(), {DatabaseComponent(), second}, AHeader(), ABackupRequest());
   ASSERT_TRUE(plan.ok()) << plan.status();
   const auto key = [&](const std::string& step) { return StepOf(plan->flow, step).keys(1); };
   EXPECT_EQ(key("db.dump.shop").name(), "postgres:host-a//run/postgresql:5432");
@@ -160,7 +162,7 @@ TEST(CompileBackup, DumpsTheDatabasesOfOneServerOneAfterAnotherWhoeverTheyBelong
 TEST(CompileBackup, NeverShowsTheRepositorysAddress) {
   BackupRequest request = ABackupRequest();
   request.location.set_repository("rest:https://user:hunter2@vault.example/");
-  const auto plan = CompileBackup(kShop, AHeader(), request);
+  const auto plan = CompileBackup(BuiltInStrategies(), kShop, AHeader(), request);
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_THAT(FlowText(plan->flow) + EffectsText(plan->effects), Not(HasSubstr("hunter2")));
 }
@@ -170,7 +172,7 @@ TEST(CompileRestore, AsksEveryGuardrailBeforeAnythingIsWritten) {
   RestoreRequest request = ARestoreRequest(manifest);
   request.rename_databases["shop"] = "shop_copy";
   request.disk_root = "/srv/restored";
-  const auto plan = CompileRestore(request, OtherPlace(), {});
+  const auto plan = CompileRestore(BuiltInStrategies(), request, OtherPlace(), {});
   ASSERT_TRUE(plan.ok()) << plan.status();
   ExpectGolden("restore", plan->flow, plan->effects);
 }
@@ -181,7 +183,7 @@ TEST(CompileRestore, TakesTheChecksOfTheTargetWithItsNames) {
   request.rename_databases["shop"] = "shop_copy";
   auto to = OtherPlace();
   to["db"].mutable_checks(0)->mutable_sql()->set_query("SELECT 1");
-  const auto plan = CompileRestore(request, to, {"db"});
+  const auto plan = CompileRestore(BuiltInStrategies(), request, to, {"db"});
   ASSERT_TRUE(plan.ok()) << plan.status();
   const v1::ApplicationChecks& checks =
       StepOf(plan->flow, "db.application-checks").action().application_checks();
@@ -196,7 +198,7 @@ TEST(CompileRestore, ExchangesTwoDatabasesNames) {
   const v1::Manifest manifest = AManifest({DatabaseComponent()});
   RestoreRequest request = ARestoreRequest(manifest);
   request.rename_databases = {{"shop", "Shop"}, {"Shop", "shop"}};
-  const auto plan = CompileRestore(request, OtherPlace(), {});
+  const auto plan = CompileRestore(BuiltInStrategies(), request, OtherPlace(), {});
   ASSERT_TRUE(plan.ok()) << plan.status();
   const auto& names =
       StepOf(plan->flow, "db.application-checks").action().application_checks().database_names();
@@ -208,11 +210,12 @@ TEST(CompileRestore, RefusesAPartialBackupAndNamesWhatItLacks) {
   v1::Manifest manifest = AManifest(kShop);
   Lose(v1::Artifact::KIND_POSTGRES_DUMP, "shop", "db", "database shop", &manifest);
   Lose(v1::Artifact::KIND_TREE, "", "files", "files", &manifest);
-  EXPECT_EQ(ErrorText(CompileRestore(ARestoreRequest(manifest), OtherPlace(), {}).status()),
-            "backup 'backup-shop-20261121-101500-4f2a' is partial and lacks database shop of component db "
-            "(pg_dump: "
-            "connection refused); files of component files (pg_dump: connection refused) | Choose a complete "
-            "backup, or name the components to restore.");
+  EXPECT_EQ(
+      ErrorText(CompileRestore(BuiltInStrategies(), ARestoreRequest(manifest), OtherPlace(), {}).status()),
+      "backup 'backup-shop-20261121-101500-4f2a' is partial and lacks database shop of component db "
+      "(pg_dump: "
+      "connection refused); files of component files (pg_dump: connection refused) | Choose a complete "
+      "backup, or name the components to restore.");
 }
 
 TEST(CompileRestore, LeavesOutWhatWasNotChosen) {
@@ -220,7 +223,7 @@ TEST(CompileRestore, LeavesOutWhatWasNotChosen) {
   Lose(v1::Artifact::KIND_POSTGRES_DUMP, "shop", "db", "database shop", &manifest);
   auto to = OtherPlace();
   to.erase("db");
-  const auto plan = CompileRestore(ARestoreRequest(manifest), to, {"files"});
+  const auto plan = CompileRestore(BuiltInStrategies(), ARestoreRequest(manifest), to, {"files"});
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_THAT(FlowText(plan->flow), Not(HasSubstr("db.")));
 }
@@ -231,7 +234,7 @@ TEST(CompileRestore, RefusesRequestsThatCannotBeMeant) {
                          const std::vector<std::string>& components = {}) {
     RestoreRequest request = ARestoreRequest(manifest);
     change(&request, &to);
-    return ErrorText(CompileRestore(request, to, components).status());
+    return ErrorText(CompileRestore(BuiltInStrategies(), request, to, components).status());
   };
   using To = std::map<std::string, v1::Component>;
   EXPECT_EQ(error([](RestoreRequest* r, To*) { r->manifest = nullptr; }),
@@ -260,10 +263,10 @@ TEST(CompileRestore, RefusesTwoComponentsThatWouldMeetInOneDatabase) {
   const v1::Manifest manifest = AManifest({DatabaseComponent(), second});
   auto to = OtherPlace();
   to["db2"] = to["db"];
-  EXPECT_THAT(ErrorText(CompileRestore(ARestoreRequest(manifest), to, {}).status()),
+  EXPECT_THAT(ErrorText(CompileRestore(BuiltInStrategies(), ARestoreRequest(manifest), to, {}).status()),
               HasSubstr("components 'db' and 'db2' would both restore database 'shop' to the same server"));
   to["db2"].mutable_postgres()->mutable_connection()->set_port(5433);
-  EXPECT_TRUE(CompileRestore(ARestoreRequest(manifest), to, {}).ok());
+  EXPECT_TRUE(CompileRestore(BuiltInStrategies(), ARestoreRequest(manifest), to, {}).ok());
 }
 
 TEST(CompileRestore, RefusesTwoComponentsThatWouldMeetInOneFolder) {
@@ -273,9 +276,9 @@ TEST(CompileRestore, RefusesTwoComponentsThatWouldMeetInOneFolder) {
   second.mutable_disk()->add_paths("/srv/more");
   const v1::Manifest manifest = AManifest({FilesComponent(), second});
   std::map<std::string, v1::Component> to = {{"files", FilesComponent()}, {"more", second}};
-  EXPECT_TRUE(CompileRestore(ARestoreRequest(manifest), to, {}).ok());
+  EXPECT_TRUE(CompileRestore(BuiltInStrategies(), ARestoreRequest(manifest), to, {}).ok());
   to["more"].mutable_disk()->set_paths(0, "/srv/shop/more");
-  EXPECT_THAT(ErrorText(CompileRestore(ARestoreRequest(manifest), to, {}).status()),
+  EXPECT_THAT(ErrorText(CompileRestore(BuiltInStrategies(), ARestoreRequest(manifest), to, {}).status()),
               HasSubstr("components 'files' and 'more' would both restore files to /srv/shop/more"));
 }
 
@@ -283,7 +286,7 @@ TEST(CompileRestore, ShowsWhereTheOtherApplicationsFilesGo) {
   const v1::Manifest manifest = AManifest({FilesComponent()});
   auto to = OtherPlace();
   to["files"].mutable_disk()->set_paths(0, "/srv/copy");
-  const auto plan = CompileRestore(ARestoreRequest(manifest), to, {});
+  const auto plan = CompileRestore(BuiltInStrategies(), ARestoreRequest(manifest), to, {});
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_THAT(EffectLines(plan->effects),
               Contains(testing::AllOf(HasSubstr("create  files /srv/copy"),
@@ -292,7 +295,7 @@ TEST(CompileRestore, ShowsWhereTheOtherApplicationsFilesGo) {
 
 TEST(CompileDrill, RestoresIntoAScratchPlaceThatIsAlwaysRemoved) {
   const v1::Manifest manifest = AManifest({DatabaseComponent(), FilesComponent(), DummyChain()});
-  const auto plan = CompileDrill(ARestoreRequest(manifest, "drill-shop-1"));
+  const auto plan = CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest, "drill-shop-1"));
   ASSERT_TRUE(plan.ok()) << plan.status();
   ExpectGolden("drill", plan->flow, plan->effects);
   const v1::ScratchStart& scratch = StepOf(plan->flow, "scratch.start").action().scratch_start();
@@ -305,7 +308,7 @@ TEST(CompileDrill, CarriesTheEnvironmentsDemandForIsolation) {
   const v1::Manifest manifest = AManifest(kShop);
   RestoreRequest request = ARestoreRequest(manifest, "drill-shop-1");
   const auto demanded = [&request] {
-    const auto plan = CompileDrill(request);
+    const auto plan = CompileDrill(BuiltInStrategies(), request);
     EXPECT_TRUE(plan.ok()) << plan.status();
     return plan.ok() && StepOf(plan->flow, "scratch.start").action().scratch_start().require_isolation();
   };
@@ -320,7 +323,7 @@ TEST(CompileDrill, NeverNamesAPlaceOutsideItsScratch) {
   request.to = DatabaseComponent();
   request.disk_root = "/srv";
   request.rename_databases["shop"] = "production";
-  const auto plan = CompileDrill(request);
+  const auto plan = CompileDrill(BuiltInStrategies(), request);
   ASSERT_TRUE(plan.ok()) << plan.status();
   for (const v1::Step& step : plan->flow.steps()) {
     if (step.action().has_manifest_check())
@@ -335,7 +338,7 @@ TEST(CompileDrill, NeverNamesAPlaceOutsideItsScratch) {
 TEST(CompileDrill, ProvesWhatIsThereAndSaysWhatIsNot) {
   v1::Manifest manifest = AManifest(kShop);
   Lose(v1::Artifact::KIND_POSTGRES_DUMP, "shop", "db", "database shop", &manifest);
-  const auto plan = CompileDrill(ARestoreRequest(manifest, "drill-shop-1"));
+  const auto plan = CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest, "drill-shop-1"));
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_THAT(FlowText(plan->flow), HasSubstr("db.restore.shop-2 "));
   EXPECT_THAT(FlowText(plan->flow), Not(HasSubstr("db.restore.shop ")));
@@ -347,7 +350,7 @@ TEST(CompileDrill, ProvesWhatIsThereAndSaysWhatIsNot) {
 
 TEST(CompileDrill, LetsOneComponentFailWithoutTheOthers) {
   const v1::Manifest manifest = AManifest(kShop);
-  const auto plan = CompileDrill(ARestoreRequest(manifest, "drill-shop-1"));
+  const auto plan = CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest, "drill-shop-1"));
   ASSERT_TRUE(plan.ok()) << plan.status();
   const v1::Step& files = StepOf(plan->flow, "files.restore");
   ASSERT_EQ(files.after_size(), 1);
@@ -357,20 +360,20 @@ TEST(CompileDrill, LetsOneComponentFailWithoutTheOthers) {
 TEST(CompileDrill, LeavesAServersDatabasesOutWhenItsRolesAreLost) {
   v1::Manifest manifest = AManifest(kShop);
   Lose(v1::Artifact::KIND_POSTGRES_GLOBALS, "", "db", "roles", &manifest);
-  const auto plan = CompileDrill(ARestoreRequest(manifest, "drill-shop-1"));
+  const auto plan = CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest, "drill-shop-1"));
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_THAT(FlowText(plan->flow), Not(HasSubstr("db.")));
   EXPECT_FALSE(StepOf(plan->flow, "scratch.start").action().scratch_start().postgres());
 
   v1::Manifest alone = AManifest({DatabaseComponent()});
   Lose(v1::Artifact::KIND_POSTGRES_GLOBALS, "", "db", "roles", &alone);
-  EXPECT_THAT(ErrorText(CompileDrill(ARestoreRequest(alone, "drill-shop-1")).status()),
+  EXPECT_THAT(ErrorText(CompileDrill(BuiltInStrategies(), ARestoreRequest(alone, "drill-shop-1")).status()),
               HasSubstr("is partial and lacks roles of component db"));
 }
 
 TEST(CompileDrill, NeedsNoScratchPlaceForNothing) {
   const v1::Manifest manifest = AManifest({DummyChain()});
-  const auto plan = CompileDrill(ARestoreRequest(manifest, "drill-x-1"));
+  const auto plan = CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest, "drill-x-1"));
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_THAT(plan->flow.obligations(), IsEmpty());
   EXPECT_THAT(FlowText(plan->flow), Not(HasSubstr("scratch")));

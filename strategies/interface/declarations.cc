@@ -1,4 +1,4 @@
-#include "strategies/declarations.h"
+#include "strategies/interface/declarations.h"
 
 #include <fmt/core.h>
 

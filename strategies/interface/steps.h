@@ -16,7 +16,8 @@ inline constexpr size_t kMaxComponentNameLength = 32;
 inline constexpr size_t kMaxSlugLength = 32;
 
 // Titles are short: they stand in a tree below their component.
-v1::Step MakeStep(std::string_view id, std::string_view component, std::string_view title);
+v1::Step MakeStep(std::string_view id, v1::Purpose purpose, std::string_view component,
+                  std::string_view title);
 
 // Adds an edge, once.
 void After(v1::Step* step, const std::string& earlier,
@@ -53,7 +54,11 @@ v1::Artifact ForAction(const v1::Artifact& artifact);
 v1::MissingArtifact MakeMissing(const v1::Manifest& manifest, const std::string& component,
                                 const std::string& title);
 
-// "1.10 GiB, 12 tables, 13200301 rows, snapshot 1a2b3c4d, state of 2026-11-21T10:15:00Z"
-std::string DescribeArtifact(const v1::Artifact& artifact);
+// "12 tables", "1 table".
+std::string CountOf(int64_t number, std::string_view noun);
+
+// What is inside it, where it is kept and of when it is, for people:
+// "1.10 GiB, 12 tables, 13200301 rows, snapshot 1a2b3c4d, state of 2026-11-21T10:15:00Z".
+std::string DescribeArtifact(const v1::Artifact& artifact, std::vector<std::string> contents);
 
 }  // namespace salvor::strategies

@@ -1,8 +1,9 @@
 #include <gmock/gmock.h>
 
 #include "proto/kind.h"
-#include "strategies/compile.h"
-#include "strategies/strategy_testing.h"
+#include "strategies/compose/compile.h"
+#include "strategies/interface/strategy_testing.h"
+#include "strategies/registry.h"
 
 namespace salvor::strategies {
 namespace {
@@ -15,7 +16,7 @@ std::vector<std::string> Problems(const std::vector<std::string>& texts,
   std::vector<v1::Object> objects;
   for (const std::string& text : texts) objects.push_back(FromText<v1::Object>(text));
   std::vector<std::string> lines;
-  for (const v1::Problem& problem : ValidateObjects(objects, existing)) {
+  for (const v1::Problem& problem : ValidateObjects(BuiltInStrategies(), objects, existing)) {
     lines.push_back(std::to_string(problem.object()) + " " + problem.field() + ": " + problem.message());
   }
   return lines;
@@ -219,7 +220,7 @@ TEST(ResolveComponents, LaysWhatIsSetOverTheDriver) {
     components { name: "db"
       postgres { connection { host: "db.example" } databases: "c" expectations { count_budget: "5s" } }
       checks { name: "two" http { url: "http://b" } } })");
-  const auto resolved = ResolveComponents(application, &driver);
+  const auto resolved = ResolveComponents(BuiltInStrategies(), application, &driver);
   ASSERT_TRUE(resolved.ok()) << resolved.status();
   ASSERT_EQ(resolved->size(), 3u);
   EXPECT_EQ((*resolved)[0].DebugString(), FromText<v1::Component>(R"(name: "db"
@@ -236,7 +237,8 @@ TEST(ResolveComponents, LaysWhatIsSetOverTheDriver) {
 TEST(ResolveComponents, RefusesAnotherStrategyAndDoubledNames) {
   const auto driver = FromText<v1::DriverSpec>(R"(components { name: "db" postgres {} })");
   const auto error = [&](const std::string& text, const v1::DriverSpec* base) {
-    return MessageOf(ResolveComponents(FromText<v1::ApplicationSpec>(text), base).status());
+    return MessageOf(
+        ResolveComponents(BuiltInStrategies(), FromText<v1::ApplicationSpec>(text), base).status());
   };
   EXPECT_EQ(error(R"(components { name: "db" disk {} })", &driver),
             "component 'db' is disk here and postgres in the driver");

@@ -6,14 +6,12 @@
 #include "base/names.h"
 #include "base/text.h"
 #include "proto/kind.h"
-#include "strategies/compile.h"
-#include "strategies/declarations.h"
-#include "strategies/steps.h"
+#include "strategies/compose/compile.h"
+#include "strategies/interface/declarations.h"
+#include "strategies/interface/steps.h"
 
 namespace salvor::strategies {
 namespace {
-
-constexpr char kNoStrategy[] = "needs a strategy: one of postgres, disk, dummy";
 
 using Objects = std::map<std::string, const v1::Object*>;
 
@@ -21,17 +19,22 @@ std::string KeyOf(const std::string& kind, const std::string& name) {
   return fmt::format("{}/{}", kind, name);
 }
 
+std::string NeedsStrategy(const StrategyRegistry& strategies) {
+  return "needs a strategy: one of " + strategies.Names();
+}
+
 // Problems of one component by itself, with fields relative to it.
-std::vector<FieldProblem> ValidateComponent(const v1::Component& component) {
+std::vector<FieldProblem> ValidateComponent(const StrategyRegistry& strategies,
+                                            const v1::Component& component) {
   Problems problems;
   problems.Check("name", CheckObjectName(component.name()));
   if (component.name().size() > kMaxComponentNameLength) {
     problems.Add("name", fmt::format("is longer than {} characters", kMaxComponentNameLength));
   }
   std::vector<FieldProblem> found = problems.Take();
-  const Strategy* strategy = StrategyOf(component);
+  const Strategy* strategy = strategies.Find(component);
   if (strategy == nullptr) {
-    found.push_back({"", kNoStrategy, true});
+    found.push_back({"", NeedsStrategy(strategies), true});
     return found;
   }
   const std::vector<FieldProblem> own = strategy->Validate(component);
@@ -53,14 +56,11 @@ bool HasPassword(const std::string& repository) {
   return at != std::string::npos && authority.find(':') < at;
 }
 
-bool LiesWithin(const std::string& path, const std::string& folder) {
-  return path == folder || folder == "/" || path.rfind(folder + "/", 0) == 0;
-}
-
 class ObjectValidator {
  public:
-  ObjectValidator(const std::vector<v1::Object>& objects, const std::map<std::string, v1::Object>& existing)
-      : objects_(objects), existing_(existing) {
+  ObjectValidator(const StrategyRegistry& strategies, const std::vector<v1::Object>& objects,
+                  const std::map<std::string, v1::Object>& existing)
+      : strategies_(strategies), objects_(objects), existing_(existing) {
     for (const auto& [key, object] : existing) known_[key] = &object;
     for (const v1::Object& object : objects)
       known_[KeyOf(KindOf(object), object.metadata().name())] = &object;
@@ -172,11 +172,12 @@ class ObjectValidator {
   // What is wrong with them whatever they are laid over, or is laid over them.
   void ValidateByThemselves(const google::protobuf::RepeatedPtrField<v1::Component>& components,
                             bool need_strategy) {
-    const auto may_come_later = [need_strategy](const FieldProblem& problem) {
-      return problem.incomplete && !(need_strategy && problem.message == kNoStrategy);
+    const std::string no_strategy = NeedsStrategy(strategies_);
+    const auto may_come_later = [&](const FieldProblem& problem) {
+      return problem.incomplete && !(need_strategy && problem.message == no_strategy);
     };
     for (int i = 0; i < components.size(); ++i) {
-      std::vector<FieldProblem> problems = ValidateComponent(components[i]);
+      std::vector<FieldProblem> problems = ValidateComponent(strategies_, components[i]);
       problems.erase(std::remove_if(problems.begin(), problems.end(), may_come_later), problems.end());
       AddAll(fmt::format("spec.components[{}]", i), problems);
     }
@@ -195,11 +196,12 @@ class ObjectValidator {
     }
   }
 
-  static std::string FirstProblem(const v1::ApplicationSpec& application, const v1::DriverSpec& driver) {
-    const StatusOr<std::vector<v1::Component>> resolved = ResolveComponents(application, &driver);
+  std::string FirstProblem(const v1::ApplicationSpec& application, const v1::DriverSpec& driver) const {
+    const StatusOr<std::vector<v1::Component>> resolved =
+        ResolveComponents(strategies_, application, &driver);
     if (!resolved.ok()) return MessageOf(resolved.status());
     for (const v1::Component& component : *resolved) {
-      for (const FieldProblem& problem : ValidateComponent(component)) {
+      for (const FieldProblem& problem : ValidateComponent(strategies_, component)) {
         return fmt::format("{}: {}: {}", component.name(), problem.field, problem.message);
       }
     }
@@ -245,36 +247,28 @@ class ObjectValidator {
     const std::string field = fmt::format("spec.components[{}]", index);
     v1::ApplicationSpec alone;
     *alone.add_components() = component;
-    const StatusOr<std::vector<v1::Component>> resolved = ResolveComponents(alone, driver);
+    const StatusOr<std::vector<v1::Component>> resolved = ResolveComponents(strategies_, alone, driver);
     if (!resolved.ok()) return Add(field, MessageOf(resolved.status()));
     for (const v1::Component& whole : *resolved) {
       if (whole.name() != component.name()) continue;
-      const std::vector<FieldProblem> problems = ValidateComponent(whole);
+      const std::vector<FieldProblem> problems = ValidateComponent(strategies_, whole);
       if (!problems.empty() && driver != nullptr)
         CheckKnownToDriver(field, application.driver(), *driver, component.name());
       AddAll(field, problems);
-      CheckRepositoryIsOutside(application, whole, field);
+      CheckWithLocation(application, whole, field);
       return;
     }
   }
 
-  // A repository below a path that is backed up into it would hold itself, and grow with every backup.
-  void CheckRepositoryIsOutside(const v1::ApplicationSpec& application, const v1::Component& component,
-                                const std::string& field) {
+  void CheckWithLocation(const v1::ApplicationSpec& application, const v1::Component& component,
+                         const std::string& field) {
     std::string name = application.location();
     const v1::Object* environment = Find("Environment", application.environment());
     if (name.empty() && environment != nullptr) name = environment->environment().location();
     const v1::Object* location = Find("Location", name);
-    if (location == nullptr) return;
-    const std::string& repository = location->location().restic().repository();
-    for (int i = 0; i < component.disk().paths_size(); ++i) {
-      const auto& excluded = component.disk().exclude();
-      if (!LiesWithin(repository, component.disk().paths(i))) continue;
-      if (std::find(excluded.begin(), excluded.end(), repository) != excluded.end()) continue;
-      Add(fmt::format("{}.disk.paths[{}]", field, i),
-          fmt::format("holds the repository {} of Location '{}' itself; exclude it, or keep it elsewhere",
-                      repository, name));
-    }
+    const Strategy* strategy = strategies_.Find(component);
+    if (location == nullptr || strategy == nullptr) return;
+    AddAll(field, strategy->ValidateWithLocation(component, name, location->location()));
   }
 
   // A component that is not complete and that the driver does not know has most likely a wrong name.
@@ -289,7 +283,7 @@ class ObjectValidator {
   }
 
   void ValidateAsTheDriverHasIt(const std::string& driver, const v1::Component& component) {
-    for (const FieldProblem& problem : ValidateComponent(component)) {
+    for (const FieldProblem& problem : ValidateComponent(strategies_, component)) {
       // What is wrong whatever is laid over it is the driver's own problem, reported there.
       if (!problem.incomplete) continue;
       Add("spec.driver",
@@ -298,6 +292,7 @@ class ObjectValidator {
     }
   }
 
+  const StrategyRegistry& strategies_;
   const std::vector<v1::Object>& objects_;
   const std::map<std::string, v1::Object>& existing_;
   Objects known_;
@@ -307,9 +302,10 @@ class ObjectValidator {
 
 }  // namespace
 
-std::vector<v1::Problem> ValidateObjects(const std::vector<v1::Object>& objects,
+std::vector<v1::Problem> ValidateObjects(const StrategyRegistry& strategies,
+                                         const std::vector<v1::Object>& objects,
                                          const std::map<std::string, v1::Object>& existing) {
-  return ObjectValidator(objects, existing).Validate();
+  return ObjectValidator(strategies, objects, existing).Validate();
 }
 
 }  // namespace salvor::strategies

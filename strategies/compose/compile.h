@@ -5,21 +5,20 @@
 #include <string>
 #include <vector>
 
-#include "strategies/strategy.h"
+#include "strategies/interface/strategy.h"
 
 namespace salvor::strategies {
 
-// The strategy of a component; never null for a component that passed ValidateObjects.
-const Strategy* StrategyOf(const v1::Component& component);
-
 // The driver's components with the application's laid over them (see ApplicationSpec.components).
-StatusOr<std::vector<v1::Component>> ResolveComponents(const v1::ApplicationSpec& application,
+StatusOr<std::vector<v1::Component>> ResolveComponents(const StrategyRegistry& strategies,
+                                                       const v1::ApplicationSpec& application,
                                                        const v1::DriverSpec* driver);
 
 // Every problem of every object: names, grammar, references (to objects in `existing` or in `objects`
 // itself), each component's strategy. `existing` maps "Kind/name". Problem.object is the index in `objects`;
 // field is the path as written in YAML ("spec.components[0].postgres.databases").
-std::vector<v1::Problem> ValidateObjects(const std::vector<v1::Object>& objects,
+std::vector<v1::Problem> ValidateObjects(const StrategyRegistry& strategies,
+                                         const std::vector<v1::Object>& objects,
                                          const std::map<std::string, v1::Object>& existing);
 
 struct BackupPlan {
@@ -27,10 +26,11 @@ struct BackupPlan {
   std::vector<v1::PlannedEffect> effects;
 };
 
-// location.open → all components' before → capture → manifest.write (after all captures, whatever their
+// location.open → all components' preflights and captures → manifest.write (after all captures, whatever their
 // outcome, unless the location could not be opened). The manifest's components are `components`, its other
 // fields those of `header`. FailedPrecondition when a component's declaration is not valid.
-StatusOr<BackupPlan> CompileBackup(const std::vector<v1::Component>& components, const v1::Manifest& header,
+StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
+                                   const std::vector<v1::Component>& components, const v1::Manifest& header,
                                    const BackupRequest& request);
 
 struct RestorePlan {
@@ -43,13 +43,13 @@ struct RestorePlan {
 // request.manifest. All guardrails of all components come before anything is written. FailedPrecondition
 // when the backup lacks something of them, naming it, or when `to` has no place for a component (files need
 // none when request.disk_root is given).
-StatusOr<RestorePlan> CompileRestore(const RestoreRequest& request,
+StatusOr<RestorePlan> CompileRestore(const StrategyRegistry& strategies, const RestoreRequest& request,
                                      const std::map<std::string, v1::Component>& to,
                                      const std::vector<std::string>& components);
 
 // Drill: scratch.start (an obligation released by scratch.stop), the components' restores and checks. What
 // the backup lacks is left out, with an effect that says so; FailedPrecondition when nothing is left.
-StatusOr<RestorePlan> CompileDrill(const RestoreRequest& request);
+StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const RestoreRequest& request);
 
 // Every flow passes it before a run starts: unique ids, edges and inputs to ancestors only, no cycle,
 // payloads within 64 KiB, obligations that name existing steps.

@@ -9,7 +9,7 @@
 
 #include "salvor/v1/manifest.pb.h"
 #include "salvor/v1/object.pb.h"
-#include "strategies/strategy.h"
+#include "strategies/interface/strategy.h"
 
 namespace salvor::strategies {
 
@@ -122,6 +122,15 @@ inline RestoreRequest ARestoreRequest(const v1::Manifest& manifest,
   request.location = Vault();
   request.manifest = &manifest;
   return request;
+}
+
+// Its steps of that purpose, in order.
+inline std::vector<v1::Step> StepsFor(const Fragment& fragment, v1::Purpose purpose) {
+  std::vector<v1::Step> steps;
+  for (const v1::Step& step : fragment.steps) {
+    if (step.purpose() == purpose) steps.push_back(step);
+  }
+  return steps;
 }
 
 // "field: message" each; with " (incomplete)" when only the whole component is judged by it.

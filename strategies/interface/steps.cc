@@ -1,4 +1,4 @@
-#include "strategies/steps.h"
+#include "strategies/interface/steps.h"
 
 #include <absl/time/time.h>
 #include <fmt/core.h>
@@ -36,9 +36,11 @@ std::string SlugWithoutDots(const std::string& name) {
 
 }  // namespace
 
-v1::Step MakeStep(std::string_view id, std::string_view component, std::string_view title) {
+v1::Step MakeStep(std::string_view id, v1::Purpose purpose, std::string_view component,
+                  std::string_view title) {
   v1::Step step;
   step.set_id(std::string(id));
+  step.set_purpose(purpose);
   step.set_component(std::string(component));
   step.set_title(std::string(title));
   return step;
@@ -133,24 +135,18 @@ v1::MissingArtifact MakeMissing(const v1::Manifest& manifest, const std::string&
   return missing;
 }
 
-std::string DescribeArtifact(const v1::Artifact& artifact) {
-  std::vector<std::string> parts;
-  if (artifact.kind() != v1::Artifact::KIND_POSTGRES_GLOBALS) parts.push_back(HumanBytes(artifact.bytes()));
-  const auto count = [&](int64_t number, std::string_view noun) {
-    parts.push_back(fmt::format("{} {}{}", number, noun, number == 1 ? "" : "s"));
-  };
-  if (artifact.kind() == v1::Artifact::KIND_POSTGRES_DUMP) {
-    count(artifact.tables(), "table");
-    count(artifact.rows(), "row");
-  }
-  if (artifact.kind() == v1::Artifact::KIND_TREE) count(artifact.files(), "file");
-  parts.push_back("snapshot " + artifact.snapshot().substr(0, 8));
+std::string CountOf(int64_t number, std::string_view noun) {
+  return fmt::format("{} {}{}", number, noun, number == 1 ? "" : "s");
+}
+
+std::string DescribeArtifact(const v1::Artifact& artifact, std::vector<std::string> contents) {
+  contents.push_back("snapshot " + artifact.snapshot().substr(0, 8));
   if (artifact.has_consistent_at()) {
     std::string state = "state of " + UtcTime(artifact.consistent_at());
     if (artifact.has_consistent_until()) state += " to " + UtcTime(artifact.consistent_until());
-    parts.push_back(state);
+    contents.push_back(state);
   }
-  return Join(parts, ", ");
+  return Join(contents, ", ");
 }
 
 }  // namespace salvor::strategies

@@ -6,7 +6,7 @@
 #include <memory>
 #include <set>
 
-#include "strategies/compile.h"
+#include "strategies/compose/compile.h"
 
 namespace salvor::strategies {
 namespace {
@@ -16,12 +16,6 @@ using google::protobuf::Message;
 using google::protobuf::Reflection;
 
 void LayOver(const Message& top, Message* base);
-
-// The two ways to reach a server exclude each other: the one that is laid over replaces the other.
-void ReplaceServer(const v1::PostgresConnection& top, v1::PostgresConnection* base) {
-  if (!top.host().empty()) base->clear_socket_directory();
-  if (!top.socket_directory().empty()) base->clear_host();
-}
 
 // A field that is set replaces the base's; messages field by field, lists as a whole.
 void LayFieldOver(const Message& top, const FieldDescriptor& field, Message* base) {
@@ -43,23 +37,15 @@ void LayFieldOver(const Message& top, const FieldDescriptor& field, Message* bas
 }
 
 void LayOver(const Message& top, Message* base) {
-  if (top.GetDescriptor() == v1::PostgresConnection::descriptor()) {
-    ReplaceServer(static_cast<const v1::PostgresConnection&>(top),
-                  static_cast<v1::PostgresConnection*>(base));
-  }
   std::vector<const FieldDescriptor*> fields;
   top.GetReflection()->ListFields(top, &fields);
   for (const FieldDescriptor* field : fields) LayFieldOver(top, *field, base);
 }
 
-std::string StrategyName(const v1::Component& component) {
-  const Strategy* strategy = StrategyOf(component);
-  return strategy == nullptr ? "of no kind" : std::string(strategy->Name());
-}
-
 }  // namespace
 
-StatusOr<std::vector<v1::Component>> ResolveComponents(const v1::ApplicationSpec& application,
+StatusOr<std::vector<v1::Component>> ResolveComponents(const StrategyRegistry& strategies,
+                                                       const v1::ApplicationSpec& application,
                                                        const v1::DriverSpec* driver) {
   std::vector<v1::Component> resolved;
   if (driver != nullptr) resolved.assign(driver->components().begin(), driver->components().end());
@@ -74,12 +60,13 @@ StatusOr<std::vector<v1::Component>> ResolveComponents(const v1::ApplicationSpec
       resolved.push_back(component);
       continue;
     }
-    const bool both = component.strategy_case() != v1::Component::STRATEGY_NOT_SET &&
-                      found->strategy_case() != v1::Component::STRATEGY_NOT_SET;
-    if (both && component.strategy_case() != found->strategy_case()) {
-      return InvalidArgument("component '{}' is {} here and {} in the driver", component.name(),
-                             StrategyName(component), StrategyName(*found));
+    const Strategy* here = strategies.Find(component);
+    const Strategy* there = strategies.Find(*found);
+    if (here != nullptr && there != nullptr && here != there) {
+      return InvalidArgument("component '{}' is {} here and {} in the driver", component.name(), here->Name(),
+                             there->Name());
     }
+    if (here != nullptr && here == there) here->PrepareOverlay(component, &*found);
     LayOver(component, &*found);
   }
   return resolved;

@@ -1,4 +1,4 @@
-#include "strategies/flow_text.h"
+#include "strategies/compose/flow_text.h"
 
 #include <fmt/core.h>
 

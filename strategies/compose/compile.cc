@@ -1,4 +1,4 @@
-#include "strategies/compile.h"
+#include "strategies/compose/compile.h"
 
 #include <fmt/core.h>
 
@@ -6,10 +6,7 @@
 #include <set>
 
 #include "base/text.h"
-#include "strategies/disk/disk_strategy.h"
-#include "strategies/dummy/dummy_strategy.h"
-#include "strategies/postgres/postgres_strategy.h"
-#include "strategies/steps.h"
+#include "strategies/interface/steps.h"
 
 namespace salvor::strategies {
 namespace {
@@ -23,13 +20,16 @@ constexpr int kQuickStepTimeout_s = 600;
 constexpr int kScratchDeadline_s = 24 * 3600;
 constexpr size_t kMostManifestBytes = 48 << 10;  // of the 64 KiB that a step may have
 
+const std::initializer_list<v1::Purpose> kBeforeAnythingIsWritten = {v1::PURPOSE_PREFLIGHT,
+                                                                     v1::PURPOSE_GUARD};
+
 struct Part {
   const v1::Component* component;
   Fragment fragment;
 };
 
 v1::Step OpenLocation(const v1::ResticLocation& location, bool create) {
-  v1::Step step = MakeStep(kLocationOpen, "", "open location");
+  v1::Step step = MakeStep(kLocationOpen, v1::PURPOSE_PREPARE, "", "open location");
   v1::LocationOpen* open = step.mutable_action()->mutable_location_open();
   *open->mutable_location() = location;
   open->set_create(create);
@@ -60,7 +60,7 @@ void KeepEssentials(v1::ManifestCheck* check) {
 
 // Whatever is restored, be it to look or to use: it begins with what a stranger would begin with.
 v1::Step CheckManifest(const RestoreRequest& request, const std::vector<std::string>& components) {
-  v1::Step step = MakeStep(kManifestCheck, "", "check manifest");
+  v1::Step step = MakeStep(kManifestCheck, v1::PURPOSE_VERIFY, "", "check manifest");
   v1::ManifestCheck* check = step.mutable_action()->mutable_manifest_check();
   *check->mutable_location() = request.location;
   *check->mutable_manifest() = request.recorded != nullptr ? *request.recorded : *request.manifest;
@@ -73,22 +73,23 @@ v1::Step CheckManifest(const RestoreRequest& request, const std::vector<std::str
   return step;
 }
 
+bool Contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 void AfterUnlessAfterAny(std::vector<v1::Step>* steps, const std::string& earlier) {
   for (v1::Step& step : *steps) {
     if (step.after().empty()) After(&step, earlier);
   }
 }
 
-void Append(std::vector<v1::Step>* steps, v1::Flow* flow) {
-  for (v1::Step& step : *steps) *flow->add_steps() = std::move(step);
+StatusOr<const Strategy*> StrategyOf(const StrategyRegistry& strategies, const v1::Component& component) {
+  if (const Strategy* strategy = strategies.Find(component)) return strategy;
+  return InvalidArgument("component '{}' has no strategy that this version knows", component.name());
 }
 
-Status CheckComponent(const v1::Component& component) {
-  const Strategy* strategy = StrategyOf(component);
-  if (strategy == nullptr) {
-    return InvalidArgument("component '{}' has no strategy that this version knows", component.name());
-  }
-  for (const FieldProblem& problem : strategy->Validate(component)) {
+Status CheckDeclaration(const Strategy& strategy, const v1::Component& component) {
+  for (const FieldProblem& problem : strategy.Validate(component)) {
     return WithHint(
         FailedPrecondition("component '{}': {}: {}", component.name(), problem.field, problem.message),
         "Correct the declaration, then apply it again.");
@@ -100,7 +101,7 @@ Status CheckComponent(const v1::Component& component) {
 // that keep something, and its edges all that nothing else of the captures waits for.
 v1::Step WriteManifest(const std::vector<v1::Component>& components, const v1::Manifest& header,
                        const BackupRequest& request, const std::vector<Part>& parts) {
-  v1::Step step = MakeStep(kManifestWrite, "", "write manifest");
+  v1::Step step = MakeStep(kManifestWrite, v1::PURPOSE_RECORD, "", "write manifest");
   v1::ManifestWrite* write = step.mutable_action()->mutable_manifest_write();
   *write->mutable_location() = request.location;
   v1::Manifest* manifest = write->mutable_manifest();
@@ -118,10 +119,11 @@ v1::Step WriteManifest(const std::vector<v1::Component>& components, const v1::M
       *write->add_planned() = planned;
       if (keepers.insert(planned.step()).second) step.add_inputs(planned.step());
     }
-    for (const v1::Step& capture : part.fragment.capture) {
-      for (const v1::Edge& edge : capture.after()) waited_for.insert(edge.step());
+    for (const v1::Step& step_of_part : part.fragment.steps) {
+      for (const v1::Edge& edge : step_of_part.after()) waited_for.insert(edge.step());
     }
-    for (const v1::Step& capture : part.fragment.capture) {
+    for (const v1::Step& capture : part.fragment.steps) {
+      if (capture.purpose() != v1::PURPOSE_CAPTURE) continue;
       if (keepers.count(capture.id()) == 0 && waited_for.count(capture.id()) != 0) continue;
       After(&step, capture.id(), v1::Edge::CONDITION_FINISHED);
     }
@@ -132,12 +134,6 @@ v1::Step WriteManifest(const std::vector<v1::Component>& components, const v1::M
   return step;
 }
 
-std::vector<std::string> IdsOf(const std::vector<v1::Step>& steps) {
-  std::vector<std::string> ids;
-  for (const v1::Step& step : steps) ids.push_back(step.id());
-  return ids;
-}
-
 // A restore writes nothing before every guardrail of every component agreed. In a drill there is nothing to
 // be spoilt, and a component that cannot be restored must not hide whether the others can: there each
 // component's own guardrails suffice. Either way the application's checks wait until everything has been
@@ -145,55 +141,57 @@ std::vector<std::string> IdsOf(const std::vector<v1::Step>& steps) {
 void JoinRestore(const std::string& root, bool drill, std::vector<Part>* parts) {
   std::vector<std::string> guardrails, writers;
   for (Part& part : *parts) {
-    AfterUnlessAfterAny(&part.fragment.before, root);
-    const std::vector<std::string> before = IdsOf(part.fragment.before),
-                                   capture = IdsOf(part.fragment.capture);
+    const auto before = IdsOfPurposes(part.fragment.steps, kBeforeAnythingIsWritten);
+    const auto writing = IdsOfPurposes(part.fragment.steps, {v1::PURPOSE_RESTORE});
     guardrails.insert(guardrails.end(), before.begin(), before.end());
-    writers.insert(writers.end(), capture.begin(), capture.end());
+    writers.insert(writers.end(), writing.begin(), writing.end());
   }
   for (Part& part : *parts) {
-    const std::vector<std::string> own_guardrails = IdsOf(part.fragment.before);
-    for (v1::Step& step : part.fragment.capture) {
-      for (const std::string& guardrail : drill ? own_guardrails : guardrails) After(&step, guardrail);
-    }
-    AfterUnlessAfterAny(&part.fragment.capture, root);
-    for (v1::Step& step : part.fragment.after) {
-      if (!step.action().has_application_checks()) continue;
+    const auto own_guardrails = IdsOfPurposes(part.fragment.steps, kBeforeAnythingIsWritten);
+    const auto own_writers = IdsOfPurposes(part.fragment.steps, {v1::PURPOSE_RESTORE});
+    for (v1::Step& step : part.fragment.steps) {
+      if (step.purpose() == v1::PURPOSE_RESTORE) {
+        for (const std::string& guardrail : drill ? own_guardrails : guardrails) After(&step, guardrail);
+      }
+      if (step.purpose() != v1::PURPOSE_CHECK) continue;
       for (const std::string& writer : writers) {
-        const bool own = writer.rfind(part.component->name() + ".", 0) == 0;
-        if (!own) After(&step, writer, v1::Edge::CONDITION_FINISHED);
+        if (!Contains(own_writers, writer)) After(&step, writer, v1::Edge::CONDITION_FINISHED);
       }
     }
+    AfterUnlessAfterAny(&part.fragment.steps, root);
   }
 }
 
+// The restore fragment of one component, which goes to the target's of its name, if there is a target.
+StatusOr<Fragment> RestoreFragment(const Strategy& strategy, const v1::Component& component,
+                                   RestoreRequest request, const std::map<std::string, v1::Component>* to) {
+  const std::string& name = component.name();
+  request.to.reset();
+  if (to != nullptr && to->count(name) != 0) {
+    if (!strategy.IsOf(to->at(name))) {
+      return FailedPrecondition(
+          "component '{}' is of kind {} in the backup and of another kind in the target", name,
+          strategy.Name());
+    }
+    request.to = to->at(name);
+  } else if (strategy.NeedsTarget(request)) {
+    return WithHint(FailedPrecondition("the target application has no component '{}'", name),
+                    "Declare it there, or name the components to restore and leave this one out.");
+  }
+  StatusOr<Fragment> fragment = strategy.Restore(component, request);
+  if (!fragment.ok()) return WithContext(fragment.status(), "component " + name);
+  return fragment;
+}
+
 // The restore fragments of the chosen components, in the manifest's order.
-StatusOr<std::vector<Part>> RestoreParts(const RestoreRequest& request,
+StatusOr<std::vector<Part>> RestoreParts(const StrategyRegistry& strategies, const RestoreRequest& request,
                                          const std::map<std::string, v1::Component>* to,
                                          const std::vector<std::string>& chosen) {
   std::vector<Part> parts;
   for (const v1::Component& component : request.manifest->components()) {
-    const std::string& name = component.name();
-    if (!chosen.empty() && std::find(chosen.begin(), chosen.end(), name) == chosen.end()) continue;
-    const Strategy* strategy = StrategyOf(component);
-    if (strategy == nullptr) {
-      return InvalidArgument("component '{}' has no strategy that this version knows", name);
-    }
-    RestoreRequest one = request;
-    one.to.reset();
-    const bool needs_place = to != nullptr && !(component.has_disk() && !request.disk_root.empty());
-    if (to != nullptr && to->count(name) != 0) {
-      one.to = to->at(name);
-      if (one.to->strategy_case() != component.strategy_case()) {
-        return FailedPrecondition(
-            "component '{}' is of kind {} in the backup and of another kind in the target", name,
-            strategy->Name());
-      }
-    } else if (needs_place && !component.has_dummy()) {
-      return WithHint(FailedPrecondition("the target application has no component '{}'", name),
-                      "Declare it there, or name the components to restore and leave this one out.");
-    }
-    ASSIGN_OR_RETURN_IN(Fragment fragment, strategy->Restore(component, one), "component " + name);
+    if (!chosen.empty() && !Contains(chosen, component.name())) continue;
+    ASSIGN_OR_RETURN(const Strategy* strategy, StrategyOf(strategies, component));
+    ASSIGN_OR_RETURN(Fragment fragment, RestoreFragment(*strategy, component, request, to));
     parts.push_back({&component, std::move(fragment)});
   }
   return parts;
@@ -231,41 +229,24 @@ bool Meet(const std::string& a, const std::string& b) {
   return inner.rfind(outer, 0) == 0 && (inner.size() == outer.size() || inner[outer.size()] == '/');
 }
 
-// Two components of the target may declare the same paths, or one may declare a folder of the other.
-Status RefuseSharedFolders(const v1::Flow& flow) {
-  std::vector<std::pair<std::string, std::string>> taken;  // destination, component
-  for (const v1::Step& step : flow.steps()) {
-    if (!step.action().has_disk_restore()) continue;
-    for (const v1::DiskDestination& one : step.action().disk_restore().destinations()) {
-      for (const auto& [other, component] : taken) {
-        if (!Meet(one.destination(), other)) continue;
-        return WithHint(
-            InvalidArgument("components '{}' and '{}' would both restore files to {}", component,
-                            step.component(),
-                            one.destination().size() < other.size() ? other : one.destination()),
-            "Declare paths in the target that do not lie in each other, or restore one component after another.");
-      }
-      taken.emplace_back(one.destination(), step.component());
-    }
-  }
-  return OkStatus();
+bool Meet(const Destination& one, const Destination& other) {
+  if (one.space != other.space) return false;
+  return one.is_folder && other.is_folder ? Meet(one.place, other.place) : one.place == other.place;
 }
 
-// Two components may live on one server.
-Status RefuseSharedDestinations(const v1::Flow& flow) {
-  std::map<std::string, std::string> taken;
-  for (const v1::Step& step : flow.steps()) {
-    if (!step.action().has_postgres_restore()) continue;
-    const v1::PostgresRestore& restore = step.action().postgres_restore();
-    const v1::PostgresConnection& to = restore.target().connection();
-    const std::string place = fmt::format("{}|{}|{}|{}|{}", restore.target().scratch(), to.socket_directory(),
-                                          to.host(), to.port(), restore.database().name());
-    const auto [earlier, is_new] = taken.emplace(place, step.component());
-    if (!is_new) {
-      return WithHint(
-          InvalidArgument("components '{}' and '{}' would both restore database '{}' to the same server",
-                          earlier->second, step.component(), restore.database().name()),
-          "Restore them one after another, and rename one of the databases.");
+// Two components of the target may declare the same folders, or live on one server.
+Status RefuseSharedDestinations(const std::vector<Part>& parts) {
+  std::vector<std::pair<const Destination*, const v1::Component*>> taken;
+  for (const Part& part : parts) {
+    for (const Destination& one : part.fragment.destinations) {
+      for (const auto& [other, component] : taken) {
+        if (!Meet(one, *other)) continue;
+        const Destination& outer = one.place.size() < other->place.size() ? *other : one;
+        return WithHint(InvalidArgument("components '{}' and '{}' would both restore {}", component->name(),
+                                        part.component->name(), outer.description),
+                        one.hint);
+      }
+      taken.emplace_back(&one, part.component);
     }
   }
   return OkStatus();
@@ -278,7 +259,7 @@ Status RefuseMissing(const v1::Manifest& manifest, const std::vector<Part>& part
       missing.push_back(fmt::format("{} of component {} ({})", one.title(), one.component(), one.why()));
     }
   }
-  const auto has_steps = [](const Part& part) { return !part.fragment.capture.empty(); };
+  const auto has_steps = [](const Part& part) { return !part.fragment.steps.empty(); };
   if (missing.empty() && std::none_of(parts.begin(), parts.end(), has_steps)) {
     return FailedPrecondition("backup '{}' holds nothing that could be restored", manifest.backup());
   }
@@ -296,10 +277,19 @@ v1::PlannedEffect ReadBackup(const v1::Manifest& manifest) {
                                 manifest.artifacts_size()));
 }
 
+// All guardrails of all components first, then what they write, then what is asked of it.
 void AppendRestore(std::vector<Part>* parts, RestorePlan* plan) {
-  for (Part& part : *parts) Append(&part.fragment.before, &plan->flow);
-  for (Part& part : *parts) Append(&part.fragment.capture, &plan->flow);
-  for (Part& part : *parts) Append(&part.fragment.after, &plan->flow);
+  const auto phase = [](const v1::Step& step) {
+    const bool before = step.purpose() == v1::PURPOSE_PREFLIGHT || step.purpose() == v1::PURPOSE_GUARD;
+    return before ? 0 : step.purpose() == v1::PURPOSE_RESTORE ? 1 : 2;
+  };
+  for (int wanted = 0; wanted < 3; ++wanted) {
+    for (const Part& part : *parts) {
+      for (const v1::Step& step : part.fragment.steps) {
+        if (phase(step) == wanted) *plan->flow.add_steps() = step;
+      }
+    }
+  }
   for (const Part& part : *parts) {
     plan->effects.insert(plan->effects.end(), part.fragment.effects.begin(), part.fragment.effects.end());
   }
@@ -309,7 +299,7 @@ void AppendRestore(std::vector<Part>* parts, RestorePlan* plan) {
 class Scratch {
  public:
   Scratch(const RestoreRequest& request, const std::vector<Part>& parts) {
-    start_ = MakeStep(kScratchStart, "", "");
+    start_ = MakeStep(kScratchStart, v1::PURPOSE_PREPARE, "", "");
     v1::ScratchStart* start = start_.mutable_action()->mutable_scratch_start();
     start->set_name(request.run);
     start->set_require_isolation(request.require_isolation);
@@ -320,7 +310,7 @@ class Scratch {
     Retry(&start_, 3, 5, 60);
     SetAttemptTimeout(&start_, kQuickStepTimeout_s);
 
-    stop_ = MakeStep(kScratchStop, "", "");
+    stop_ = MakeStep(kScratchStop, v1::PURPOSE_UNDO, "", "");
     stop_.set_title(fmt::format("remove {}", place));
     stop_.mutable_action()->mutable_scratch_stop()->set_name(request.run);
     Retry(&stop_, 20, 2, 60);
@@ -351,9 +341,7 @@ class Scratch {
     start->set_postgres(start->postgres() || fragment.needs_scratch_postgres);
     start->set_expected_bytes(start->expected_bytes() + fragment.scratch_bytes);
     start->set_server_version_num(std::max(start->server_version_num(), fragment.server_version_num));
-    for (const auto* steps : {&fragment.before, &fragment.capture, &fragment.after}) {
-      for (const v1::Step& step : *steps) obligation_.add_guards(step.id());
-    }
+    for (const v1::Step& step : fragment.steps) obligation_.add_guards(step.id());
   }
 
   v1::Step start_, stop_;
@@ -362,24 +350,8 @@ class Scratch {
 
 }  // namespace
 
-const Strategy* StrategyOf(const v1::Component& component) {
-  static const PostgresStrategy kPostgres;
-  static const DiskStrategy kDisk;
-  static const DummyStrategy kDummy;
-  switch (component.strategy_case()) {
-    case v1::Component::kPostgres:
-      return &kPostgres;
-    case v1::Component::kDisk:
-      return &kDisk;
-    case v1::Component::kDummy:
-      return &kDummy;
-    case v1::Component::STRATEGY_NOT_SET:
-      break;
-  }
-  return nullptr;
-}
-
-StatusOr<BackupPlan> CompileBackup(const std::vector<v1::Component>& components, const v1::Manifest& header,
+StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
+                                   const std::vector<v1::Component>& components, const v1::Manifest& header,
                                    const BackupRequest& request) {
   if (components.empty()) return FailedPrecondition("the application has no components");
   BackupRequest scoped = request;
@@ -387,11 +359,11 @@ StatusOr<BackupPlan> CompileBackup(const std::vector<v1::Component>& components,
   BackupPlan plan;
   std::vector<Part> parts;
   for (const v1::Component& component : components) {
-    RETURN_IF_ERROR(CheckComponent(component));
-    ASSIGN_OR_RETURN_IN(Fragment fragment, StrategyOf(component)->Backup(component, scoped),
+    ASSIGN_OR_RETURN(const Strategy* strategy, StrategyOf(strategies, component));
+    RETURN_IF_ERROR(CheckDeclaration(*strategy, component));
+    ASSIGN_OR_RETURN_IN(Fragment fragment, strategy->Backup(component, scoped),
                         "component " + component.name());
-    AfterUnlessAfterAny(&fragment.before, kLocationOpen);
-    AfterUnlessAfterAny(&fragment.capture, kLocationOpen);
+    AfterUnlessAfterAny(&fragment.steps, kLocationOpen);
     plan.effects.insert(plan.effects.end(), fragment.effects.begin(), fragment.effects.end());
     parts.push_back({&component, std::move(fragment)});
   }
@@ -404,22 +376,20 @@ StatusOr<BackupPlan> CompileBackup(const std::vector<v1::Component>& components,
     plan.flow.mutable_steps(0)->mutable_action()->mutable_location_open()->add_forget_runs(run);
   }
   for (Part& part : parts) {
-    Append(&part.fragment.before, &plan.flow);
-    Append(&part.fragment.capture, &plan.flow);
-    Append(&part.fragment.after, &plan.flow);
+    for (v1::Step& step : part.fragment.steps) *plan.flow.add_steps() = std::move(step);
   }
   *plan.flow.add_steps() = std::move(manifest);
   RETURN_IF_ERROR(ValidateFlow(plan.flow));
   return plan;
 }
 
-StatusOr<RestorePlan> CompileRestore(const RestoreRequest& request,
+StatusOr<RestorePlan> CompileRestore(const StrategyRegistry& strategies, const RestoreRequest& request,
                                      const std::map<std::string, v1::Component>& to,
                                      const std::vector<std::string>& components) {
   RETURN_IF_ERROR(CheckRequest(request, components));
   RestoreRequest restore = request;
   restore.drill = false;
-  ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(restore, &to, components));
+  ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(strategies, restore, &to, components));
   RETURN_IF_ERROR(RefuseMissing(*request.manifest, parts));
   RestorePlan plan;
   plan.effects.push_back(ReadBackup(*request.manifest));
@@ -427,21 +397,20 @@ StatusOr<RestorePlan> CompileRestore(const RestoreRequest& request,
   *plan.flow.add_steps() = OpenLocation(request.location, false);
   *plan.flow.add_steps() = CheckManifest(request, components);
   AppendRestore(&parts, &plan);
-  RETURN_IF_ERROR(RefuseSharedDestinations(plan.flow));
-  RETURN_IF_ERROR(RefuseSharedFolders(plan.flow));
+  RETURN_IF_ERROR(RefuseSharedDestinations(parts));
   RETURN_IF_ERROR(ValidateFlow(plan.flow));
   return plan;
 }
 
-StatusOr<RestorePlan> CompileDrill(const RestoreRequest& request) {
+StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const RestoreRequest& request) {
   RestoreRequest drill = request;
   drill.drill = true;
   drill.to.reset();
   drill.rename_databases.clear();
   drill.disk_root.clear();
   RETURN_IF_ERROR(CheckRequest(drill, {}));
-  ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(drill, nullptr, {}));
-  const auto has_steps = [](const Part& part) { return !part.fragment.capture.empty(); };
+  ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(strategies, drill, nullptr, {}));
+  const auto has_steps = [](const Part& part) { return !part.fragment.steps.empty(); };
   if (std::none_of(parts.begin(), parts.end(), has_steps))
     RETURN_IF_ERROR(RefuseMissing(*request.manifest, parts));
 
@@ -464,7 +433,7 @@ StatusOr<RestorePlan> CompileDrill(const RestoreRequest& request) {
                      fmt::format("not in the backup ({}), so it cannot be proven", missing.why())));
     }
   }
-  RETURN_IF_ERROR(RefuseSharedDestinations(plan.flow));
+  RETURN_IF_ERROR(RefuseSharedDestinations(parts));
   RETURN_IF_ERROR(ValidateFlow(plan.flow));
   return plan;
 }

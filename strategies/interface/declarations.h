@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "strategies/strategy.h"
+#include "strategies/interface/strategy.h"
 
 namespace salvor::strategies {
 

@@ -5,7 +5,7 @@
 #include <unordered_map>
 
 #include "base/text.h"
-#include "strategies/compile.h"
+#include "strategies/compose/compile.h"
 
 namespace salvor::strategies {
 namespace {
