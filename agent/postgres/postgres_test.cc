@@ -343,6 +343,23 @@ TEST_F(InventoryTest, EveryKindOfChangeIsNoticedAndNamed) {
   EXPECT_TRUE(CompareInventories(then, CaptureInventory(*session).value().details).empty());
 }
 
+TEST_F(InventoryTest, ATableThatIsCalledAListOfMigrationsAndHoldsMuchMoreIsNotHeld) {
+  Server().Execute("postgres", "CREATE DATABASE called");
+  Server().Execute(
+      "called",
+      "CREATE TABLE knex_migrations AS SELECT 'one' AS name;"
+      "CREATE TABLE schema_version AS SELECT repeat('x', 1000) AS name FROM generate_series(1, 17000)");
+  const auto session = Server().Connect("called");
+  const v1::DatabaseDetails details = CaptureInventory(*session).value().details;
+  ASSERT_EQ(details.migrations_size(), 1);
+  EXPECT_EQ(details.migrations(0).table(), "public.knex_migrations");
+  Server().Execute("called",
+                   "TRUNCATE schema_version; INSERT INTO schema_version VALUES (repeat('x', 17 << 20))");
+  EXPECT_EQ(CaptureInventory(*session).value().details.migrations_size(), 1);
+  Server().Execute("called", "UPDATE schema_version SET name = left(name, 1 << 20)");
+  EXPECT_EQ(CaptureInventory(*session).value().details.migrations_size(), 2);
+}
+
 TEST_F(InventoryTest, DetailsSurviveTheirJson) {
   auto session = Server().Connect("inventory");
   const v1::DatabaseDetails then = CaptureInventory(*session).value().details;
