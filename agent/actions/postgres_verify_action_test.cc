@@ -3,6 +3,7 @@
 
 #include "agent/actions/postgres_actions_testing.h"
 #include "agent/actions/scratch_actions.h"
+#include "agent/process/process_testing.h"
 
 namespace salvor::agent {
 namespace {
@@ -159,7 +160,7 @@ TEST_F(PostgresVerifyTest, AWideValueAndNamesThatPsqlWouldObeyAreComparedAsTheyS
   Server().Execute("postgres", "CREATE DATABASE odd");
   Server().Execute("odd", fmt::format(R"sql(
       CREATE TABLE wide (id int, b bytea);
-      INSERT INTO wide VALUES (1, decode(repeat(md5('x'), 1000000), 'hex')), (2, E'\\\\.');
+      INSERT INTO wide VALUES (1, decode(repeat(md5('x'), 2000000), 'hex')), (2, E'\\\\.');
       CREATE TABLE "\! touch {0}" ("`touch {0}`" int); INSERT INTO "\! touch {0}" VALUES (1);
       CREATE TABLE ":VERBOSITY
 \! touch {0}
@@ -167,13 +168,16 @@ TEST_F(PostgresVerifyTest, AWideValueAndNamesThatPsqlWouldObeyAreComparedAsTheyS
 \! touch {0}
 " VALUES ('a', 'b'))sql",
                                       mark));
+  ResetPeakMemory();
+  const int64_t before = PeakMemoryBytes();
   const Kept kept = Backup("odd");
   Drill("verify-5", kept, "odd");
   v1::ActionResult result = Verified("verify-5", kept, "odd");
+  EXPECT_LT(PeakMemoryBytes() - before, 32 << 20);  // the value is 64 MB in a dump
   EXPECT_TRUE(KindsNotPassed(result).empty()) << Render(result);
   EXPECT_NE(Render(result).find("3 tables, 4 rows hash equal"), std::string::npos) << Render(result);
   EXPECT_NE(access(mark.c_str(), F_OK), 0);
-  InCopy("verify-5", "odd", "UPDATE wide SET b = set_byte(b, 15999999, 0) WHERE id = 1");
+  InCopy("verify-5", "odd", "UPDATE wide SET b = set_byte(b, 31999999, 0) WHERE id = 1");
   result = Verified("verify-5", kept, "odd");
   EXPECT_EQ(KindsNotPassed(result), std::vector<std::string>{"content"}) << Render(result);
   EXPECT_TRUE(Server().Servers().Remove("verify-5").ok());

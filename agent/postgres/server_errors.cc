@@ -143,7 +143,7 @@ absl::StatusCode CodeOfSqlState(std::string_view state) {
 std::string TakeSqlState(std::string& text) {
   constexpr size_t kStateSize = 5;
   for (size_t at = text.find(":  "); at != std::string::npos; at = text.find(":  ", at + 1)) {
-    const std::string state = text.substr(at + 3, kStateSize);
+    std::string state = text.substr(at + 3, kStateSize);
     const bool matches = state.size() == kStateSize && text.compare(at + 3 + kStateSize, 2, ": ") == 0 &&
                          std::all_of(state.begin(), state.end(),
                                      [](unsigned char c) { return std::isdigit(c) || std::isupper(c); });
