@@ -1,6 +1,9 @@
 // Verdicts about real restored copies: what a drill has to call equal, and what not.
+#include <unistd.h>
+
 #include "agent/actions/postgres_actions_testing.h"
 #include "agent/actions/scratch_actions.h"
+#include "agent/process/process_testing.h"
 
 namespace salvor::agent {
 namespace {
@@ -150,6 +153,70 @@ TEST_F(PostgresVerifyTest, RowsThatMoveBetweenPartitionsByHashOfAnEnumAreCompare
   EXPECT_EQ(KindsNotPassed(result), std::vector<std::string>{"rows"}) << Render(result);
   session->reset();
   EXPECT_TRUE(Server().Servers().Remove("verify-4").ok());
+}
+
+TEST_F(PostgresVerifyTest, AWideValueAndNamesThatPsqlWouldObeyAreComparedAsTheyStand) {
+  const std::string mark = Server().Directory() + "/psql_ran_it";
+  Server().Execute("postgres", "CREATE DATABASE odd");
+  Server().Execute("odd", fmt::format(R"sql(
+      CREATE TABLE wide (id int, b bytea);
+      INSERT INTO wide VALUES (1, decode(repeat(md5('x'), 2000000), 'hex')), (2, E'\\\\.');
+      CREATE TABLE "\! touch {0}" ("`touch {0}`" int); INSERT INTO "\! touch {0}" VALUES (1);
+      CREATE TABLE ":VERBOSITY
+\! touch {0}
+" ("'; \! touch {0}" text, """" text); INSERT INTO ":VERBOSITY
+\! touch {0}
+" VALUES ('a', 'b'))sql",
+                                      mark));
+  ResetPeakMemory();
+  const int64_t before = PeakMemoryBytes();
+  const Kept kept = Backup("odd");
+  Drill("verify-5", kept, "odd");
+  v1::ActionResult result = Verified("verify-5", kept, "odd");
+  EXPECT_LT(PeakMemoryBytes() - before, 32 << 20);  // the value is 64 MB in a dump
+  EXPECT_TRUE(KindsNotPassed(result).empty()) << Render(result);
+  EXPECT_NE(Render(result).find("3 tables, 4 rows hash equal"), std::string::npos) << Render(result);
+  EXPECT_NE(access(mark.c_str(), F_OK), 0);
+  InCopy("verify-5", "odd", "UPDATE wide SET b = set_byte(b, 31999999, 0) WHERE id = 1");
+  result = Verified("verify-5", kept, "odd");
+  EXPECT_EQ(KindsNotPassed(result), std::vector<std::string>{"content"}) << Render(result);
+  EXPECT_TRUE(Server().Servers().Remove("verify-5").ok());
+}
+
+TEST_F(PostgresVerifyTest, ATableThatCannotBeReadIsAVerdictAndTheOthersAreComparedAllTheSame) {
+  Server().Execute("postgres", "CREATE DATABASE gone");
+  Server().Execute("gone",
+                   "CREATE TABLE a AS SELECT 1 AS n; CREATE TABLE b AS SELECT 2 AS n;"
+                   "CREATE TABLE c AS SELECT 3 AS n");
+  const Kept kept = Backup("gone");
+  Drill("verify-6", kept, "gone");
+  InCopy("verify-6", "gone", "DROP TABLE b; UPDATE c SET n = 4");
+  const v1::ActionResult result = Verified("verify-6", kept, "gone");
+  const std::string said = Render(result);
+  EXPECT_NE(said.find("gone.public.b: cannot be read: relation \"public.b\" does not exist"),
+            std::string::npos)
+      << said;
+  EXPECT_NE(said.find("content gone.public.c: 1 rows, but their hash is"), std::string::npos) << said;
+  EXPECT_EQ(said.find("public.a:"), std::string::npos) << said;
+  EXPECT_TRUE(Server().Servers().Remove("verify-6").ok());
+}
+
+TEST_F(PostgresVerifyTest, APsqlThatIsKilledOrMissingSaysNothingAboutTheBackup) {
+  Server().Execute("postgres", "CREATE DATABASE fine");
+  Server().Execute("fine", "CREATE TABLE t AS SELECT generate_series(1, 100)");
+  const Kept kept = Backup("fine");
+  Drill("verify-7", kept, "fine");
+  ReplaceProgram("psql", "kill -9 $$\n");
+  EXPECT_EQ(Verify(Scratch("verify-7"), kept, "fine").status().code(), absl::StatusCode::kAborted);
+  ReplaceProgram("psql", "$REAL \"$@\" | head -c 20\n");  // gives less than was asked for, and exits 0
+  EXPECT_EQ(Verify(Scratch("verify-7"), kept, "fine").status().code(), absl::StatusCode::kAborted);
+  config_.postgres_bin_directory = Server().Directory() + "/empty";
+  const Status missing = Verify(Scratch("verify-7"), kept, "fine").status();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound) << missing;
+  EXPECT_NE(HintOf(missing).find("Install"), std::string::npos) << missing;
+  config_.postgres_bin_directory = kTestBinDirectory;
+  EXPECT_TRUE(KindsNotPassed(Verified("verify-7", kept, "fine")).empty());
+  EXPECT_TRUE(Server().Servers().Remove("verify-7").ok());
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <vector>
 
 #include "agent/actions/postgres_verify_parts.h"
 #include "agent/postgres/inventory.h"
 #include "agent/postgres/row_digest.h"
+#include "agent/postgres/table_copies.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -22,10 +24,10 @@ StatusOr<Conditions> ReadConditions(Connection& session) {
   return conditions;
 }
 
-// Rows, and their hash where one is expected, as COPY gives them with the dump's own column list: in the
-// encoding of the dump, or the same text would be other bytes.
-StatusOr<RowDigest> ReadTable(Connection& session, const v1::TableExpectation& table,
-                              const std::string& condition, const std::string& encoding) {
+// How a table's rows are read, and hashed where a hash is expected: as COPY gives them with the dump's own column
+// list, in the encoding of the dump, or the same text would be other bytes.
+TableCopy CopyOf(const Connection& session, const v1::TableExpectation& table, const std::string& condition,
+                 const std::string& encoding) {
   const bool hash = table.level() == v1::COVERAGE_LEVEL_EXACT;
   const auto text = [&session](const std::string& kept) {
     return session.TextEncoding() == "UTF8" ? kept : BytesOf(kept);
@@ -37,15 +39,10 @@ StatusOr<RowDigest> ReadTable(Connection& session, const v1::TableExpectation& t
     const std::string columns = list.size() > 2 ? list.substr(1, list.size() - 2) : "";
     source = fmt::format("(SELECT {} FROM {} {})", columns, name, condition);
   }
-  RowDigest digest(hash ? RowDigest::Mode::kHash : RowDigest::Mode::kCount);
   const std::string options =
       encoding.empty() ? "" : fmt::format(" (ENCODING {})", session.Literal(encoding));
-  RETURN_IF_ERROR(
-      session.CopyOut(fmt::format("COPY {} TO STDOUT{}", source, options), [&digest](std::string_view row) {
-        digest.Feed(row.data(), row.size());
-        return OkStatus();
-      }));
-  return digest;
+  return {fmt::format("COPY {} TO STDOUT{}", source, options),
+          hash ? RowDigest::Mode::kHash : RowDigest::Mode::kCount};
 }
 
 // Trees of partitions by hash: where the key is an enum, or hashes otherwise on another server, a restore puts
@@ -109,10 +106,23 @@ class TablesComparison {
     RETURN_IF_ERROR(session_->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
     ASSIGN_OR_RETURN(conditions_, ReadConditions(*session_));
     ASSIGN_OR_RETURN(roots_, ReadHashTrees(*session_));
+    std::vector<TableCopy> copies;
+    std::vector<const v1::TableExpectation*> covered;
     for (const v1::TableExpectation& table : verification_.details.tables()) {
-      RETURN_IF_ERROR(Compare(table));
-      ShowProgress();
+      if (table.level() == v1::COVERAGE_LEVEL_NONE) {
+        Leave(table);
+        continue;
+      }
+      const auto condition = conditions_.find({table.schema(), table.name()});
+      copies.push_back(CopyOf(*session_, table, condition == conditions_.end() ? "" : condition->second,
+                              verification_.details.encoding()));
+      covered.push_back(&table);
     }
+    const auto compare = [this, &covered](size_t at, const StatusOr<RowDigest>& digest) {
+      ShowProgress();
+      return Compare(*covered[at], digest);
+    };
+    RETURN_IF_ERROR(ReadTables(Reading(), copies, compare));
     for (const auto& [root, tree] : trees_) JudgeTree(root, tree);
     rows_.Close(fmt::format("{} tables, {} rows equal", rows_.PassedCount(), equal_rows_),
                 "rows were not covered at backup time");
@@ -122,30 +132,33 @@ class TablesComparison {
   }
 
  private:
-  Status Compare(const v1::TableExpectation& table) {
+  TableReading Reading() {
+    ActionContext& context = verification_.context;
+    const auto psql = [this, &context] {
+      return PostgresTool(context, "psql", {}, verification_.target.connection, verification_.database,
+                          *session_);
+    };
+    return {context.config.supervisor, psql, *session_, context.stop, context.deadline};
+  }
+
+  void Leave(const v1::TableExpectation& table) {
     const std::string name = table.schema() + "." + table.name();
     const auto root = roots_.find({table.schema(), table.name()});
-    if (table.level() == v1::COVERAGE_LEVEL_NONE) {
-      if (root != roots_.end()) trees_[root->second].covered = false;
-      rows_.Leave(name);
-      content_.Leave(name);
-      return OkStatus();
-    }
-    RETURN_IF_ERROR(session_->Execute("SAVEPOINT before_table"));
-    const auto condition = conditions_.find({table.schema(), table.name()});
-    const auto digest = ReadTable(*session_, table, condition == conditions_.end() ? "" : condition->second,
-                                  verification_.details.encoding());
+    if (root != roots_.end()) trees_[root->second].covered = false;
+    rows_.Leave(name);
+    content_.Leave(name);
+    ShowProgress();
+  }
+
+  Status Compare(const v1::TableExpectation& table, const StatusOr<RowDigest>& digest) {
+    const std::string name = table.schema() + "." + table.name();
     if (!digest.ok()) {
-      // A table or column that is not there, or pages that cannot be read, is a verdict; a lost session is
-      // not.
-      if (session_->LastSqlState().empty() || !session_->Alive()) return digest.status();
+      // A table or column that is not there, or pages that cannot be read, is a verdict.
       if (IsOfSurroundings(digest.status())) return digest.status();
-      RETURN_IF_ERROR(session_->Execute("ROLLBACK TO before_table; RELEASE before_table"));
       rows_.Fail(verification_.Subject(name), "cannot be read: " + MessageOf(digest.status()));
       return OkStatus();
     }
-    // Gives the lock back: a server has not room for those of all tables.
-    RETURN_IF_ERROR(session_->Execute("ROLLBACK TO before_table; RELEASE before_table"));
+    const auto root = roots_.find({table.schema(), table.name()});
     if (root != roots_.end()) {
       AddToTree(table, *digest, trees_[root->second]);
     } else {
@@ -234,6 +247,25 @@ class TablesComparison {
   int done_ = 0;
 };
 
+// All of them, some at a time: there may be millions.
+StatusOr<LargeObjectDigest> ReadLargeObjects(Connection& session) {
+  LargeObjectDigest digest;
+  const auto feed = [&digest](std::string_view piece) { digest.Feed(piece.data(), piece.size()); };
+  for (std::string last = "0";;) {
+    ASSIGN_OR_RETURN(
+        const Rows oids,
+        session.Query("SELECT oid FROM pg_largeobject_metadata WHERE oid > $1::oid ORDER BY oid LIMIT 10000",
+                      {last}));
+    if (oids.Count() == 0) return digest;
+    for (int i = 0; i < oids.Count(); ++i) {
+      last = oids.Text(i, 0);
+      digest.Begin(static_cast<uint32_t>(oids.Int(i, 0)));
+      RETURN_IF_ERROR(session.ReadLargeObject(last, feed));
+      digest.End();
+    }
+  }
+}
+
 }  // namespace
 
 Status VerifyTables(Verification& verification) {
@@ -246,10 +278,10 @@ Status VerifyLargeObjects(Verification& verification) {
   ASSIGN_OR_RETURN(std::unique_ptr<Connection> session,
                    OpenSession(verification.target.connection, verification.database, verification.context));
   RETURN_IF_ERROR(session->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
-  ASSIGN_OR_RETURN(Rows oids, session->Query("SELECT oid FROM pg_largeobject_metadata"));
-  if (oids.Count() != then.count()) {
+  ASSIGN_OR_RETURN(const int64_t count, session->Number("SELECT count(*) FROM pg_largeobject_metadata"));
+  if (count != then.count()) {
     verification.checks.Failed("large objects", subject,
-                               fmt::format("expected {}, found {}", then.count(), oids.Count()));
+                               fmt::format("expected {}, found {}", then.count(), count));
     return OkStatus();
   }
   if (then.level() != v1::COVERAGE_LEVEL_EXACT) {
@@ -260,13 +292,7 @@ Status VerifyLargeObjects(Verification& verification) {
     }
     return OkStatus();
   }
-  LargeObjectDigest digest;
-  for (int i = 0; i < oids.Count(); ++i) {
-    digest.Begin(static_cast<uint32_t>(oids.Int(i, 0)));
-    RETURN_IF_ERROR(session->ReadLargeObject(
-        oids.Text(i, 0), [&digest](std::string_view piece) { digest.Feed(piece.data(), piece.size()); }));
-    digest.End();
-  }
+  ASSIGN_OR_RETURN(const LargeObjectDigest digest, ReadLargeObjects(*session));
   if (digest.Sum() != then.content_hash() || digest.Bytes() != then.bytes()) {
     verification.checks.Failed(
         "large objects", subject,

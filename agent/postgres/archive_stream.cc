@@ -6,6 +6,8 @@
 #include <optional>
 #include <unordered_map>
 
+#include "base/text.h"
+
 namespace salvor::agent {
 namespace {
 
@@ -13,6 +15,8 @@ constexpr int kBlockData = 1;
 constexpr int kBlockLargeObjects = 3;
 constexpr int kFormatCustom = 1;
 constexpr int64_t kLongestText = int64_t{1} << 30;  // PostgreSQL's own limit for a value
+// Of an entry of the table of contents, which is read once it is there as a whole: a function's body, say.
+constexpr size_t kLongestEntryBytes = 16 << 20;
 
 // Reads pg_dump's primitive values from what has arrived. A value that is not wholly there leaves `short_`
 // set, and the caller comes back with more.
@@ -187,6 +191,11 @@ Status ArchiveStream::Impl::FeedFront(std::string_view& bytes) {
     front_.erase(0, front_at_);
     front_at_ = 0;
     bytes = {};
+    if (front_.size() > kLongestEntryBytes) {
+      Unreadable(
+          fmt::format("an entry of its table of contents is longer than {}", HumanBytes(kLongestEntryBytes)));
+      front_ = std::string();
+    }
     return OkStatus();
   }
   bytes = bytes.substr(bytes.size() - (front_.size() - front_at_));

@@ -1,10 +1,12 @@
 // Reads pg_dump's custom format as it flows by: what is in it, how many rows each table has, the hash of
-// their content, and whether the stream is whole. No seeking, bounded memory, no I/O.
+// their content, and whether the stream is whole. No seeking, no I/O. Memory is bounded by the table of contents,
+// of which one entry is held at a time, and never by a row or a large object, which are hashed in pieces.
 //
-// Archive versions 1.12 to 1.16 (PostgreSQL 9.0 to 18) without compression. An archive of another version, or
-// a compressed one, cannot be looked into: that is no failure, Readable() says no and why, and nothing counts
-// as covered. A readable archive that is cut, even by one byte, fails at Finish: pg_restore --list does not
-// notice, and an uncompressed archive has no checksum of its own.
+// Archive versions 1.12 to 1.16 (PostgreSQL 9.0 to 18) without compression. An archive of another version, a
+// compressed one, or one with an entry of more than 16 MiB in its table of contents, cannot be looked into:
+// that is no failure, Readable() says no and why, and nothing counts as covered. A readable archive that is
+// cut, even by one byte, fails at Finish: pg_restore --list does not notice, and an uncompressed archive has
+// no checksum of its own.
 //
 // Tables are taken from COPY data (pg_dump's default); data written as INSERT statements counts as not
 // covered.

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <random>
 
+#include "agent/process/process_testing.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -59,13 +60,14 @@ class ArchiveWriter {
     return *this;
   }
 
- private:
   static std::string Int(int64_t value) {
     std::string bytes(1, value < 0 ? '\1' : '\0');
     uint64_t magnitude = static_cast<uint64_t>(value < 0 ? -value : value);
     for (int i = 0; i < 4; ++i, magnitude >>= 8) bytes += static_cast<char>(magnitude);
     return bytes;
   }
+
+ private:
   static std::string Text(const std::string& text) { return Int(static_cast<int64_t>(text.size())) + text; }
   static std::string Null() { return Int(-1); }
 
@@ -207,6 +209,116 @@ TEST(ArchiveStreamTest, ALongRowHashesTheSameHoweverItIsCut) {
   for (size_t at = 0; at < row.size(); at += 65536)
     cut.Feed(row.data() + at, std::min<size_t>(65536, row.size() - at));
   EXPECT_EQ(ToHex(whole.Sum()), ToHex(cut.Sum()));
+}
+
+// Rows of every kind: empty ones, those that begin as the end marker does, and lengths around XXH3's own blocks.
+std::vector<std::string> RowsOfEveryKind() {
+  return {"",
+          "a",
+          "\\\\.",
+          "\\.x",
+          std::string(16, 'b'),
+          "",
+          std::string(240, 'c'),
+          "\\N\t\\\\.",
+          std::string(241, 'd'),
+          std::string(1024, 'e'),
+          std::string(1025, 'f')};
+}
+
+std::string Lines(const std::vector<std::string>& rows) {
+  std::string text;
+  for (const std::string& row : rows) text += row + "\n";
+  return text + "\\.\n\n\n";
+}
+
+TEST(ArchiveStreamTest, RowsCutAnywhereHashAsTheyDoWhole) {
+  const std::vector<std::string> rows = RowsOfEveryKind();
+  const std::string text = Lines(rows), expected = SumOf(rows);
+  for (size_t cut = 0; cut <= text.size(); ++cut) {
+    for (const size_t length : {size_t{0}, size_t{1}, size_t{2}, size_t{256}}) {
+      const size_t second = std::min(cut + length, text.size());
+      RowDigest digest;
+      ASSERT_TRUE(digest.Feed(text.data(), cut));
+      ASSERT_TRUE(digest.Feed(text.data() + cut, second - cut));
+      ASSERT_TRUE(digest.Feed(text.data() + second, text.size() - second));
+      ASSERT_TRUE(digest.Ended()) << cut << " " << length;
+      ASSERT_EQ(digest.Rows(), static_cast<int64_t>(rows.size())) << cut << " " << length;
+      ASSERT_EQ(ToHex(digest.Sum()), ToHex(expected)) << cut << " " << length;
+    }
+  }
+}
+
+TEST(ArchiveStreamTest, WhatFollowsTheEndMarkerIsLeftToWhoFeedsToTheEnd) {
+  const std::vector<std::string> rows = {"1\ta", "2\tb"};
+  const std::string table = "1\ta\n2\tb\n\\.\n", text = table + "3\tc\n\\.\n";
+  for (size_t cut = 0; cut <= text.size(); ++cut) {
+    RowDigest digest;
+    size_t taken = digest.FeedToEnd(text.data(), cut);
+    EXPECT_EQ(taken, std::min(cut, table.size())) << cut;
+    taken += digest.FeedToEnd(text.data() + taken, text.size() - taken);
+    EXPECT_EQ(taken, table.size()) << cut;
+    EXPECT_EQ(ToHex(digest.Sum()), ToHex(SumOf(rows))) << cut;
+    EXPECT_EQ(digest.FeedToEnd(text.data() + taken, text.size() - taken), 0u) << cut;
+  }
+}
+
+// What is before the first chunk of the data of an archive's only table.
+std::string BeforeTheRows() {
+  const std::string archive = ArchiveWriter(14).Table("t", {}).Finish();
+  return archive.substr(0, archive.size() - ArchiveWriter::Int(0).size());
+}
+
+TEST(ArchiveStreamTest, AValueOfAQuarterOfAGigabyteIsNeverHeld) {
+  constexpr size_t kRowBytes = size_t{256} << 20, kMostBytes = size_t{8} << 20;
+  const std::string piece(1 << 16, 'x');
+  ArchiveStream stream;
+  RowDigest expected;
+  ResetPeakMemory();
+  const int64_t before = PeakMemoryBytes();
+  ASSERT_GT(before, 0);
+  ASSERT_TRUE(stream.Feed(BeforeTheRows() + ArchiveWriter::Int(kRowBytes + 1)).ok());
+  for (size_t at = 0; at < kRowBytes; at += piece.size()) {
+    ASSERT_TRUE(stream.Feed(piece).ok());
+    ASSERT_TRUE(expected.Feed(piece.data(), piece.size()));
+  }
+  ASSERT_TRUE(expected.Feed("\n", 1));
+  ASSERT_TRUE(stream.Feed("\n" + ArchiveWriter::Int(5) + "\\.\n\n\n" + ArchiveWriter::Int(0)).ok());
+  ASSERT_EQ(stream.Finish(), OkStatus());
+  EXPECT_LT(PeakMemoryBytes() - before, static_cast<int64_t>(kMostBytes));
+  EXPECT_EQ(stream.Summary().tables[0].rows, 1);
+  EXPECT_EQ(ToHex(stream.Summary().tables[0].content_hash), ToHex(expected.Sum()));
+}
+
+TEST(ArchiveStreamTest, ALargeObjectOfAQuarterOfAGigabyteIsNeverHeld) {
+  constexpr int64_t kPieces = 4096, kMostBytes = 8 << 20;
+  const std::string archive = ArchiveWriter(14).Objects({}).Finish(), piece(1 << 16, 'x');
+  ArchiveStream stream;
+  ResetPeakMemory();
+  const int64_t before = PeakMemoryBytes();
+  ASSERT_TRUE(
+      stream
+          .Feed(archive.substr(0, archive.size() - ArchiveWriter::Int(0).size()) + ArchiveWriter::Int(16500))
+          .ok());
+  for (int64_t i = 0; i < kPieces; ++i) ASSERT_TRUE(stream.Feed(ArchiveWriter::Int(1 << 16) + piece).ok());
+  ASSERT_TRUE(stream.Feed(ArchiveWriter::Int(0) + ArchiveWriter::Int(0)).ok());
+  ASSERT_EQ(stream.Finish(), OkStatus());
+  EXPECT_LT(PeakMemoryBytes() - before, kMostBytes);
+  EXPECT_EQ(stream.Summary().large_object_bytes, kPieces << 16);
+}
+
+TEST(ArchiveStreamTest, AnEntryThatIsTooLongToHoldIsNotCoveredAndNoFailure) {
+  const std::string longest(15 << 20, 'n'), longer(17 << 20, 'n');
+  ArchiveStream held, not_held;
+  ASSERT_EQ(
+      ReadWhole(held, ArchiveWriter(14).Entry("FUNCTION", longest).Table("t", {"\\.\n"}).Finish(), 1 << 19),
+      OkStatus());
+  EXPECT_TRUE(held.Readable());
+  ASSERT_EQ(ReadWhole(not_held, ArchiveWriter(14).Entry("FUNCTION", longer).Table("t", {"\\.\n"}).Finish(),
+                      1 << 19),
+            OkStatus());
+  EXPECT_FALSE(not_held.Readable());
+  EXPECT_EQ(not_held.Why(), "an entry of its table of contents is longer than 16.0 MiB");
 }
 
 TEST(ArchiveStreamTest, CountingLeavesTheContentUnhashed) {

@@ -76,8 +76,6 @@ class Connection {
   StatusOr<int64_t> Number(const std::string& sql, const std::vector<std::string>& parameters = {});
   // One or more statements without parameters or results.
   Status Execute(const std::string& sql);
-  // COPY … TO STDOUT: each row with its newline. An error from `row` cancels and is returned.
-  Status CopyOut(const std::string& sql, const std::function<Status(std::string_view row)>& row);
   // The content of a large object in pieces; needs nothing but SELECT on it.
   Status ReadLargeObject(const std::string& oid, const std::function<void(std::string_view piece)>& piece);
 
@@ -93,6 +91,8 @@ class Connection {
   // PGOPTIONS for a program that reaches the same server as the same user: the pins of this session, as far
   // as that server and user allow them in a start-up packet.
   std::string ToolOptions() const;
+  // The other pins of this session, which a program has to set itself: statements, joined by ";".
+  std::string Pins() const;
   // SQLSTATE of the last error; "" when the last call worked or the error was not the server's.
   const std::string& LastSqlState() const { return sql_state_; }
 

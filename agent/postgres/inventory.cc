@@ -14,6 +14,7 @@ namespace salvor::agent {
 namespace {
 
 constexpr int kMigrationRowsAtMost = 10000;
+constexpr int64_t kMigrationBytesAtMost = 16 << 20;
 
 std::string Fingerprint(std::string_view body) {
   const XXH128_hash_t hash = XXH3_128bits(body.data(), body.size());
@@ -216,6 +217,13 @@ ORDER BY c.oid::regclass::text COLLATE "C"
                                                  {Join(MigrationTableNames(), ",")}));
   for (int i = 0; i < tables.Count(); ++i) {
     const std::string table = tables.Text(i, 0);
+    ASSIGN_OR_RETURN_IN(
+        const int64_t bytes,
+        connection.Number(fmt::format(
+            "SELECT COALESCE(sum(octet_length(t::text)), 0) FROM (SELECT * FROM ONLY {} LIMIT {}) t", table,
+            kMigrationRowsAtMost + 1)),
+        fmt::format("reading {}", table));
+    if (bytes > kMigrationBytesAtMost) continue;  // no list of migrations either, and more than is to be held
     ASSIGN_OR_RETURN_IN(Rows rows,
                         connection.Query(fmt::format("SELECT t::text FROM ONLY {} t LIMIT {}", table,
                                                      kMigrationRowsAtMost + 1)),

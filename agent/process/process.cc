@@ -148,7 +148,7 @@ struct Process::State {
   StatusOr<std::string> NextReport();
   bool ReadReport();
   void TakeNextReport();
-  void ReadOutput();
+  void ReadOutput(std::optional<Status>* reason);
   void ReadError();
   void Collect(int stop_event, std::optional<Status>* reason, const std::stop_token& stop,
                absl::Time deadline);
@@ -297,7 +297,8 @@ void Process::State::TakeNextReport() {
   }
 }
 
-void Process::State::ReadOutput() {
+// What comes after a reason to stop is read, or the process would wait for us, and not shown.
+void Process::State::ReadOutput(std::optional<Status>* reason) {
   char text[65536];
   const ssize_t length = ::read(output.Get(), text, sizeof text);
   if (length < 0 && errno == EINTR) return;
@@ -307,6 +308,14 @@ void Process::State::ReadOutput() {
     return;
   }
   const std::string_view bytes(text, static_cast<size_t>(length));
+  if (spec.on_output) {
+    if (reason->has_value()) return;
+    if (Status verdict = spec.on_output(bytes); !verdict.ok()) {
+      *reason = std::move(verdict);
+      Command('S');
+    }
+    return;
+  }
   if (spec.on_output_line) return output_lines.Add(bytes);
   const size_t room = spec.keep_output - std::min(spec.keep_output, status.output.size());
   status.output.append(bytes.substr(0, room));
@@ -368,7 +377,7 @@ void Process::State::Collect(int stop_event, std::optional<Status>* reason, cons
                        {error.Get(), POLLIN, 0},
                        {reason->has_value() || reported ? -1 : stop_event, POLLIN, 0}};
     if (::poll(polled, 4, timeout_ms) < 0) continue;
-    if (polled[1].revents != 0) ReadOutput();
+    if (polled[1].revents != 0) ReadOutput(reason);
     if (polled[2].revents != 0) ReadError();
     if (polled[0].revents != 0) TakeNextReport();
     if (reported && drain_until == absl::InfiniteFuture()) drain_until = absl::Now() + kDrainAfterEnd;

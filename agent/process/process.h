@@ -48,7 +48,9 @@ struct ProcessSpec {
   std::string user;          // run as this user (root only); empty: as we are
   bool new_network = false;  // an own, empty network namespace; Start fails where it cannot be had
   std::function<void(std::string_view line)> on_output_line;  // stdout by lines, called from Wait; else kept
-  std::function<void(std::string_view line)> on_error_line;   // stderr by lines, called from Wait
+  // Stdout in pieces as it comes, called from Wait; instead of lines. An error stops it and is Wait's answer.
+  std::function<Status(std::string_view bytes)> on_output;
+  std::function<void(std::string_view line)> on_error_line;  // stderr by lines, called from Wait
   size_t keep_output = 1 << 20;  // bytes of stdout kept when it has neither fd nor callback
   // Called from Wait once a second while it runs, with how long it has done nothing: see idleness.h.
   // RunPipe's consumer does nothing only while it has input to read, or its end, and its producer only while

@@ -34,6 +34,47 @@ TEST(Process, CollectsOutputAndExitsCleanly) {
   EXPECT_TRUE(result->Ok());
 }
 
+TEST(Process, OutputIsShownInPiecesAsItComesAndNotKept) {
+  ProcessSpec spec = Shell("head -c 50000000 /dev/zero; echo end");
+  size_t bytes = 0, longest = 0;
+  std::string last;
+  spec.on_output = [&](std::string_view piece) {
+    bytes += piece.size();
+    longest = std::max(longest, piece.size());
+    last = piece.substr(piece.size() - std::min<size_t>(piece.size(), 4));
+    return OkStatus();
+  };
+  ResetPeakMemory();
+  const int64_t before = PeakMemoryBytes();
+  const auto result = Execute(std::move(spec));
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(bytes, 50'000'004u);
+  EXPECT_EQ(last, "end\n");
+  EXPECT_LE(longest, size_t{64} << 10);
+  EXPECT_EQ(result->output, "");
+  EXPECT_LT(PeakMemoryBytes() - before, 8 << 20);
+}
+
+TEST(Process, WhoIsShownTheOutputMayEndItAndIsAskedNoMore) {
+  ProcessSpec spec = Shell("echo 'the last word' >&2; while :; do echo more; done");
+  int calls = 0;
+  spec.on_output = [&calls](std::string_view) {
+    ++calls;
+    return WithHint(DataLoss("not what was meant"), "Look.");
+  };
+  const auto result = Execute(std::move(spec));
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(MessageOf(result.status()), "sh: not what was meant (the last word)");
+  EXPECT_EQ(HintOf(result.status()), "Look.");
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(Process, AnErrorAboutTheLastOutputOfOneThatEndedIsItsEndToo) {
+  ProcessSpec spec = Shell("echo all");
+  spec.on_output = [](std::string_view) { return Internal("no"); };
+  EXPECT_EQ(Execute(std::move(spec)).status().code(), absl::StatusCode::kInternal);
+}
+
 TEST(Process, AFailureNamesTheProgramItsLastWordsAndItsExitCode) {
   const auto result = Execute(Shell("echo first >&2; echo 'sh: the reason' >&2; exit 3"));
   ASSERT_FALSE(result.ok());

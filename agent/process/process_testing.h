@@ -2,6 +2,7 @@
 #pragma once
 
 #include <absl/time/clock.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -43,6 +44,18 @@ inline bool Gone(int pid) {
   if (!stat.ok()) return true;
   const size_t name_end = stat->rfind(") ");
   return name_end == std::string::npos || (*stat)[name_end + 2] == 'Z' || (*stat)[name_end + 2] == 'X';
+}
+
+// How much memory this process has held at most since the last ResetPeakMemory.
+inline int64_t PeakMemoryBytes() {
+  const std::string status = ReadFile("/proc/self/status").value_or("");
+  const size_t at = status.find("VmHWM:");
+  return at == std::string::npos ? -1 : std::atoll(status.c_str() + at + 6) * 1024;
+}
+
+inline void ResetPeakMemory() {
+  const UniqueFd file(::open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC));
+  (void)!::write(file.Get(), "5", 1);
 }
 
 // A directory that goes with the test.

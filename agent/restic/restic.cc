@@ -3,7 +3,6 @@
 #include <absl/time/clock.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,20 +36,6 @@ std::vector<std::string> TagArguments(const std::map<std::string, std::string>& 
 
 void Append(std::vector<std::string>* arguments, const std::vector<std::string>& more) {
   arguments->insert(arguments->end(), more.begin(), more.end());
-}
-
-// An anonymous file with this text, at its start.
-StatusOr<UniqueFd> MemoryFile(std::string_view text) {
-  UniqueFd fd(::memfd_create("salvor", MFD_CLOEXEC));
-  if (!fd.Valid()) return ErrnoStatus(errno, "make a file in memory");
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd.Get(), text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return ErrnoStatus(errno, "write a file in memory");
-    text.remove_prefix(static_cast<size_t>(written));
-  }
-  if (::lseek(fd.Get(), 0, SEEK_SET) != 0) return ErrnoStatus(errno, "rewind a file in memory");
-  return fd;
 }
 
 // restic's include patterns are globs of path components.
