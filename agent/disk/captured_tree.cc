@@ -114,7 +114,7 @@ Status CapturedTree::Add(CapturedEntry captured) {
 Status CapturedTree::Finish() {
   RETURN_IF_ERROR(entries_.Seal());
   RETURN_IF_ERROR(names_.Seal());
-  const std::unique_ptr<SpoolCursor> names = names_.Read();
+  std::unique_ptr<SpoolCursor> names = names_.Read();
   std::string inode, first;
   while (true) {
     ASSIGN_OR_RETURN(const bool more, names->Next());
@@ -127,6 +127,8 @@ Status CapturedTree::Finish() {
       RETURN_IF_ERROR(first_names_.Add(path, first));
     }
   }
+  names.reset();
+  names_.Drop();
   return first_names_.Seal();
 }
 
@@ -138,7 +140,14 @@ StatusOr<std::unique_ptr<EntryStream>> CapturedTree::Read() const {
 
 TreeSource CapturedTree::Source() const {
   TreeSource source;
-  source.has_hard_links = first_names_.Size() > 0;
+  source.read_hard_links = [this](const std::function<Status(const std::string&)>& each) -> Status {
+    const std::unique_ptr<SpoolCursor> names = first_names_.Read();
+    while (true) {
+      ASSIGN_OR_RETURN(const bool more, names->Next());
+      if (!more) return OkStatus();
+      RETURN_IF_ERROR(each(std::string(names->Value())));
+    }
+  };
   source.read = [this]() -> StatusOr<std::unique_ptr<TreeStream>> {
     ASSIGN_OR_RETURN(std::unique_ptr<EntryStream> stream, Read());
     return StatusOr<std::unique_ptr<TreeStream>>(std::make_unique<StoredPart>(std::move(stream)));

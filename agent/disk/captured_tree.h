@@ -39,7 +39,8 @@ class TreeStream {
 // A tree that can be read from its start, any number of times.
 struct TreeSource {
   std::function<StatusOr<std::unique_ptr<TreeStream>>()> read;
-  bool has_hard_links = true;  // false: no entry has one
+  // Calls back with each entry's hard_link that is not empty; quicker than to read all entries.
+  std::function<Status(const std::function<Status(const std::string& first_name)>& each)> read_hard_links;
 };
 
 // What a walk found. Not thread-safe.

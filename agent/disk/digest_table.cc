@@ -11,8 +11,13 @@ namespace {
 
 constexpr uint64_t kFirstSlots = 1024;
 
-// Inodes are numbers in a row: neighbours shall be neighbours, and devices far from each other.
-uint64_t PlaceOf(uint64_t device, uint64_t inode) { return inode + device * 0x9E3779B97F4A7C15U; }
+// Inodes are numbers in a row, also of several devices: mixed (as SplitMix64 does), so that no rows meet.
+uint64_t PlaceOf(uint64_t device, uint64_t inode) {
+  uint64_t mixed = inode + device * 0x9E3779B97F4A7C15U;
+  mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9U;
+  mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EBU;
+  return mixed ^ (mixed >> 31);
+}
 
 }  // namespace
 

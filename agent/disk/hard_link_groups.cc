@@ -47,15 +47,7 @@ class Fellows {
 }  // namespace
 
 Status FirstNames::Collect(const TreeSource& tree) {
-  if (tree.has_hard_links) {
-    ASSIGN_OR_RETURN(const std::unique_ptr<TreeStream> stream, tree.read());
-    v1::TreeEntry entry;
-    while (true) {
-      ASSIGN_OR_RETURN(const bool more, stream->Next(&entry));
-      if (!more) break;
-      if (!entry.hard_link().empty()) RETURN_IF_ERROR(names_.Add(entry.hard_link(), ""));
-    }
-  }
+  RETURN_IF_ERROR(tree.read_hard_links([this](const std::string& name) { return names_.Add(name, ""); }));
   RETURN_IF_ERROR(names_.Seal());
   cursor_ = names_.Read();
   ASSIGN_OR_RETURN(is_there_, cursor_->Next());
@@ -77,13 +69,15 @@ Status HardLinkGroups::Add(size_t place, const v1::TreeEntry& before, const v1::
 
 Status HardLinkGroups::Compare(const Difference& each) {
   RETURN_IF_ERROR(by_before_.Seal());
-  const std::unique_ptr<SpoolCursor> before = by_before_.Read();
+  std::unique_ptr<SpoolCursor> before = by_before_.Read();
   for (Fellows fellows;;) {
     ASSIGN_OR_RETURN(const bool more, before->Next());
     if (!more) break;
     const GroupKey key = Split(before->Key());
     RETURN_IF_ERROR(by_after_.Add(KeyOf(PlaceOf(key.group), before->Value(), key.path), fellows.Of(key)));
   }
+  before.reset();
+  by_before_.Drop();
   RETURN_IF_ERROR(by_after_.Seal());
   const std::unique_ptr<SpoolCursor> after = by_after_.Read();
   for (Fellows fellows;;) {

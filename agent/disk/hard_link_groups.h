@@ -18,7 +18,6 @@ class FirstNames {
  public:
   explicit FirstNames(const SpoolFolder& folder) : names_(folder) {}
 
-  // Reads the tree, once, if it has hard links at all.
   Status Collect(const TreeSource& tree);
   // Whether it is one; asked for greater and greater paths.
   StatusOr<bool> Has(const std::string& path);

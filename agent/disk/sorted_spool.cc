@@ -1,18 +1,19 @@
 #include "agent/disk/sorted_spool.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 namespace salvor::agent {
 namespace {
 
 constexpr size_t kHeader = 2 * sizeof(uint32_t);
 constexpr size_t kBufferOfRun = size_t{32} << 10;
-constexpr size_t kSmallestPending = size_t{64} << 10;
 
 struct Pair {
   std::string_view key, value;
@@ -30,16 +31,15 @@ Lengths LengthsOf(const char* header) {
   return lengths;
 }
 
-Pair PairAt(const std::string& bytes, uint32_t offset) {
-  const char* pair = bytes.data() + offset;
+Pair PairAt(const char* bytes, uint32_t offset) {
+  const char* pair = bytes + offset;
   const Lengths lengths = LengthsOf(pair);
   return {{pair + kHeader, lengths.key}, {pair + kHeader + lengths.key, lengths.value}};
 }
 
 class MemoryCursor final : public SpoolCursor {
  public:
-  MemoryCursor(const std::string& bytes, const std::vector<uint32_t>& offsets)
-      : bytes_(bytes), offsets_(offsets) {}
+  MemoryCursor(const char* bytes, const std::vector<uint32_t>& offsets) : bytes_(bytes), offsets_(offsets) {}
 
   StatusOr<bool> Next() override {
     if (next_ == offsets_.size()) return false;
@@ -50,7 +50,7 @@ class MemoryCursor final : public SpoolCursor {
   std::string_view Value() const override { return pair_.value; }
 
  private:
-  const std::string& bytes_;
+  const char* bytes_;
   const std::vector<uint32_t>& offsets_;
   size_t next_ = 0;
   Pair pair_;
@@ -143,6 +143,34 @@ Status AppendPair(SpoolOutput* output, std::string_view key, std::string_view va
 
 }  // namespace
 
+SpoolMemory::SpoolMemory(SpoolMemory&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+SpoolMemory& SpoolMemory::operator=(SpoolMemory&& other) noexcept {
+  if (this != &other) {
+    Release();
+    data_ = std::exchange(other.data_, nullptr);
+    size_ = std::exchange(other.size_, 0);
+  }
+  return *this;
+}
+
+Status SpoolMemory::Reserve(size_t bytes) {
+  Release();
+  void* data =
+      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED) return ErrnoStatus(errno, "get memory for sorting");
+  data_ = static_cast<char*>(data);
+  size_ = bytes;
+  return OkStatus();
+}
+
+void SpoolMemory::Release() {
+  if (data_ != nullptr) ::munmap(data_, size_);
+  data_ = nullptr;
+  size_ = 0;
+}
+
 SortedSpool::SortedSpool(SpoolFolder folder, SpoolLimits limits)
     : folder_(std::move(folder)), limits_(limits) {}
 
@@ -150,17 +178,16 @@ Status SortedSpool::Add(std::string_view key, std::string_view value) {
   constexpr size_t kMost = std::numeric_limits<uint32_t>::max() / 4;
   if (key.size() > kMost || value.size() > kMost) return Internal("an entry is too long to be sorted");
   const size_t bytes = kHeader + key.size() + value.size();
-  if (!offsets_.empty() && pending_.size() + bytes > limits_.memory_bytes) RETURN_IF_ERROR(WritePending());
-  if (pending_.size() + bytes > pending_.capacity()) {
-    const size_t doubled =
-        std::min(std::max(2 * pending_.capacity(), kSmallestPending), limits_.memory_bytes);
-    pending_.reserve(std::max(pending_.size() + bytes, doubled));
-  }
+  if (!offsets_.empty() && pending_bytes_ + bytes > limits_.memory_bytes) RETURN_IF_ERROR(WritePending());
+  if (pending_bytes_ + bytes > pending_.Size())
+    RETURN_IF_ERROR(pending_.Reserve(std::max(bytes, limits_.memory_bytes)));
   const uint32_t lengths[2] = {static_cast<uint32_t>(key.size()), static_cast<uint32_t>(value.size())};
-  char header[kHeader];
-  std::memcpy(header, lengths, kHeader);
-  offsets_.push_back(static_cast<uint32_t>(pending_.size()));
-  pending_.append(header, kHeader).append(key).append(value);
+  char* pair = pending_.Data() + pending_bytes_;
+  std::memcpy(pair, lengths, kHeader);
+  std::copy(key.begin(), key.end(), pair + kHeader);
+  std::copy(value.begin(), value.end(), pair + kHeader + key.size());
+  offsets_.push_back(static_cast<uint32_t>(pending_bytes_));
+  pending_bytes_ += bytes;
   ++size_;
   return OkStatus();
 }
@@ -168,7 +195,7 @@ Status SortedSpool::Add(std::string_view key, std::string_view value) {
 // Offsets grow with the order of addition, so they decide between equal keys.
 void SortedSpool::SortPending() {
   const auto is_less = [this](uint32_t a, uint32_t b) {
-    const int order = PairAt(pending_, a).key.compare(PairAt(pending_, b).key);
+    const int order = PairAt(pending_.Data(), a).key.compare(PairAt(pending_.Data(), b).key);
     return order != 0 ? order < 0 : a < b;
   };
   if (!std::is_sorted(offsets_.begin(), offsets_.end(), is_less))
@@ -188,13 +215,13 @@ Status SortedSpool::WritePending() {
   RETURN_IF_ERROR(NeedLevel(0));
   SpoolOutput output(levels_[0].file.Get(), levels_[0].end);
   for (const uint32_t offset : offsets_) {
-    const Pair pair = PairAt(pending_, offset);
+    const Pair pair = PairAt(pending_.Data(), offset);
     RETURN_IF_ERROR(AppendPair(&output, pair.key, pair.value));
   }
   RETURN_IF_ERROR(output.Flush());
   levels_[0].runs.push_back({levels_[0].file.Get(), levels_[0].end, output.Offset()});
   levels_[0].end = output.Offset();
-  pending_.clear();
+  pending_bytes_ = 0;
   offsets_.clear();
   for (size_t level = 0; level < levels_.size() && levels_[level].runs.size() >= limits_.most_runs; ++level)
     RETURN_IF_ERROR(MergeLevel(level));
@@ -226,13 +253,21 @@ Status SortedSpool::Seal() {
     return OkStatus();
   }
   RETURN_IF_ERROR(WritePending());
-  pending_ = std::string();
+  pending_.Release();
   offsets_ = std::vector<uint32_t>();
   return OkStatus();
 }
 
+void SortedSpool::Drop() {
+  pending_.Release();
+  pending_bytes_ = 0;
+  offsets_ = std::vector<uint32_t>();
+  levels_.clear();
+  size_ = 0;
+}
+
 std::unique_ptr<SpoolCursor> SortedSpool::Read() const {
-  if (levels_.empty()) return std::make_unique<MemoryCursor>(pending_, offsets_);
+  if (levels_.empty()) return std::make_unique<MemoryCursor>(pending_.Data(), offsets_);
   std::vector<SpoolRun> runs;  // greater ones are older
   for (auto level = levels_.rbegin(); level != levels_.rend(); ++level)
     runs.insert(runs.end(), level->runs.begin(), level->runs.end());

@@ -1,8 +1,8 @@
 // Pairs of bytes in, the same pairs sorted out, in bounded memory: what is more is sorted piece by piece into files
 // (runs; spool_file.h), which are read back side by side. What fits into memory never touches a disk.
 //
-// Sorted by the keys' bytes; pairs of equal keys come in the order in which they were added. At most about 24 MiB
-// while it is filled and, for each cursor, 8 MiB for 4 GiB of pairs (16 MiB beyond) plus its greatest pairs. Not thread-safe.
+// Sorted by the keys' bytes; pairs of equal keys come in the order in which they were added. At most about 20 MiB
+// while it is filled or when all of it fits, none once it is sealed on disk, and, for each cursor, 8 MiB for 4 GiB of pairs (16 MiB beyond) plus its greatest pairs. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +37,25 @@ class SpoolCursor {
   virtual std::string_view Value() const = 0;
 };
 
+// Memory that goes back to the system at once: what malloc keeps for later would add up.
+class SpoolMemory {
+ public:
+  SpoolMemory() = default;
+  SpoolMemory(SpoolMemory&& other) noexcept;
+  SpoolMemory& operator=(SpoolMemory&& other) noexcept;
+  ~SpoolMemory() { Release(); }
+
+  // Room for so many bytes, of which only those are taken from the system that are written to. What it held is gone.
+  Status Reserve(size_t bytes);
+  void Release();
+  char* Data() const { return data_; }
+  size_t Size() const { return size_; }
+
+ private:
+  char* data_ = nullptr;
+  size_t size_ = 0;
+};
+
 class SortedSpool {
  public:
   explicit SortedSpool(SpoolFolder folder, SpoolLimits limits = {});
@@ -46,6 +65,8 @@ class SortedSpool {
   Status Seal();
   // Any number at a time.
   std::unique_ptr<SpoolCursor> Read() const;
+  // Forgets all pairs. There must be no cursor.
+  void Drop();
 
   int64_t Size() const { return size_; }
   bool IsOnDisk() const { return !levels_.empty(); }
@@ -65,7 +86,8 @@ class SortedSpool {
 
   SpoolFolder folder_;
   SpoolLimits limits_;
-  std::string pending_;            // pairs: two lengths, key, value
+  SpoolMemory pending_;            // pairs: two lengths, key, value
+  size_t pending_bytes_ = 0;       // of them
   std::vector<uint32_t> offsets_;  // of them
   std::vector<Level> levels_;
   int64_t size_ = 0;

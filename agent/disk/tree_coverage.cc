@@ -124,6 +124,7 @@ class Judge {
 
  private:
   void JudgeOne(CapturedEntry* captured, const std::string& key, bool is_kept) const {
+    if (is_kept && judgement_.errors->Empty()) return;
     const std::string printed = PercentDecode(key).value_or(key);
     const std::string error = judgement_.errors->Take(printed);
     if (!error.empty()) {

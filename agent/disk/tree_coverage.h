@@ -20,7 +20,7 @@ StatusOr<std::unique_ptr<EntryStream>> MarkChanges(const CapturedTree& before, c
 // A name as restic prints it in JSON: U+FFFD for each byte that is not UTF-8.
 std::string AsResticPrints(const std::string& bytes);
 
-// The restic's errors ("path: reason", as restic prints it), and which of them were about something.
+// restic's errors ("path: reason", as restic prints it), and which of them were about something.
 class ResticErrors {
  public:
   explicit ResticErrors(const std::vector<std::string>& errors) : errors_(errors.begin(), errors.end()) {}
@@ -28,6 +28,7 @@ class ResticErrors {
   // The reason of one that is about this path; "" when there is none. Paths and reasons may both hold ": ".
   std::string Take(const std::string& path);
   std::vector<std::string> Unmatched() const;
+  bool Empty() const { return errors_.empty(); }
 
  private:
   std::set<std::string> errors_, used_;

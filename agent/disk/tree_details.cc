@@ -124,8 +124,19 @@ StatusOr<std::unique_ptr<TreeStream>> TreeDetails::Read() const {
       std::make_unique<DetailsStream>(SpoolInput(file_.Get(), first_entry_, end_), summary_));
 }
 
+Status TreeDetails::ReadHardLinks(const std::function<Status(const std::string&)>& each) const {
+  SpoolInput input(file_.Get(), first_entry_, has_hard_links_ ? end_ : first_entry_);
+  while (!input.AtEnd()) {
+    ASSIGN_OR_RETURN(const std::string_view line, input.TakeLine());
+    if (!LineHasHardLink(line)) continue;
+    ASSIGN_OR_RETURN(const v1::TreeEntry entry, DecodeTreeEntry(line));
+    if (!entry.hard_link().empty()) RETURN_IF_ERROR(each(entry.hard_link()));
+  }
+  return OkStatus();
+}
+
 TreeSource TreeDetails::Source() const {
-  return {[this] { return Read(); }, has_hard_links_};
+  return {[this] { return Read(); }, [this](const auto& each) { return ReadHardLinks(each); }};
 }
 
 }  // namespace salvor::agent

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -55,6 +56,7 @@ class TreeDetails {
 
  private:
   TreeDetails() = default;
+  Status ReadHardLinks(const std::function<Status(const std::string&)>& each) const;
 
   UniqueFd file_;
   int64_t first_entry_ = 0, end_ = 0;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -137,7 +138,12 @@ inline TreeSource SourceOf(const std::vector<v1::TreeEntry>& entries) {
   return {[&entries]() -> StatusOr<std::unique_ptr<TreeStream>> {
             return StatusOr<std::unique_ptr<TreeStream>>(std::make_unique<ListStream>(entries));
           },
-          true};
+          [&entries](const std::function<Status(const std::string&)>& each) -> Status {
+            for (const v1::TreeEntry& entry : entries) {
+              if (!entry.hard_link().empty()) RETURN_IF_ERROR(each(entry.hard_link()));
+            }
+            return OkStatus();
+          }};
 }
 
 // What was found still has the paths of the copy.
