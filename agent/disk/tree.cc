@@ -317,7 +317,7 @@ Status Walker::Visit(int parent, const DirectoryItem& item, const std::string& p
   if (!is_root && IsLeftOut(parent, name, path, facts)) return OkStatus();
   const bool is_left_out_mount = options_.one_file_system && facts.st_dev != device_;
   CapturedEntry captured = Describe(path, facts, is_left_out_mount);
-  const Status filled = Fill(parent, name, facts, &captured.entry);
+  Status filled = Fill(parent, name, facts, &captured.entry);
   RETURN_IF_ERROR(failed_);
   if (filled.code() == absl::StatusCode::kCancelled) return filled;
   if (!filled.ok()) captured.entry.set_not_covered(MessageOf(filled));
@@ -397,7 +397,7 @@ Status Walker::Descend(int parent, const std::string& name, const std::string& p
     const Status status = in_it.Read(kItemsAtOnce, &items);
     if (!status.ok()) captured.entry.set_not_covered(MessageOf(status));
     // The directory is given when it is known whether all of it could be read.
-    if (in_it.AtEnd()) RETURN_IF_ERROR(Give(std::move(captured)));
+    if (in_it.AtEnd()) RETURN_IF_ERROR(Give(captured));
     for (const DirectoryItem& child : items)
       RETURN_IF_ERROR(Visit(directory.Get(), child, prefix + child.name, false));
   } while (!in_it.AtEnd());
