@@ -7,6 +7,7 @@
 #include "agent/actions/application_check_room.h"
 #include "agent/actions/clean_up.h"
 #include "agent/actions/host_actions.h"
+#include "agent/disk/spool_file.h"
 #include "agent/executor/executor.h"
 #include "agent/journal/journal.h"
 #include "agent/postgres/scratch_server.h"
@@ -79,6 +80,8 @@ class AgentImpl final : public Agent {
     executor_ = std::make_unique<Executor>(MakeExecutorOptions());
     RETURN_IF_ERROR(RemoveForeignScratch());
     if (Status removed = CheckRoom::RemoveLeftovers(config.state_directory); !removed.ok())
+      LogError("{}", MessageOf(removed));
+    if (Status removed = SpoolFolder(config.state_directory).RemoveLeftovers(); !removed.ok())
       LogError("{}", MessageOf(removed));
     RETURN_IF_ERROR(executor_->Recover());
     PullerOptions puller{endpoint,         options_.tls, options_.token_file,

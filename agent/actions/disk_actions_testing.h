@@ -12,7 +12,6 @@
 #include "agent/actions/disk_actions.h"
 #include "agent/actions/disk_staging.h"
 #include "agent/actions/restore_record.h"
-#include "agent/disk/tree_codec.h"
 #include "agent/disk/tree_testing.h"
 #include "agent/restic/restic_testing.h"
 #include "base/text.h"

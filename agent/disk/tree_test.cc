@@ -124,6 +124,22 @@ TEST_F(TreeTest, AFileThatGrowsWhileItIsReadIsNotCovered) {
   EXPECT_EQ(walked->at(0).entry.sha256(), "");
 }
 
+TEST_F(TreeTest, ADirectoryLongerThanWhatIsReadAtOnceIsListedWhole) {
+  constexpr int kFiles = 9'000;
+  for (int i = 0; i < kFiles; ++i) {
+    const std::string path = fmt::format("{}/empty/{:05}", root_, i);
+    ASSERT_TRUE(UniqueFd(::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600)).Valid());
+  }
+  entries_ = EntriesOf({root_ + "/empty"});
+  ASSERT_EQ(entries_.size(), kFiles + 1u);
+  EXPECT_EQ(entries_.front().path(), PercentEncode(root_ + "/empty"));
+  EXPECT_EQ(entries_.front().type(), "dir");
+  EXPECT_EQ(entries_.back().path(), PercentEncode(root_ + "/empty/08999"));
+  EXPECT_EQ(
+      std::count_if(entries_.begin(), entries_.end(), [](const auto& e) { return !e.not_covered().empty(); }),
+      0);
+}
+
 TEST_F(TreeTest, WhatIsExcludedIsNeitherLookedAtNorEntered) {
   WalkOptions options;
   options.exclude = ExcludePatterns({"deep", "*.log"});

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "agent/process/pipe_owner.h"
 #include "agent/process/sha256.h"
 #include "agent/restic/environment_file.h"
 #include "agent/restic/restic_errors.h"
@@ -153,16 +152,8 @@ std::optional<std::string> Restic::FullId(const std::vector<ResticSnapshot>& sna
 
 StatusOr<std::string> Restic::StoreText(const std::string& file_name, std::string_view text,
                                         const std::map<std::string, std::string>& tags) const {
-  ProcessSpec producer;
-  producer.argv = {"cat"};
-  ASSIGN_OR_RETURN(producer.input, MemoryFile(text));
-  PipeOptions options;
-  options.expect_bytes = static_cast<int64_t>(text.size());
-  options.expect_sha256 = Sha256::Of(text);
-  const auto outcome = RunPipe(context_.supervisor, std::move(producer), StdinBackup(file_name, tags),
-                               options, context_.stop, context_.deadline);
-  if (!outcome.ok()) return WithContext(outcome.status(), "store " + file_name);
-  return SavedId(outcome->consumer);
+  ASSIGN_OR_RETURN(UniqueFd file, MemoryFile(text));
+  return StoreFile(file_name, std::move(file), static_cast<int64_t>(text.size()), Sha256::Of(text), tags);
 }
 
 StatusOr<ResticBackupSummary> Restic::BackupPaths(const std::vector<std::string>& paths,

@@ -85,6 +85,11 @@ class Restic {
   StatusOr<std::string> StoreText(const std::string& file_name, std::string_view text,
                                   const std::map<std::string, std::string>& tags) const;
 
+  // The same of a file of any length, from where it is positioned on: so many bytes with this SHA-256.
+  StatusOr<std::string> StoreFile(const std::string& file_name, UniqueFd file, int64_t bytes,
+                                  const std::string& sha256,
+                                  const std::map<std::string, std::string>& tags) const;
+
   StatusOr<ResticBackupSummary> BackupPaths(const std::vector<std::string>& paths,
                                             const std::vector<std::string>& exclude,
                                             const std::map<std::string, std::string>& tags,
@@ -100,6 +105,8 @@ class Restic {
   ProcessSpec Dump(const std::string& snapshot, const std::string& path) const;
   // A one-file snapshot's content; DataLoss unless it has this size and digest (when given).
   StatusOr<std::string> LoadText(const v1::Artifact& artifact) const;
+  // The same, of any length, into an empty file, which is borrowed.
+  Status LoadFile(const v1::Artifact& artifact, int file) const;
 
   // Everything in a snapshot, parents of its paths too. DataLoss, after a second look, when there is no such snapshot.
   Status ListPaths(const std::string& snapshot, const SnapshotPathSink& each) const;

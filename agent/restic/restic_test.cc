@@ -1,17 +1,20 @@
 #include "agent/restic/restic.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 
 #include "agent/process/pipe_owner.h"
 #include "agent/process/sha256.h"
 #include "agent/restic/restic_testing.h"
+#include "base/io/files.h"
 
 namespace salvor::agent {
 namespace {
@@ -95,6 +98,40 @@ TEST_F(ResticTest, ATextIsStoredFoundAndLoadedAndItsExpectationsAreChecked) {
   other = artifact;
   other.set_sha256(Sha256::Of("x"));
   EXPECT_EQ(restic.LoadText(other).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(ResticTest, AFileIsStoredFromWhereItStandsAndLoadedAsItWas) {
+  repository_.Make();
+  const Restic restic = repository_.Open();
+  const std::string text(3 << 20, 'x'), path = repository_.Path() + "/stored";
+  ASSERT_TRUE(WriteFileAtomically(path, "before" + text).ok());
+  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(::lseek(file.Get(), 6, SEEK_SET), 6);
+  v1::Artifact artifact;
+  artifact.set_bytes(static_cast<int64_t>(text.size()));
+  artifact.set_sha256(Sha256::Of(text));
+  const auto stored = restic.StoreFile("file", std::move(file), artifact.bytes(), artifact.sha256(), kTags);
+  ASSERT_TRUE(stored.ok()) << stored.status();
+  artifact.set_snapshot(*stored);
+  artifact.set_path("/file");
+  const auto load = [&] {
+    const std::string loaded = repository_.Path() + "/loaded";
+    const UniqueFd into(::open(loaded.c_str(), O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600));
+    const Status status = restic.LoadFile(artifact, into.Get());
+    if (status.ok()) {
+      EXPECT_EQ(ReadFile(loaded).value(), text);
+    }
+    return status;
+  };
+  EXPECT_TRUE(load().ok());
+  artifact.set_sha256(Sha256::Of("x"));
+  EXPECT_EQ(load().code(), absl::StatusCode::kDataLoss);
+  artifact.set_bytes(artifact.bytes() - 1);
+  EXPECT_EQ(load().code(), absl::StatusCode::kDataLoss);
+  const UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  const Status refused = restic.LoadFile(artifact, full.Get());
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted) << refused;
+  EXPECT_THAT(HintOf(refused), HasSubstr("the agent's state directory"));
 }
 
 TEST_F(ResticTest, AnEarlierAttemptsSnapshotIsNotTakenForTheNewOne) {
