@@ -1,7 +1,6 @@
 #include "agent/postgres/scratch_server.h"
 
 #include <absl/time/clock.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -148,12 +147,16 @@ class ScratchServers::Server {
 ScratchServers::ScratchServers(ScratchOptions options) : options_(std::move(options)) {}
 ScratchServers::~ScratchServers() = default;
 
+std::string ScratchServers::PlaceOf(const std::string& state_directory, const std::string& name) {
+  return state_directory + "/scratch/" + name;
+}
+
 std::string ScratchServers::DirectoryOf(const std::string& name) const {
-  return options_.state_directory + "/scratch/" + name;
+  return PlaceOf(options_.state_directory, name);
 }
 
 std::string ScratchServers::FilesDirectory(const std::string& state_directory, const std::string& name) {
-  return state_directory + "/scratch/" + name + "/files";
+  return PlaceOf(state_directory, name) + "/files";
 }
 
 std::shared_ptr<ScratchServers::Slot> ScratchServers::SlotOf(const std::string& name) {
@@ -476,54 +479,6 @@ Status ScratchServers::Remove(const std::string& name) {
   // First of all it stops being a scratch place: who compares what is in it must not take a half for a whole.
   unlink((directory + "/state.json").c_str());
   return RemoveTree(directory);
-}
-
-Status ScratchServers::MarkLoaded(const std::string& name, const std::string& database) {
-  RETURN_IF_ERROR(CheckObjectName(name));
-  const std::shared_ptr<Slot> slot = SlotOf(name);
-  MutexLock lock(slot->mutex);
-  ASSIGN_OR_RETURN(const ScratchState state, ReadScratchState(DirectoryOf(name)));
-  ASSIGN_OR_RETURN(auto starts, ReadLoaded(state.directory));
-  starts[database] = state.start;
-  return WriteLoaded(state.directory, starts);
-}
-
-StatusOr<bool> ScratchServers::RestartedSinceLoaded(const std::string& name, const std::string& database) {
-  RETURN_IF_ERROR(CheckObjectName(name));
-  const std::shared_ptr<Slot> slot = SlotOf(name);
-  MutexLock lock(slot->mutex);
-  ASSIGN_OR_RETURN(const ScratchState state, ReadScratchState(DirectoryOf(name)));
-  ASSIGN_OR_RETURN(const auto starts, ReadLoaded(state.directory));
-  const auto loaded = starts.find(database);
-  return loaded != starts.end() && loaded->second != state.start;
-}
-
-StatusOr<std::vector<ScratchState>> ScratchServers::List() const {
-  std::vector<ScratchState> all;
-  const std::string path = options_.state_directory + "/scratch";
-  DIR* directory = opendir(path.c_str());
-  if (directory == nullptr) {
-    if (errno == ENOENT) return all;
-    return ErrnoStatus(errno, path);
-  }
-  while (const dirent* entry = readdir(directory)) {
-    const std::string name = entry->d_name;
-    if (!CheckObjectName(name).ok()) continue;
-    const std::string place = fmt::format("{}/{}", path, name);
-    const auto state = ReadScratchState(place);
-    if (state.ok()) {
-      all.push_back(*state);
-    } else {
-      // Something died before its first word, or damaged it. It is ours to clean, and long overdue.
-      ScratchState unknown;
-      unknown.name = name;
-      unknown.directory = place;
-      unknown.deadline = absl::InfinitePast();
-      all.push_back(unknown);
-    }
-  }
-  closedir(directory);
-  return all;
 }
 
 }  // namespace salvor::agent

@@ -10,6 +10,7 @@
 //                                    files/       where a drill lays restored files
 //                                    ready        data/ is whole
 //                                    loaded.json  which database was loaded in which of its starts
+//                                    left.json    which views of which database a restore left empty
 //
 // Where the machine gives no sandbox, the server runs with as much of it as can be had, and `not_isolated`
 // says what is missing.
@@ -62,6 +63,9 @@ struct ScratchState {
   absl::Time deadline = absl::InfiniteFuture();
 };
 
+// Materialized views that were left empty, as "schema.name" with quotes where SQL wants them, and why.
+using ViewsLeftEmpty = std::map<std::string, std::string>;
+
 // The superuser of scratch servers. Not "postgres": so that role can be restored, and compared, like any
 // other.
 inline constexpr char kScratchSuperuser[] = "salvor_scratch";
@@ -94,6 +98,11 @@ class ScratchServers {
   Status MarkLoaded(const std::string& name, const std::string& database);
   StatusOr<bool> RestartedSinceLoaded(const std::string& name, const std::string& database);
 
+  // A restore into a drill marks which materialized views it left empty, in place of what an earlier attempt
+  // marked; later work asks.
+  Status MarkLeftEmpty(const std::string& name, const std::string& database, const ViewsLeftEmpty& views);
+  StatusOr<std::map<std::string, ViewsLeftEmpty>> LeftEmpty(const std::string& name);  // by database
+
   // Stops and deletes. Not existing is fine.
   Status Remove(const std::string& name);
 
@@ -102,6 +111,9 @@ class ScratchServers {
 
   // Of a running server, for its superuser.
   static v1::PostgresConnection ConnectionTo(const ScratchState& state);
+
+  // Everything of one of them, of which the agent alone sees all.
+  static std::string PlaceOf(const std::string& state_directory, const std::string& name);
 
   // The folder of restored files; exists after Start.
   static std::string FilesDirectory(const std::string& state_directory, const std::string& name);

@@ -78,6 +78,32 @@ Status WriteLoaded(const std::string& directory, const std::map<std::string, std
   return WriteFileAtomically(directory + "/loaded.json", json.dump(2) + "\n", 0600);
 }
 
+StatusOr<std::map<std::string, ViewsLeftEmpty>> ReadLeftEmpty(const std::string& directory) {
+  std::map<std::string, ViewsLeftEmpty> left;
+  const auto text = ReadFile(directory + "/left.json");
+  if (text.status().code() == absl::StatusCode::kNotFound) return left;
+  RETURN_IF_ERROR(text.status());
+  const nlohmann::json json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return Internal("{}/left.json is damaged", directory);
+  for (const auto& [name, views] : json.items()) {
+    const auto database = FromHex(name);
+    if (!database || !views.is_object()) return Internal("{}/left.json is damaged", directory);
+    for (const auto& [view, why] : views.items()) {
+      left[*database][view] = why.is_string() ? why.get<std::string>() : std::string();
+    }
+  }
+  return left;
+}
+
+Status WriteLeftEmpty(const std::string& directory, const std::map<std::string, ViewsLeftEmpty>& left) {
+  nlohmann::json json = nlohmann::json::object();
+  for (const auto& [name, views] : left) {
+    nlohmann::json& of_database = json[ToHex(name)] = nlohmann::json::object();
+    for (const auto& [view, why] : views) of_database[view] = why;
+  }
+  return WriteFileAtomically(directory + "/left.json", json.dump(2) + "\n", 0600);
+}
+
 namespace {
 
 int ParentOf(const std::string& pid) {
