@@ -84,6 +84,7 @@ StatusOr<std::unique_ptr<Connection>> OpenSession(const v1::PostgresConnection& 
   options.pinned = pinned;
   options.stop = context.stop;
   options.deadline = context.deadline;
+  options.cancels_on_server = !ScratchServers::IsConnectionTo(where);
   auto opened = Connection::Open(where, std::move(options));
   if (opened.ok()) return opened;
   const std::string what = database.empty() ? fmt::format("connecting to {}", Describe(where))

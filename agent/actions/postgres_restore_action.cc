@@ -154,6 +154,7 @@ Status DatabaseRestore::Make() {
 void DatabaseRestore::DropHalf() {
   SessionOptions options;
   options.deadline = absl::Now() + kCleanUpPatience;
+  options.cancels_on_server = !target_.scratch;
   auto opened = Connection::Open(target_.connection, options);
   Status dropped = opened.status();
   if (opened.ok()) {

@@ -19,6 +19,11 @@ std::string OldSocketDirectory(const std::string& path) {
 
 }  // namespace
 
+void NameLack(ScratchState& state, const std::string& kind, const std::string& details) {
+  if (state.not_isolated.find(kind) != std::string::npos) return;
+  state.not_isolated += (state.not_isolated.empty() ? "" : "; ") + kind + details;
+}
+
 StatusOr<ScratchState> ReadScratchState(const std::string& directory) {
   ASSIGN_OR_RETURN(std::string text, ReadFile(directory + "/state.json"));
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
@@ -36,6 +41,9 @@ StatusOr<ScratchState> ReadScratchState(const std::string& directory) {
     state.uid = json.value("uid", int64_t{-1});
     state.start = json.value("start", std::string());
     state.sandboxed = json.value("sandboxed", false);
+    state.require_isolation = json.value("require_isolation", false);
+    state.shares_network =
+        json.value("shares_network", state.not_isolated.find(kSharesNetwork) != std::string::npos);
   } catch (const nlohmann::json::exception&) {
     return Internal("{}/state.json is damaged", directory);
   }
@@ -53,6 +61,8 @@ Status WriteScratchState(const ScratchState& state) {
       {"uid", state.uid},
       {"start", state.start},
       {"sandboxed", state.sandboxed},
+      {"require_isolation", state.require_isolation},
+      {"shares_network", state.shares_network},
       {"not_isolated", state.not_isolated},
       {"created_at_ms", absl::ToUnixMillis(state.created_at)},
       {"deadline_ms", state.deadline == absl::InfiniteFuture() ? 0 : absl::ToUnixMillis(state.deadline)}};

@@ -15,6 +15,9 @@ inline constexpr char kScratchData[] = "/scratch/data", kScratchSocket[] = "/scr
 // In `not_isolated`, where even a network namespace could not be had.
 inline constexpr char kSharesNetwork[] = "it shares the host's network";
 
+// Adds to `not_isolated`, from which nothing ever goes. A lack of this kind that is named already stays as it is.
+void NameLack(ScratchState& state, const std::string& kind, const std::string& details = "");
+
 StatusOr<ScratchState> ReadScratchState(const std::string& directory);
 Status WriteScratchState(const ScratchState& state);
 
