@@ -278,12 +278,21 @@ namespace {
 // What a drill could not fill is not compared, by name; that it is empty is then as expected.
 Status NameViewsLeftEmpty(const std::string& drill, const Verification& verification,
                           v1::DatabaseDetails& details) {
-  ASSIGN_OR_RETURN(auto left, verification.context.scratch->LeftEmpty(drill));
-  for (const auto& [view, why] : left[verification.database]) {
+  constexpr size_t kMostNamed = 50;
+  ASSIGN_OR_RETURN(auto of_databases, verification.context.scratch->LeftEmpty(drill));
+  const ViewsLeftEmpty& left = of_databases[verification.database];
+  size_t named = 0;
+  for (const auto& [view, why] : left) {
+    if (++named > kMostNamed) break;
     verification.checks.Unverifiable("materialized views", verification.Subject(view),
                                      fmt::format("left empty in the drill: {}. A restore fills it", why));
   }
-  ExpectLeftEmpty(left[verification.database], &details);
+  if (left.size() > kMostNamed) {
+    verification.checks.Unverifiable(
+        "materialized views", verification.Subject(),
+        fmt::format("{} more were left empty like these", left.size() - kMostNamed));
+  }
+  ExpectLeftEmpty(left, &details);
   return OkStatus();
 }
 
