@@ -397,11 +397,15 @@ Status ScratchServers::AwaitAnswer(Slot& slot, const ScratchState& state) const 
     if (last.ok()) {
       const auto connection = Connection::Open(ConnectionTo(state), Bounded());
       if (connection.ok()) {
-        const Status listener = CheckListener(**connection, state);
-        if (!listener.ok()) slot.server.reset();
-        return listener;
+        last = CheckListener(**connection, state);
+        if (last.ok()) return last;
+        if (!slot.server->AwaitEnd(absl::Seconds(2))) {  // else it is nobody any more
+          slot.server.reset();
+          return last;
+        }
+      } else {
+        last = connection.status();
       }
-      last = connection.status();
     }
     if (slot.server->AwaitEnd(absl::Milliseconds(20))) {
       const std::string words = slot.server->LastWords();
@@ -418,7 +422,11 @@ Status ScratchServers::AwaitAnswer(Slot& slot, const ScratchState& state) const 
 bool ScratchServers::Runs(Slot& slot, const ScratchState& state) const {
   if (!slot.server) return false;
   const auto session = Connection::Open(ConnectionTo(state), Bounded());
-  if (session.ok() && CheckListener(**session, state).ok()) return true;
+  if (session.ok()) {
+    if (CheckListener(**session, state).ok()) return true;
+    slot.server.reset();
+    return false;
+  }
   // Dying, or only too busy for one more session.
   if (slot.server->AwaitEnd(absl::Seconds(2)) || FindServerProcess(DataIn(state)) == 0) slot.server.reset();
   return slot.server != nullptr;
