@@ -6,6 +6,7 @@
 
 #include "agent/actions/postgres_actions.h"
 #include "agent/actions/postgres_common.h"
+#include "agent/actions/postgres_refresh.h"
 #include "agent/actions/postgres_restore_marker.h"
 #include "agent/actions/restore_record.h"
 #include "agent/postgres/inventory.h"
@@ -51,6 +52,10 @@ class DatabaseRestore {
           fmt::format("no statistics of {}: collecting them failed, or would connect to foreign servers",
                       AsUtf8(Names(without_statistics_))));
     }
+    if (!left_empty_.empty()) {
+      result.add_warnings("materialized views left empty, which a restore would fill: " +
+                          DescribeLeftEmpty(left_empty_));
+    }
     return result;
   }
 
@@ -62,6 +67,8 @@ class DatabaseRestore {
   Status CreateMarked();
   StatusOr<bool> FitsOneTransaction();
   Status Load();
+  Status LoadInDrill();
+  Status Pipe(RefreshesLeftOut* left_out, const std::string& list);
   Status Finish();
   Status ApplyProperties(Connection& inside);
 
@@ -78,6 +85,7 @@ class DatabaseRestore {
   std::unique_ptr<Connection> session_;
   std::optional<RestoreRecord> record_;
   std::vector<std::string> without_statistics_;
+  ViewsLeftEmpty left_empty_;
 };
 
 // On a server of our own nothing but the dump can be to blame for states that speak of data and definitions.
@@ -107,7 +115,8 @@ Status DatabaseRestore::Drop(const std::string& name) {
   return session_->Execute(fmt::format("DROP DATABASE IF EXISTS {}{}", session_->Identifier(name), force));
 }
 
-// True when an earlier attempt has finished the database, and its agent died before it could say so.
+// True when an earlier attempt has finished the database, and its agent died before it could say so. With the agent
+// goes a drill's server, and what that emptied when it started again is no longer what was finished.
 StatusOr<bool> DatabaseRestore::DropOwnLeftovers() {
   RETURN_IF_ERROR(Drop(TemporaryName()));
   ASSIGN_OR_RETURN(Rows rows, session_->Query("SELECT COALESCE(shobj_description(oid, 'pg_database'), ''), "
@@ -119,14 +128,22 @@ StatusOr<bool> DatabaseRestore::DropOwnLeftovers() {
     return false;
   }
   ASSIGN_OR_RETURN(const std::string before, record_->Read());
-  if (before == FinishedText(rows.View(0, 1))) return true;
+  if (before == FinishedText(rows.View(0, 1))) {
+    ASSIGN_OR_RETURN(const bool emptied, WasEmptiedByRestart(action_.target(), name_, context_));
+    if (!emptied) return true;
+    RETURN_IF_ERROR(Drop(name_));
+    return false;
+  }
   return WithHint(FailedPrecondition("database {} exists on the target", AsUtf8(name_)),
                   "Restore under another name, or rename or drop the existing database yourself.");
 }
 
 Status DatabaseRestore::Make() {
   RETURN_IF_ERROR_IN(CreateMarked(), fmt::format("creating database {}", AsUtf8(name_)));
-  if (target_.scratch) RETURN_IF_ERROR(context_.scratch->MarkLoaded(action_.target().scratch(), name_));
+  if (target_.scratch) {
+    RETURN_IF_ERROR(context_.scratch->MarkLoaded(action_.target().scratch(), name_));
+    RETURN_IF_ERROR(context_.scratch->MarkLeftEmpty(action_.target().scratch(), name_, {}));
+  }
   RETURN_IF_ERROR(Load());
   return Finish();
 }
@@ -137,6 +154,7 @@ Status DatabaseRestore::Make() {
 void DatabaseRestore::DropHalf() {
   SessionOptions options;
   options.deadline = absl::Now() + kCleanUpPatience;
+  options.cancels_on_server = !target_.scratch;
   auto opened = Connection::Open(target_.connection, options);
   Status dropped = opened.status();
   if (opened.ok()) {
@@ -184,19 +202,39 @@ StatusOr<bool> DatabaseRestore::FitsOneTransaction() {
   return locks < room / 2;
 }
 
-Status DatabaseRestore::Load() {
+Status DatabaseRestore::Load() { return target_.scratch ? LoadInDrill() : Pipe(nullptr, ""); }
+
+// All but the materialized views, and then those that can be filled without a look at anything outside.
+Status DatabaseRestore::LoadInDrill() {
+  const std::string& drill = action_.target().scratch();
+  const std::string list =
+      ScratchServers::PlaceOf(context_.config.state_directory, drill) + "/list-" + TemporaryName();
+  RefreshesLeftOut left_out(list);
+  const Status loaded = Pipe(&left_out, list);
+  // Of another PostgreSQL than is known here: pg_restore fills what it can.
+  if (left_out.Unreadable()) return Pipe(nullptr, "");
+  RETURN_IF_ERROR(loaded);
+  ASSIGN_OR_RETURN(const std::unique_ptr<Connection> inside,
+                   OpenSession(target_.connection, name_, context_));
+  ASSIGN_OR_RETURN(left_empty_, FillViewsInDrill(*inside, left_out.Refreshes()));
+  return context_.scratch->MarkLeftEmpty(drill, name_, left_empty_);
+}
+
+Status DatabaseRestore::Pipe(RefreshesLeftOut* left_out, const std::string& list) {
   const v1::Artifact& dump = action_.database().dump();
   // The empty --dbname makes it connect at all; where to, the environment says.
   std::vector<std::string> arguments = {"--exit-on-error", "--no-password", "--no-tablespaces", "--dbname="};
   // All or nothing either way: what was not finished is dropped.
   ASSIGN_OR_RETURN(const bool at_once, FitsOneTransaction());
   if (at_once) arguments.emplace_back("--single-transaction");
+  if (left_out != nullptr) arguments.push_back("--use-list=" + list);
   ASSIGN_OR_RETURN(const std::unique_ptr<Connection> inside,
                    OpenSession(target_.connection, name_, context_));
   ASSIGN_OR_RETURN(ProcessSpec loader, PostgresTool(context_, "pg_restore", std::move(arguments),
                                                     target_.connection, name_, *inside));
   if (target_.scratch && inside->SpeaksEnglish()) loader.explain = JudgedByState(std::move(loader.explain));
   PipeOptions options;
+  options.observer = left_out;
   options.expect_bytes = dump.bytes();
   options.expect_sha256 = dump.sha256();
   options.on_progress = [this, &dump, started = absl::Now()](int64_t bytes) {

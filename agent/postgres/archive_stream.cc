@@ -120,6 +120,9 @@ class ArchiveStream::Impl {
 
   Status Feed(std::string_view bytes);
   Status Finish();
+  bool ContentsKnown() const {
+    return state_ != State::kHeader && state_ != State::kContents && state_ != State::kUnreadable;
+  }
 
   bool readable_ = true;
   std::string why_;
@@ -288,6 +291,12 @@ bool ArchiveStream::Impl::ParseEntry(Status& status) {
   if (!reader.Ok()) return false;
   front_at_ += reader.Used();
 
+  if (description == "MATERIALIZED VIEW DATA") {
+    summary_.refreshes.push_back(
+        {std::string(schema.value_or(std::string_view())), std::string(tag.value_or(std::string_view()))});
+  } else {
+    summary_.other_entries.push_back(id);
+  }
   if (description == "SEQUENCE SET") {
     ArchiveSequence sequence;
     sequence.schema = std::string(schema.value_or(std::string_view()));
@@ -470,6 +479,7 @@ Status ArchiveStream::Feed(std::string_view bytes) { return impl_->Feed(bytes); 
 Status ArchiveStream::Finish() { return impl_->Finish(); }
 bool ArchiveStream::Readable() const { return impl_->readable_; }
 std::string ArchiveStream::Why() const { return impl_->why_; }
+bool ArchiveStream::ContentsKnown() const { return impl_->ContentsKnown(); }
 const ArchiveSummary& ArchiveStream::Summary() const { return impl_->summary_; }
 int64_t ArchiveStream::TablesDone() const { return impl_->tables_done_; }
 

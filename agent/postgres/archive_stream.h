@@ -41,6 +41,12 @@ struct ArchiveSequence {
   bool is_called = false;  // last_value was handed out already
 };
 
+// A materialized view that a restore of the archive fills.
+struct ArchiveRefresh {
+  std::string schema;
+  std::string name;
+};
+
 // Names and column lists are in the archive's encoding: pg_dump's --encoding.
 struct ArchiveSummary {
   std::string version;  // "1.14"
@@ -49,6 +55,8 @@ struct ArchiveSummary {
   int64_t entries = 0;  // of the table of contents
   std::vector<ArchiveTable> tables;
   std::vector<ArchiveSequence> sequences;
+  std::vector<ArchiveRefresh> refreshes;  // in the order in which they are filled
+  std::vector<int64_t> other_entries;     // numbers of all entries but the refreshes, in the archive's order
   int64_t large_objects = 0;
   int64_t large_object_bytes = 0;
   std::string large_object_hash;  // 16 bytes; empty when only counted
@@ -70,7 +78,10 @@ class ArchiveStream {
   bool Readable() const;
   std::string Why() const;
 
-  // After Finish.
+  // Whether the table of contents has been read as a whole: entries, refreshes and sequences are known then.
+  bool ContentsKnown() const;
+
+  // After Finish; what ContentsKnown speaks of, from then on.
   const ArchiveSummary& Summary() const;
 
   // Tables so far, for progress.

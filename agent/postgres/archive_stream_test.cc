@@ -336,6 +336,35 @@ TEST(ArchiveStreamTest, ColumnListsWithOddNamesAreTakenAsTheyStand) {
   EXPECT_EQ(ColumnsOfCopyStatement("COPY public.t  FROM stdin;\n"), "");
 }
 
+// What fills materialized views is told apart from all else, before any data.
+TEST(ArchiveStreamTest, TheContentsAreKnownBeforeTheData) {
+  for (int minor = 12; minor <= 16; ++minor) {
+    const std::string bytes = ArchiveWriter(minor)
+                                  .Entry("TABLE", "orders")
+                                  .Entry("MATERIALIZED VIEW", "sums")
+                                  .Table("orders", {"1\ta\n", "\\.\n\n\n"})
+                                  .Entry("MATERIALIZED VIEW DATA", "sums")
+                                  .Entry("INDEX", "by_sum")
+                                  .Entry("MATERIALIZED VIEW DATA", "of_sums")
+                                  .Finish();
+    ArchiveStream stream;
+    size_t at = 0;
+    for (; at < bytes.size() && !stream.ContentsKnown(); ++at) {
+      ASSERT_EQ(stream.Feed(std::string_view(bytes).substr(at, 1)), OkStatus());
+    }
+    EXPECT_LT(at, bytes.size()) << "archive version 1." << minor;
+    EXPECT_EQ(bytes[at], 1) << "the first block of data begins here";
+    EXPECT_EQ(stream.Summary().other_entries, (std::vector<int64_t>{1, 2, 3, 5}));
+    ASSERT_EQ(stream.Summary().refreshes.size(), 2U);
+    EXPECT_EQ(stream.Summary().refreshes[0].schema, "public");
+    EXPECT_EQ(stream.Summary().refreshes[0].name, "sums");
+    EXPECT_EQ(stream.Summary().refreshes[1].name, "of_sums");
+  }
+  ArchiveStream compressed;
+  EXPECT_TRUE(compressed.Feed(ArchiveWriter(14).Entry("TABLE", "orders").Compressed(6).Finish()).ok());
+  EXPECT_FALSE(compressed.ContentsKnown());
+}
+
 // Any bytes at all: an answer, no crash. The shape libFuzzer wants.
 int FuzzOne(const uint8_t* data, size_t size) {
   ArchiveStream stream;

@@ -3,6 +3,7 @@
 #include <absl/time/clock.h>
 #include <libpq-fe.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -325,6 +326,10 @@ Status Connection::ErrorOf(const pg_result* result) {
 
 // Asks the server to stop what runs and eats what still comes; the session stays usable where it can.
 Status Connection::Interrupt(Status why) {
+  if (!options_.cancels_on_server) {
+    ::shutdown(PQsocket(connection_), SHUT_RDWR);
+    return why;
+  }
   if (PGcancel* cancel = PQgetCancel(connection_)) {
     std::array<char, 256> error{};
     PQcancel(cancel, error.data(), static_cast<int>(error.size()));
@@ -451,6 +456,8 @@ bool Connection::Alive() {
   if (poll(&ready, 1, 0) > 0 && PQconsumeInput(connection_) == 0) return false;
   return PQstatus(connection_) == CONNECTION_OK;
 }
+
+int Connection::Socket() const { return PQsocket(connection_); }
 
 int Connection::ServerVersion() const { return PQserverVersion(connection_); }
 

@@ -35,6 +35,9 @@ struct SessionOptions {
   bool pinned = true;    // false: as an application would see it
   std::stop_token stop;
   absl::Time deadline = absl::InfiniteFuture();
+  // What stops is cancelled on the server. False for one that may be hostile, as a drill's: libpq waits without end
+  // for what a server says to a cancel, so there the session is left without a word.
+  bool cancels_on_server = true;
 };
 
 // The answer of one query, as text. Owns it; move-only.
@@ -82,6 +85,7 @@ class Connection {
   void SetDeadline(absl::Time deadline);
   // False once the server is gone; asks the socket, not the server.
   bool Alive();
+  int Socket() const;                  // the session's, to ask who is at the other end
   std::string DatabaseBytes() const;   // of the database's name, as the server keeps them
   int ServerVersion() const;           // 150004
   std::string ServerEncoding() const;  // of the database: "LATIN1"
