@@ -236,8 +236,8 @@ Status CaptureExtensions(Connection& connection, v1::DatabaseDetails& details) {
       Rows rows, connection.Query(R"sql(SELECT extname, extversion FROM pg_extension ORDER BY extname)sql"));
   for (int i = 0; i < rows.Count(); ++i) {
     v1::ExtensionExpectation* extension = details.add_extensions();
-    extension->set_name(rows.Text(i, 0));
-    extension->set_version(rows.Text(i, 1));
+    extension->set_name(AsUtf8(rows.View(i, 0)));
+    extension->set_version(AsUtf8(rows.View(i, 1)));
   }
   return OkStatus();
 }
