@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "agent/actions/postgres_actions.h"
+#include "agent/actions/postgres_beyond_dump.h"
 #include "agent/actions/postgres_common.h"
 #include "agent/actions/postgres_restore_marker.h"
 #include "agent/actions/restore_record.h"
@@ -46,6 +47,9 @@ class DatabaseRestore {
     v1::ActionResult result;
     result.set_note(fmt::format("database {} restored, {}", AsUtf8(name_),
                                 HumanBytes(action_.database().dump().bytes())));
+    for (const std::string& warning : warnings_) {
+      result.add_warnings(fmt::format("database {}: {}", AsUtf8(name_), warning));
+    }
     if (!without_statistics_.empty()) {
       result.add_warnings(
           fmt::format("no statistics of {}: collecting them failed, or would connect to foreign servers",
@@ -77,7 +81,8 @@ class DatabaseRestore {
   ResolvedTarget target_;
   std::unique_ptr<Connection> session_;
   std::optional<RestoreRecord> record_;
-  std::vector<std::string> without_statistics_;
+  BeyondDump beyond_dump_{details_};
+  std::vector<std::string> without_statistics_, warnings_;
 };
 
 // On a server of our own nothing but the dump can be to blame for states that speak of data and definitions.
@@ -195,6 +200,7 @@ Status DatabaseRestore::Load() {
                    OpenSession(target_.connection, name_, context_));
   ASSIGN_OR_RETURN(ProcessSpec loader, PostgresTool(context_, "pg_restore", std::move(arguments),
                                                     target_.connection, name_, *inside));
+  RETURN_IF_ERROR(beyond_dump_.BeforeLoad(*inside));
   if (target_.scratch && inside->SpeaksEnglish()) loader.explain = JudgedByState(std::move(loader.explain));
   PipeOptions options;
   options.expect_bytes = dump.bytes();
@@ -217,11 +223,12 @@ Status DatabaseRestore::Load() {
   return OkStatus();
 }
 
-// Statistics, then settings and grants of the database itself, and last of all the real comment for the
+// What the dump left to be done, statistics, then settings and grants of the database itself, and last of all the real comment for the
 // marker.
 Status DatabaseRestore::Finish() {
   // Opened before the settings: they could hinder a new session.
   ASSIGN_OR_RETURN(std::unique_ptr<Connection> inside, OpenSession(target_.connection, name_, context_));
+  ASSIGN_OR_RETURN_IN(warnings_, beyond_dump_.AfterLoad(*inside), "what the dump does not say");
   ASSIGN_OR_RETURN_IN(without_statistics_, AnalyzeWhatIsHere(*inside), "collecting statistics");
   RETURN_IF_ERROR_IN(ApplyProperties(*inside), "settings and grants of the database");
   ASSIGN_OR_RETURN(const Rows rows,

@@ -51,7 +51,8 @@ class SecondLook {
     return OkStatus();
   }
 
-  // A dump names no version of an extension: a restore gets the one that the server installs by itself.
+  // A dump names no version of an extension: where a restore could not make that of the backup, it gets the one that
+  // the server installs by itself.
   StatusOr<bool> IsOtherVersion(Difference& difference) {
     ASSIGN_OR_RETURN(
         std::unique_ptr<Connection> session,
