@@ -48,7 +48,8 @@ CREATE EVENT TRIGGER no_ddl ON ddl_command_start EXECUTE FUNCTION no_ddl();
 )sql";
 
 TEST_F(PostgresBeyondDumpTest, ExtensionsComeBackAtTheirVersionsInTheirSchemas) {
-  Server().Execute("postgres", "CREATE ROLE app; CREATE DATABASE old");
+  Server().Execute("postgres", "CREATE ROLE app");
+  Server().Execute("postgres", "CREATE DATABASE old");
   Server().Execute("old", kOldExtensions);
   const auto dumped = Dump(Component({"old"}), "old");
   ASSERT_TRUE(dumped.ok()) << MessageOf(dumped.status());
@@ -93,7 +94,8 @@ TEST_F(PostgresBeyondDumpTest, AVersionThatTheTargetCannotInstallIsNamedBeforeha
 }
 
 TEST_F(PostgresBeyondDumpTest, WhoMayNotHaveEventTriggersIsToldWhichVersionItWillBe) {
-  Server().Execute("postgres", "CREATE ROLE maker LOGIN CREATEDB; CREATE DATABASE plain OWNER maker");
+  Server().Execute("postgres", "CREATE ROLE maker LOGIN CREATEDB");
+  Server().Execute("postgres", "CREATE DATABASE plain OWNER maker");
   Server().Execute("plain",
                    "SET ROLE maker; CREATE EXTENSION hstore VERSION '1.4'; CREATE TABLE t (h hstore);"
                    "INSERT INTO t VALUES ('a=>1')");

@@ -7,6 +7,7 @@
 #include "agent/actions/postgres_actions.h"
 #include "agent/actions/postgres_beyond_dump.h"
 #include "agent/actions/postgres_common.h"
+#include "agent/actions/postgres_lock_watch.h"
 #include "agent/actions/postgres_restore_marker.h"
 #include "agent/actions/restore_record.h"
 #include "agent/postgres/inventory.h"
@@ -38,7 +39,9 @@ class DatabaseRestore {
     ASSIGN_OR_RETURN(target_, ResolveTarget(action_.target(), context_));
     ASSIGN_OR_RETURN(session_, OpenSession(target_.connection, "", context_));
     ASSIGN_OR_RETURN(record_, RestoreRecord::For(context_.config, action_.run(), TemporaryName()));
+    std::unique_ptr<LockWatch> watch = WatchLocks("");
     ASSIGN_OR_RETURN(const bool finished, DropOwnLeftovers());
+    watch.reset();
     if (!finished) {
       const Status made = Make();
       if (!made.ok()) DropHalf();
@@ -68,6 +71,7 @@ class DatabaseRestore {
   Status Load();
   Status Finish();
   Status ApplyProperties(Connection& inside);
+  std::unique_ptr<LockWatch> WatchLocks(const std::string& database);
 
   // Of this run and this database alone: what a crash left before the marker could be set.
   std::string TemporaryName() const {
@@ -129,8 +133,17 @@ StatusOr<bool> DatabaseRestore::DropOwnLeftovers() {
                   "Restore under another name, or rename or drop the existing database yourself.");
 }
 
+// None on a scratch server, on which nobody but us works.
+std::unique_ptr<LockWatch> DatabaseRestore::WatchLocks(const std::string& database) {
+  if (target_.scratch) return nullptr;
+  return std::make_unique<LockWatch>(context_, target_.connection, database);
+}
+
 Status DatabaseRestore::Make() {
+  std::unique_ptr<LockWatch> watch = WatchLocks("");
   RETURN_IF_ERROR_IN(CreateMarked(), fmt::format("creating database {}", AsUtf8(name_)));
+  watch.reset();  // before the next one, which takes its place
+  watch = WatchLocks(name_);
   if (target_.scratch) RETURN_IF_ERROR(context_.scratch->MarkLoaded(action_.target().scratch(), name_));
   RETURN_IF_ERROR(Load());
   return Finish();

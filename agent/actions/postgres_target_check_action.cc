@@ -203,9 +203,10 @@ Status TargetCheck::CheckSpace() {
   return OkStatus();
 }
 
-// A restore needs sessions of its own beside this one: pg_restore's, one in the database, one of a clean-up.
+// A restore needs sessions of its own beside this one: pg_restore's, one in the database, one of a clean-up, one
+// that looks who holds a lock.
 Status TargetCheck::CheckConnections() {
-  constexpr int64_t kNeeded = 3;
+  constexpr int64_t kNeeded = 4;
   ASSIGN_OR_RETURN(const Rows rows, session_->Query(R"sql(
       SELECT current_setting('max_connections')::bigint
              - CASE WHEN (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN 0
