@@ -112,6 +112,18 @@ TEST_F(PostgresLockWatchTest, ARestoreThatWaitsToDropWhatItLeftSaysForWhom) {
   EXPECT_EQ(Server().Value("copy", "SELECT count(*) FROM public.orders"), "1000");
 }
 
+TEST_F(PostgresLockWatchTest, AComparisonThatWaitsForATableSaysForWhom) {
+  MakeShop();
+  const Kept kept = Backup("shop");
+  const auto somebody = Somebody("shop", "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE");
+  ReleaseOnceNamed([&] { EXPECT_EQ(somebody->Execute("ROLLBACK"), OkStatus()); });
+  const auto verified = Verify(Here(), kept, "shop");
+  ASSERT_TRUE(verified.ok()) << MessageOf(verified.status());
+  EXPECT_TRUE(KindsNotPassed(*verified).empty()) << Render(*verified);
+  EXPECT_EQ(Named().find("waits for table public.orders, held by process "), 0u) << Named();
+  EXPECT_NE(Named().find(kByMigrator), std::string::npos) << Named();
+}
+
 // The watch itself, of a session that says that it is ours: beginning, end, and what the step said before.
 TEST_F(PostgresLockWatchTest, AfterAWaitTheStepSaysWhatItSaidBefore) {
   MakeShop();
