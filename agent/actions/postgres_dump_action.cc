@@ -7,6 +7,7 @@
 #include "agent/actions/postgres_common.h"
 #include "agent/actions/postgres_dump_counter.h"
 #include "agent/actions/postgres_dump_expectations.h"
+#include "agent/actions/postgres_lock_watch.h"
 #include "agent/postgres/archive_stream.h"
 #include "agent/postgres/catalog_state.h"
 #include "agent/postgres/details_json.h"
@@ -70,6 +71,7 @@ class Dump {
     RETURN_IF_ERROR(CheckDatabaseName(action_.database()));
     RETURN_IF_ERROR(ReadSettings());
     RETURN_IF_ERROR(ForgetEarlierAttempts(context_, {action_.target()}));
+    const LockWatch watch(context_, component_.connection(), action_.database());
     if (const Status taken = TakeSnapshot(); !taken.ok()) return WhyItDidNotBegin(taken);
     std::unique_ptr<ArchiveStream> archive;
     if (level_ != Level::LEVEL_NONE) {

@@ -5,7 +5,9 @@
 #include <optional>
 
 #include "agent/actions/postgres_actions.h"
+#include "agent/actions/postgres_beyond_dump.h"
 #include "agent/actions/postgres_common.h"
+#include "agent/actions/postgres_lock_watch.h"
 #include "agent/actions/postgres_refresh.h"
 #include "agent/actions/postgres_restore_marker.h"
 #include "agent/actions/restore_record.h"
@@ -38,7 +40,9 @@ class DatabaseRestore {
     ASSIGN_OR_RETURN(target_, ResolveTarget(action_.target(), context_));
     ASSIGN_OR_RETURN(session_, OpenSession(target_.connection, "", context_));
     ASSIGN_OR_RETURN(record_, RestoreRecord::For(context_.config, action_.run(), TemporaryName()));
+    std::unique_ptr<LockWatch> watch = WatchLocks("");
     ASSIGN_OR_RETURN(const bool finished, DropOwnLeftovers());
+    watch.reset();
     if (!finished) {
       const Status made = Make();
       if (!made.ok()) DropHalf();
@@ -47,6 +51,9 @@ class DatabaseRestore {
     v1::ActionResult result;
     result.set_note(fmt::format("database {} restored, {}", AsUtf8(name_),
                                 HumanBytes(action_.database().dump().bytes())));
+    for (const std::string& warning : warnings_) {
+      result.add_warnings(fmt::format("database {}: {}", AsUtf8(name_), warning));
+    }
     if (!without_statistics_.empty()) {
       result.add_warnings(
           fmt::format("no statistics of {}: collecting them failed, or would connect to foreign servers",
@@ -71,6 +78,7 @@ class DatabaseRestore {
   Status Pipe(RefreshesLeftOut* left_out, const std::string& list);
   Status Finish();
   Status ApplyProperties(Connection& inside);
+  std::unique_ptr<LockWatch> WatchLocks(const std::string& database);
 
   // Of this run and this database alone: what a crash left before the marker could be set.
   std::string TemporaryName() const {
@@ -84,8 +92,9 @@ class DatabaseRestore {
   ResolvedTarget target_;
   std::unique_ptr<Connection> session_;
   std::optional<RestoreRecord> record_;
-  std::vector<std::string> without_statistics_;
+  std::vector<std::string> without_statistics_, warnings_;
   ViewsLeftEmpty left_empty_;
+  BeyondDump beyond_dump_{details_};
 };
 
 // On a server of our own nothing but the dump can be to blame for states that speak of data and definitions.
@@ -138,8 +147,17 @@ StatusOr<bool> DatabaseRestore::DropOwnLeftovers() {
                   "Restore under another name, or rename or drop the existing database yourself.");
 }
 
+// None on a scratch server, on which nobody but us works.
+std::unique_ptr<LockWatch> DatabaseRestore::WatchLocks(const std::string& database) {
+  if (target_.scratch) return nullptr;
+  return std::make_unique<LockWatch>(context_, target_.connection, database);
+}
+
 Status DatabaseRestore::Make() {
+  std::unique_ptr<LockWatch> watch = WatchLocks("");
   RETURN_IF_ERROR_IN(CreateMarked(), fmt::format("creating database {}", AsUtf8(name_)));
+  watch.reset();  // before the next one, which takes its place
+  watch = WatchLocks(name_);
   if (target_.scratch) {
     RETURN_IF_ERROR(context_.scratch->MarkLoaded(action_.target().scratch(), name_));
     RETURN_IF_ERROR(context_.scratch->MarkLeftEmpty(action_.target().scratch(), name_, {}));
@@ -232,6 +250,7 @@ Status DatabaseRestore::Pipe(RefreshesLeftOut* left_out, const std::string& list
                    OpenSession(target_.connection, name_, context_));
   ASSIGN_OR_RETURN(ProcessSpec loader, PostgresTool(context_, "pg_restore", std::move(arguments),
                                                     target_.connection, name_, *inside));
+  RETURN_IF_ERROR(beyond_dump_.BeforeLoad(*inside));
   if (target_.scratch && inside->SpeaksEnglish()) loader.explain = JudgedByState(std::move(loader.explain));
   PipeOptions options;
   options.observer = left_out;
@@ -255,11 +274,12 @@ Status DatabaseRestore::Pipe(RefreshesLeftOut* left_out, const std::string& list
   return OkStatus();
 }
 
-// Statistics, then settings and grants of the database itself, and last of all the real comment for the
+// What the dump left to be done, statistics, then settings and grants of the database itself, and last of all the real comment for the
 // marker.
 Status DatabaseRestore::Finish() {
   // Opened before the settings: they could hinder a new session.
   ASSIGN_OR_RETURN(std::unique_ptr<Connection> inside, OpenSession(target_.connection, name_, context_));
+  ASSIGN_OR_RETURN_IN(warnings_, beyond_dump_.AfterLoad(*inside), "what the dump does not say");
   ASSIGN_OR_RETURN_IN(without_statistics_, AnalyzeWhatIsHere(*inside), "collecting statistics");
   RETURN_IF_ERROR_IN(ApplyProperties(*inside), "settings and grants of the database");
   ASSIGN_OR_RETURN(const Rows rows,

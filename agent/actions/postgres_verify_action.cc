@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "agent/actions/postgres_actions.h"
+#include "agent/actions/postgres_lock_watch.h"
 #include "agent/actions/postgres_refresh.h"
 #include "agent/actions/postgres_verify_parts.h"
 #include "agent/postgres/globals.h"
@@ -52,7 +54,8 @@ class SecondLook {
     return OkStatus();
   }
 
-  // A dump names no version of an extension: a restore gets the one that the server installs by itself.
+  // A dump names no version of an extension: where a restore could not make that of the backup, it gets the one that
+  // the server installs by itself.
   StatusOr<bool> IsOtherVersion(Difference& difference) {
     ASSIGN_OR_RETURN(
         std::unique_ptr<Connection> session,
@@ -308,6 +311,8 @@ StatusOr<v1::ActionResult> RunPostgresVerify(const v1::Action& action, ActionCon
   if (have_globals) {
     ASSIGN_OR_RETURN(globals, LoadGlobals(context, verify.location(), verify.globals()));
   }
+  std::optional<LockWatch> watch;  // on a scratch server nobody but us works
+  if (!target.scratch) watch.emplace(context, target.connection, verify.database().name());
   v1::ActionResult result;
   CheckList checks(context.task.component(), result);
   Verification verification{context, target, verify.database().name(), details, checks};

@@ -12,14 +12,17 @@
 namespace salvor::agent {
 namespace {
 
-using Conditions = std::map<std::pair<std::string, std::string>, std::string>;
+// Schema and name as the details have them: AsUtf8 of what the session says.
+using TableName = std::pair<std::string, std::string>;
+using Conditions = std::map<TableName, std::string>;
 
-// The rows that pg_dump would dump: of configuration tables of extensions only a part.
+// The rows that pg_dump would dump: of configuration tables of extensions only a part. A condition is what the
+// session says, to be said to it again.
 StatusOr<Conditions> ReadConditions(Connection& session) {
   ASSIGN_OR_RETURN(const std::vector<DumpedTable> tables, ListDumpedTables(session));
   Conditions conditions;
   for (const DumpedTable& table : tables) {
-    if (!table.condition.empty()) conditions[{table.schema, table.name}] = table.condition;
+    if (!table.condition.empty()) conditions[{AsUtf8(table.schema), AsUtf8(table.name)}] = table.condition;
   }
   return conditions;
 }
@@ -68,8 +71,6 @@ void AddSum(const std::string& bytes, HashSum& sum) {
   sum.Add(number(8), number(0));
 }
 
-using TableName = std::pair<std::string, std::string>;
-
 // The topmost table partitioned by hash of each partition below one.
 StatusOr<std::map<TableName, std::string>> ReadHashTrees(Connection& session) {
   ASSIGN_OR_RETURN(Rows rows, session.Query(R"sql(
@@ -89,7 +90,9 @@ FROM above a
 ORDER BY a.leaf, a.depth DESC
 )sql"));
   std::map<TableName, std::string> trees;
-  for (int i = 0; i < rows.Count(); ++i) trees[{rows.Text(i, 0), rows.Text(i, 1)}] = AsUtf8(rows.View(i, 2));
+  for (int i = 0; i < rows.Count(); ++i) {
+    trees[{AsUtf8(rows.View(i, 0)), AsUtf8(rows.View(i, 1))}] = AsUtf8(rows.View(i, 2));
+  }
   return trees;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/doubt_limit.h"
 #include "base/text.h"
 #include "strategies/interface/steps.h"
 
@@ -97,6 +98,8 @@ Status CheckDeclaration(const Strategy& strategy, const v1::Component& component
   return OkStatus();
 }
 
+bool MayShrinkUnseen(const v1::Component& component) { return ParseDoubtLimit(component.doubt_below()) == 0; }
+
 // Written whatever became of the captures, so that a partial backup is found too; its inputs are the steps
 // that keep something, and its edges all that nothing else of the captures waits for.
 v1::Step WriteManifest(const std::vector<v1::Component>& components, const v1::Manifest& header,
@@ -110,7 +113,14 @@ v1::Step WriteManifest(const std::vector<v1::Component>& components, const v1::M
   if (manifest->backup().empty()) manifest->set_backup(request.backup);
   if (manifest->run().empty()) manifest->set_run(request.run);
   manifest->clear_components();
-  for (const v1::Component& component : components) *manifest->add_components() = component;
+  for (const v1::Component& component : components) {
+    *manifest->add_components() = component;
+    if (MayShrinkUnseen(component)) {
+      manifest->add_warnings(
+          fmt::format("component {}: doubtBelow is {}, so a copy that shrank is not doubted",
+                      component.name(), component.doubt_below()));
+    }
+  }
   manifest->clear_artifacts();
   After(&step, kLocationOpen);
   for (const Part& part : parts) {
@@ -368,9 +378,10 @@ StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
     parts.push_back({&component, std::move(fragment)});
   }
   v1::Step manifest = WriteManifest(components, header, scoped, parts);
-  plan.effects.push_back(MakeEffect(
-      "create", "backup " + request.backup,
-      fmt::format("{} artifacts and the manifest", manifest.action().manifest_write().planned_size())));
+  const v1::ManifestWrite& write = manifest.action().manifest_write();
+  std::string what = fmt::format("{} artifacts and the manifest", write.planned_size());
+  for (const std::string& warning : write.manifest().warnings()) what += "; " + warning;
+  plan.effects.push_back(MakeEffect("create", "backup " + request.backup, what));
   *plan.flow.add_steps() = OpenLocation(request.location, true);
   for (const std::string& run : request.forget_runs) {
     plan.flow.mutable_steps(0)->mutable_action()->mutable_location_open()->add_forget_runs(run);

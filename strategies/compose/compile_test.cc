@@ -77,6 +77,17 @@ TEST(CompileBackup, TellsTheManifestWhatWasPromisedAndFromWhat) {
   EXPECT_EQ(write.manifest().application(), "shop");
 }
 
+TEST(CompileBackup, SaysWhereACopyMayShrinkUnseen) {
+  std::vector<v1::Component> components = kShop;
+  components[0].set_doubt_below("never");
+  components[1].set_doubt_below("10%");
+  const auto plan = CompileBackup(components, AHeader(), ABackupRequest());
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_THAT(StepOf(plan->flow, "manifest.write").action().manifest_write().manifest().warnings(),
+              ElementsAre("component db: doubtBelow is never, so a copy that shrank is not doubted"));
+  EXPECT_THAT(EffectsText(plan->effects), HasSubstr("component db: doubtBelow is never"));
+}
+
 TEST(CompileBackup, WaitsOnlyForTheEndOfAChainThatKeepsNothing) {
   const auto plan = CompileBackup(BuiltInStrategies(), {DummyChain()}, AHeader(), ABackupRequest());
   ASSERT_TRUE(plan.ok()) << plan.status();

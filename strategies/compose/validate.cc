@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/doubt_limit.h"
 #include "base/names.h"
 #include "base/text.h"
 #include "proto/kind.h"
@@ -30,6 +31,10 @@ std::vector<FieldProblem> ValidateComponent(const StrategyRegistry& strategies,
   problems.Check("name", CheckObjectName(component.name()));
   if (component.name().size() > kMaxComponentNameLength) {
     problems.Add("name", fmt::format("is longer than {} characters", kMaxComponentNameLength));
+  }
+  if (!ParseDoubtLimit(component.doubt_below()).has_value()) {
+    problems.Add("doubtBelow", fmt::format("'{}' is not a share of 1% to 100%; write it like 50%, or never",
+                                           PercentEncode(component.doubt_below().substr(0, 40))));
   }
   std::vector<FieldProblem> found = problems.Take();
   const Strategy* strategy = strategies.Find(component);

@@ -206,6 +206,37 @@ TEST(ValidateObjects, KeepsADriverFromBreakingTheApplicationsThatUseIt) {
       IsEmpty());
 }
 
+TEST(ValidateObjects, HowFarAComponentMayShrinkIsAShareOrNever) {
+  const auto problems = [](const std::string& below) {
+    return Problems({R"(metadata { name: "a" } driver { components { name: "d" dummy {} }
+        components { name: "e" doubt_below: ")" +
+                     below + R"(" dummy {} } })"});
+  };
+  for (const char* good : {"", "50%", "100%", "never", "0"}) EXPECT_THAT(problems(good), IsEmpty()) << good;
+  EXPECT_THAT(problems("50"),
+              ElementsAre("0 spec.components[1].doubtBelow: '50' is not a share of 1% to 100%; write it"
+                          " like 50%, or never"));
+  EXPECT_THAT(problems("half a").size(), 1u);
+  EXPECT_THAT(problems("120%").size(), 1u);
+  EXPECT_THAT(
+      Problems({R"(metadata { name: "shop" } application { environment: "host-a" driver: "shop-stack"
+      components { name: "db" doubt_below: "-5%" postgres { connection { host: "db" } } } })"},
+               Existing()),
+      ElementsAre(
+          "0 spec.components[0].doubtBelow: '-5%25' is not a share of 1% to 100%; write it like 50%, or"
+          " never"));
+}
+
+TEST(ResolveComponents, TheApplicationsWordOnShrinkingGoesOverTheDrivers) {
+  const auto driver = FromText<v1::DriverSpec>(
+      R"(components { name: "a" doubt_below: "20%" dummy {} } components { name: "b" doubt_below: "20%" dummy {} })");
+  const auto resolved = ResolveComponents(
+      FromText<v1::ApplicationSpec>(R"(components { name: "b" doubt_below: "never" })"), &driver);
+  ASSERT_TRUE(resolved.ok()) << resolved.status();
+  EXPECT_EQ((*resolved)[0].doubt_below(), "20%");
+  EXPECT_EQ((*resolved)[1].doubt_below(), "never");
+}
+
 TEST(ResolveComponents, LaysWhatIsSetOverTheDriver) {
   const auto driver = FromText<v1::DriverSpec>(R"(
     components { name: "db"
