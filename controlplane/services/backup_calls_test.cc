@@ -1,6 +1,7 @@
 // What people say about backups through the API: that a doubt is unfounded, and by which checks a drill judges.
 #include "base/text.h"
 #include "controlplane/services/services_testing.h"
+#include "proto/time.h"
 #include "strategies/strategy_testing.h"
 
 namespace salvor::controlplane {
@@ -54,6 +55,16 @@ class BackupCallsTest : public ServicesTest {
     request.set_name(name);
     request.set_reason(reason);
     return Call(&Stub::AcceptBackup, request);
+  }
+
+  // The run of a request for a backup of shop; "+" before it when none was started for it.
+  std::string Back(absl::Duration start_within = absl::ZeroDuration()) {
+    v1::CreateBackupRequest request;
+    request.set_application("shop");
+    if (start_within > absl::ZeroDuration()) *request.mutable_start_within() = ToProto(start_within);
+    const auto made = Call(&Stub::CreateBackup, request);
+    EXPECT_TRUE(made.ok()) << made.status();
+    return made.ok() ? (made->existing() ? "+" : "") + made->run() : "";
   }
 
   // The checks that the drill of this backup would make, as text.
@@ -138,6 +149,48 @@ TEST_F(BackupCallsTest, TodaysChecksNeedADeclarationAndTheRecordedOnesNone) {
   request.set_current_checks(true);
   EXPECT_EQ(Call(&Stub::CreateDrill, request).status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(engine_->ListRuns("", 10, false)->empty()) << "nothing was started";
+}
+
+TEST_F(BackupCallsTest, AWaitingBackupAnswersARequestUnlessItWouldGiveUpEarlier) {
+  Declare("t");
+  const std::string patient = Back(absl::Hours(1));
+  EXPECT_EQ(Back(absl::Hours(1)), "+" + patient);
+  EXPECT_EQ(Back(absl::Minutes(5)), "+" + patient) << "it waits longer than is asked for";
+  const std::string endless = Back();
+  EXPECT_NE(endless[0], '+') << "the waiting one would give up, and this one must not";
+  EXPECT_EQ(Back(), "+" + endless) << "the one that fits, of two";
+  EXPECT_EQ(engine_->ListRuns("shop", 10, true)->size(), 2u);
+}
+
+TEST_F(BackupCallsTest, TheStartDeadlineIsOfTheRunAndStaysWithIt) {
+  Declare("t");
+  const std::string run = Back(absl::Minutes(90));
+  EXPECT_EQ(FromProto(store_.LoadRun(run)->flow.start_within()), absl::Minutes(90));
+  v1::CreateBackupRequest request;
+  request.set_application("shop");
+  request.set_dry_run(true);
+  EXPECT_FALSE(Call(&Stub::CreateBackup, request)->flow().has_start_within())
+      << "none unless it is asked for";
+  request.mutable_start_within()->set_seconds(-1);
+  EXPECT_EQ(Call(&Stub::CreateBackup, request).status().code(), absl::StatusCode::kInvalidArgument);
+  request.mutable_start_within()->set_seconds(0);
+  EXPECT_EQ(Call(&Stub::CreateBackup, request).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(BackupCallsTest, DrillsAndRestoresHaveOneToo) {
+  Declare("t");
+  Keep("shop-1", "t");
+  v1::CreateDrillRequest drill;
+  drill.set_backup("shop-1");
+  drill.set_dry_run(true);
+  drill.mutable_start_within()->set_seconds(60);
+  EXPECT_EQ(Call(&Stub::CreateDrill, drill)->flow().start_within().seconds(), 60);
+  v1::CreateRestoreRequest restore;
+  restore.set_backup("shop-1");
+  restore.set_to("shop");
+  restore.set_dry_run(true);
+  restore.mutable_start_within()->set_seconds(60);
+  EXPECT_EQ(Call(&Stub::CreateRestore, restore)->flow().start_within().seconds(), 60);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ ExitCode Create(Context& context, const CreateOptions& options) {
   if (!client.ok()) return context.Fail(what, client.status());
   v1::CreateBackupRequest request;
   request.set_application(options.application);
-  request.set_dry_run(options.start.dry_run);
+  SetStartOptions(options.start, request);
   const StatusOr<v1::CreateRunResponse> response = (*client)->Call(&ControlStub::CreateBackup, request);
   if (!response.ok()) return context.Fail(what, response.status());
   return AfterStart(context, *response, options.start);
@@ -101,7 +101,8 @@ void AddBackupCommands(CommandLine& line) {
   auto create = std::make_shared<CreateOptions>();
   CLI::App& create_command =
       AddCommand(line, noun, "create", "Back up an application: all of its components, as one operation.",
-                 {"salvor backup create shop --wait", "salvor backup create shop --dry-run"},
+                 {"salvor backup create shop --wait", "salvor backup create shop --dry-run",
+                  "salvor backup create shop --start-within 1h"},
                  [create](Context& context) { return Create(context, *create); });
   create_command.add_option("APPLICATION", create->application, "the application")->required();
   AddStartOptions(create_command, create->start);
