@@ -23,21 +23,12 @@ std::string Sha256(std::string_view bytes) {
 
 bool IsPattern(const std::string& agent) { return !agent.empty() && agent.back() == '*'; }
 
-// "web-1", "node-*" or "*".
-Status CheckAgent(const std::string& agent) {
-  if (!IsPattern(agent)) return CheckObjectName(agent);
-  const std::string beginning = agent.substr(0, agent.size() - 1);
-  if (beginning.empty()) return OkStatus();
-  // What it begins may end with '-': the name that it becomes may not.
-  return CheckObjectName(beginning.back() == '-' ? beginning + "0" : beginning);
-}
-
 Status CheckWanted(const v1::Token& wanted) {
   RETURN_IF_ERROR_IN(CheckObjectName(wanted.name()), "name of the token");
   if (wanted.kind() != v1::TOKEN_KIND_AGENT) return InvalidArgument("only agents' tokens can be made");
   RETURN_IF_ERROR_IN(CheckObjectName(wanted.environment()), "environment");
   return WithHint(
-      WithContext(CheckAgent(wanted.agent()), "agent"),
+      WithContext(CheckNameOrBeginning(wanted.agent()), "agent"),
       "Give the agent's name, or the beginning of several agents' names and a '*', as in 'node-*'.");
 }
 

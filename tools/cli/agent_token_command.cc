@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/io/files.h"
+#include "base/names.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/render_objects.h"
 #include "tools/cli/text_layout.h"
@@ -15,6 +16,14 @@ namespace {
 struct CreateOptions {
   std::string name, environment, agent, output_file;
 };
+
+Status CheckNames(const CreateOptions& options) {
+  RETURN_IF_ERROR(CheckObjectName(options.name));
+  RETURN_IF_ERROR_IN(CheckObjectName(options.environment), "--environment");
+  return WithHint(
+      WithContext(CheckNameOrBeginning(options.agent), "--agent"),
+      "Give the agent's name, or the beginning of several agents' names and a '*', as in 'node-*'.");
+}
 
 // What would be found only once the token is made, and lost with it.
 Status CheckOutputFile(const std::string& path) {
@@ -33,6 +42,7 @@ ExitCode Create(Context& context, const CreateOptions& options) {
     if (const Status writable = CheckOutputFile(options.output_file); !writable.ok())
       return context.Fail(what, writable);
   }
+  if (const Status names = CheckNames(options); !names.ok()) return context.Fail(what, names);
   const StatusOr<Client*> client = context.Connect();
   if (!client.ok()) return context.Fail(what, client.status());
   v1::CreateTokenRequest request;

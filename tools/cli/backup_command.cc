@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "base/text.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/render_backup.h"
 #include "tools/cli/text_layout.h"
@@ -131,7 +132,10 @@ void AddBackupCommands(CommandLine& line) {
   accept_command.add_option("BACKUP", accept->name, "its name, or latest:APPLICATION")->required();
   accept_command.add_option("--reason", accept->reason, "why; is kept with the backup")
       ->type_name("TEXT")
-      ->required();
+      ->required()
+      ->check([](const std::string& reason) {
+        return Trim(reason).empty() ? std::string("say why, in words") : std::string();
+      });
 }
 
 }  // namespace salvor::cli

@@ -67,6 +67,12 @@ TEST_F(CliTokensTest, WhatATokenIsForMustBeSaid) {
   EXPECT_EQ(Run({"agent-token", "create", "web"}).code, 2);
   EXPECT_EQ(Run({"agent-token", "create", "web", "--environment", "vps-1"}).code, 2);
   EXPECT_EQ(Run({"agent-token", "create", "--environment", "vps-1", "--agent", "web-1"}).code, 2);
+  for (const char* agent : {"*-1", "Web-1", "", "web-"}) {
+    const Result wrong = Run({"agent-token", "create", "web", "--environment", "vps-1", "--agent", agent});
+    EXPECT_EQ(wrong.code, 2) << agent << wrong.err;
+  }
+  EXPECT_EQ(Run({"agent-token", "create", "web", "--environment", "vps-*", "--agent", "web-1"}).code, 2);
+  EXPECT_EQ(Run({"agent-token", "list", "-o", "name"}).out, "");
 }
 
 }  // namespace
