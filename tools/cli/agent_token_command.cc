@@ -112,11 +112,11 @@ void AddAgentTokenCommands(CommandLine& line) {
   CLI::App& noun = AddNoun(line, "agent-token", "Make and revoke the tokens that agents come with.");
 
   auto create = std::make_shared<CreateOptions>();
-  CLI::App& create_command =
-      AddCommand(line, noun, "create", "Make a token for one agent, or for all whose names begin alike.",
-                 {"salvor agent-token create web --environment vps --agent web-1 --output-file web.token",
-                  "salvor agent-token create nodes --environment cluster --agent 'node-*'"},
-                 [create](Context& context) { return Create(context, *create); });
+  CLI::App& create_command = AddCommand(
+      line, noun, "create", "Make a token for one agent, or for all whose names begin alike.",
+      {"salvor agent-token create web --environment vps --agent web-1 \\", "    --output-file web.token",
+       "salvor agent-token create nodes --environment cluster --agent 'node-*'"},
+      [create](Context& context) { return Create(context, *create); });
   create_command.add_option("NAME", create->name, "what to call the token; logs and lists say it")
       ->required();
   create_command.add_option("--environment", create->environment, "the Environment that the agent may serve")

@@ -16,8 +16,10 @@ StatusOr<Token> Token::Load(const std::string& path, bool create) {
     const bool legal = !secret->empty() && std::all_of(secret->begin(), secret->end(),
                                                        [](char c) { return c > 0x20 && c < 0x7f; });
     if (legal) return Token(*std::move(secret));
-    return WithHint(InvalidArgument("{} holds no token: it must be one word of printable ASCII", path),
-                    "Copy the file that salvord wrote into its state directory, api.token or agent.token.");
+    return WithHint(
+        InvalidArgument("{} holds no token: it must be one word of printable ASCII", path),
+        "Copy the file that salvord wrote into its state directory, api.token or agent.token, or an "
+        "agent's own that was made with: salvor agent-token create.");
   }
   if (!create || secret.status().code() != absl::StatusCode::kNotFound) return secret.status();
   std::string made = ToHex(RandomBytes(32));
