@@ -1,5 +1,5 @@
-// Who calls: by the token that a call brings. People have one token, api.token; agents have named ones, each bound to an
-// environment and to names, and the one of agent.token, which is bound to nothing.
+// Who calls: by the token that a call brings. People have one token, api.token; agents have named ones, each bound
+// to an environment and to names, and the one of agent.token, which is bound to nothing.
 #pragma once
 
 #include <grpcpp/server_context.h>

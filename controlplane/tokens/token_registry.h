@@ -1,5 +1,5 @@
-// Named tokens: made, listed, revoked, and recognised when somebody comes with one. The store keeps the SHA-256 of each;
-// the token itself is shown once, to whoever had it made.
+// Named tokens: made, listed, revoked, and recognised when somebody comes with one. The store keeps the SHA-256 of
+// each; the token itself is shown once, to whoever had it made.
 //
 // Thread-safe. What is made or revoked is durable when the call returns.
 #pragma once
@@ -34,8 +34,8 @@ class TokenRegistry {
     v1::Token token;
     std::string secret;
   };
-  // Of `wanted` the name, the kind and what it is bound to count. InvalidArgument; AlreadyExists, also for the name of a
-  // token that was revoked.
+  // Of `wanted` the name, the kind and what it is bound to count. InvalidArgument; AlreadyExists, also for the name of
+  // a token that was revoked.
   StatusOr<Created> Create(const v1::Token& wanted, const std::string& by);
 
   // By name, the revoked ones too. Of this kind, or all when it is unspecified.

@@ -42,8 +42,8 @@ class AgentTokens(unittest.TestCase):
                                 env={**os.environ, "SALVOR_SERVER": stack.server, "NO_COLOR": "1",
                                      "SALVOR_TOKEN_FILE": str(stack.dir / "control/api.token")})
             try:
-                wait_for("the live view to say what it waits for",
-                         lambda: "waiting: no agent serves environment local since " in (stack.dir / "live.log").read_text())
+                waits = "waiting: no agent serves environment local since "
+                wait_for("the live view to say what it waits for", lambda: waits in (stack.dir / "live.log").read_text())
                 self.make(stack, "again", "host-a")
                 self.assertEqual(live.wait(120), 0)
             finally:
@@ -51,7 +51,8 @@ class AgentTokens(unittest.TestCase):
                 live.wait()
             said = (stack.dir / "live.log").read_text().count("waiting: no agent serves")
             self.assertEqual(said, 1, "a line for each change, and no more")
-            self.assertEqual(stack.cli("agent-token", "list", "-o", "name").stdout.split(), ["again", "hosts", "of-another"])
+            names = stack.cli("agent-token", "list", "-o", "name").stdout.split()
+            self.assertEqual(names, ["again", "hosts", "of-another"])
 
     def test_people_do_not_come_with_an_agents_token(self):
         with Stack() as stack:

@@ -15,8 +15,8 @@ namespace salvor::cli {
 // Draws one frame after the other. No line is wider than the style's width, and there are at most `rows`.
 class LiveFrame {
  public:
-  // Lines without line ends. `notice` ("control plane not reachable, waiting") stands last when not empty; else what the
-  // run waits for, when nothing of it goes on.
+  // Lines without line ends. `notice` ("control plane not reachable, waiting") stands last when not empty; else what
+  // the run waits for, when nothing of it goes on.
   std::vector<std::string> Draw(const v1::Run& run, int rows, const std::string& notice, const Style& style);
 
   // Takes note of progress, for rates that the agent does not report.
