@@ -18,10 +18,12 @@
 #include "controlplane/catalog/catalog.h"
 #include "controlplane/runs/engine.h"
 #include "controlplane/services/agent_service.h"
+#include "controlplane/services/authenticator.h"
 #include "controlplane/services/control_service.h"
 #include "controlplane/services/planner.h"
 #include "controlplane/services/run_metrics.h"
 #include "controlplane/store/sqlite_store.h"
+#include "controlplane/tokens/token_registry.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -63,9 +65,11 @@ class ControlPlaneImpl final : public ControlPlane {
     engine_options.on_fatal = EndAtOnce;
     ASSIGN_OR_RETURN(engine_, Engine::Create(*store_, clock_, std::move(engine_options), &run_metrics_));
     planner_ = std::make_unique<Planner>(*catalog_, *engine_, *options_.strategies, clock_, options_.version);
-    agent_service_ = std::make_unique<AgentServiceImpl>(*engine_, std::move(agent_token));
-    control_service_ = std::make_unique<ControlServiceImpl>(*catalog_, *engine_, *planner_, *store_,
-                                                            std::move(api_token), options_.version);
+    ASSIGN_OR_RETURN(tokens_, TokenRegistry::Load(*store_, clock_));
+    authenticator_ = std::make_unique<Authenticator>(std::move(api_token), std::move(agent_token), *tokens_);
+    agent_service_ = std::make_unique<AgentServiceImpl>(*engine_, *authenticator_, *tokens_);
+    control_service_ = std::make_unique<ControlServiceImpl>(*catalog_, *engine_, *planner_, *store_, *tokens_,
+                                                            *authenticator_, options_.version);
     StartTimer();
     RETURN_IF_ERROR(Listen(endpoint, credentials));
     if (options_.metrics_listen.empty()) return OkStatus();
@@ -160,6 +164,8 @@ class ControlPlaneImpl final : public ControlPlane {
   std::unique_ptr<Catalog> catalog_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Planner> planner_;
+  std::unique_ptr<TokenRegistry> tokens_;
+  std::unique_ptr<Authenticator> authenticator_;
   std::unique_ptr<AgentServiceImpl> agent_service_;
   std::unique_ptr<ControlServiceImpl> control_service_;
   std::unique_ptr<grpc::Server> server_;

@@ -44,7 +44,9 @@ class GrpcPuller final : public Puller, public ReportSink {
       const Status status = Session(backoff);
       if (Stopping()) return OkStatus();
       if (status.code() == absl::StatusCode::kFailedPrecondition) return status;
-      LogWarning("no connection to {}: {}; trying again", options_.endpoint.address, MessageOf(status));
+      const std::string hint = HintOf(status);
+      LogWarning("no connection to {}: {}; trying again{}{}", options_.endpoint.address, MessageOf(status),
+                 hint.empty() ? "" : ". ", hint);
       const double fraction = std::uniform_real_distribution<double>(0.5, 1)(random);
       Pause(backoff * fraction);
       backoff = std::min(backoff * 2, kLastBackoff);

@@ -124,16 +124,15 @@ Status Engine::Impl::Recover() {
   return OkStatus();
 }
 
-std::optional<WaitingRun> Engine::Impl::FindWaiting(v1::RunKind kind, const std::string& application) {
+std::vector<WaitingRun> Engine::Impl::FindWaiting(v1::RunKind kind, const std::string& application) {
+  std::vector<WaitingRun> waiting;
   MutexLock lock(mutex_);
   for (const auto& [name, run] : runs_) {
     if (run->header.kind() != kind || run->header.application() != application) continue;
     if (run->state.phase != v1::RUN_PHASE_RUNNING) continue;
-    const bool begun = std::any_of(run->state.steps.begin(), run->state.steps.end(),
-                                   [](const flows::StepState& at) { return at.attempt > 0; });
-    if (!begun) return WaitingRun{run->header, run->state.graph->Flow()};
+    if (!flows::HasBegun(run->state)) waiting.push_back({run->header, run->state.graph->Flow()});
   }
-  return std::nullopt;
+  return waiting;
 }
 
 Status Engine::Impl::Quarantine(const std::string& name, const Status& why) {
@@ -510,10 +509,7 @@ v1::Run Engine::Impl::ViewOf(ActiveRun& run, bool steps) ABSL_EXCLUSIVE_LOCKS_RE
     v1::StepStatus& status = *view.mutable_steps(step);
     const auto progress = run.progress.find(step);
     if (progress != run.progress.end()) *status.mutable_progress() = progress->second;
-    if (status.phase() == v1::STEP_PHASE_READY) status.set_reason(WhyItWaits(run, step, sessions_, runs_));
-    if (status.phase() == v1::STEP_PHASE_RUNNING && sessions_.Find(status.agent()) == nullptr) {
-      status.set_reason(fmt::format("agent {} is not connected; its result is awaited", status.agent()));
-    }
+    ExplainWaiting(run, step, status);
   }
   return view;
 }
@@ -548,7 +544,7 @@ std::vector<v1::Backup> Engine::ListBackups(const std::string& application) {
   return impl_->ListBackups(application);
 }
 StatusOr<v1::Backup> Engine::FindBackup(const std::string& reference) { return impl_->FindBackup(reference); }
-std::optional<WaitingRun> Engine::FindWaiting(v1::RunKind kind, const std::string& application) {
+std::vector<WaitingRun> Engine::FindWaiting(v1::RunKind kind, const std::string& application) {
   return impl_->FindWaiting(kind, application);
 }
 StatusOr<v1::Backup> Engine::AcceptBackup(const std::string& reference, const std::string& by,

@@ -35,6 +35,7 @@ void AnswerReport(v1::ControlMessage& answer, v1::Report& report) {
 
 // Overtaken timers are not worth an event in the journal.
 bool Matters(const ActiveRun& run, const Timer& timer) {
+  if (timer.kind == v1::TimerFired::KIND_START_DEADLINE) return !flows::HasBegun(run.state);
   if (timer.step < 0) return true;
   const flows::StepState& at = run.At(timer.step);
   if (at.attempt != timer.attempt) return false;
@@ -76,6 +77,7 @@ StatusOr<int64_t> Engine::Impl::Connect(const v1::AgentHello& hello, std::shared
   ResumeLeases(turn, session, hello);
   SettleObligations(turn, session);
   LogInfo("agent {} of environment {} is connected", hello.agent(), hello.environment());
+  TouchRunsOf(turn, hello.environment());
   turn.dispatch.insert(hello.environment());
   Conclude(turn);
   return session->id;
@@ -113,9 +115,29 @@ void Engine::Impl::Disconnect(int64_t id) {
   Turn turn;
   turn.batch.push_back(PutAgent{sessions_.Remove(session)});
   LogWarning("agent {} is not connected any more", session->status.name());
-  for (const auto& [name, run] : runs_) Touch(turn, run);
+  TouchRunsOf(turn, session->status.environment());
   Conclude(turn);
   if (wake_up_) wake_up_();
+}
+
+void Engine::Impl::TouchRunsOf(Turn& turn, const std::string& environment) {
+  for (const auto& [name, run] : runs_) {
+    if (run->header.environment() == environment && !run->state.Finished()) Touch(turn, run);
+  }
+}
+
+void Engine::Impl::ExplainWaiting(const ActiveRun& run, int step, v1::StepStatus& status) {
+  Waiting waiting;
+  if (status.phase() == v1::STEP_PHASE_READY) {
+    waiting = WhyItWaits(run, step, sessions_, runs_);
+  } else if (status.phase() == v1::STEP_PHASE_RUNNING && sessions_.Find(status.agent()) == nullptr) {
+    waiting = {fmt::format("agent {} is not connected; its result is awaited", status.agent()),
+               sessions_.LastSeen(status.agent())};
+  } else {
+    return;
+  }
+  status.set_reason(waiting.why);
+  if (waiting.since) *status.mutable_waits_since() = ToProto(std::max(*waiting.since, started_wall_));
 }
 
 absl::Duration Engine::Impl::Tick() {
@@ -340,6 +362,12 @@ void Engine::Impl::FireTimer(Turn& turn, const Timer& timer) ABSL_EXCLUSIVE_LOCK
   if (timer.step >= 0) fired->set_step(run->Step(timer.step).id());
   fired->set_attempt(timer.attempt);
   fired->set_kind(timer.kind);
+  for (int step = 0;
+       timer.kind == v1::TimerFired::KIND_START_DEADLINE && step < run->state.graph->StepCount(); ++step) {
+    if (run->At(step).phase != v1::STEP_PHASE_READY) continue;
+    fired->set_reason(WhyItWaits(*run, step, sessions_, runs_).why);
+    break;
+  }
   Happen(turn, run, std::move(event));
 }
 
@@ -349,6 +377,7 @@ void Engine::Impl::ExpireLeases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_L
                absl::FormatDuration(now - session->heard_at));
     session->link->Close("no heartbeat");
     turn.batch.push_back(PutAgent{sessions_.Remove(session)});
+    TouchRunsOf(turn, session->status.environment());
   }
   const auto runs = runs_;
   for (const auto& [name, run] : runs) {

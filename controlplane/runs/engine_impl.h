@@ -47,6 +47,7 @@ class Engine::Impl {
         options_(std::move(options)),
         observer_(observer),
         started_at_(clock.Monotonic()),
+        started_wall_(clock.Now()),
         wall_offset_(clock.Now() - clock.Monotonic()) {}
 
   ~Impl();
@@ -65,7 +66,7 @@ class Engine::Impl {
 
   StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit, bool active_only);
 
-  std::optional<WaitingRun> FindWaiting(v1::RunKind kind, const std::string& application);
+  std::vector<WaitingRun> FindWaiting(v1::RunKind kind, const std::string& application);
 
   std::vector<v1::Backup> ListBackups(const std::string& application);
 
@@ -164,6 +165,9 @@ class Engine::Impl {
 
   // ---- time ----------------------------------------------------------------------------------------------
 
+  // What the runs of this environment wait for may be another thing now: watchers look again.
+  void TouchRunsOf(Turn& turn, const std::string& environment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   void FireTimer(Turn& turn, const Timer& timer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Leases are held by sessions, in memory: an agent that is not heard from for a lease's time loses those of
@@ -179,11 +183,16 @@ class Engine::Impl {
 
   v1::Run ViewOf(ActiveRun& run, bool steps) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // Says in the step's status what it waits for, if it waits.
+  void ExplainWaiting(const ActiveRun& run, int step, v1::StepStatus& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   Store& store_;
   const Clock& clock_;
   const EngineOptions options_;
   EngineObserver* const observer_;
   const absl::Duration started_at_;
+  const absl::Time started_wall_;  // before it, agents were connected that nobody here knows of
 
   Mutex mutex_;
   std::function<void()> wake_up_ ABSL_GUARDED_BY(mutex_);

@@ -95,6 +95,7 @@ class Stack:
         self.apply_flags = []  # of the first declaration
         self.check_programs = []  # what the agents' host allows; set before entering, as are
         self.agent_options = []   # more options of the agents
+        self.agent_token = self.dir / "control/agent.token"  # of agents that are started from now on
 
     # ---- set-up and tear-down
 
@@ -223,7 +224,7 @@ class Stack:
 
     def _spawn_agent(self, name, state, port, server, environment=None):
         return self._spawn(f"{state}.log", [BIN / "salvor-agent", "--name", name, "--environment", "local", "--server", server,
-                                            "--token-file", self.dir / "control/agent.token", "--state-directory", self.dir / state,
+                                            "--token-file", self.agent_token, "--state-directory", self.dir / state,
                                             "--allow-write-below", self.dir, "--metrics-listen", f"127.0.0.1:{port}",
                                             *[word for program in self.check_programs
                                               for word in ("--allow-check-program", program)],
@@ -236,6 +237,9 @@ class Stack:
             done = self.cli("agent", "list", "-o", "json", check=False)
             return done.returncode == 0 and '"connected": true' in done.stdout
         wait_for("the agent to connect", connected)
+
+    def wait_for_no_agent(self):
+        wait_for("no agent to be connected", lambda: '"connected": true' not in self.cli("agent", "list", "-o", "json").stdout)
 
     def kill_agent(self):
         self.agent.kill()

@@ -224,6 +224,15 @@ int StepsOver(const v1::Run& run) {
   return over;
 }
 
+std::string WaitsForText(const v1::StepStatus& step, const Style& style) {
+  const bool may_wait = step.phase() == v1::STEP_PHASE_READY || step.phase() == v1::STEP_PHASE_RUNNING;
+  std::string text = may_wait ? CleanText(step.reason()) : "";
+  if (text.empty() || !step.has_waits_since()) return text;
+  const absl::Time since = FromProto(step.waits_since());
+  const bool today = absl::ToCivilDay(since, style.zone) == absl::ToCivilDay(style.now, style.zone);
+  return text + " since " + absl::FormatTime(today ? "%H:%M" : "%Y-%m-%d %H:%M", since, style.zone);
+}
+
 std::string KeptBy(const v1::StepStatus& step) {
   int64_t bytes = 0, rows = 0, files = 0;
   for (const v1::Artifact& artifact : step.result().artifacts()) {
