@@ -15,6 +15,7 @@
 #include "agent/disk/tree_codec.h"
 #include "agent/disk/tree_testing.h"
 #include "agent/restic/restic_testing.h"
+#include "base/steady_time.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -35,7 +36,7 @@ class DiskActionsTest : public testing::Test {
 
   using Function = StatusOr<v1::ActionResult> (*)(const v1::Action&, ActionContext&);
   StatusOr<v1::ActionResult> Run(Function function, const v1::Action& action) {
-    ActionContext context{config_, task_, {}, absl::InfiniteFuture(), on_progress_, nullptr};
+    ActionContext context{config_, task_, {}, SteadyTime::InfiniteFuture(), on_progress_, nullptr};
     return function(action, context);
   }
 

@@ -12,6 +12,7 @@
 #include "agent/actions/postgres_actions.h"
 #include "agent/postgres/test_server.h"
 #include "base/io/files.h"
+#include "base/steady_time.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -44,7 +45,7 @@ class PostgresActionsTest : public testing::Test {
     const auto log = [this](std::string_view source, std::string_view line) {
       log_ += std::string(source) + ": " + std::string(line) + "\n";
     };
-    ActionContext context{config_,   task, stop_.get_token(),  absl::InfiniteFuture(),
+    ActionContext context{config_,   task, stop_.get_token(),  SteadyTime::InfiniteFuture(),
                           progress_, log,  &Server().Servers()};
     return function(action, context);
   }

@@ -6,6 +6,7 @@
 
 #include "agent/executor/reportable.h"
 #include "base/io/log.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 #include "proto/time.h"
 
@@ -199,15 +200,16 @@ bool Executor::WasCutShort(const AttemptPointer& attempt, const v1::ActionResult
 v1::ActionResult Executor::Act(const AttemptPointer& attempt, const ActionEntry& entry) {
   const v1::Task& task = attempt->task;
   const absl::Time started = options_.clock->Now();
+  const SteadyTime began = SteadyNow();
   ReportSink* sink = nullptr;
   {
     MutexLock lock(mutex_);
     sink = sink_;
   }
-  ActionContext context{*options_.config,       task,    attempt->stop.get_token(),
-                        absl::InfiniteFuture(), nullptr, nullptr};
+  ActionContext context{*options_.config, task,   attempt->stop.get_token(), SteadyTime::InfiniteFuture(),
+                        nullptr,          nullptr};
   context.scratch = options_.scratch;
-  if (task.has_timeout()) context.deadline = started + FromProto(task.timeout());
+  if (task.has_timeout()) context.deadline = began + FromProto(task.timeout());
   context.progress = [this, attempt](const v1::Progress& progress) { OnProgress(attempt, progress); };
   context.log = [this, sink, attempt](std::string_view source, std::string_view line) {
     v1::LogLine record;
@@ -229,6 +231,7 @@ v1::ActionResult Executor::Act(const AttemptPointer& attempt, const ActionEntry&
   }
   *result.mutable_started_at() = ToProto(started);
   *result.mutable_finished_at() = ToProto(options_.clock->Now());
+  attempt->took = SteadyNow() - began;
   MakeReportable(result);
   return result;
 }
@@ -256,10 +259,8 @@ void Executor::Finish(const AttemptPointer& attempt, v1::ActionResult result, bo
       }
     }
   }
-  if (options_.observer != nullptr) {
-    options_.observer->OnTask(KindOf(task.action()), succeeded,
-                              FromProto(result.finished_at()) - FromProto(result.started_at()));
-  }
+  if (options_.observer != nullptr)
+    options_.observer->OnTask(KindOf(task.action()), succeeded, attempt->took);
   v1::Report report;
   *report.mutable_lease() = task.lease();
   ReportSink* sink = nullptr;

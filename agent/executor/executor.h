@@ -111,6 +111,7 @@ class Executor {
     bool running = false;
     absl::Duration last_progress = -absl::InfiniteDuration();
     int64_t last_bytes = 0;
+    absl::Duration took;  // by the clock that nobody sets; written and read by the thread that runs it
   };
   using AttemptPointer = std::shared_ptr<Attempt>;
 

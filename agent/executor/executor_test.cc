@@ -9,6 +9,7 @@
 #include "agent/actions/noop_action.h"
 #include "base/io/files.h"
 #include "base/io/sqlite/database.h"
+#include "base/io/steady_clock.h"
 
 namespace salvor::agent {
 namespace {
@@ -78,6 +79,25 @@ class Collected final : public ReportSink {
   int room_changed_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
+// How long the last task took, as the metrics have it.
+class Took final : public ExecutorObserver {
+ public:
+  void OnTask(const std::string&, bool, absl::Duration took) override {
+    MutexLock lock(mutex_);
+    took_ = took;
+  }
+  void OnProgress(const std::string&, int64_t) override {}
+  void OnRunning(int) override {}
+  absl::Duration Last() {
+    MutexLock lock(mutex_);
+    return took_;
+  }
+
+ private:
+  Mutex mutex_;
+  absl::Duration took_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
+};
+
 class ExecutorTest : public testing::Test {
  protected:
   ExecutorTest() : directory_(testing::TempDir() + "executorXXXXXX") {
@@ -99,8 +119,9 @@ class ExecutorTest : public testing::Test {
     options.clock = &clock_;
     options.journal = journal_.get();
     options.actions["noop"] = {RunNoop, true};
-    options.actions["location_open"] = {[this](const v1::Action&, ActionContext&) {
+    options.actions["location_open"] = {[this](const v1::Action&, ActionContext& context) {
       ++opened_;
+      if (while_open_) while_open_(context);
       return v1::ActionResult();
     }};
     options.actions["scratch_start"] = {[](const v1::Action&, ActionContext&) { return v1::ActionResult(); }};
@@ -128,6 +149,7 @@ class ExecutorTest : public testing::Test {
           running_now_.fetch_sub(1);
           return Cancelled("stopped");
         }};
+    options.observer = &took_;
     options.clean_up = [this](const v1::Task& task, absl::Duration) {
       cleaned_.push_back(task.lease().step());
     };
@@ -159,6 +181,8 @@ class ExecutorTest : public testing::Test {
   AgentConfig config_;
   FakeClock clock_{absl::FromUnixSeconds(1795256100)};
   Collected sink_;
+  Took took_;
+  std::function<void(ActionContext&)> while_open_;  // set before a task is submitted
   std::atomic<int> started_ = 0, running_now_ = 0, most_at_once_ = 0;
   std::atomic<bool> may_end_ = false;
   std::vector<std::string> cleaned_, released_;
@@ -215,6 +239,35 @@ TEST_F(ExecutorTest, ATaskPastItsTimeIsStopped) {
   executor_->Submit(task);
   EXPECT_EQ(sink_.Next().result().error().reason(), v1::Error::REASON_TIMED_OUT);
   EXPECT_EQ(cleaned_, std::vector<std::string>{"a"});
+}
+
+TEST_F(ExecutorTest, TheTimeOfATaskDoesNotMoveWhenSomebodySetsTheClock) {
+  for (const absl::Duration by : {-absl::Hours(24), absl::Hours(24)}) {
+    absl::Duration left;
+    while_open_ = [&](ActionContext& context) {
+      clock_.Set(clock_.Now() + by);
+      left = context.deadline - SteadyNow();
+    };
+    v1::Task task = Task(by > absl::ZeroDuration() ? "ahead" : "back");
+    task.mutable_action()->mutable_location_open();
+    task.mutable_timeout()->set_seconds(3600);
+    executor_->Submit(task);
+    EXPECT_FALSE(sink_.Next().result().has_error());
+    EXPECT_LE(left, absl::Hours(1));
+    EXPECT_GT(left, absl::Minutes(30));
+    EXPECT_GE(took_.Last(), absl::ZeroDuration());
+    EXPECT_LT(took_.Last(), absl::Hours(1));
+  }
+}
+
+TEST_F(ExecutorTest, ATaskWithoutATimeoutHasNoDeadline) {
+  SteadyTime deadline = SteadyTime::InfinitePast();
+  while_open_ = [&](ActionContext& context) { deadline = context.deadline; };
+  v1::Task task = Task("a");
+  task.mutable_action()->mutable_location_open();
+  executor_->Submit(task);
+  EXPECT_FALSE(sink_.Next().result().has_error());
+  EXPECT_EQ(deadline, SteadyTime::InfiniteFuture());
 }
 
 TEST_F(ExecutorTest, ATaskOfADeadAgentEndsAsInterruptedAndIsCleanedUpAfter) {

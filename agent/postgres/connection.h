@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/steady_time.h"
 #include "salvor/v1/object.pb.h"
 
 struct pg_conn;
@@ -34,7 +35,7 @@ struct SessionOptions {
   std::string database;  // empty: the connection's maintenance database
   bool pinned = true;    // false: as an application would see it
   std::stop_token stop;
-  absl::Time deadline = absl::InfiniteFuture();
+  SteadyTime deadline = SteadyTime::InfiniteFuture();
 };
 
 // The answer of one query, as text. Owns it; move-only.
@@ -81,7 +82,7 @@ class Connection {
   // The content of a large object in pieces; needs nothing but SELECT on it.
   Status ReadLargeObject(const std::string& oid, const std::function<void(std::string_view piece)>& piece);
 
-  void SetDeadline(absl::Time deadline);
+  void SetDeadline(SteadyTime deadline);
   // False once the server is gone; asks the socket, not the server.
   bool Alive();
   std::string DatabaseBytes() const;   // of the database's name, as the server keeps them
