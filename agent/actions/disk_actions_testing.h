@@ -162,6 +162,9 @@ class DiskActionsTest : public testing::Test {
     const auto folder = OpenFolder(target_root_, *state, 0);
     EXPECT_TRUE(folder.ok()) << folder.status();
     Put(PathOfDescriptor(folder->Get()) + "/" + half, "x");
+    state->run = "restore-shop-1";
+    state->component = "files";
+    state->prefix = target_root_;
     EXPECT_TRUE(RecordOf("restore-shop-1").Write(EncodeRestoreState(*state)).ok());
     return *state;
   }

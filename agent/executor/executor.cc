@@ -13,6 +13,7 @@
 namespace salvor::agent {
 namespace {
 
+constexpr char kScratch[] = "scratch";
 constexpr absl::Duration kProgressPace = absl::Milliseconds(500);
 // Of a clean-up. Who cancels waits for the report, and the control plane for a minute at most, of which the
 // tool's own end may take a third.
@@ -128,7 +129,7 @@ std::optional<v1::HeldObligation> Executor::ObligationOf(const v1::Task& task) {
   v1::HeldObligation obligation;
   obligation.set_run(task.lease().run());
   obligation.set_name(task.obligation());
-  obligation.set_kind("scratch");
+  obligation.set_kind(kScratch);
   if (task.has_obligation_deadline()) {
     const absl::Duration left = FromProto(task.obligation_deadline());
     *obligation.mutable_deadline() = ToProto(options_.clock->Now() + left);
@@ -373,7 +374,18 @@ void Executor::ReplaceUnreportable(const v1::LeaseKey& lease, const std::string&
 
 void Executor::Release(const v1::HeldObligation& obligation) {
   MutexLock lock(mutex_);
-  Undo(obligation, "");
+  // A control plane that kept a scratch server on record by itself names no kind.
+  const bool is_leftover = !obligation.kind().empty() && obligation.kind() != kScratch;
+  if (!is_leftover || !IsAtWork(obligation.run())) Undo(obligation, "");
+}
+
+bool Executor::IsAtWork(const std::string& run) {
+  const auto is_at_work = [&](const AttemptPointer& attempt) {
+    return attempt->running && attempt->task.lease().run() == run;
+  };
+  return std::any_of(superseded_.begin(), superseded_.end(), is_at_work) ||
+         std::any_of(attempts_.begin(), attempts_.end(),
+                     [&](const auto& attempt) { return is_at_work(attempt.second); });
 }
 
 void Executor::ReleaseExpired() {
@@ -440,6 +452,9 @@ std::vector<v1::HeldObligation> Executor::Obligations() {
   std::vector<v1::HeldObligation> standing;
   for (JournalObligation& obligation : JournalledObligations()) {
     if (obligation.released_early.empty()) standing.push_back(std::move(obligation.held));
+  }
+  if (options_.leftovers) {
+    for (v1::HeldObligation& left : options_.leftovers()) standing.push_back(std::move(left));
   }
   return standing;
 }

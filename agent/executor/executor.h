@@ -66,6 +66,8 @@ struct ExecutorOptions {
   // Removes what an attempt left that did not come to its end. Blocks, for about `patience` at most.
   std::function<void(const v1::Task&, absl::Duration patience)> clean_up;
   std::function<Status(const v1::HeldObligation&)> release;  // undoes one obligation; may block
+  // What actions left that the journal's obligations do not name: named in the hello like those. May be null.
+  std::function<std::vector<v1::HeldObligation>()> leftovers;
 };
 
 class Executor {
@@ -88,14 +90,15 @@ class Executor {
   // The control plane ends the stream whenever it gets this result: it is put aside, and the error that says so is
   // reported in its place.
   void ReplaceUnreportable(const v1::LeaseKey& lease, const std::string& why);
-  // Undo this obligation, in the background.
+  // Undo this obligation, in the background. A leftover is let be while an attempt of its run is at work, which may be
+  // using it: the control plane asks again.
   void Release(const v1::HeldObligation& obligation);
   // Undo those whose deadline has passed, in the background. Call it often.
   void ReleaseExpired();
   void AcknowledgeEarlyRelease(const v1::EarlyRelease& release);
 
   std::vector<v1::LeaseKey> Held();
-  std::vector<v1::HeldObligation> Obligations();  // those that stand
+  std::vector<v1::HeldObligation> Obligations();  // those that stand, and leftovers
   std::vector<v1::EarlyRelease> EarlyReleases();  // not acknowledged yet
   std::vector<v1::Report> Unacknowledged();
   std::vector<std::string> Capabilities() const;
@@ -125,6 +128,7 @@ class Executor {
   void Undo(const v1::HeldObligation& obligation, const std::string& early_reason)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<JournalObligation> JournalledObligations();
+  bool IsAtWork(const std::string& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunTask(const AttemptPointer& attempt);
   v1::ActionResult Act(const AttemptPointer& attempt, const ActionEntry& entry);
   bool WasCutShort(const AttemptPointer& attempt, const v1::ActionResult& result);

@@ -157,6 +157,10 @@ class ExecutorTest : public testing::Test {
       released_.push_back(held.run());
       return OkStatus();
     };
+    options.leftovers = [this] {
+      MutexLock lock(leftovers_mutex_);
+      return leftovers_;
+    };
     executor_ = std::make_unique<Executor>(std::move(options));
     executor_->SetSink(&sink_);
     ASSERT_TRUE(executor_->Recover().ok());
@@ -187,6 +191,8 @@ class ExecutorTest : public testing::Test {
   std::atomic<bool> may_end_ = false;
   std::vector<std::string> cleaned_, released_;
   std::atomic<int> opened_ = 0;
+  Mutex leftovers_mutex_;
+  std::vector<v1::HeldObligation> leftovers_ ABSL_GUARDED_BY(leftovers_mutex_);
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Executor> executor_;
 };
@@ -397,6 +403,47 @@ TEST_F(ExecutorTest, WhatIsSupersededWhileItWaitsNeverBegins) {
   sink_.WaitForRoom();
   EXPECT_EQ(started_, 1);
   EXPECT_EQ(journal_->Entries()->size(), 1u) << "of the first, until it is acknowledged";
+}
+
+TEST_F(ExecutorTest, ALeftoverIsNamedAndUndoneOnOrderButNotUnderARunningAttempt) {
+  v1::HeldObligation left;
+  left.set_run("r1");
+  left.set_name("files of shop");
+  left.set_kind("restore-folders");
+  {
+    MutexLock lock(leftovers_mutex_);
+    leftovers_ = {left};
+  }
+  ASSERT_EQ(executor_->Obligations().size(), 1u);
+  EXPECT_EQ(executor_->Obligations()[0].name(), "files of shop");
+  v1::Task task = Task("dump");
+  task.mutable_action()->mutable_postgres_dump();
+  executor_->Submit(task);
+  while (started_ == 0) std::this_thread::yield();
+  executor_->Release(left);  // of a run that was given up while its agent works on
+  executor_->Cancel(task.lease());
+  may_end_ = true;
+  sink_.Next();
+  EXPECT_TRUE(released_.empty());
+  executor_->Release(left);
+  sink_.WaitForHoldings();
+  EXPECT_EQ(released_, std::vector<std::string>{"r1"});
+}
+
+TEST_F(ExecutorTest, AScratchServerIsUndoneUnderARunningAttemptWhichMayHangInIt) {
+  v1::Task task = Task("dump");
+  task.mutable_action()->mutable_postgres_dump();
+  executor_->Submit(task);
+  while (started_ == 0) std::this_thread::yield();
+  v1::HeldObligation scratch;
+  scratch.set_run("r1");
+  scratch.set_name("scratch");
+  executor_->Release(scratch);
+  sink_.WaitForHoldings();
+  EXPECT_EQ(released_, std::vector<std::string>{"r1"});
+  executor_->Cancel(task.lease());
+  may_end_ = true;
+  sink_.Next();
 }
 
 TEST_F(ExecutorTest, AnObligationPastItsDeadlineIsUndoneAndSaidUntilItIsHeard) {
