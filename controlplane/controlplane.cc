@@ -33,7 +33,7 @@ double RandomFraction() {
 
 // Memory is ahead of the disk: the only honest way on is to end and begin again from what is durable.
 [[noreturn]] void EndAtOnce(const Status& status) {
-  LogError("the store can't write, ending: {}", MessageOf(status));
+  LogError("the store can't write, ending: {}. {}", MessageOf(status), HintOf(status));
   ::_exit(70);
 }
 

@@ -37,7 +37,7 @@ bool Releases(const v1::Task& task) { return task.action().has_scratch_stop(); }
 
 }  // namespace
 
-Executor::Executor(ExecutorOptions options) : options_(std::move(options)) {}
+Executor::Executor(ExecutorOptions options) : options_(std::move(options)), journal_(*options_.journal) {}
 
 Executor::~Executor() {
   MutexLock lock(mutex_);
@@ -168,8 +168,10 @@ void Executor::RunTask(const AttemptPointer& attempt) {
     return Finish(attempt, Failure(v1::Error::REASON_CANCELLED, "superseded before it began", false), false);
   }
   const std::optional<v1::HeldObligation> obligation = ObligationOf(task);
-  if (Status status = options_.journal->Begin(task, obligation); !status.ok()) {
-    return Finish(attempt, Failure(v1::Error::REASON_UNAVAILABLE, MessageOf(status), true), false);
+  if (const Status status = journal_.Begin(task, obligation); !status.ok()) {
+    v1::ActionResult refused = Failure(v1::Error::REASON_UNAVAILABLE, MessageOf(status), true);
+    refused.mutable_error()->set_hint(HintOf(status));
+    return Finish(attempt, std::move(refused), false);
   }
   const auto entry = options_.actions.find(KindOf(task.action()));
   if (entry == options_.actions.end()) {
@@ -238,8 +240,6 @@ v1::ActionResult Executor::Act(const AttemptPointer& attempt, const ActionEntry&
 }
 
 void Executor::Finish(const AttemptPointer& attempt, v1::ActionResult result, bool journaled) {
-  const v1::Task& task = attempt->task;
-  const bool succeeded = !result.has_error();
   {
     MutexLock lock(mutex_);
     --running_;
@@ -249,17 +249,14 @@ void Executor::Finish(const AttemptPointer& attempt, v1::ActionResult result, bo
     if (options_.observer != nullptr && journaled) options_.observer->OnRunning(running_);
     if (stopping_) return;  // the journal has it begun and not ended: that is what happened
   }
-  if (journaled) {
-    if (Status status = options_.journal->Finish(task.lease(), result); !status.ok())
-      LogError("{}", MessageOf(status));
-    if (succeeded && Releases(task)) {
-      for (const v1::HeldObligation& held : Obligations()) {
-        if (held.run() != task.lease().run()) continue;
-        if (Status status = options_.journal->CloseObligation(held.run(), held.name()); !status.ok())
-          LogError("{}", MessageOf(status));
-      }
-    }
-  }
+  if (!journaled || journal_.Finish(attempt->task.lease(), result)) Deliver(attempt, std::move(result));
+}
+
+// To the control plane, and to who counts.
+void Executor::Deliver(const AttemptPointer& attempt, v1::ActionResult result) {
+  const v1::Task& task = attempt->task;
+  const bool succeeded = !result.has_error();
+  if (succeeded && Releases(task)) CloseObligationsOf(task.lease().run());
   if (options_.observer != nullptr)
     options_.observer->OnTask(KindOf(task.action()), succeeded, attempt->took);
   v1::Report report;
@@ -321,8 +318,7 @@ void Executor::Acknowledge(const v1::LeaseKey& lease) {
                 found->second->task.action().noop().wait_for_cancel();
     attempts_.erase(found);
   }
-  if (!journaled) return;
-  if (Status status = options_.journal->Forget(lease); !status.ok()) LogError("{}", MessageOf(status));
+  if (journaled) journal_.Forget(lease);
 }
 
 void Executor::Supersede(const v1::LeaseKey& lease) {
@@ -336,7 +332,7 @@ void Executor::Supersede(const v1::LeaseKey& lease) {
     attempts_.erase(found);
   }
   LogWarning("{} of run {} is superseded: stopping it", lease.step(), lease.run());
-  if (Status status = options_.journal->Forget(lease); !status.ok()) LogError("{}", MessageOf(status));
+  journal_.Forget(lease);
 }
 
 void Executor::Reject(const v1::LeaseKey& lease, const std::string& why) {
@@ -379,16 +375,8 @@ void Executor::Release(const v1::HeldObligation& obligation) {
   if (!is_leftover || !IsAtWork(obligation.run())) Undo(obligation, "");
 }
 
-bool Executor::IsAtWork(const std::string& run) {
-  const auto is_at_work = [&](const AttemptPointer& attempt) {
-    return attempt->running && attempt->task.lease().run() == run;
-  };
-  return std::any_of(superseded_.begin(), superseded_.end(), is_at_work) ||
-         std::any_of(attempts_.begin(), attempts_.end(),
-                     [&](const auto& attempt) { return is_at_work(attempt.second); });
-}
-
 void Executor::ReleaseExpired() {
+  DeliverWhatWaited();
   const std::vector<JournalObligation> obligations = JournalledObligations();
   const absl::Duration now = options_.clock->Monotonic();
   MutexLock lock(mutex_);

@@ -9,6 +9,9 @@
 // Obligations are undone on order, or when their deadline has passed: then the control plane is told, again and again
 // until it has heard it, since whatever relied on them has failed.
 //
+// While the journal has no room (a full disk) new tasks fail with an error that says so, and results wait: each is
+// reported as soon as it is on the disk, and not before.
+//
 // Thread-safe. The destructor stops all tasks and waits for them; their results are lost on purpose then, and
 // the journal says so to the next start.
 #pragma once
@@ -26,6 +29,7 @@
 #include <vector>
 
 #include "agent/actions/action.h"
+#include "agent/executor/journal_backlog.h"
 #include "agent/journal/journal.h"
 #include "base/clock.h"
 #include "base/io/mutex.h"
@@ -93,7 +97,8 @@ class Executor {
   // Undo this obligation, in the background. A leftover is let be while an attempt of its run is at work, which may be
   // using it: the control plane asks again.
   void Release(const v1::HeldObligation& obligation);
-  // Undo those whose deadline has passed, in the background. Call it often.
+  // Undo those whose deadline has passed, in the background, and report what the journal has room for by now. Call it
+  // often.
   void ReleaseExpired();
   void AcknowledgeEarlyRelease(const v1::EarlyRelease& release);
 
@@ -133,10 +138,14 @@ class Executor {
   v1::ActionResult Act(const AttemptPointer& attempt, const ActionEntry& entry);
   bool WasCutShort(const AttemptPointer& attempt, const v1::ActionResult& result);
   void Finish(const AttemptPointer& attempt, v1::ActionResult result, bool journaled);
+  void Deliver(const AttemptPointer& attempt, v1::ActionResult result);
+  void DeliverWhatWaited();
+  void CloseObligationsOf(const std::string& run);
   void OnProgress(const AttemptPointer& attempt, v1::Progress progress);
   void Launch(std::function<void()> work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ExecutorOptions options_;
+  JournalBacklog journal_;
   Mutex mutex_;
   CondVar idle_;   // a thread has ended
   CondVar ended_;  // an attempt has ended

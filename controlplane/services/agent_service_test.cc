@@ -97,10 +97,18 @@ class StreamForTest {
   bool ended_ = false;
 };
 
+EngineOptions OptionsForTest() {
+  EngineOptions options;
+  options.version = "test";
+  options.random = [] { return 0.0; };
+  options.on_fatal = [](const Status& status) { FAIL() << status; };
+  return options;
+}
+
 class AgentServiceTest : public testing::Test {
  protected:
   AgentServiceTest()
-      : engine_(*Engine::Create(store_, clock_, {.version = "test", .random = [] { return 0.0; }}, nullptr)),
+      : engine_(*Engine::Create(store_, clock_, OptionsForTest(), nullptr)),
         service_(*engine_, Token(kSecret)),
         directory_(testing::TempDir() + "agentserviceXXXXXX") {
     EXPECT_NE(::mkdtemp(directory_.data()), nullptr);
