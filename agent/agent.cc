@@ -6,6 +6,7 @@
 
 #include "agent/actions/application_check_room.h"
 #include "agent/actions/clean_up.h"
+#include "agent/actions/disk_leftovers.h"
 #include "agent/actions/host_actions.h"
 #include "agent/disk/spool_file.h"
 #include "agent/executor/executor.h"
@@ -119,7 +120,16 @@ class AgentImpl final : public Agent {
         LogWarning("clean-up after {}: {}; the next attempt does it", task.lease().step(), MessageOf(status));
       }
     };
-    options.release = [this](const v1::HeldObligation& held) { return scratch_->Remove(held.run()); };
+    options.release = [this](const v1::HeldObligation& held) {
+      if (held.kind() == kRestoreFolders) return RemoveUnfinishedDiskRestore(options_.config, held);
+      return scratch_->Remove(held.run());
+    };
+    options.leftovers = [this]() -> std::vector<v1::HeldObligation> {
+      auto unfinished = UnfinishedDiskRestores(options_.config);
+      if (unfinished.ok()) return *std::move(unfinished);
+      LogError("{}", MessageOf(unfinished.status()));
+      return {};
+    };
     return options;
   }
 

@@ -2,6 +2,7 @@
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 
 #include "base/io/files.h"
 #include "base/io/grpc/keepalive.h"
+#include "base/io/grpc/limits.h"
 #include "base/io/log.h"
 #include "base/io/metrics/registry.h"
 #include "base/io/mutex.h"
@@ -35,7 +37,7 @@ double RandomFraction() {
 
 // Memory is ahead of the disk: the only honest way on is to end and begin again from what is durable.
 [[noreturn]] void EndAtOnce(const Status& status) {
-  LogError("the store can't write, ending: {}", MessageOf(status));
+  LogError("the store can't write, ending: {}. {}", MessageOf(status), HintOf(status));
   ::_exit(70);
 }
 
@@ -117,7 +119,9 @@ class ControlPlaneImpl final : public ControlPlane {
     builder.AddListeningPort(endpoint.address, credentials, &port);
     builder.RegisterService(agent_service_.get());
     builder.RegisterService(control_service_.get());
-    builder.SetMaxReceiveMessageSize(16 << 20);
+    builder.SetMaxReceiveMessageSize(kMostMessageBytes);
+    grpc::ResourceQuota quota("salvord");
+    builder.SetResourceQuota(quota.Resize(kMostBytesOnTheWay));
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     AllowKeepAlive(builder);
     server_ = builder.BuildAndStart();

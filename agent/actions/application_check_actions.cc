@@ -1,7 +1,5 @@
 #include "agent/actions/application_check_actions.h"
 
-#include <absl/time/clock.h>
-
 #include <optional>
 #include <set>
 
@@ -10,6 +8,7 @@
 #include "agent/actions/check_list.h"
 #include "agent/actions/postgres_common.h"
 #include "agent/postgres/scratch_server.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -294,7 +293,7 @@ class Checker {
 
   Status RunCommand(const std::string& name, const v1::CommandCheck& probe, const CheckRoom& room) {
     const absl::Duration timeout = *TimeoutOf(probe);
-    const absl::Time deadline = std::min(absl::Now() + timeout, context_.deadline);
+    const SteadyTime deadline = std::min(SteadyNow() + timeout, context_.deadline);
     auto spec = room.Spec(probe);
     if (spec.ok()) {
       spec->on_output_line = spec->on_error_line = [this](std::string_view line) {
@@ -309,7 +308,7 @@ class Checker {
       return OkStatus();
     }
     const auto exit = (*process)->Wait(context_.stop, deadline);
-    if (exit.status().code() == absl::StatusCode::kDeadlineExceeded && absl::Now() < context_.deadline) {
+    if (exit.status().code() == absl::StatusCode::kDeadlineExceeded && SteadyNow() < context_.deadline) {
       checks_.Unverifiable("application", name, fmt::format("no answer within {}", HumanDuration(timeout)));
       return OkStatus();
     }

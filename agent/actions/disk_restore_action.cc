@@ -37,11 +37,12 @@ bool SamePlaces(const RestoreState& state, const std::vector<DiskPlace>& places)
 class DiskRestoreRun {
  public:
   DiskRestoreRun(const v1::DiskRestore& action, ActionContext& context, RestoreRecord record,
-                 std::string prefix, std::vector<DiskPlace> places)
+                 std::string component, std::string prefix, std::vector<DiskPlace> places)
       : action_(action),
         context_(context),
         restic_(context.Repository(action.location())),
         record_(std::move(record)),
+        component_(std::move(component)),
         prefix_(std::move(prefix)),
         places_(std::move(places)),
         spool_(context.config.state_directory),
@@ -63,7 +64,7 @@ class DiskRestoreRun {
   ActionContext& context_;
   Restic restic_;
   RestoreRecord record_;
-  std::string prefix_;
+  std::string component_, prefix_;
   std::vector<DiskPlace> places_;
   RestoreState state_;
   SpoolFolder spool_;
@@ -93,6 +94,9 @@ Status DiskRestoreRun::Resume() {
 Status DiskRestoreRun::Prepare() {
   RETURN_IF_ERROR(RefuseOccupied(places_, prefix_));
   ASSIGN_OR_RETURN(state_, PlanStaging(places_, prefix_));
+  state_.run = action_.run();
+  state_.component = component_;
+  state_.prefix = prefix_;
   RETURN_IF_ERROR(Write());
   RETURN_IF_ERROR(MakeFolders(prefix_, &state_));
   return Write();
@@ -200,7 +204,7 @@ StatusOr<v1::ActionResult> RunDiskRestore(const v1::Action& action, ActionContex
   const std::string& component =
       context.task.component().empty() ? restore.tree().component() : context.task.component();
   ASSIGN_OR_RETURN(RestoreRecord record, RestoreRecord::For(context.config, restore.run(), component));
-  return DiskRestoreRun(restore, context, std::move(record), prefix, places).Run();
+  return DiskRestoreRun(restore, context, std::move(record), component, prefix, places).Run();
 }
 
 }  // namespace salvor::agent

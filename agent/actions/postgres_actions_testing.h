@@ -13,6 +13,7 @@
 #include "agent/postgres/test_server.h"
 #include "base/io/files.h"
 #include "base/io/mutex.h"
+#include "base/steady_time.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -46,7 +47,7 @@ class PostgresActionsTest : public testing::Test {
       MutexLock lock(log_mutex_);  // a producer, a consumer and who watches them log by themselves
       log_ += std::string(source) + ": " + std::string(line) + "\n";
     };
-    ActionContext context{config_,   task, stop_.get_token(),  absl::InfiniteFuture(),
+    ActionContext context{config_,   task, stop_.get_token(),  SteadyTime::InfiniteFuture(),
                           progress_, log,  &Server().Servers()};
     return function(action, context);
   }

@@ -14,6 +14,7 @@
 #include "agent/postgres/inventory.h"
 #include "agent/process/pipe_owner.h"
 #include "base/io/files.h"
+#include "base/io/steady_clock.h"
 #include "base/names.h"
 #include "base/text.h"
 #include "proto/time.h"
@@ -310,12 +311,12 @@ StatusOr<ProcessSpec> Dump::Dumper() {
 PipeOptions Dump::Options(DumpObserver& observer) {
   PipeOptions options;
   options.observer = &observer;
-  options.on_progress = [this, &observer, started = absl::Now()](int64_t bytes) {
+  options.on_progress = [this, &observer, started = SteadyNow()](int64_t bytes) {
     if (!context_.progress) return;
     v1::Progress progress;
     progress.set_bytes_done(bytes);
     progress.set_bytes_total(std::max(bytes, inventory_.table_bytes));
-    const double seconds = absl::ToDoubleSeconds(absl::Now() - started);
+    const double seconds = absl::ToDoubleSeconds(SteadyNow() - started);
     if (seconds > 0) progress.set_bytes_per_second(static_cast<double>(bytes) / seconds);
     if (observer.Archive() != nullptr) {
       progress.set_message(

@@ -1,5 +1,3 @@
-#include <absl/time/clock.h>
-
 #include <algorithm>
 #include <functional>
 #include <optional>
@@ -16,6 +14,7 @@
 #include "agent/postgres/server_errors.h"
 #include "agent/process/pipe_owner.h"
 #include "agent/process/sha256.h"
+#include "base/io/steady_clock.h"
 #include "base/names.h"
 #include "base/text.h"
 
@@ -171,7 +170,7 @@ Status DatabaseRestore::Make() {
 // with the next attempt of this run.
 void DatabaseRestore::DropHalf() {
   SessionOptions options;
-  options.deadline = absl::Now() + kCleanUpPatience;
+  options.deadline = SteadyNow() + kCleanUpPatience;
   options.cancels_on_server = !target_.scratch;
   auto opened = Connection::Open(target_.connection, options);
   Status dropped = opened.status();
@@ -256,12 +255,12 @@ Status DatabaseRestore::Pipe(RefreshesLeftOut* left_out, const std::string& list
   options.observer = left_out;
   options.expect_bytes = dump.bytes();
   options.expect_sha256 = dump.sha256();
-  options.on_progress = [this, &dump, started = absl::Now()](int64_t bytes) {
+  options.on_progress = [this, &dump, started = SteadyNow()](int64_t bytes) {
     if (!context_.progress) return;
     v1::Progress progress;
     progress.set_bytes_done(bytes);
     progress.set_bytes_total(dump.bytes());
-    const double seconds = absl::ToDoubleSeconds(absl::Now() - started);
+    const double seconds = absl::ToDoubleSeconds(SteadyNow() - started);
     if (seconds > 0) progress.set_bytes_per_second(static_cast<double>(bytes) / seconds);
     context_.progress(progress);
   };

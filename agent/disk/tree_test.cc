@@ -12,6 +12,7 @@
 #include "agent/disk/tree_testing.h"
 #include "agent/process/process_testing.h"
 #include "agent/process/sha256.h"
+#include "base/steady_time.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -86,7 +87,7 @@ TEST_F(TreeTest, HolesCountAsZerosAndAreNotRead) {
   EXPECT_EQ(At("/huge").bytes(), int64_t{1} << 30);
   // sha256sum reads the holes; ours must say the same.
   const auto told =
-      RunProcess(Supervisor(), Shell("sha256sum '" + root_ + "/huge'"), {}, absl::InfiniteFuture());
+      RunProcess(Supervisor(), Shell("sha256sum '" + root_ + "/huge'"), {}, SteadyTime::InfiniteFuture());
   ASSERT_TRUE(told.ok()) << told.status();
   EXPECT_EQ(At("/huge").sha256(), told->output.substr(0, 64));
 }

@@ -1,6 +1,5 @@
 // What is compared between a database and its copy, on real copies: what a restore changes of itself is no
 // difference, and everything else is one, by name.
-#include <absl/time/clock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include "agent/postgres/test_server.h"
 #include "agent/process/process.h"
 #include "base/io/files.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -43,7 +43,7 @@ class CatalogCompareTest : public testing::Test {
     spec.argv = {std::string(kTestBinDirectory) + "/pg_restore", "--exit-on-error", "--no-tablespaces",
                  "--dbname=", file};
     spec.environment = ToolEnvironment(Server().Where(), to).value();
-    const auto exit = RunProcess(TestSupervisor(), std::move(spec), {}, absl::Now() + absl::Minutes(5));
+    const auto exit = RunProcess(TestSupervisor(), std::move(spec), {}, SteadyNow() + absl::Minutes(5));
     ASSERT_TRUE(exit.ok()) << MessageOf(exit.status());
   }
 

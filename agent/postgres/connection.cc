@@ -1,6 +1,5 @@
 #include "agent/postgres/connection.h"
 
-#include <absl/time/clock.h>
 #include <libpq-fe.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -12,6 +11,7 @@
 
 #include "agent/postgres/server_errors.h"
 #include "base/io/files.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -216,12 +216,12 @@ StatusOr<std::unique_ptr<Connection>> Connection::OpenByBytes(const v1::Postgres
 Status Connection::AwaitConnection(std::string_view hosts) {
   if (connection_ == nullptr) return ResourceExhausted("no memory for a connection");
   PQsetErrorVerbosity(connection_, PQERRORS_VERBOSE);
-  const absl::Time begin = absl::Now();
-  const absl::Time until = begin + kConnectTimeout * (1 + std::count(hosts.begin(), hosts.end(), ','));
+  const SteadyTime begin = SteadyNow();
+  const SteadyTime until = begin + kConnectTimeout * (1 + std::count(hosts.begin(), hosts.end(), ','));
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;
   while (PQstatus(connection_) != CONNECTION_BAD) {
     if (options_.stop.stop_requested()) return Cancelled("stopped while connecting");
-    const absl::Time now = absl::Now();
+    const SteadyTime now = SteadyNow();
     if (now >= options_.deadline) return DeadlineExceeded("out of time while connecting");
     if (now >= until) return Unavailable("no answer within {}", absl::FormatDuration(until - begin));
     pollfd ready{PQsocket(connection_), static_cast<short>(state == PGRES_POLLING_READING ? POLLIN : POLLOUT),
@@ -335,8 +335,8 @@ Status Connection::Interrupt(Status why) {
     PQcancel(cancel, error.data(), static_cast<int>(error.size()));
     PQfreeCancel(cancel);
   }
-  const absl::Time until = absl::Now() + kCancelGrace;
-  while (absl::Now() < until && PQconsumeInput(connection_) == 1) {
+  const SteadyTime until = SteadyNow() + kCancelGrace;
+  while (SteadyNow() < until && PQconsumeInput(connection_) == 1) {
     if (!PQisBusy(connection_)) {
       pg_result* result = PQgetResult(connection_);
       if (result == nullptr) return why;
@@ -357,7 +357,7 @@ Status Connection::Interrupt(Status why) {
 Status Connection::AwaitInput() {
   while (true) {
     if (options_.stop.stop_requested()) return Interrupt(Cancelled("cancelled while the database worked"));
-    if (absl::Now() >= options_.deadline) {
+    if (SteadyNow() >= options_.deadline) {
       return Interrupt(DeadlineExceeded("out of time while the database worked"));
     }
     pollfd ready{PQsocket(connection_), POLLIN, 0};
@@ -448,7 +448,7 @@ Status Connection::ReadLargeObject(const std::string& oid,
   }
 }
 
-void Connection::SetDeadline(absl::Time deadline) { options_.deadline = deadline; }
+void Connection::SetDeadline(SteadyTime deadline) { options_.deadline = deadline; }
 
 bool Connection::Alive() {
   pollfd ready{PQsocket(connection_), POLLIN, 0};

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/steady_time.h"
 #include "salvor/v1/object.pb.h"
 
 struct pg_conn;
@@ -34,7 +35,7 @@ struct SessionOptions {
   std::string database;  // empty: the connection's maintenance database
   bool pinned = true;    // false: as an application would see it
   std::stop_token stop;
-  absl::Time deadline = absl::InfiniteFuture();
+  SteadyTime deadline = SteadyTime::InfiniteFuture();
   // What stops is cancelled on the server. False for one that may be hostile, as a drill's: libpq waits without end
   // for what a server says to a cancel, so there the session is left without a word.
   bool cancels_on_server = true;
@@ -82,7 +83,7 @@ class Connection {
   // The content of a large object in pieces; needs nothing but SELECT on it.
   Status ReadLargeObject(const std::string& oid, const std::function<void(std::string_view piece)>& piece);
 
-  void SetDeadline(absl::Time deadline);
+  void SetDeadline(SteadyTime deadline);
   // False once the server is gone; asks the socket, not the server.
   bool Alive();
   int Socket() const;                  // the session's, to ask who is at the other end

@@ -1,5 +1,4 @@
 // The library against a real server: sessions, dumps read in flight, inventories.
-#include <absl/time/clock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -15,6 +14,7 @@
 #include "agent/postgres/test_server.h"
 #include "agent/process/process.h"
 #include "base/io/files.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -89,7 +89,7 @@ TEST_F(PostgresTest, NoTimeoutOfTheServerEndsAPinnedSessionOrATool) {
     ProcessSpec spec;
     spec.argv = {std::string(kTestBinDirectory) + "/psql", "-qAtXc", "SHOW " + timeout};
     spec.environment = ToolEnvironment(Server().Where(), "hasty", session.get()).value();
-    const auto shown = RunProcess(TestSupervisor(), std::move(spec), {}, absl::Now() + absl::Minutes(1));
+    const auto shown = RunProcess(TestSupervisor(), std::move(spec), {}, SteadyNow() + absl::Minutes(1));
     ASSERT_TRUE(shown.ok()) << MessageOf(shown.status());
     EXPECT_EQ(shown->output, "0\n") << timeout;
   }
@@ -103,7 +103,7 @@ TEST_F(PostgresTest, WhoMayNotChooseTheLanguageOfMessagesIsServedAllTheSame) {
   ProcessSpec spec;
   spec.argv = {std::string(kTestBinDirectory) + "/psql", "-qAtXc", "SELECT current_user"};
   spec.environment = ToolEnvironment(Server().Where("foreigner"), "postgres", session.get()).value();
-  const auto shown = RunProcess(TestSupervisor(), std::move(spec), {}, absl::Now() + absl::Minutes(1));
+  const auto shown = RunProcess(TestSupervisor(), std::move(spec), {}, SteadyNow() + absl::Minutes(1));
   ASSERT_TRUE(shown.ok()) << MessageOf(shown.status());
   EXPECT_EQ(shown->output, "foreigner\n");
 }
@@ -169,9 +169,9 @@ TEST_F(PostgresTest, AQueryEndsSoonAfterAStopRequestAndTheSessionLives) {
 
 TEST_F(PostgresTest, AQueryEndsAtItsDeadline) {
   auto session = Server().Connect("postgres");
-  session->SetDeadline(absl::Now() + absl::Milliseconds(50));
+  session->SetDeadline(SteadyNow() + absl::Milliseconds(50));
   EXPECT_EQ(session->Execute("SELECT pg_sleep(60)").code(), absl::StatusCode::kDeadlineExceeded);
-  session->SetDeadline(absl::InfiniteFuture());
+  session->SetDeadline(SteadyTime::InfiniteFuture());
   EXPECT_EQ(session->Value("SELECT 1").value(), "1");
 }
 

@@ -1,5 +1,4 @@
 // What keeps a scratch server apart from the host: its user, its sandbox, and the probe that looks for ways out.
-#include <absl/time/clock.h>
 #include <dirent.h>
 #include <pwd.h>
 #include <sys/stat.h>
@@ -12,6 +11,7 @@
 #include "agent/postgres/scratch_server.h"
 #include "agent/postgres/scratch_state.h"
 #include "agent/process/process.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -210,7 +210,7 @@ StatusOr<ProbeReport> ScratchServers::Probe(ScratchState& state) const {
   probe.argv.insert(probe.argv.end(), arguments.begin(), arguments.end());
   ASSIGN_OR_RETURN(ProcessSpec spec, Beside(state, std::move(probe), {{options_.supervisor, kProbe, false}}));
   ASSIGN_OR_RETURN_IN(const ExitStatus exit,
-                      RunProcess(options_.supervisor, std::move(spec), {}, absl::Now() + kProbeTimeout),
+                      RunProcess(options_.supervisor, std::move(spec), {}, SteadyNow() + kProbeTimeout),
                       "probing the isolation of a drill");
   ASSIGN_OR_RETURN(ProbeReport report, ParseProbe(exit.output));
   if (!report.reached.empty()) {

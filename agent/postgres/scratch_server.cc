@@ -16,6 +16,7 @@
 #include "agent/process/process.h"
 #include "base/io/files.h"
 #include "base/io/log.h"
+#include "base/io/steady_clock.h"
 #include "base/names.h"
 #include "base/text.h"
 
@@ -49,7 +50,7 @@ StatusOr<int> ToolVersion(const std::string& supervisor, const std::string& prog
   ProcessSpec spec;
   spec.argv = {program, "--version"};
   ASSIGN_OR_RETURN(ExitStatus exit,
-                   RunProcess(supervisor, std::move(spec), {}, absl::Now() + absl::Seconds(30)));
+                   RunProcess(supervisor, std::move(spec), {}, SteadyNow() + absl::Seconds(30)));
   const size_t space = exit.output.find(") ");
   int major = 0, minor = 0;
   if (space != std::string::npos) {
@@ -103,7 +104,7 @@ class ScratchServers::Server {
     auto process = Process::Start(supervisor, std::move(spec));
     AnnounceStart(process.status());
     if (!process.ok()) return;
-    const auto exit = (*process)->Wait(stop_.get_token(), absl::InfiniteFuture());
+    const auto exit = (*process)->Wait(stop_.get_token(), SteadyTime::InfiniteFuture());
     process->reset();
     AnnounceEnd(exit.ok() ? exit->Describe() : MessageOf(exit.status()));
   }
@@ -263,7 +264,7 @@ Status ScratchServers::InitDatabase(const ScratchState& state) const {
                  "--no-instructions"};
   ASSIGN_OR_RETURN(ProcessSpec spec, ServerProcess(state, std::move(initdb), {{data, kScratchData, true}}));
   RETURN_IF_ERROR_IN(
-      RunProcess(options_.supervisor, std::move(spec), {}, absl::Now() + kInitTimeout).status(),
+      RunProcess(options_.supervisor, std::move(spec), {}, SteadyNow() + kInitTimeout).status(),
       "making a scratch server");
   return WriteFileAtomically(state.directory + "/ready", "", 0600);
 }
@@ -305,11 +306,11 @@ std::vector<std::string> ServerSettings(const std::string& socket_directory) {
 
 Status ScratchServers::Launch(Slot& slot, ScratchState& state) const {
   // Children of a server that was killed hold its memory for a moment more: then the first try ends at once.
-  const absl::Time retry_until = absl::Now() + kOrphanGrace;
+  const SteadyTime retry_until = SteadyNow() + kOrphanGrace;
   while (true) {
     RETURN_IF_ERROR(StopOrphan(state));
     Status launched = LaunchOnce(slot, state);
-    if (launched.ok() || launched.code() != absl::StatusCode::kAborted || absl::Now() > retry_until)
+    if (launched.ok() || launched.code() != absl::StatusCode::kAborted || SteadyNow() > retry_until)
       return launched;
   }
 }
@@ -376,7 +377,7 @@ Status ScratchServers::CheckRoomLeft() const {
 // Restored code is the superuser there, and may have put something in the server's place that never answers.
 SessionOptions ScratchServers::Bounded() const {
   SessionOptions options;
-  options.deadline = absl::Now() + options_.session_bound;
+  options.deadline = SteadyNow() + options_.session_bound;
   options.cancels_on_server = false;
   return options;
 }
@@ -386,9 +387,9 @@ Status ScratchServers::CheckListener(const Connection& session, const ScratchSta
 }
 
 Status ScratchServers::AwaitAnswer(Slot& slot, const ScratchState& state) const {
-  const absl::Time until = absl::Now() + kStartTimeout;
+  const SteadyTime until = SteadyNow() + kStartTimeout;
   Status last;
-  while (absl::Now() < until) {
+  while (SteadyNow() < until) {
     last = OpenDoor(SocketIn(state), DoorIn(state), kSocket, UserIn(state).uid);
     if (!last.ok() && last.code() != absl::StatusCode::kNotFound) {
       slot.server.reset();
@@ -435,14 +436,14 @@ bool ScratchServers::Runs(Slot& slot, const ScratchState& state) const {
 // A server of an agent that died, which its supervisor is stopping: we end it ourselves, and take away what
 // it left to say that it runs. The number in there is of a PID namespace that is gone, and may be anybody's.
 Status ScratchServers::StopOrphan(const ScratchState& state) const {
-  const absl::Time until = absl::Now() + kOrphanGrace;
+  const SteadyTime until = SteadyNow() + kOrphanGrace;
   Mutex mutex;
   CondVar tick;
   while (true) {
     const std::vector<int> processes = FindServerProcesses(DataIn(state));
     if (processes.empty()) break;
     for (const int pid : processes) kill(pid, SIGKILL);
-    if (absl::Now() > until)
+    if (SteadyNow() > until)
       return Unavailable("process {} of {} does not end", processes.front(), state.directory);
     MutexLock lock(mutex);
     tick.WaitFor(mutex, std::chrono::milliseconds(20));

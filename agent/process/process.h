@@ -19,6 +19,7 @@
 #include "agent/process/idleness.h"
 #include "base/io/files.h"
 #include "base/status.h"
+#include "base/steady_time.h"
 
 namespace salvor::agent {
 
@@ -71,7 +72,7 @@ class Process {
 
   // Until it has ended. On a stop request, past the deadline or by on_idle's word it is stopped first, and
   // the answer is Cancelled, DeadlineExceeded or that word, with the tail of stderr in the message.
-  StatusOr<ExitStatus> Wait(const std::stop_token& stop, absl::Time deadline);
+  StatusOr<ExitStatus> Wait(const std::stop_token& stop, SteadyTime deadline);
 
   // The supervisor lets go of spare_input: after this, closing our own end is end of file to the child.
   void ReleaseInput();
@@ -97,7 +98,7 @@ Status ProcessError(const std::vector<std::string>& argv, const ExitStatus& stat
 
 // Start and Wait. An unsuccessful end is Process::ErrorOf.
 StatusOr<ExitStatus> RunProcess(const std::string& supervisor, ProcessSpec spec, const std::stop_token& stop,
-                                absl::Time deadline);
+                                SteadyTime deadline);
 
 // The last few non-empty lines of a stderr tail, joined by "; ": the root cause for a message. Without
 // the values of rows that PostgreSQL quotes (base/redact.h).

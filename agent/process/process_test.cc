@@ -1,6 +1,5 @@
 #include "agent/process/process.h"
 
-#include <absl/time/clock.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,6 +10,7 @@
 
 #include "agent/process/line_splitter.h"
 #include "agent/process/process_testing.h"
+#include "base/io/steady_clock.h"
 
 namespace salvor::agent {
 namespace {
@@ -19,10 +19,10 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-const absl::Time kNever = absl::InfiniteFuture();
+const SteadyTime kNever = SteadyTime::InfiniteFuture();
 
 StatusOr<ExitStatus> Execute(ProcessSpec spec, const std::stop_token& stop = {},
-                             absl::Time deadline = kNever) {
+                             SteadyTime deadline = kNever) {
   return RunProcess(Supervisor(), std::move(spec), stop, deadline);
 }
 
@@ -110,7 +110,7 @@ TEST(Process, WhatAProgramWritesIsKnownWhileItRuns) {
   };
   auto process = Process::Start(Supervisor(), std::move(spec));
   ASSERT_TRUE(process.ok()) << process.status();
-  EXPECT_EQ((*process)->Wait(stop.get_token(), absl::InfiniteFuture()).status().code(),
+  EXPECT_EQ((*process)->Wait(stop.get_token(), SteadyTime::InfiniteFuture()).status().code(),
             absl::StatusCode::kCancelled);
 }
 
@@ -199,14 +199,14 @@ TEST(Process, AStopRequestEndsItWithItsStopSignalAndSaysCancelled) {
 
 TEST(Process, ADeadlineEndsItAndSaysSo) {
   const auto result =
-      Execute(Shell("while :; do sleep 0.01; done"), {}, absl::Now() + absl::Milliseconds(50));
+      Execute(Shell("while :; do sleep 0.01; done"), {}, SteadyNow() + absl::Milliseconds(50));
   EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded);
 }
 
 TEST(Process, WhoIgnoresTheStopSignalIsKilledAfterTheGrace) {
   ProcessSpec spec = Shell("trap '' TERM; while :; do sleep 0.01; done");
   spec.stop_grace = absl::Milliseconds(200);
-  const auto result = Execute(std::move(spec), {}, absl::Now() + absl::Milliseconds(100));
+  const auto result = Execute(std::move(spec), {}, SteadyNow() + absl::Milliseconds(100));
   EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded);
 }
 

@@ -14,6 +14,7 @@
 
 #include "agent/process/process.h"
 #include "base/io/files.h"
+#include "base/io/steady_clock.h"
 
 namespace salvor::agent {
 
@@ -30,8 +31,8 @@ inline ProcessSpec Shell(const std::string& script) {
 
 // Until the condition holds; false when it did not within `limit`.
 inline bool Eventually(const std::function<bool()>& condition, absl::Duration limit = absl::Seconds(20)) {
-  for (const absl::Time end = absl::Now() + limit; !condition(); absl::SleepFor(absl::Milliseconds(5))) {
-    if (absl::Now() > end) return false;
+  for (const SteadyTime end = SteadyNow() + limit; !condition(); absl::SleepFor(absl::Milliseconds(5))) {
+    if (SteadyNow() > end) return false;
   }
   return true;
 }

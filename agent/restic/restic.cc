@@ -14,6 +14,7 @@
 #include "agent/restic/restic_json.h"
 #include "agent/restic/restic_stall.h"
 #include "base/io/files.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -297,7 +298,7 @@ StatusOr<std::vector<ResticLock>> Restic::ListLocks() const {
     // id every 5 minutes.
     ProcessSpec spec = Spec({"cat", "lock", id, "--no-lock"});
     const StatusOr<ExitStatus> text = RunProcess(context_.supervisor, std::move(spec), context_.stop,
-                                                 std::min(context_.deadline, absl::Now() + kLookAtALock));
+                                                 std::min(context_.deadline, SteadyNow() + kLookAtALock));
     if (context_.stop.stop_requested()) return Cancelled("stopped on request");
     if (!text.ok()) continue;
     ASSIGN_OR_RETURN(ResticLock lock, ParseResticLock(id, text->output));
@@ -309,7 +310,7 @@ StatusOr<std::vector<ResticLock>> Restic::ListLocks() const {
 StatusOr<ResticLocks> Restic::RemoveStaleLocks() const {
   ResticLocks result;
   const std::optional<std::string> directory = LocalDirectory(location_);
-  const absl::Time until = std::min(context_.deadline, absl::Now() + kAwaitReaping);
+  const SteadyTime until = std::min(context_.deadline, SteadyNow() + kAwaitReaping);
   ASSIGN_OR_RETURN(std::vector<ResticLock> locks, ListLocks());
   for (int round = 0; round < kUnlockRounds && !locks.empty(); ++round) {
     const size_t before = locks.size();
@@ -331,7 +332,7 @@ StatusOr<ResticLocks> Restic::RemoveStaleLocks() const {
         std::find_if(locks.begin(), locks.end(), [](const ResticLock& lock) { return IsOwnerGone(lock); });
     if (stuck == locks.end()) break;
     const int pid = stuck->pid;
-    while (ReadProcessFacts(pid).exists && absl::Now() < until && !context_.stop.stop_requested()) {
+    while (ReadProcessFacts(pid).exists && SteadyNow() < until && !context_.stop.stop_requested()) {
       absl::SleepFor(absl::Milliseconds(50));
     }
     if (ReadProcessFacts(pid).exists) break;  // restic would not let it go

@@ -22,6 +22,7 @@
 #include "agent/process/process.h"
 #include "agent/restic/restic_locks.h"
 #include "base/status.h"
+#include "base/steady_time.h"
 #include "salvor/v1/action.pb.h"
 #include "salvor/v1/object.pb.h"
 
@@ -32,7 +33,7 @@ struct ResticContext {
   std::string supervisor;       // path of salvor-supervise
   std::string cache_directory;  // used when the Location names none
   std::stop_token stop;
-  absl::Time deadline = absl::InfiniteFuture();
+  SteadyTime deadline = SteadyTime::InfiniteFuture();
   std::function<void(std::string_view line)> log_line;
 };
 

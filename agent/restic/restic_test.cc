@@ -15,6 +15,7 @@
 #include "agent/process/sha256.h"
 #include "agent/restic/restic_testing.h"
 #include "base/io/files.h"
+#include "base/steady_time.h"
 
 namespace salvor::agent {
 namespace {
@@ -244,14 +245,14 @@ TEST_F(ResticTest, AnotherResticAtWorkIsALockAndGoneOnesLocksAreStale) {
   ASSERT_TRUE(busy.ok()) << busy.status();
   const std::string locks = repository_.Location().repository() + "/locks";
   ASSERT_TRUE(Eventually([&] {
-    const auto listed = RunProcess(Supervisor(), Shell("ls " + locks), {}, absl::InfiniteFuture());
+    const auto listed = RunProcess(Supervisor(), Shell("ls " + locks), {}, SteadyTime::InfiniteFuture());
     return listed.ok() && !listed->output.empty();
   }));
   const Status locked = restic.Forget({*kept});
   EXPECT_EQ(locked.code(), absl::StatusCode::kUnavailable) << locked;
   EXPECT_TRUE(Restic::IsLocked(locked));
   ASSERT_EQ(::kill((*busy)->Pid(), SIGKILL), 0);
-  EXPECT_FALSE((*busy)->Wait({}, absl::InfiniteFuture())->Ok());
+  EXPECT_FALSE((*busy)->Wait({}, SteadyTime::InfiniteFuture())->Ok());
   EXPECT_TRUE(Restic::IsLocked(restic.Forget({*kept})));  // its lock is still there
   EXPECT_EQ(restic.RemoveStaleLocks().value().removed, 1);
   EXPECT_TRUE(restic.Forget({*kept}).ok());
@@ -262,7 +263,7 @@ TEST_F(ResticTest, AStreamIntoALockedRepositoryIsWorthAnotherTry) {
   LeaveExclusiveLock(repository_.Location());
   const Restic restic = repository_.Open();
   const auto refused = RunPipe(Supervisor(), Shell("exec cat /dev/zero"), restic.StdinBackup("x", kTags), {},
-                               {}, absl::InfiniteFuture());
+                               {}, SteadyTime::InfiniteFuture());
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kUnavailable) << refused.status();
   EXPECT_TRUE(Restic::IsLocked(refused.status()));
   EXPECT_THAT(HintOf(refused.status()), HasSubstr("restic unlock"));

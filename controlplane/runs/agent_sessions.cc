@@ -54,6 +54,12 @@ SessionPointer AgentSessions::Find(const std::string& agent) const {
   return nullptr;
 }
 
+std::vector<SessionPointer> AgentSessions::All() const {
+  std::vector<SessionPointer> sessions;
+  for (const auto& [id, session] : sessions_) sessions.push_back(session);
+  return sessions;
+}
+
 std::vector<SessionPointer> AgentSessions::Of(const std::string& environment) const {
   std::vector<SessionPointer> sessions;
   for (const auto& [id, session] : sessions_) {

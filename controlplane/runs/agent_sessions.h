@@ -58,6 +58,7 @@ class AgentSessions {
 
   SessionPointer Find(int64_t id) const;  // null when it is not connected
   SessionPointer Find(const std::string& agent) const;
+  std::vector<SessionPointer> All() const;
   std::vector<SessionPointer> Of(const std::string& environment) const;
   std::vector<SessionPointer> SilentSince(absl::Duration time) const;
   // Of an agent that was connected since the start and is not now.

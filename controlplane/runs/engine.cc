@@ -341,6 +341,7 @@ Status Engine::Impl::RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUS
     const int step = run->state.graph->Find(event.step_granted().step());
     if (!run->Step(step).movable()) run->bound_agent = event.step_granted().agent();
   }
+  run->holders = HoldersIn(stored.events);
   run->next_event = static_cast<int64_t>(stored.events.size());
   run->began = clock_.Monotonic() - AgeOf(run->state, stored.events, clock_.Now());
   run->revision = FirstRevision(clock_);
@@ -461,6 +462,7 @@ void Engine::Impl::Forget(const std::vector<RunPointer>& finished) {
     run->finish_is_durable = true;
     ++run->revision;
     runs_.erase(run->header.name());
+    finished_holders_.Put(run->header.name(), std::move(run->holders));
     run->changed.NotifyAll();
     run->finished.NotifyAll();
   }
@@ -485,6 +487,7 @@ void Engine::Impl::Grant(Turn& turn, const SessionPointer& session, const ReadyS
   granted->set_agent(session->status.name());
   if (!Happen(turn, run, std::move(event))) return;  // what is not on record is not sent
   if (!step.movable()) run->bound_agent = session->status.name();
+  run->holders.insert({step.id(), session->status.name()});
   v1::Task* task = turn.messages[session].add_tasks();
   *task->mutable_lease() = run->Lease(ready.step);
   *task->mutable_action() = step.action();

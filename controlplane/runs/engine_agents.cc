@@ -94,10 +94,7 @@ void Engine::Impl::Receive(int64_t id, v1::AgentMessage message) {
   for (v1::Report& report : *message.mutable_reports()) OnReport(turn, session, std::move(report));
   for (v1::ProgressReport& progress : *message.mutable_progress()) OnProgress(session, std::move(progress));
   for (v1::LogLines& lines : *message.mutable_logs()) {
-    // The last lines of a run may come when it is over.
-    const bool over = FindActive(lines.run()) == nullptr;
-    if (over || FindHeld(session, lines.run(), lines.step()) != nullptr)
-      turn.batch.push_back(AppendLog{std::move(lines)});
+    if (MayLog(session, lines)) turn.batch.push_back(AppendLog{std::move(lines)});
   }
   for (const v1::EarlyRelease& release : message.early_releases()) OnEarlyRelease(turn, session, release);
   if (message.has_hello()) {  // an agent that still lives says again what it holds
@@ -232,7 +229,9 @@ void Engine::Impl::SettleObligations(Turn& turn, const SessionPointer& session)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   for (const auto& [key, held] : session->obligations) {
     const RunPointer run = FindActive(key.first);
-    if (run == nullptr || run->state.Finished()) *turn.messages[session].add_release() = held;
+    if (run != nullptr && !run->state.Finished()) continue;
+    *turn.messages[session].add_release() = held;
+    releases_.NoteAsked({session->status.name(), key.first, key.second}, clock_.Monotonic());
   }
   for (auto it = unconfirmed_.begin(); it != unconfirmed_.end();) {
     const bool gone =
@@ -253,8 +252,10 @@ void Engine::Impl::KeepObligation(Turn& turn, const RunPointer& run, size_t i)
   held.agent = run->bound_agent;
   held.obligation.set_run(run->header.name());
   held.obligation.set_name(run->state.graph->ObligationAt(static_cast<int>(i)).name());
-  if (const SessionPointer session = sessions_.Find(held.agent))
+  if (const SessionPointer session = sessions_.Find(held.agent)) {
     *turn.messages[session].add_release() = held.obligation;
+    releases_.NoteAsked({held.agent, run->header.name(), held.obligation.name()}, clock_.Monotonic());
+  }
   unconfirmed_[{run->header.name(), held.obligation.name()}] = held;
   turn.batch.push_back(PutObligation{held.agent, held.obligation});
 }
@@ -322,6 +323,23 @@ RunPointer Engine::Impl::FindHeld(const SessionPointer& session, const std::stri
   return index >= 0 && active->At(index).agent == session->status.name() ? active : nullptr;
 }
 
+// The last lines of a run may come when it is over.
+bool Engine::Impl::MayLog(const SessionPointer& session, const v1::LogLines& lines) {
+  const std::pair<std::string, std::string> held = {lines.step(), session->status.name()};
+  if (const RunPointer run = FindActive(lines.run())) return run->holders.count(held) > 0;
+  const StepHolders* holders = finished_holders_.Find(lines.run());
+  if (holders == nullptr) {
+    // Of before this start, or of no run at all.
+    const StatusOr<StoredRun> stored = store_.LoadRun(lines.run());
+    finished_holders_.Put(lines.run(), stored.ok() ? HoldersIn(stored->events) : StepHolders());
+    holders = finished_holders_.Find(lines.run());
+  }
+  if (holders->count(held) > 0) return true;
+  LogWarning("agent {} logs to {} of run {}, which it never held: not taken", session->status.name(),
+             lines.step(), lines.run());
+  return false;
+}
+
 void Engine::Impl::OnEarlyRelease(Turn& turn, const SessionPointer& session,
                                   const v1::EarlyRelease& release) {
   *turn.messages[session].add_early_release_acks() = release;
@@ -336,12 +354,25 @@ void Engine::Impl::OnEarlyRelease(Turn& turn, const SessionPointer& session,
 }
 
 void Engine::Impl::RepeatReleases(Turn& turn, absl::Duration now) {
-  if (unconfirmed_.empty() || now - releases_repeated_at_ < options_.lease_duration) return;
-  releases_repeated_at_ = now;
+  std::map<ReleaseSchedule::Key, std::pair<SessionPointer, v1::HeldObligation>> open;
   for (const auto& [key, held] : unconfirmed_) {
     if (const SessionPointer session = sessions_.Find(held.agent))
-      *turn.messages[session].add_release() = held.obligation;
+      open[{held.agent, key.first, key.second}] = {session, held.obligation};
   }
+  // As it last said, so with its kind.
+  for (const SessionPointer& session : sessions_.All()) {
+    for (const auto& [key, held] : session->obligations) {
+      const RunPointer run = FindActive(key.first);
+      if (run == nullptr || run->state.Finished())
+        open[{session->status.name(), key.first, key.second}] = {session, held};
+    }
+  }
+  std::set<ReleaseSchedule::Key> keys;
+  for (const auto& [key, what] : open) {
+    keys.insert(key);
+    if (releases_.IsDue(key, now)) *turn.messages[what.first].add_release() = what.second;
+  }
+  releases_.KeepOnly(keys);
 }
 
 void Engine::Impl::NoticeClockJump() {

@@ -17,6 +17,8 @@
 #include "controlplane/runs/backup_index.h"
 #include "controlplane/runs/engine.h"
 #include "controlplane/runs/ready_queue.h"
+#include "controlplane/runs/release_schedule.h"
+#include "controlplane/runs/step_holders.h"
 
 namespace salvor::controlplane {
 
@@ -48,6 +50,7 @@ class Engine::Impl {
         observer_(observer),
         started_at_(clock.Monotonic()),
         started_wall_(clock.Now()),
+        releases_(options_.lease_duration),
         wall_offset_(clock.Now() - clock.Monotonic()) {}
 
   ~Impl();
@@ -157,6 +160,9 @@ class Engine::Impl {
   void OnReport(Turn& turn, const SessionPointer& session, v1::Report report)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // Whether the agent holds or held this step, be the run over or not.
+  bool MayLog(const SessionPointer& session, const v1::LogLines& lines) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   void OnProgress(const SessionPointer& session, v1::ProgressReport report)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -174,7 +180,7 @@ class Engine::Impl {
   // its steps that another agent may take. The others wait for it.
   void ExpireLeases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // Asks again for releases that nobody has confirmed.
+  // Asks again for what a run that is over left and nobody has undone, or confirmed.
   void RepeatReleases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void NoticeClockJump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -203,7 +209,8 @@ class Engine::Impl {
   BackupIndex backups_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::string>, StoredObligation> unconfirmed_ ABSL_GUARDED_BY(mutex_);
   std::priority_queue<Timer> timers_ ABSL_GUARDED_BY(mutex_);
-  absl::Duration releases_repeated_at_ ABSL_GUARDED_BY(mutex_);
+  ReleaseSchedule releases_ ABSL_GUARDED_BY(mutex_);
+  FinishedHolders finished_holders_ ABSL_GUARDED_BY(mutex_);
   absl::Time wall_offset_ ABSL_GUARDED_BY(mutex_);  // what people called the time when the other clock began
 };
 

@@ -15,6 +15,7 @@
 #include "controlplane/services/agent_service.h"
 #include "controlplane/services/control_service.h"
 #include "controlplane/store/memory_store.h"
+#include "strategies/registry.h"
 
 namespace salvor::controlplane {
 
@@ -30,12 +31,12 @@ class ServicesTest : public testing::Test {
   // Anew from what the store holds, as after a restart.
   void Start() {
     if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
-    catalog_ = *Catalog::Load(store_);
+    catalog_ = *Catalog::Load(store_, strategies::BuiltInStrategies());
     engine_ = *Engine::Create(
         store_, clock_,
         {.version = "test", .random = [] { return 0.0; }, .on_fatal = [](const Status&) { FAIL(); }},
         nullptr);
-    planner_ = std::make_unique<Planner>(*catalog_, *engine_, clock_, "test");
+    planner_ = std::make_unique<Planner>(*catalog_, *engine_, strategies::BuiltInStrategies(), clock_, "test");
     tokens_ = *TokenRegistry::Load(store_, clock_);
     authenticator_ = std::make_unique<Authenticator>(Token(kPeople), Token(kAgents), *tokens_);
     agents_ = std::make_unique<AgentServiceImpl>(*engine_, *authenticator_, *tokens_);
