@@ -249,13 +249,16 @@ class Stack:
         self.salvord.kill()
         self.salvord.wait()
 
-    def cli(self, *arguments, check=True, timeout=DEADLINE_S):
+    def cli_environment(self):
         environment = {**os.environ, "SALVOR_SERVER": self.server, "NO_COLOR": "1",
                        "SALVOR_TOKEN_FILE": str(self.dir / "control/api.token")}
         if self.authorities:
             environment["SALVOR_CA_FILE"] = str(self.authorities)
-        done = subprocess.run([BIN / "salvor", *map(str, arguments)], text=True, capture_output=True, env=environment,
-                              check=False, timeout=timeout)
+        return environment
+
+    def cli(self, *arguments, check=True, timeout=DEADLINE_S):
+        done = subprocess.run([BIN / "salvor", *map(str, arguments)], text=True, capture_output=True,
+                              env=self.cli_environment(), check=False, timeout=timeout)
         if check and done.returncode != 0:
             raise AssertionError(f"salvor {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done
@@ -376,5 +379,5 @@ spec:
             wait_for("all processes to be gone", lambda: not self.leftovers(), deadline_s=20)
         return self.leftovers()
 
-    def fingerprint(self):
-        return self.sql("SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM orders t", "shop")
+    def fingerprint(self, database="shop"):
+        return self.sql("SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM orders t", database)
