@@ -100,6 +100,7 @@ class StreamForTest {
 EngineOptions OptionsForTest() {
   EngineOptions options;
   options.version = "test";
+  options.lease_duration = absl::Hours(1);  // however slow the machine is
   options.random = [] { return 0.0; };
   options.on_fatal = [](const Status& status) { FAIL() << status; };
   return options;
@@ -178,11 +179,11 @@ class AgentServiceTest : public testing::Test {
       call->Write(grpc::ByteBuffer(&slice, 1), nullptr);
       queue.Next(&tag, &ok);
     }
-    while (ok) {
+    do {
       grpc::ByteBuffer ignored;
       call->Read(&ignored, nullptr);
       queue.Next(&tag, &ok);
-    }
+    } while (ok);
     grpc::Status status;
     call->Finish(&status, nullptr);
     queue.Next(&tag, &ok);
@@ -274,6 +275,7 @@ TEST_F(AgentServiceTest, ReportsInAnyOrderAndTwiceAreTakenForWhatTheyAre) {
   EXPECT_EQ(heard.tasks_size(), 0);
   stream->Say(ReportOf(second));
   stream->HearUntil([](const auto& message) { return message.acks_size() > 0; });
+  ASSERT_TRUE(engine_->WaitUntilFinished("r1", absl::FromChrono(kLongest)));
   EXPECT_EQ(engine_->GetRun("r1")->phase(), v1::RUN_PHASE_SUCCEEDED);
   stream->Say(ReportOf(first));  // when all is over
   heard = stream->HearUntil([](const auto& message) { return message.acks_size() > 0; });
