@@ -13,6 +13,7 @@
 #include "agent/journal/journal.h"
 #include "agent/postgres/scratch_server.h"
 #include "agent/puller/puller.h"
+#include "base/clock_jump.h"
 #include "base/io/files.h"
 #include "base/io/log.h"
 #include "base/io/metrics/registry.h"
@@ -155,9 +156,11 @@ class AgentImpl final : public Agent {
   void Watch(const std::stop_token& stop) {
     Mutex mutex;
     CondVar changed;
+    ClockJump jump(clock_);
     std::stop_callback wake(stop, [&] { changed.NotifyAll(); });
     while (!stop.stop_requested()) {
       executor_->ReleaseExpired();
+      if (const std::optional<absl::Duration> by = jump.Notice()) LogWarning("{}", DescribeClockJump(*by));
       MutexLock lock(mutex);
       if (!stop.stop_requested()) changed.WaitFor(mutex, std::chrono::seconds(1));
     }

@@ -10,7 +10,6 @@
 namespace salvor::controlplane {
 namespace {
 
-constexpr absl::Duration kClockJump = absl::Seconds(10);
 // What the journal takes of one result. Agents keep theirs below it.
 constexpr size_t kLargestResult = 8 << 20;
 
@@ -376,13 +375,8 @@ void Engine::Impl::RepeatReleases(Turn& turn, absl::Duration now) {
 }
 
 void Engine::Impl::NoticeClockJump() {
-  const absl::Time offset = clock_.Now() - clock_.Monotonic();
-  const absl::Duration jump = offset - wall_offset_;
-  if (jump > -kClockJump && jump < kClockJump) return;
-  wall_offset_ = offset;
-  LogWarning(
-      "this machine's clock was set {} by {}; durations and deadlines are measured by another one, and go on",
-      jump > absl::ZeroDuration() ? "forward" : "back", absl::FormatDuration(absl::AbsDuration(jump)));
+  if (const std::optional<absl::Duration> jump = clock_jump_.Notice())
+    LogWarning("{}", DescribeClockJump(*jump));
 }
 
 void Engine::Impl::FireTimer(Turn& turn, const Timer& timer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

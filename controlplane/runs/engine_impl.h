@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock_jump.h"
 #include "base/io/mutex.h"
 #include "controlplane/runs/active_run.h"
 #include "controlplane/runs/agent_sessions.h"
@@ -51,7 +52,7 @@ class Engine::Impl {
         started_at_(clock.Monotonic()),
         started_wall_(clock.Now()),
         releases_(options_.lease_duration),
-        wall_offset_(clock.Now() - clock.Monotonic()) {}
+        clock_jump_(clock) {}
 
   ~Impl();
 
@@ -211,7 +212,7 @@ class Engine::Impl {
   std::priority_queue<Timer> timers_ ABSL_GUARDED_BY(mutex_);
   ReleaseSchedule releases_ ABSL_GUARDED_BY(mutex_);
   FinishedHolders finished_holders_ ABSL_GUARDED_BY(mutex_);
-  absl::Time wall_offset_ ABSL_GUARDED_BY(mutex_);  // what people called the time when the other clock began
+  ClockJump clock_jump_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace salvor::controlplane
