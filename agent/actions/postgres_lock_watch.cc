@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/actions/postgres_common.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -104,7 +105,7 @@ StatusOr<LockWatch::Waits> LockWatch::Ask() const {
   SessionOptions options;
   options.database = database_;
   options.stop = stop_.get_token();
-  options.deadline = absl::Now() + kPatience;
+  options.deadline = SteadyNow() + kPatience;
   ASSIGN_OR_RETURN(const std::unique_ptr<Connection> session, Connection::Open(where_, std::move(options)));
   ASSIGN_OR_RETURN(const Rows rows, session->Query(kWaits));
   std::vector<std::string> now, what;

@@ -16,6 +16,7 @@
 #include "agent/postgres/scratch_state.h"
 #include "agent/postgres/test_server.h"
 #include "base/io/files.h"
+#include "base/io/steady_clock.h"
 
 namespace salvor::agent {
 namespace {
@@ -221,7 +222,7 @@ TEST_F(ScratchDoorTest, AServerThatSaysNothingHoldsNobodyUp) {
     {
       const SilentServer silent(door, greeting);
       SessionOptions options;
-      options.deadline = absl::Now() + absl::Seconds(1);
+      options.deadline = SteadyNow() + absl::Seconds(1);
       options.cancels_on_server = false;
       const auto session = Connection::Open(ScratchServers::ConnectionTo(state), options);
       EXPECT_EQ(session.status().code(), absl::StatusCode::kDeadlineExceeded) << session.status();

@@ -18,6 +18,7 @@
 #include "agent/postgres/connection.h"
 #include "agent/postgres/row_digest.h"
 #include "agent/process/process.h"
+#include "base/steady_time.h"
 #include "base/status.h"
 
 namespace salvor::agent {
@@ -38,7 +39,7 @@ struct TableReading {
   // Pinned, in a transaction of its own (REPEATABLE READ, no savepoint): psql sees its snapshot.
   Connection& session;
   std::stop_token stop;
-  absl::Time deadline = absl::InfiniteFuture();
+  SteadyTime deadline = SteadyTime::InfiniteFuture();
 };
 
 // Every table, each given its lock back when it was read. An error is one of the work (psql failed, the server

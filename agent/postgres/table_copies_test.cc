@@ -10,6 +10,7 @@
 #include "agent/postgres/server_errors.h"
 #include "agent/postgres/test_server.h"
 #include "agent/process/process_testing.h"
+#include "base/steady_time.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -66,7 +67,7 @@ class TableCopiesTest : public testing::Test {
     spec.argv.insert(spec.argv.end(), {"-Fc", "-Z0", "--encoding=" + session->ServerEncoding()});
     ArchiveStream stream;
     spec.on_output = [&stream](std::string_view bytes) { return stream.Feed(bytes); };
-    const auto dumped = RunProcess(TestSupervisor(), std::move(spec), {}, absl::InfiniteFuture());
+    const auto dumped = RunProcess(TestSupervisor(), std::move(spec), {}, SteadyTime::InfiniteFuture());
     EXPECT_TRUE(dumped.ok()) << MessageOf(dumped.status());
     EXPECT_EQ(stream.Finish(), OkStatus());
     return stream.Summary();

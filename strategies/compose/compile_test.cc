@@ -81,7 +81,7 @@ TEST(CompileBackup, SaysWhereACopyMayShrinkUnseen) {
   std::vector<v1::Component> components = kShop;
   components[0].set_doubt_below("never");
   components[1].set_doubt_below("10%");
-  const auto plan = CompileBackup(components, AHeader(), ABackupRequest());
+  const auto plan = CompileBackup(BuiltInStrategies(), components, AHeader(), ABackupRequest());
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_THAT(StepOf(plan->flow, "manifest.write").action().manifest_write().manifest().warnings(),
               ElementsAre("component db: doubtBelow is never, so a copy that shrank is not doubted"));
