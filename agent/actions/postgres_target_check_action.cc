@@ -100,9 +100,16 @@ Status TargetCheck::CheckExtensions(const v1::DatabaseDetails& details) {
                                      " AND v.version = $2) FROM pg_available_extensions a WHERE a.name = $1",
                                      {extension.name(), extension.version()}));
     if (rows.Count() == 0) {
-      problems_.Add(fmt::format("extension {} of database {} is not installed on the target",
-                                extension.name(), details.database()),
-                    "Install the extension's package on the target's host.");
+      const std::string missing = fmt::format("extension {} of database {} is not installed on the target",
+                                              extension.name(), details.database());
+      if (action_.keep_going()) {
+        result_.add_warnings(missing + ": it and what needs it will be left out");
+      } else {
+        problems_.Add(
+            missing,
+            "Install the extension's package on the target's host; or restore with --keep-going, which "
+            "leaves out what needs it, names it, and ends partial.");
+      }
     } else if (rows.View(0, 0) != extension.version()) {
       result_.add_warnings(fmt::format("extension {} was {}, and will be {} on the target", extension.name(),
                                        extension.version(), rows.View(0, 0)));
