@@ -439,6 +439,7 @@ StatusOr<RestorePlan> CompileDrill(const RestoreRequest& request) {
   drill.to.reset();
   drill.rename_databases.clear();
   drill.disk_root.clear();
+  drill.keep_going = false;
   RETURN_IF_ERROR(CheckRequest(drill, {}));
   ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(drill, nullptr, {}));
   const auto has_steps = [](const Part& part) { return !part.fragment.capture.empty(); };

@@ -46,7 +46,8 @@ struct RestoreRequest {
   std::optional<v1::Component> to;         // restore only
   std::map<std::string, std::string> rename_databases;  // restore only
   std::string disk_root;                                // restore only; empty: the same paths
-  bool require_isolation = false;                       // drill only; of the environment
+  bool keep_going = false;         // restore only; what cannot be built is left out and named
+  bool require_isolation = false;  // drill only; of the environment
 };
 
 // Steps in phases. The composer orders the phases; within one, `after` edges are the strategy's own.
