@@ -6,11 +6,14 @@
 
 #include "agent/actions/application_check_room.h"
 #include "agent/actions/clean_up.h"
+#include "agent/actions/disk_leftovers.h"
 #include "agent/actions/host_actions.h"
+#include "agent/disk/spool_file.h"
 #include "agent/executor/executor.h"
 #include "agent/journal/journal.h"
 #include "agent/postgres/scratch_server.h"
 #include "agent/puller/puller.h"
+#include "base/clock_jump.h"
 #include "base/io/files.h"
 #include "base/io/log.h"
 #include "base/io/metrics/registry.h"
@@ -80,6 +83,8 @@ class AgentImpl final : public Agent {
     RETURN_IF_ERROR(RemoveForeignScratch());
     if (Status removed = CheckRoom::RemoveLeftovers(config.state_directory); !removed.ok())
       LogError("{}", MessageOf(removed));
+    if (Status removed = SpoolFolder(config.state_directory).RemoveLeftovers(); !removed.ok())
+      LogError("{}", MessageOf(removed));
     RETURN_IF_ERROR(executor_->Recover());
     PullerOptions puller{endpoint,         options_.tls, options_.token_file,
                          options_.version, HostName(),   ToHex(RandomBytes(8))};
@@ -116,7 +121,16 @@ class AgentImpl final : public Agent {
         LogWarning("clean-up after {}: {}; the next attempt does it", task.lease().step(), MessageOf(status));
       }
     };
-    options.release = [this](const v1::HeldObligation& held) { return scratch_->Remove(held.run()); };
+    options.release = [this](const v1::HeldObligation& held) {
+      if (held.kind() == kRestoreFolders) return RemoveUnfinishedDiskRestore(options_.config, held);
+      return scratch_->Remove(held.run());
+    };
+    options.leftovers = [this]() -> std::vector<v1::HeldObligation> {
+      auto unfinished = UnfinishedDiskRestores(options_.config);
+      if (unfinished.ok()) return *std::move(unfinished);
+      LogError("{}", MessageOf(unfinished.status()));
+      return {};
+    };
     return options;
   }
 
@@ -142,9 +156,11 @@ class AgentImpl final : public Agent {
   void Watch(const std::stop_token& stop) {
     Mutex mutex;
     CondVar changed;
+    ClockJump jump(clock_);
     std::stop_callback wake(stop, [&] { changed.NotifyAll(); });
     while (!stop.stop_requested()) {
       executor_->ReleaseExpired();
+      if (const std::optional<absl::Duration> by = jump.Notice()) LogWarning("{}", DescribeClockJump(*by));
       MutexLock lock(mutex);
       if (!stop.stop_requested()) changed.WaitFor(mutex, std::chrono::seconds(1));
     }

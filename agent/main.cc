@@ -50,7 +50,9 @@ int main(int argc, char** argv) {
   app.add_option("--environment", options.config.environment, "the Environment it serves")->required();
   app.add_option("--server", options.server, "the control plane: unix:///path, or host:port")->required();
   app.add_option("--ca-file", options.tls.authorities, "PEM of whom to trust; needed beyond this machine");
-  app.add_option("--token-file", options.token_file, "the agents' token, mode 0600")->required();
+  app.add_option("--token-file", options.token_file,
+                 "this agent's token, mode 0600; read anew at each connection")
+      ->required();
   app.add_option("--state-directory", options.config.state_directory, "journal, scratch servers, caches")
       ->required();
   app.add_option("--supervisor", options.config.supervisor, "path of salvor-supervise")

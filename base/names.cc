@@ -33,6 +33,14 @@ Status CheckObjectName(std::string_view name) {
       PercentEncode(name.substr(0, 80)));
 }
 
+Status CheckNameOrBeginning(std::string_view pattern) {
+  if (pattern.empty() || pattern.back() != '*') return CheckObjectName(pattern);
+  const std::string beginning(pattern.substr(0, pattern.size() - 1));
+  if (beginning.empty()) return OkStatus();
+  // A beginning may end with '-': the names that it becomes may not.
+  return CheckObjectName(beginning.back() == '-' ? beginning + "0" : beginning);
+}
+
 Status CheckDatabaseName(std::string_view name) {
   if (name.empty()) return InvalidArgument("database name is empty");
   if (name.size() > 63) return InvalidArgument("database name is longer than 63 bytes");

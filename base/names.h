@@ -14,6 +14,9 @@ namespace salvor {
 // DNS label, as for Kubernetes objects: [a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?
 Status CheckObjectName(std::string_view name);
 
+// One such name, or the beginning of several and a '*' after it: "web-1", "node-*", "*".
+Status CheckNameOrBeginning(std::string_view pattern);
+
 // Anything PostgreSQL can name a database but what tools could mistake for something else: no leading '-',
 // no control characters, at most 63 bytes. Values go to libpq as separate key/values, never into a conninfo.
 Status CheckDatabaseName(std::string_view name);

@@ -13,6 +13,14 @@ TEST(Names, ObjectsAreDnsLabels) {
 }
 
 // CVE-2026-20253: a "database" that is a connection string. It is a legal name; libpq gets it as a value.
+TEST(Names, ANameOrTheBeginningOfSeveral) {
+  for (const char* good : {"web-1", "node-*", "n*", "*", "a-b-*"})
+    EXPECT_TRUE(CheckNameOrBeginning(good).ok()) << good;
+  for (const char* bad : {"", "-*", "web-", "*-1", "**", "node-**", "Node-*", "no de*", "*x"})
+    EXPECT_FALSE(CheckNameOrBeginning(bad).ok()) << bad;
+  EXPECT_FALSE(CheckNameOrBeginning(std::string(64, 'a') + "*").ok());
+}
+
 TEST(Names, DatabasesMayBeOddButNotDangerous) {
   for (const char* good : {"shop", "Shop Größe", "host=evil", "a\"b"})
     EXPECT_TRUE(CheckDatabaseName(good).ok()) << good;

@@ -2,6 +2,7 @@
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 
 #include "base/io/files.h"
 #include "base/io/grpc/keepalive.h"
+#include "base/io/grpc/limits.h"
 #include "base/io/log.h"
 #include "base/io/metrics/registry.h"
 #include "base/io/mutex.h"
@@ -18,10 +20,12 @@
 #include "controlplane/catalog/catalog.h"
 #include "controlplane/runs/engine.h"
 #include "controlplane/services/agent_service.h"
+#include "controlplane/services/authenticator.h"
 #include "controlplane/services/control_service.h"
 #include "controlplane/services/planner.h"
 #include "controlplane/services/run_metrics.h"
 #include "controlplane/store/sqlite_store.h"
+#include "controlplane/tokens/token_registry.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -33,7 +37,7 @@ double RandomFraction() {
 
 // Memory is ahead of the disk: the only honest way on is to end and begin again from what is durable.
 [[noreturn]] void EndAtOnce(const Status& status) {
-  LogError("the store can't write, ending: {}", MessageOf(status));
+  LogError("the store can't write, ending: {}. {}", MessageOf(status), HintOf(status));
   ::_exit(70);
 }
 
@@ -56,16 +60,18 @@ class ControlPlaneImpl final : public ControlPlane {
                         "API token");
     ASSIGN_OR_RETURN_IN(Token agent_token, Token::Load(options_.state_directory + "/agent.token", true),
                         "agent token");
-    ASSIGN_OR_RETURN(catalog_, Catalog::Load(*store_));
+    ASSIGN_OR_RETURN(catalog_, Catalog::Load(*store_, *options_.strategies));
     EngineOptions engine_options;
     engine_options.version = options_.version;
     engine_options.random = RandomFraction;
     engine_options.on_fatal = EndAtOnce;
     ASSIGN_OR_RETURN(engine_, Engine::Create(*store_, clock_, std::move(engine_options), &run_metrics_));
-    planner_ = std::make_unique<Planner>(*catalog_, *engine_, clock_, options_.version);
-    agent_service_ = std::make_unique<AgentServiceImpl>(*engine_, std::move(agent_token));
-    control_service_ = std::make_unique<ControlServiceImpl>(*catalog_, *engine_, *planner_, *store_,
-                                                            std::move(api_token), options_.version);
+    planner_ = std::make_unique<Planner>(*catalog_, *engine_, *options_.strategies, clock_, options_.version);
+    ASSIGN_OR_RETURN(tokens_, TokenRegistry::Load(*store_, clock_));
+    authenticator_ = std::make_unique<Authenticator>(std::move(api_token), std::move(agent_token), *tokens_);
+    agent_service_ = std::make_unique<AgentServiceImpl>(*engine_, *authenticator_, *tokens_);
+    control_service_ = std::make_unique<ControlServiceImpl>(*catalog_, *engine_, *planner_, *store_, *tokens_,
+                                                            *authenticator_, options_.version);
     StartTimer();
     RETURN_IF_ERROR(Listen(endpoint, credentials));
     if (options_.metrics_listen.empty()) return OkStatus();
@@ -113,7 +119,9 @@ class ControlPlaneImpl final : public ControlPlane {
     builder.AddListeningPort(endpoint.address, credentials, &port);
     builder.RegisterService(agent_service_.get());
     builder.RegisterService(control_service_.get());
-    builder.SetMaxReceiveMessageSize(16 << 20);
+    builder.SetMaxReceiveMessageSize(kMostMessageBytes);
+    grpc::ResourceQuota quota("salvord");
+    builder.SetResourceQuota(quota.Resize(kMostBytesOnTheWay));
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     AllowKeepAlive(builder);
     server_ = builder.BuildAndStart();
@@ -160,6 +168,8 @@ class ControlPlaneImpl final : public ControlPlane {
   std::unique_ptr<Catalog> catalog_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Planner> planner_;
+  std::unique_ptr<TokenRegistry> tokens_;
+  std::unique_ptr<Authenticator> authenticator_;
   std::unique_ptr<AgentServiceImpl> agent_service_;
   std::unique_ptr<ControlServiceImpl> control_service_;
   std::unique_ptr<grpc::Server> server_;

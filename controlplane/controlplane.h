@@ -6,6 +6,7 @@
 
 #include "base/io/grpc/endpoint.h"
 #include "base/status.h"
+#include "strategies/interface/strategy.h"
 
 namespace salvor::controlplane {
 
@@ -15,6 +16,8 @@ struct ControlPlaneOptions {
   TlsFiles tls;
   std::string metrics_listen;  // empty: no metrics
   std::string version;
+  const strategies::StrategyRegistry* strategies =
+      nullptr;  // needed: the kinds of components it knows; borrowed
 };
 
 class ControlPlane {

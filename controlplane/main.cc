@@ -4,10 +4,12 @@
 #include "base/io/mutex.h"
 #include "base/io/program/signals.h"
 #include "controlplane/controlplane.h"
+#include "strategies/registry.h"
 
 int main(int argc, char** argv) {
   salvor::controlplane::ControlPlaneOptions options;
   options.version = salvor::ProgramVersion();
+  options.strategies = &salvor::strategies::BuiltInStrategies();
   std::string log_level = "info";
   CLI::App app(
       "The control plane of Salvor: catalogue, durable runs, records.\n\n"

@@ -16,6 +16,7 @@
 #include "agent/actions/policy.h"
 #include "agent/restic/restic.h"
 #include "base/status.h"
+#include "base/steady_time.h"
 #include "salvor/v1/action.pb.h"
 #include "salvor/v1/agent_service.pb.h"
 
@@ -40,7 +41,7 @@ struct ActionContext {
   const AgentConfig& config;
   const v1::Task& task;
   std::stop_token stop;
-  absl::Time deadline = absl::InfiniteFuture();
+  SteadyTime deadline = SteadyTime::InfiniteFuture();
   std::function<void(const v1::Progress&)> progress;                        // cheap; rate-limited behind it
   std::function<void(std::string_view source, std::string_view line)> log;  // one line of a tool's output
   ScratchServers* scratch = nullptr;  // borrowed, the agent's; null where no action may need a scratch server

@@ -5,6 +5,7 @@
 
 #include "agent/actions/action.h"
 #include "agent/process/process_testing.h"
+#include "base/steady_time.h"
 
 namespace salvor::agent {
 
@@ -18,7 +19,7 @@ class AttemptForTest {
     task.mutable_lease()->set_attempt(1);
   }
   StatusOr<v1::ActionResult> Run(StatusOr<v1::ActionResult> (*function)(const v1::Action&, ActionContext&)) {
-    ActionContext context{config_, task, {}, absl::InfiniteFuture(), nullptr, nullptr};
+    ActionContext context{config_, task, {}, SteadyTime::InfiniteFuture(), nullptr, nullptr};
     return function(task.action(), context);
   }
   v1::Action& Action() { return *task.mutable_action(); }

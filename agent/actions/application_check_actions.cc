@@ -1,7 +1,5 @@
 #include "agent/actions/application_check_actions.h"
 
-#include <absl/time/clock.h>
-
 #include <optional>
 #include <set>
 
@@ -9,6 +7,8 @@
 #include "agent/actions/application_http_check.h"
 #include "agent/actions/check_list.h"
 #include "agent/actions/postgres_common.h"
+#include "agent/postgres/scratch_server.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -65,6 +65,7 @@ class Checker {
     if (action_.has_postgres()) {
       ASSIGN_OR_RETURN(target_, ResolveTarget(action_.postgres(), context_));
       RETURN_IF_ERROR(CheckAllStillLoaded());
+      RETURN_IF_ERROR(ReadLeftEmpty());
     }
     for (const v1::ApplicationCheck& check : action_.checks()) {
       if (context_.stop.stop_requested()) return Cancelled("stopped between checks");
@@ -80,6 +81,16 @@ class Checker {
   Status CheckAllStillLoaded() {
     for (const auto& [source, name] : action_.database_names())
       RETURN_IF_ERROR(CheckStillLoaded(action_.postgres(), name, context_));
+    return OkStatus();
+  }
+
+  // Of a drill: what it could not fill, for a check may look at it.
+  Status ReadLeftEmpty() {
+    if (!target_.scratch) return OkStatus();
+    ASSIGN_OR_RETURN(const auto left, context_.scratch->LeftEmpty(action_.postgres().scratch()));
+    for (const auto& [database, views] : left) {
+      for (const auto& view : views) left_empty_.push_back(view.first);
+    }
     return OkStatus();
   }
 
@@ -143,6 +154,9 @@ class Checker {
     const std::string& state = session.LastSqlState();
     if (state.rfind("42", 0) == 0 && state != "42501") {
       checks_.Unverifiable("application", name, "the check cannot run: " + how);
+    } else if (state == "55000" && !left_empty_.empty()) {  // what a view says that was never filled
+      checks_.Unverifiable("application", name,
+                           fmt::format("{} (left empty in the drill: {})", how, Names(left_empty_)));
     } else {
       checks_.Failed("application", name, how);
     }
@@ -279,7 +293,7 @@ class Checker {
 
   Status RunCommand(const std::string& name, const v1::CommandCheck& probe, const CheckRoom& room) {
     const absl::Duration timeout = *TimeoutOf(probe);
-    const absl::Time deadline = std::min(absl::Now() + timeout, context_.deadline);
+    const SteadyTime deadline = std::min(SteadyNow() + timeout, context_.deadline);
     auto spec = room.Spec(probe);
     if (spec.ok()) {
       spec->on_output_line = spec->on_error_line = [this](std::string_view line) {
@@ -294,7 +308,7 @@ class Checker {
       return OkStatus();
     }
     const auto exit = (*process)->Wait(context_.stop, deadline);
-    if (exit.status().code() == absl::StatusCode::kDeadlineExceeded && absl::Now() < context_.deadline) {
+    if (exit.status().code() == absl::StatusCode::kDeadlineExceeded && SteadyNow() < context_.deadline) {
       checks_.Unverifiable("application", name, fmt::format("no answer within {}", HumanDuration(timeout)));
       return OkStatus();
     }
@@ -319,6 +333,12 @@ class Checker {
           fmt::format("{} (the check runs without privileges, and {} is not readable to everybody)", how,
                       PercentEncode(closed)));
     }
+    if (!left_empty_.empty()) {
+      return checks_.Unverifiable(
+          "application", name,
+          fmt::format("{} (it may have looked at what is left empty in the drill: {})", how,
+                      Names(left_empty_)));
+    }
     checks_.Failed("application", name, how);
   }
 
@@ -328,6 +348,7 @@ class Checker {
   CheckList checks_;
   ResolvedTarget target_;
   std::vector<std::string> skipped_, notes_;
+  std::vector<std::string> left_empty_;  // materialized views
 };
 
 }  // namespace

@@ -1,8 +1,8 @@
 #include "agent/actions/clean_up.h"
 
-#include <absl/time/clock.h>
-
 #include <set>
+
+#include "base/io/steady_clock.h"
 
 namespace salvor::agent {
 namespace {
@@ -86,7 +86,7 @@ Status ForgetEarlierAttempts(const ActionContext& context, const std::vector<v1:
 Status CleanUpAfter(const v1::Task& task, const AgentConfig& config, absl::Duration patience) {
   const v1::ResticLocation* location = LocationOf(task.action());
   if (location == nullptr) return OkStatus();
-  const ActionContext context{config, task, {}, absl::Now() + patience, nullptr, nullptr};
+  const ActionContext context{config, task, {}, SteadyNow() + patience, nullptr, nullptr};
   RETURN_IF_ERROR(context.Repository(*location).RemoveStaleLocks().status());
   const v1::ArtifactTarget* target = TargetOf(task.action());
   return target == nullptr ? OkStatus() : ForgetAll(context, WithDetails(*target));

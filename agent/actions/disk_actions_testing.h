@@ -12,9 +12,9 @@
 #include "agent/actions/disk_actions.h"
 #include "agent/actions/disk_staging.h"
 #include "agent/actions/restore_record.h"
-#include "agent/disk/tree_codec.h"
 #include "agent/disk/tree_testing.h"
 #include "agent/restic/restic_testing.h"
+#include "base/steady_time.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -35,7 +35,7 @@ class DiskActionsTest : public testing::Test {
 
   using Function = StatusOr<v1::ActionResult> (*)(const v1::Action&, ActionContext&);
   StatusOr<v1::ActionResult> Run(Function function, const v1::Action& action) {
-    ActionContext context{config_, task_, {}, absl::InfiniteFuture(), on_progress_, nullptr};
+    ActionContext context{config_, task_, {}, SteadyTime::InfiniteFuture(), on_progress_, nullptr};
     return function(action, context);
   }
 
@@ -161,6 +161,9 @@ class DiskActionsTest : public testing::Test {
     const auto folder = OpenFolder(target_root_, *state, 0);
     EXPECT_TRUE(folder.ok()) << folder.status();
     Put(PathOfDescriptor(folder->Get()) + "/" + half, "x");
+    state->run = "restore-shop-1";
+    state->component = "files";
+    state->prefix = target_root_;
     EXPECT_TRUE(RecordOf("restore-shop-1").Write(EncodeRestoreState(*state)).ok());
     return *state;
   }

@@ -12,10 +12,10 @@
 #include "agent/actions/disk_target.h"
 #include "agent/disk/guarded_path.h"
 #include "agent/disk/live_database.h"
+#include "agent/disk/named_few.h"
 #include "agent/disk/tree.h"
-#include "agent/disk/tree_codec.h"
 #include "agent/disk/tree_coverage.h"
-#include "agent/process/sha256.h"
+#include "agent/disk/tree_details.h"
 #include "base/names.h"
 #include "base/text.h"
 #include "proto/time.h"
@@ -24,7 +24,7 @@ namespace salvor::agent {
 namespace {
 
 constexpr size_t kNamedInWarnings = 20;
-constexpr int kNamedInCoverage = 100;
+constexpr size_t kNamedInCoverage = 100;
 constexpr size_t kLongestName = 500;  // bytes; a path has up to 4096, and three times that when it is encoded
 constexpr char kDetails[] = ".details";
 
@@ -46,6 +46,24 @@ Status RefuseExcludedPath(const std::string& path) {
       "left out.");
 }
 
+// What is said of the entries in the end, from one pass over them.
+struct TreeReport {
+  v1::CoverageSummary coverage;
+  NamedFew not_covered{kNamedInCoverage};
+  NamedFew left_out{kNamedInCoverage};
+
+  void NotCovered(const std::string& words) { not_covered.Add(Elide(words, kLongestName)); }
+  void LeftOut(const std::string& words) { left_out.Add(Elide(words, kLongestName)); }
+  void Add(const v1::TreeEntry& entry) {
+    const bool is_file = entry.type() == "file";
+    const bool is_covered = entry.not_covered().empty();
+    if (is_file && is_covered) coverage.set_exact(coverage.exact() + 1);
+    if (is_file && !is_covered) coverage.set_none(coverage.none() + 1);
+    if (!is_covered) NotCovered(entry.path() + ": " + entry.not_covered());
+    for (const std::string& words : NotKeptByRestic(entry)) LeftOut(words);
+  }
+};
+
 class DiskBackupRun {
  public:
   DiskBackupRun(const v1::DiskBackup& action, ActionContext& context)
@@ -55,6 +73,9 @@ class DiskBackupRun {
         paths_(NormalisePaths({action.component().paths().begin(), action.component().paths().end()})),
         exclude_(action.component().exclude().begin(), action.component().exclude().end()),
         patterns_(exclude_),
+        spool_(context.config.state_directory),
+        before_(spool_),
+        after_(spool_),
         details_target_(action.target()) {
     details_target_.set_artifact(action.target().artifact() + kDetails);
   }
@@ -65,16 +86,12 @@ class DiskBackupRun {
   Status CheckPaths() const;
   Status CheckMountPoints() const;
   void NoteLeftOut(LeftOut why, const std::string& path);
-  StatusOr<std::vector<CapturedEntry>> Walk(bool hash, const std::string& doing);
+  Status Walk(bool hash, const std::string& doing, CapturedTree* tree);
   Status Keep();
-  Status LookForChanges();
-  StatusOr<std::vector<std::string>> Judge();
+  StatusOr<WrittenDetails> Judge();
   Status RefuseUnnamedLoss() const;
-  StatusOr<v1::Artifact> StoreDetails(const std::vector<v1::TreeEntry>& entries) const;
-  v1::Artifact DescribeTree(const std::vector<v1::TreeEntry>& entries, const std::vector<std::string>& errors,
-                            v1::ActionResult* result) const;
-  void DescribeLeftOut(const std::vector<v1::TreeEntry>& entries, v1::CoverageSummary* coverage,
-                       v1::ActionResult* result) const;
+  StatusOr<v1::Artifact> StoreDetails(WrittenDetails details) const;
+  v1::Artifact DescribeTree(const v1::TreeSummary& summary, v1::ActionResult* result) const;
   void Say(const std::string& message, int64_t done = 0, int64_t total = 0) const;
 
   const v1::DiskBackup& action_;
@@ -82,11 +99,12 @@ class DiskBackupRun {
   Restic restic_;
   std::vector<std::string> paths_, exclude_;
   ExcludePatterns patterns_;
-  std::vector<std::string> left_out_;  // "path: why"
+  SpoolFolder spool_;
+  CapturedTree before_, after_;  // restic read the files
+  TreeReport report_;
   int64_t excluded_ = 0;
   v1::ArtifactTarget details_target_;
   absl::Time from_, until_;
-  std::vector<CapturedEntry> entries_;
   ResticBackupSummary kept_;
 };
 
@@ -146,17 +164,17 @@ void DiskBackupRun::NoteLeftOut(LeftOut why, const std::string& path) {
       ++excluded_;
       break;
     case LeftOut::kMount:
-      left_out_.push_back(PercentEncode(path) +
-                          ": another file system is left out (crossFileSystems is not set)");
+      report_.LeftOut(PercentEncode(path) +
+                      ": another file system is left out (crossFileSystems is not set)");
       break;
     case LeftOut::kLostAndFound:
-      left_out_.push_back(PercentEncode(path) + ": belongs to the file system, not to the application");
+      report_.LeftOut(PercentEncode(path) + ": belongs to the file system, not to the application");
       exclude_.push_back(ExcludePatterns::PatternOf(path));
       break;
   }
 }
 
-StatusOr<std::vector<CapturedEntry>> DiskBackupRun::Walk(bool hash, const std::string& doing) {
+Status DiskBackupRun::Walk(bool hash, const std::string& doing, CapturedTree* tree) {
   WalkOptions options;
   options.hash = hash;
   options.missing_is_fine = !hash;  // gone since: that is a change, and named as one
@@ -167,11 +185,13 @@ StatusOr<std::vector<CapturedEntry>> DiskBackupRun::Walk(bool hash, const std::s
   options.progress = [this, &doing](const WalkProgress& progress) {
     Say(fmt::format("{}: {} entries", doing, WithCommas(progress.entries)), progress.bytes_hashed);
   };
-  return WalkPaths(paths_, options);
+  RETURN_IF_ERROR(WalkPaths(paths_, options, spool_,
+                            [tree](CapturedEntry captured) { return tree->Add(std::move(captured)); }));
+  return tree->Finish();
 }
 
 Status DiskBackupRun::Keep() {
-  Say(fmt::format("backing up {} entries", WithCommas(static_cast<int64_t>(entries_.size()))));
+  Say(fmt::format("backing up {} entries", WithCommas(before_.Size())));
   ASSIGN_OR_RETURN_IN(kept_,
                       restic_.BackupPaths(
                           paths_, exclude_, context_.Tags(action_.target()),
@@ -182,23 +202,32 @@ Status DiskBackupRun::Keep() {
   return OkStatus();
 }
 
-Status DiskBackupRun::LookForChanges() {
-  ASSIGN_OR_RETURN_IN(const std::vector<CapturedEntry> after, Walk(false, "looking for changes"),
-                      "look for changes");
-  MarkChanges(&entries_, after);
-  return OkStatus();
-}
-
-// What restic has is asked of restic, so nothing it passed over stays unnoticed. The answer: its errors about
-// nothing in the tree.
-StatusOr<std::vector<std::string>> DiskBackupRun::Judge() {
-  SnapshotView view;
-  view.errors = kept_.errors;
-  RETURN_IF_ERROR_IN(
-      restic_.ListPaths(kept_.snapshot, [&view](const std::string& path,
-                                                const std::string& type) { view.types.emplace(path, type); }),
-      "list what was kept");
-  return ApplySnapshot(&entries_, view, paths_);
+// What restic has is asked of restic, so nothing it passed over stays unnoticed. Its errors about nothing in the tree
+// count as well.
+StatusOr<WrittenDetails> DiskBackupRun::Judge() {
+  SnapshotContent content(spool_);
+  Status added = OkStatus();
+  RETURN_IF_ERROR_IN(restic_.ListPaths(kept_.snapshot,
+                                       [&](const std::string& path, const std::string& type) {
+                                         if (added.ok()) added = content.Add(path, type);
+                                       }),
+                     "list what was kept");
+  RETURN_IF_ERROR(added);
+  RETURN_IF_ERROR(content.Finish());
+  ResticErrors errors(kept_.errors);
+  SnapshotJudgement judgement;
+  judgement.walked = [this] { return MarkChanges(before_, after_); };
+  judgement.has_odd_paths = before_.HasOddPaths() || after_.HasOddPaths();
+  judgement.content = &content;
+  judgement.errors = &errors;
+  judgement.paths = paths_;
+  ASSIGN_OR_RETURN(TreeDetailsWriter writer, TreeDetailsWriter::Open(spool_));
+  RETURN_IF_ERROR(ApplySnapshot(judgement, spool_, [&](const v1::TreeEntry& entry) {
+    report_.Add(entry);
+    return writer.Add(entry);
+  }));
+  for (const std::string& error : errors.Unmatched()) report_.NotCovered("restic: " + PercentEncode(error));
+  return writer.Finish();
 }
 
 // restic's own word that it could not read everything must lead to names.
@@ -210,42 +239,32 @@ Status DiskBackupRun::RefuseUnnamedLoss() const {
                   "Look at the run's log for what restic wrote, then back up again.");
 }
 
-StatusOr<v1::Artifact> DiskBackupRun::StoreDetails(const std::vector<v1::TreeEntry>& entries) const {
-  const std::string text = EncodeTree(entries);
+StatusOr<v1::Artifact> DiskBackupRun::StoreDetails(WrittenDetails details) const {
   const std::string file_name = details_target_.artifact() + ".jsonl";
   ASSIGN_OR_RETURN(const std::string snapshot,
-                   restic_.StoreText(file_name, text, context_.Tags(details_target_)));
+                   restic_.StoreFile(file_name, std::move(details.file), details.bytes, details.sha256,
+                                     context_.Tags(details_target_)));
   v1::Artifact artifact;
   artifact.set_component(details_target_.component());
   artifact.set_name(details_target_.artifact());
   artifact.set_kind(v1::Artifact::KIND_TREE_DETAILS);
   artifact.set_snapshot(snapshot);
   artifact.set_path(Restic::StdinPath(file_name));
-  artifact.set_bytes(static_cast<int64_t>(text.size()));
-  artifact.set_sha256(Sha256::Of(text));
+  artifact.set_bytes(details.bytes);
+  artifact.set_sha256(details.sha256);
   return artifact;
 }
 
-void DiskBackupRun::DescribeLeftOut(const std::vector<v1::TreeEntry>& entries, v1::CoverageSummary* coverage,
-                                    v1::ActionResult* result) const {
-  std::vector<std::string> named = left_out_;
-  for (std::string& one : NotKeptByRestic(entries)) named.push_back(std::move(one));
-  for (std::string& one : named) one = Elide(one, kLongestName);
-  coverage->set_left_out_total(static_cast<int64_t>(named.size()));
-  for (size_t i = 0; i < named.size(); ++i) {
-    if (i < kNamedInCoverage) coverage->add_left_out(named[i]);
-    if (i < kNamedInWarnings) result->add_warnings(named[i]);
-  }
-  if (named.size() > kNamedInWarnings) {
-    result->add_warnings(fmt::format("{} more entries are left out or kept in part",
-                                     WithCommas(static_cast<int64_t>(named.size() - kNamedInWarnings))));
-  }
+// The first of them, and how many more there are.
+void Warn(const NamedFew& named, const std::string& before, const std::string& after,
+          v1::ActionResult* result) {
+  for (size_t i = 0; i < std::min(named.First().size(), kNamedInWarnings); ++i)
+    result->add_warnings(before + named.First()[i]);
+  if (const int64_t more = named.Total() - static_cast<int64_t>(kNamedInWarnings); more > 0)
+    result->add_warnings(fmt::format("{}{} more entries{}", before, WithCommas(more), after));
 }
 
-v1::Artifact DiskBackupRun::DescribeTree(const std::vector<v1::TreeEntry>& entries,
-                                         const std::vector<std::string>& errors,
-                                         v1::ActionResult* result) const {
-  const v1::TreeSummary summary = Summarise(entries);
+v1::Artifact DiskBackupRun::DescribeTree(const v1::TreeSummary& summary, v1::ActionResult* result) const {
   v1::Artifact artifact;
   artifact.set_component(action_.target().component());
   artifact.set_name(action_.target().artifact());
@@ -256,25 +275,13 @@ v1::Artifact DiskBackupRun::DescribeTree(const std::vector<v1::TreeEntry>& entri
   *artifact.mutable_consistent_at() = ToProto(from_);
   *artifact.mutable_consistent_until() = ToProto(until_);
   v1::CoverageSummary* coverage = artifact.mutable_coverage();
-  int64_t total = 0;
-  const auto not_covered = [&](const std::string& whole) {
-    const std::string words = Elide(whole, kLongestName);
-    if (coverage->not_covered_size() < kNamedInCoverage) coverage->add_not_covered(words);
-    if (total++ < static_cast<int64_t>(kNamedInWarnings)) result->add_warnings("not covered: " + words);
-  };
-  for (const v1::TreeEntry& entry : entries) {
-    const bool is_file = entry.type() == "file";
-    const bool is_covered = entry.not_covered().empty();
-    if (is_file && is_covered) coverage->set_exact(coverage->exact() + 1);
-    if (is_file && !is_covered) coverage->set_none(coverage->none() + 1);
-    if (!is_covered) not_covered(entry.path() + ": " + entry.not_covered());
-  }
-  for (const std::string& error : errors) not_covered("restic: " + PercentEncode(error));
-  coverage->set_not_covered_total(total);
-  if (const int64_t more = total - static_cast<int64_t>(kNamedInWarnings); more > 0) {
-    result->add_warnings(fmt::format("not covered: {} more entries", WithCommas(more)));
-  }
-  DescribeLeftOut(entries, coverage, result);
+  *coverage = report_.coverage;
+  for (const std::string& one : report_.not_covered.First()) coverage->add_not_covered(one);
+  coverage->set_not_covered_total(report_.not_covered.Total());
+  for (const std::string& one : report_.left_out.First()) coverage->add_left_out(one);
+  coverage->set_left_out_total(report_.left_out.Total());
+  Warn(report_.not_covered, "not covered: ", "", result);
+  Warn(report_.left_out, "", " are left out or kept in part", result);
   return artifact;
 }
 
@@ -282,18 +289,16 @@ StatusOr<v1::ActionResult> DiskBackupRun::Run() {
   RETURN_IF_ERROR(CheckPaths());
   RETURN_IF_ERROR(ForgetEarlierAttempts(context_, {action_.target(), details_target_}));
   from_ = absl::Now();
-  ASSIGN_OR_RETURN_IN(entries_, Walk(true, "reading"), "read files");
+  RETURN_IF_ERROR_IN(Walk(true, "reading", &before_), "read files");
   RETURN_IF_ERROR(Keep());
-  RETURN_IF_ERROR(LookForChanges());
+  RETURN_IF_ERROR_IN(Walk(false, "looking for changes", &after_), "look for changes");
   RETURN_IF_ERROR(RefuseUnnamedLoss());
-  ASSIGN_OR_RETURN(const std::vector<std::string> errors, Judge());
+  ASSIGN_OR_RETURN(WrittenDetails details, Judge());
 
-  std::vector<v1::TreeEntry> entries;
-  entries.reserve(entries_.size());
-  for (CapturedEntry& captured : entries_) entries.push_back(std::move(captured.entry));
   v1::ActionResult result;
-  *result.add_artifacts() = DescribeTree(entries, errors, &result);
-  ASSIGN_OR_RETURN_IN(*result.add_artifacts(), StoreDetails(entries), "store what is expected of the files");
+  *result.add_artifacts() = DescribeTree(details.summary, &result);
+  ASSIGN_OR_RETURN_IN(*result.add_artifacts(), StoreDetails(std::move(details)),
+                      "store what is expected of the files");
   const v1::Artifact& tree = result.artifacts(0);
   result.set_note(fmt::format("{} files, {}", WithCommas(tree.files()), HumanBytes(tree.bytes())));
   if (excluded_ > 0) {

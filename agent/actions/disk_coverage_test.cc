@@ -256,6 +256,28 @@ class DiskMountsTest : public DiskActionsTest {
   std::vector<std::string> mounted_;
 };
 
+// The agent's disk says nothing about the backup.
+TEST_F(DiskMountsTest, AFullDiskOfTheAgentIsAnErrorWithAHintAndNoVerdict) {
+  for (int i = 0; i < 50; ++i) Put(fmt::format("{}/more-{}", root_, i), "x");
+  ASSERT_NO_FATAL_FAILURE(MustRestoreToScratch());
+  const std::string spool = SpoolFolder(state_).Path();
+  ASSERT_TRUE(MakeDirectories(spool, 0700).ok());
+  ASSERT_EQ(::mount("memory", spool.c_str(), "tmpfs", 0, "size=4k,mode=0700"), 0);
+  mounted_.push_back(spool);
+  v1::Action verify;
+  Fill(verify.mutable_disk_verify());
+  *verify.mutable_disk_verify()->mutable_location() = repository_.Location();
+  *verify.mutable_disk_verify()->mutable_details() = kept_.artifacts(1);
+  for (const Status& status :
+       {Run(RunDiskVerify, verify).status(), Backup().status(), Restore("restore-shop-2")}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+    EXPECT_THAT(HintOf(status), HasSubstr("Free some space on the disk of the agent's state directory"));
+  }
+  ASSERT_EQ(::umount2(spool.c_str(), MNT_DETACH), 0);
+  mounted_.clear();
+  EXPECT_THAT(Verify(), ElementsAre("files PASSED", "content PASSED", "metadata PASSED"));
+}
+
 TEST_F(DiskMountsTest, AnotherFileSystemIsLeftOutAndNamedUnlessItIsWanted) {
   ASSERT_NO_FATAL_FAILURE(MountMemory(root_ + "/empty"));
   Put(root_ + "/empty/there", "x");

@@ -5,7 +5,8 @@
 #include "agent/actions/disk_staging.h"
 #include "agent/actions/disk_target.h"
 #include "agent/actions/restore_record.h"
-#include "agent/disk/tree_codec.h"
+#include "agent/disk/named_few.h"
+#include "agent/disk/tree_details.h"
 #include "agent/disk/tree_extras.h"
 #include "base/text.h"
 
@@ -36,13 +37,16 @@ bool SamePlaces(const RestoreState& state, const std::vector<DiskPlace>& places)
 class DiskRestoreRun {
  public:
   DiskRestoreRun(const v1::DiskRestore& action, ActionContext& context, RestoreRecord record,
-                 std::string prefix, std::vector<DiskPlace> places)
+                 std::string component, std::string prefix, std::vector<DiskPlace> places)
       : action_(action),
         context_(context),
         restic_(context.Repository(action.location())),
         record_(std::move(record)),
+        component_(std::move(component)),
         prefix_(std::move(prefix)),
-        places_(std::move(places)) {}
+        places_(std::move(places)),
+        spool_(context.config.state_directory),
+        extras_(spool_) {}
 
   StatusOr<v1::ActionResult> Run();
 
@@ -60,11 +64,12 @@ class DiskRestoreRun {
   ActionContext& context_;
   Restic restic_;
   RestoreRecord record_;
-  std::string prefix_;
+  std::string component_, prefix_;
   std::vector<DiskPlace> places_;
   RestoreState state_;
-  std::vector<v1::TreeEntry> details_;
-  std::vector<std::string> warnings_;
+  SpoolFolder spool_;
+  TreeExtras extras_;
+  NamedFew warnings_{kNamedInWarnings};
 };
 
 // What an earlier attempt of this run left: half a copy is removed, a whole one is still good. What it did not
@@ -89,6 +94,9 @@ Status DiskRestoreRun::Resume() {
 Status DiskRestoreRun::Prepare() {
   RETURN_IF_ERROR(RefuseOccupied(places_, prefix_));
   ASSIGN_OR_RETURN(state_, PlanStaging(places_, prefix_));
+  state_.run = action_.run();
+  state_.component = component_;
+  state_.prefix = prefix_;
   RETURN_IF_ERROR(Write());
   RETURN_IF_ERROR(MakeFolders(prefix_, &state_));
   return Write();
@@ -97,11 +105,10 @@ Status DiskRestoreRun::Prepare() {
 // A backup of before there were any has none that would be needed here.
 Status DiskRestoreRun::LoadDetails() {
   if (action_.details().snapshot().empty()) return OkStatus();
-  ASSIGN_OR_RETURN_IN(const std::string text, restic_.LoadText(action_.details()),
-                      "read what is expected of the files");
-  ASSIGN_OR_RETURN(DecodedTree tree, DecodeTree(text));
-  details_ = std::move(tree.entries);
-  return OkStatus();
+  ASSIGN_OR_RETURN(UniqueFd file, spool_.NewFile());
+  RETURN_IF_ERROR_IN(restic_.LoadFile(action_.details(), file.Get()), "read what is expected of the files");
+  ASSIGN_OR_RETURN(const TreeDetails details, TreeDetails::Open(std::move(file)));
+  return extras_.Collect(details.Source());
 }
 
 // restic gets the folder by the agent's own descriptor: no name on the way to it can be exchanged.
@@ -115,7 +122,7 @@ Status DiskRestoreRun::LayFolder(size_t folder) {
                                      ProgressOf(context_, action_.tree().bytes())),
                      "restore files");
   for (const std::string& path : paths)
-    RETURN_IF_ERROR(RestoreExtras(fd.Get(), details_, path, context_.stop, &warnings_));
+    RETURN_IF_ERROR(extras_.Restore(fd.Get(), path, context_.stop, &warnings_));
   return OkStatus();
 }
 
@@ -133,19 +140,18 @@ Status DiskRestoreRun::Place() {
     if (for_a_drill) continue;  // what is immutable could not be removed again
     const std::string& destination = place.place.destination;
     ASSIGN_OR_RETURN(const UniqueFd parent, OpenParentBelow(prefix_, destination, Missing::kIsNotFound));
-    RestoreAttributes(parent.Get(), NameOf(destination), details_, place.place.path, &warnings_);
+    RETURN_IF_ERROR(
+        extras_.RestoreAttributes(parent.Get(), NameOf(destination), place.place.path, &warnings_));
   }
   state_.phase = RestoreState::Phase::kRestored;
   return Write();
 }
 
 void DiskRestoreRun::AddWarnings(v1::ActionResult* result) const {
-  for (size_t i = 0; i < std::min(warnings_.size(), kNamedInWarnings); ++i)
-    result->add_warnings(warnings_[i]);
-  if (warnings_.size() > kNamedInWarnings) {
-    result->add_warnings(fmt::format("{} more entries could not be restored in full",
-                                     WithCommas(static_cast<int64_t>(warnings_.size() - kNamedInWarnings))));
-  }
+  for (const std::string& warning : warnings_.First()) result->add_warnings(warning);
+  const int64_t more = warnings_.Total() - static_cast<int64_t>(warnings_.First().size());
+  if (more > 0)
+    result->add_warnings(fmt::format("{} more entries could not be restored in full", WithCommas(more)));
 }
 
 StatusOr<v1::ActionResult> DiskRestoreRun::Run() {
@@ -198,7 +204,7 @@ StatusOr<v1::ActionResult> RunDiskRestore(const v1::Action& action, ActionContex
   const std::string& component =
       context.task.component().empty() ? restore.tree().component() : context.task.component();
   ASSIGN_OR_RETURN(RestoreRecord record, RestoreRecord::For(context.config, restore.run(), component));
-  return DiskRestoreRun(restore, context, std::move(record), prefix, places).Run();
+  return DiskRestoreRun(restore, context, std::move(record), component, prefix, places).Run();
 }
 
 }  // namespace salvor::agent

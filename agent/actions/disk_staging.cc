@@ -55,8 +55,9 @@ int RenameDirectory(int from, const std::string& name, int to, const std::string
   return error;
 }
 
-StatusOr<UniqueFd> OpenHolder(const std::string& prefix, const StagedPlace& place) {
-  ASSIGN_OR_RETURN(UniqueFd parent, OpenParentBelow(prefix, place.place.destination, Missing::kIsMade));
+StatusOr<UniqueFd> OpenHolder(const std::string& prefix, const StagedPlace& place,
+                              Missing missing = Missing::kIsMade) {
+  ASSIGN_OR_RETURN(UniqueFd parent, OpenParentBelow(prefix, place.place.destination, missing));
   if (!place.inside) return parent;
   return OpenDirectoryBelow(parent.Get(), NameOf(place.place.destination), Missing::kIsNotFound);
 }
@@ -148,6 +149,11 @@ RestoreState Decode(std::string_view text) {
   for (size_t i = 0; i < std::size(kPhases); ++i) {
     if (phase == kPhases[i]) state.phase = static_cast<RestoreState::Phase>(i);
   }
+  if (json.contains("run")) {
+    state.run = Plain(json.at("run"));
+    state.component = Plain(json.at("component"));
+    state.prefix = Plain(json.at("prefix"));
+  }
   for (const Json& one : json.at("folders"))
     state.folders.push_back({Plain(one.at("name")), DecodeId(one.at("id"))});
   for (const Json& one : json.at("places")) {
@@ -180,6 +186,11 @@ bool IsConsistent(const RestoreState& state) {
 std::string EncodeRestoreState(const RestoreState& state) {
   Json json;
   json["phase"] = kPhases[static_cast<size_t>(state.phase)];
+  if (!state.run.empty()) {
+    json["run"] = PercentEncode(state.run);
+    json["component"] = PercentEncode(state.component);
+    json["prefix"] = PercentEncode(state.prefix);
+  }
   json["folders"] = Json::array();
   json["places"] = Json::array();
   for (const StagingFolder& folder : state.folders)
@@ -259,10 +270,11 @@ StatusOr<UniqueFd> OpenFolder(const std::string& prefix, const RestoreState& sta
   UniqueFd fd(::openat(holder.Get(), state.folders[folder].name.c_str(),
                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   struct stat facts {};
-  if (!fd.Valid() || ::fstat(fd.Get(), &facts) != 0) {
+  const bool is_no_folder = !fd.Valid() && (errno == ELOOP || errno == ENOTDIR);
+  if (!is_no_folder && (!fd.Valid() || ::fstat(fd.Get(), &facts) != 0)) {
     return ErrnoStatus(errno, "open the folder beside " + PercentEncode(first.place.destination));
   }
-  if (!Same(IdOf(facts), state.folders[folder].id)) {
+  if (is_no_folder || !Same(IdOf(facts), state.folders[folder].id)) {
     return WithHint(FailedPrecondition("{} beside {} is not the folder that this run made",
                                        state.folders[folder].name, PercentEncode(first.place.destination)),
                     "Look at what is there, remove it by hand, and restore again.");
@@ -273,10 +285,17 @@ StatusOr<UniqueFd> OpenFolder(const std::string& prefix, const RestoreState& sta
 Status RemoveFolders(const std::string& prefix, const RestoreState& state) {
   for (size_t i = 0; i < state.folders.size(); ++i) {
     const StagingFolder& folder = state.folders[i];
-    ASSIGN_OR_RETURN(const UniqueFd holder, OpenHolder(prefix, FirstOf(state, i)));
+    const StatusOr<UniqueFd> opened = OpenHolder(prefix, FirstOf(state, i), Missing::kIsNotFound);
+    if (opened.status().code() == absl::StatusCode::kNotFound) continue;
+    RETURN_IF_ERROR(opened.status());
+    const UniqueFd& holder = *opened;
     if (folder.id.inode == 0) {
       // Made, if at all, and nothing was put into it yet.
-      ::unlinkat(holder.Get(), folder.name.c_str(), AT_REMOVEDIR);
+      struct stat facts {};
+      if (::fstatat(holder.Get(), folder.name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) == 0 &&
+          S_ISDIR(facts.st_mode) && facts.st_uid == ::geteuid()) {
+        ::unlinkat(holder.Get(), folder.name.c_str(), AT_REMOVEDIR);
+      }
       continue;
     }
     const StatusOr<UniqueFd> fd = OpenFolder(prefix, state, i);

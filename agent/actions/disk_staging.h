@@ -38,6 +38,8 @@ struct StagedPlace {
 struct RestoreState {
   enum class Phase { kNone, kWriting, kPlacing, kRestored };
   Phase phase = Phase::kNone;
+  std::string run, component;  // whose it is; of 0.1 and before, nobody wrote it down
+  std::string prefix;          // what the destinations lie below, as OpenParentBelow wants it
   std::vector<StagingFolder> folders;
   std::vector<StagedPlace> places;
 };
@@ -50,7 +52,8 @@ StatusOr<RestoreState> PlanStaging(const std::vector<DiskPlace>& places, const s
 // Makes the folders, fresh, and fills in what they are.
 Status MakeFolders(const std::string& prefix, RestoreState* state);
 
-// Removes the folders that this record says were made. FailedPrecondition when something else has their name.
+// Removes the folders that this record says were made; makes nothing on the way to them. FailedPrecondition when
+// something else has their name.
 Status RemoveFolders(const std::string& prefix, const RestoreState& state);
 
 // An open folder.

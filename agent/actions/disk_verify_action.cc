@@ -5,8 +5,8 @@
 #include "agent/actions/disk_actions.h"
 #include "agent/actions/disk_target.h"
 #include "agent/disk/tree.h"
-#include "agent/disk/tree_codec.h"
 #include "agent/disk/tree_compare.h"
+#include "agent/disk/tree_details.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -77,16 +77,8 @@ class Verdicts {
   v1::ActionResult* result_;
 };
 
-bool Knows(const std::vector<v1::TreeEntry>& entries, const std::string& path) {
-  const std::string encoded = PercentEncode(path);
-  for (const v1::TreeEntry& entry : entries) {
-    if (entry.path() == encoded) return true;
-  }
-  return false;
-}
-
-StatusOr<std::vector<v1::TreeEntry>> WalkRestored(const std::vector<DiskPlace>& places,
-                                                  const std::string& prefix, ActionContext& context) {
+Status WalkRestored(const std::vector<ComparedPlace>& places, const std::string& prefix,
+                    const SpoolFolder& spool, ActionContext& context, CapturedTree* found) {
   WalkOptions options;
   options.root = prefix;
   options.missing_is_fine = true;  // a difference, and found as one
@@ -100,12 +92,21 @@ StatusOr<std::vector<v1::TreeEntry>> WalkRestored(const std::vector<DiskPlace>& 
     };
   }
   std::vector<std::string> destinations;
-  for (const DiskPlace& place : places) destinations.push_back(place.destination);
-  ASSIGN_OR_RETURN(std::vector<CapturedEntry> captured, WalkPaths(destinations, options));
-  std::vector<v1::TreeEntry> entries;
-  entries.reserve(captured.size());
-  for (CapturedEntry& one : captured) entries.push_back(std::move(one.entry));
-  return entries;
+  for (const ComparedPlace& place : places) destinations.push_back(place.copy);
+  const CapturedPaths paths(places);
+  RETURN_IF_ERROR(WalkPaths(destinations, options, spool, [&](CapturedEntry captured) {
+    captured.entry.set_path(paths.Of(captured.entry.path()));
+    return found->Add(std::move(captured));
+  }));
+  return found->Finish();
+}
+
+StatusOr<TreeDetails> LoadDetails(const v1::DiskVerify& verify, const SpoolFolder& spool,
+                                  const ActionContext& context) {
+  ASSIGN_OR_RETURN(UniqueFd file, spool.NewFile());
+  RETURN_IF_ERROR_IN(context.Repository(verify.location()).LoadFile(verify.details(), file.Get()),
+                     "read what is expected of the files");
+  return TreeDetails::Open(std::move(file));
 }
 
 // A drill's folder goes when its time is over, also under our hands: then what is missing says nothing.
@@ -138,20 +139,22 @@ StatusOr<v1::ActionResult> RunDiskVerify(const v1::Action& action, ActionContext
   ASSIGN_OR_RETURN(const std::vector<DiskPlace> places,
                    DiskPlaces(verify.paths(), verify.destinations(), prefix));
   const ScratchFolder scratch(verify.target(), context.config);
-  ASSIGN_OR_RETURN_IN(const std::string text,
-                      context.Repository(verify.location()).LoadText(verify.details()),
-                      "read what is expected of the files");
-  ASSIGN_OR_RETURN(const DecodedTree expected, DecodeTree(text));
-  ASSIGN_OR_RETURN_IN(const std::vector<v1::TreeEntry> found, WalkRestored(places, prefix, context),
-                      "read restored files");
+  const SpoolFolder spool(context.config.state_directory);
+  ASSIGN_OR_RETURN(const TreeDetails expected, LoadDetails(verify, spool, context));
+  std::vector<ComparedPlace> compared_places;
+  for (const DiskPlace& place : places) compared_places.push_back({place.path, place.destination});
+  CapturedTree found(spool);
+  RETURN_IF_ERROR_IN(WalkRestored(compared_places, prefix, spool, context, &found), "read restored files");
   RETURN_IF_ERROR(scratch.CheckStillThere());
+  ASSIGN_OR_RETURN(const std::vector<TreeComparison> compared,
+                   CompareTrees(expected.Source(), found.Source(), compared_places, spool));
   const std::string& component =
       context.task.component().empty() ? verify.details().component() : context.task.component();
   v1::ActionResult result;
-  for (const DiskPlace& place : places) {
-    Verdicts verdicts(component, place.path, &result);
-    if (Knows(expected.entries, place.path)) {
-      verdicts.Of(CompareTrees(expected.entries, found, place.path, place.destination));
+  for (size_t i = 0; i < places.size(); ++i) {
+    Verdicts verdicts(component, places[i].path, &result);
+    if (compared[i].is_known) {
+      verdicts.Of(compared[i]);
     } else {
       verdicts.Unknown();
     }

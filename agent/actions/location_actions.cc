@@ -9,6 +9,7 @@
 
 #include "agent/actions/clean_up.h"
 #include "agent/restic/restic_errors.h"
+#include "base/io/steady_clock.h"
 
 namespace salvor::agent {
 namespace {
@@ -36,14 +37,14 @@ const ResticLock* ExclusiveOf(const ResticLocks& locks) {
 }
 
 void Wait(const ActionContext& context, absl::Duration how_long) {
-  const absl::Time until = std::min(context.deadline, absl::Now() + how_long);
-  while (absl::Now() < until && !context.stop.stop_requested()) absl::SleepFor(absl::Milliseconds(50));
+  const SteadyTime until = std::min(context.deadline, SteadyNow() + how_long);
+  while (SteadyNow() < until && !context.stop.stop_requested()) absl::SleepFor(absl::Milliseconds(50));
 }
 
 // Until nobody alive has the repository for itself alone, as prune and check have it; says for whom it waits.
 // The next attempt goes on waiting.
 Status AwaitExclusiveLocks(const Restic& restic, ActionContext& context, v1::ActionResult* result) {
-  absl::Time told_at = absl::InfinitePast();
+  SteadyTime told_at = SteadyTime::InfinitePast();
   while (true) {
     ASSIGN_OR_RETURN(const ResticLocks locks, restic.RemoveStaleLocks());
     if (locks.removed > 0) {
@@ -52,8 +53,8 @@ Status AwaitExclusiveLocks(const Restic& restic, ActionContext& context, v1::Act
     }
     const ResticLock* lock = ExclusiveOf(locks);
     if (lock == nullptr) return OkStatus();
-    const absl::Time now = absl::Now();
-    const std::string holder = Describe(*lock, now);
+    const SteadyTime now = SteadyNow();
+    const std::string holder = Describe(*lock, absl::Now());
     if (context.stop.stop_requested()) return Cancelled("stopped on request");
     if (now + kBeforeTheDeadline >= context.deadline) {
       return WithHint(

@@ -1,6 +1,5 @@
 #include "agent/actions/location_actions.h"
 
-#include <absl/time/clock.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -10,6 +9,7 @@
 
 #include "agent/actions/action_testing.h"
 #include "agent/restic/restic_testing.h"
+#include "base/io/steady_clock.h"
 
 namespace salvor::agent {
 namespace {
@@ -69,7 +69,7 @@ TEST_F(LocationOpen, RemovesAStaleLockThatIsInTheWay) {
   };
   ASSERT_TRUE(Eventually(has_a_whole_lock));
   ASSERT_EQ(::kill((*check)->Pid(), SIGKILL), 0);
-  EXPECT_FALSE((*check)->Wait({}, absl::InfiniteFuture())->Ok());
+  EXPECT_FALSE((*check)->Wait({}, SteadyTime::InfiniteFuture())->Ok());
   ASSERT_TRUE(has_a_whole_lock());
   const auto opened = Open(false);
   ASSERT_TRUE(opened.ok()) << opened.status();
@@ -86,13 +86,13 @@ TEST_F(LocationOpen, ABackupWaitsForALivingResticAndSaysForWhom) {
   v1::Task task;
   *task.mutable_action()->mutable_location_open()->mutable_location() = repository_.Location();
   task.mutable_action()->mutable_location_open()->set_create(true);
-  ActionContext context{config,  task,   {}, absl::Now() + absl::Seconds(20),
+  ActionContext context{config,  task,   {}, SteadyNow() + absl::Seconds(20),
                         nullptr, nullptr};  // no time to wait in
   const Status refused = RunLocationOpen(task.action(), context).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable) << refused;
   EXPECT_THAT(MessageOf(refused), HasSubstr("(PID " + std::to_string(lock.Pid()) + ", since "));
 
-  context.deadline = absl::InfiniteFuture();
+  context.deadline = SteadyTime::InfiniteFuture();
   std::vector<std::string> lines;
   context.log = [&](std::string_view, std::string_view line) {
     lines.emplace_back(line);

@@ -3,6 +3,8 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "base/io/steady_clock.h"
+
 namespace salvor::agent {
 
 StatusOr<v1::ActionResult> RunNoop(const v1::Action& action, ActionContext& context) {
@@ -11,10 +13,10 @@ StatusOr<v1::ActionResult> RunNoop(const v1::Action& action, ActionContext& cont
     std::mutex mutex;
     std::condition_variable_any changed;
     std::unique_lock lock(mutex);
-    const bool limited = context.deadline != absl::InfiniteFuture();
+    const bool limited = context.deadline != SteadyTime::InfiniteFuture();
     const auto never = [] { return false; };
     if (limited) {
-      changed.wait_until(lock, context.stop, absl::ToChronoTime(context.deadline), never);
+      changed.wait_for(lock, context.stop, absl::ToChronoNanoseconds(context.deadline - SteadyNow()), never);
     } else {
       changed.wait(lock, context.stop, never);
     }

@@ -12,6 +12,8 @@
 #include "agent/actions/postgres_actions.h"
 #include "agent/postgres/test_server.h"
 #include "base/io/files.h"
+#include "base/io/mutex.h"
+#include "base/steady_time.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -42,9 +44,10 @@ class PostgresActionsTest : public testing::Test {
     task.mutable_lease()->set_attempt(attempt);
     task.set_component("db");
     const auto log = [this](std::string_view source, std::string_view line) {
+      MutexLock lock(log_mutex_);  // a producer, a consumer and who watches them log by themselves
       log_ += std::string(source) + ": " + std::string(line) + "\n";
     };
-    ActionContext context{config_,   task, stop_.get_token(),  absl::InfiniteFuture(),
+    ActionContext context{config_,   task, stop_.get_token(),  SteadyTime::InfiniteFuture(),
                           progress_, log,  &Server().Servers()};
     return function(action, context);
   }
@@ -82,11 +85,12 @@ class PostgresActionsTest : public testing::Test {
   AgentConfig config_;
   std::stop_source stop_;
   std::function<void(const v1::Progress&)> progress_;
-  std::string log_;
+  std::string log_;  // once the action is over
 
  private:
   static TestServer* server_;
   v1::ResticLocation location_;
+  Mutex log_mutex_;
 };
 
 // "schema", "rows" … of the checks that did not pass, one each, in order of their first appearance.

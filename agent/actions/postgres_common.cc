@@ -24,17 +24,23 @@ StatusOr<ResolvedTarget> ResolveTarget(const v1::PostgresTarget& target, ActionC
   return resolved;
 }
 
-Status CheckStillLoaded(const v1::PostgresTarget& target, const std::string& database,
-                        ActionContext& context) {
-  if (target.scratch().empty() || context.scratch == nullptr) return OkStatus();
+StatusOr<bool> WasEmptiedByRestart(const v1::PostgresTarget& target, const std::string& database,
+                                   ActionContext& context) {
+  if (target.scratch().empty() || context.scratch == nullptr) return false;
   ASSIGN_OR_RETURN(const ResolvedTarget resolved, ResolveTarget(target, context));
   ASSIGN_OR_RETURN(const bool restarted, context.scratch->RestartedSinceLoaded(target.scratch(), database));
-  if (!restarted) return OkStatus();
+  if (!restarted) return false;
   ASSIGN_OR_RETURN(std::unique_ptr<Connection> session, OpenSession(resolved.connection, database, context));
   ASSIGN_OR_RETURN(const int64_t emptied, session->Number(R"sql(
     SELECT count(*) FROM pg_catalog.pg_class WHERE relpersistence = 'u' AND relkind IN ('r', 'S')
   )sql"));
-  if (emptied == 0) return OkStatus();
+  return emptied > 0;
+}
+
+Status CheckStillLoaded(const v1::PostgresTarget& target, const std::string& database,
+                        ActionContext& context) {
+  ASSIGN_OR_RETURN(const bool emptied, WasEmptiedByRestart(target, database, context));
+  if (!emptied) return OkStatus();
   return WithHint(Unavailable("the scratch server restarted after database {} was loaded, which empties its "
                               "unlogged tables",
                               AsUtf8(database)),
@@ -78,6 +84,7 @@ StatusOr<std::unique_ptr<Connection>> OpenSession(const v1::PostgresConnection& 
   options.pinned = pinned;
   options.stop = context.stop;
   options.deadline = context.deadline;
+  options.cancels_on_server = !ScratchServers::IsConnectionTo(where);
   auto opened = Connection::Open(where, std::move(options));
   if (opened.ok()) return opened;
   const std::string what = database.empty() ? fmt::format("connecting to {}", Describe(where))

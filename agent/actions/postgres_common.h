@@ -22,6 +22,11 @@ struct ResolvedTarget {
 
 StatusOr<ResolvedTarget> ResolveTarget(const v1::PostgresTarget& target, ActionContext& context);
 
+// Whether this database's scratch server has started again since the database was loaded, and that emptied tables
+// of it. False for any other target.
+StatusOr<bool> WasEmptiedByRestart(const v1::PostgresTarget& target, const std::string& database,
+                                   ActionContext& context);
+
 // Unavailable when this database's scratch server has started again since the database was loaded, and that
 // emptied tables of it: what would be found says nothing about the backup. OK for any other target. Asked
 // before looking and again after it, as the server may end in between.

@@ -1,20 +1,20 @@
 #include <absl/time/clock.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 
+#include "agent/actions/dump_file.h"
 #include "agent/actions/postgres_actions.h"
 #include "agent/actions/postgres_common.h"
 #include "agent/actions/postgres_dump_counter.h"
 #include "agent/actions/postgres_dump_expectations.h"
+#include "agent/actions/postgres_lock_watch.h"
 #include "agent/postgres/archive_stream.h"
 #include "agent/postgres/catalog_state.h"
 #include "agent/postgres/details_json.h"
 #include "agent/postgres/inventory.h"
 #include "agent/process/pipe_owner.h"
 #include "base/io/files.h"
+#include "base/io/steady_clock.h"
 #include "base/names.h"
 #include "base/text.h"
 #include "proto/time.h"
@@ -53,39 +53,6 @@ class DumpObserver final : public StreamObserver {
   std::function<Status()> on_begin_, judge_;
 };
 
-// Deletes the dump file of a volume capture, whatever became of it.
-class DumpFile {
- public:
-  explicit DumpFile(std::string directory, const std::string& name)
-      : directory_(std::move(directory)), path_(directory_ + "/" + name) {}
-  ~DumpFile() {
-    unlink(path_.c_str());
-    rmdir(directory_.c_str());  // fails while another dump of this run is there
-  }
-  DumpFile(const DumpFile&) = delete;
-  DumpFile& operator=(const DumpFile&) = delete;
-
-  StatusOr<UniqueFd> Create() {
-    RETURN_IF_ERROR(MakeDirectories(directory_, 0700));
-    UniqueFd file(open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!file.Valid()) return ErrnoStatus(errno, "create " + path_);
-    return file;
-  }
-
-  Status Sync() const {
-    for (const std::string& path : {path_, directory_}) {
-      UniqueFd opened(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-      if (!opened.Valid() || fsync(opened.Get()) != 0) return ErrnoStatus(errno, "write " + path);
-    }
-    return OkStatus();
-  }
-
-  const std::string& Path() const { return path_; }
-
- private:
-  std::string directory_, path_;
-};
-
 // One try.
 //
 // A session of ours holds the snapshot, and no lock on anything while pg_dump asks for its own: somebody who
@@ -105,6 +72,7 @@ class Dump {
     RETURN_IF_ERROR(CheckDatabaseName(action_.database()));
     RETURN_IF_ERROR(ReadSettings());
     RETURN_IF_ERROR(ForgetEarlierAttempts(context_, {action_.target()}));
+    const LockWatch watch(context_, component_.connection(), action_.database());
     if (const Status taken = TakeSnapshot(); !taken.ok()) return WhyItDidNotBegin(taken);
     std::unique_ptr<ArchiveStream> archive;
     if (level_ != Level::LEVEL_NONE) {
@@ -343,12 +311,12 @@ StatusOr<ProcessSpec> Dump::Dumper() {
 PipeOptions Dump::Options(DumpObserver& observer) {
   PipeOptions options;
   options.observer = &observer;
-  options.on_progress = [this, &observer, started = absl::Now()](int64_t bytes) {
+  options.on_progress = [this, &observer, started = SteadyNow()](int64_t bytes) {
     if (!context_.progress) return;
     v1::Progress progress;
     progress.set_bytes_done(bytes);
     progress.set_bytes_total(std::max(bytes, inventory_.table_bytes));
-    const double seconds = absl::ToDoubleSeconds(absl::Now() - started);
+    const double seconds = absl::ToDoubleSeconds(SteadyNow() - started);
     if (seconds > 0) progress.set_bytes_per_second(static_cast<double>(bytes) / seconds);
     if (observer.Archive() != nullptr) {
       progress.set_message(
@@ -393,7 +361,7 @@ StatusOr<v1::Artifact> Dump::ToLocation(DumpObserver& observer) {
 StatusOr<v1::Artifact> Dump::ToVolume(DumpObserver& observer) {
   RETURN_IF_ERROR(CheckAbsolutePath(component_.dump_directory()));
   RETURN_IF_ERROR(CheckObjectName(context_.task.lease().run()));
-  DumpFile file(component_.dump_directory() + "/" + context_.task.lease().run(),
+  DumpFile file(component_.dump_directory(), context_.task.lease().run(),
                 action_.target().artifact() + ".dump");
   ASSIGN_OR_RETURN(ProcessSpec dumper, Dumper());
   ProcessSpec writer;
@@ -407,6 +375,10 @@ StatusOr<v1::Artifact> Dump::ToVolume(DumpObserver& observer) {
   const std::map<std::string, std::string> tags = context_.Tags(action_.target());
   ASSIGN_OR_RETURN(const ResticBackupSummary summary,
                    repository_.BackupPaths({file.Path()}, {}, tags, nullptr));
+  if (const Status moved = file.CheckPath(); !moved.ok()) {
+    RETURN_IF_ERROR(repository_.Forget({summary.snapshot}));
+    return moved;
+  }
   if (summary.incomplete || summary.bytes_processed != outcome.bytes) {
     RETURN_IF_ERROR(repository_.Forget({summary.snapshot}));
     return DataLoss("{} bytes were dumped, restic kept {}", outcome.bytes, summary.bytes_processed);

@@ -1,4 +1,3 @@
-#include <absl/time/clock.h>
 #include <pwd.h>
 #include <signal.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 
 #include "agent/actions/postgres_actions_testing.h"
 #include "agent/actions/postgres_dump_expectations.h"
+#include "base/io/steady_clock.h"
 
 namespace salvor::agent {
 namespace {
@@ -398,7 +398,7 @@ class Standby {
     GiveAway(directory_);
     EXPECT_TRUE(RunProcess(TestSupervisor(),
                            Spec("initdb", {"-D", Data(), "-U", "postgres", "-A", "trust", "--no-sync"}), {},
-                           absl::Now() + absl::Minutes(1))
+                           SteadyNow() + absl::Minutes(1))
                     .ok());
     Start();
     EXPECT_EQ(Connect()->Execute(before), OkStatus());
@@ -451,11 +451,11 @@ class Standby {
 
   // Waits until it takes connections.
   std::unique_ptr<Connection> Connect() const {
-    const absl::Time until = absl::Now() + absl::Minutes(1);
+    const SteadyTime until = SteadyNow() + absl::Minutes(1);
     while (true) {
       auto session = Connection::Open(Where(), {});
       if (session.ok()) return *std::move(session);
-      if (absl::Now() > until) {
+      if (SteadyNow() > until) {
         ADD_FAILURE() << MessageOf(session.status());
         std::abort();
       }
@@ -492,9 +492,10 @@ TEST_F(PostgresDumpTest, GlobalsAreKeptForMachinesAndForPeople) {
   ASSERT_TRUE(result.ok()) << MessageOf(result.status());
   EXPECT_EQ(result->artifacts(0).kind(), v1::Artifact::KIND_POSTGRES_GLOBALS);
   EXPECT_EQ(result->warnings_size(), 0);
-  const std::string text = Restic(Location(), {TestSupervisor(), "", {}, absl::InfiniteFuture(), nullptr})
-                               .LoadText(result->artifacts(0))
-                               .value();
+  const std::string text =
+      Restic(Location(), {TestSupervisor(), "", {}, SteadyTime::InfiniteFuture(), nullptr})
+          .LoadText(result->artifacts(0))
+          .value();
   EXPECT_NE(text.find("PostgreSQL database cluster dump complete"), std::string::npos);
   EXPECT_EQ(log_.find("SCRAM"), std::string::npos);
 }

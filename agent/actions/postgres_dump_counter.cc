@@ -1,6 +1,6 @@
 #include "agent/actions/postgres_dump_counter.h"
 
-#include <absl/time/clock.h>
+#include "base/io/steady_clock.h"
 
 namespace salvor::agent {
 
@@ -12,7 +12,7 @@ RowCounter::RowCounter(v1::PostgresConnection where, std::string database, std::
   }
   thread_ = std::thread([this, where = std::move(where), database = std::move(database),
                          snapshot = std::move(snapshot), tables = std::move(tables), budget] {
-    outcome_ = Count(where, database, snapshot, tables, absl::Now() + budget);
+    outcome_ = Count(where, database, snapshot, tables, SteadyNow() + budget);
   });
 }
 
@@ -23,7 +23,7 @@ RowCounter::~RowCounter() {
 
 Status RowCounter::Count(const v1::PostgresConnection& where, const std::string& database,
                          const std::string& snapshot, const std::vector<DumpedTable>& tables,
-                         absl::Time until) {
+                         SteadyTime until) {
   SessionOptions options;
   options.database = database;
   options.stop = stop_.get_token();

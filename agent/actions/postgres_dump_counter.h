@@ -15,6 +15,7 @@
 #include "agent/postgres/connection.h"
 #include "agent/postgres/inventory.h"
 #include "base/status.h"
+#include "base/steady_time.h"
 
 namespace salvor::agent {
 
@@ -37,7 +38,7 @@ class RowCounter {
 
  private:
   Status Count(const v1::PostgresConnection& where, const std::string& database, const std::string& snapshot,
-               const std::vector<DumpedTable>& tables, absl::Time until);
+               const std::vector<DumpedTable>& tables, SteadyTime until);
   Status CountTable(Connection& session, const DumpedTable& table);
 
   std::stop_source stop_;

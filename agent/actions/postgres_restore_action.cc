@@ -1,13 +1,14 @@
-#include <absl/time/clock.h>
-
 #include <algorithm>
 #include <functional>
 #include <optional>
 
 #include "agent/actions/postgres_actions.h"
+#include "agent/actions/postgres_beyond_dump.h"
 #include "agent/actions/postgres_common.h"
 #include "agent/actions/postgres_load_watch.h"
+#include "agent/actions/postgres_lock_watch.h"
 #include "agent/actions/postgres_not_built.h"
+#include "agent/actions/postgres_refresh.h"
 #include "agent/actions/postgres_restore_marker.h"
 #include "agent/actions/restore_record.h"
 #include "agent/postgres/inventory.h"
@@ -15,6 +16,7 @@
 #include "agent/postgres/server_errors.h"
 #include "agent/process/pipe_owner.h"
 #include "agent/process/sha256.h"
+#include "base/io/steady_clock.h"
 #include "base/names.h"
 #include "base/text.h"
 
@@ -22,7 +24,7 @@ namespace salvor::agent {
 namespace {
 
 constexpr absl::Duration kCleanUpPatience = absl::Seconds(30);
-constexpr int kMostNotBuilt = 1000;  // in a result; the log has all
+constexpr int kMostNotBuilt = 1000;
 constexpr char kCloseToPublic[] = "REVOKE ALL ON DATABASE %DB% FROM PUBLIC";
 
 class DatabaseRestore {
@@ -42,7 +44,9 @@ class DatabaseRestore {
     ASSIGN_OR_RETURN(target_, ResolveTarget(action_.target(), context_));
     ASSIGN_OR_RETURN(session_, OpenSession(target_.connection, "", context_));
     ASSIGN_OR_RETURN(record_, RestoreRecord::For(context_.config, action_.run(), TemporaryName()));
+    std::unique_ptr<LockWatch> watch = WatchLocks("");
     ASSIGN_OR_RETURN(const bool finished, DropOwnLeftovers());
+    watch.reset();
     if (!finished) {
       const Status made = Make();
       if (!made.ok()) DropHalf();
@@ -59,6 +63,9 @@ class DatabaseRestore {
   Status CreateMarked();
   StatusOr<bool> FitsOneTransaction();
   Status Load();
+  Status LoadInDrill();
+  Status Pipe(RefreshesLeftOut* left_out, const std::string& list);
+  StatusOr<std::vector<std::string>> LoaderArguments();
   std::function<void(int64_t)> ShowsBytes();
   std::function<Status(const ExitStatus&)> Explained(std::function<Status(const ExitStatus&)> explain,
                                                      Connection& inside);
@@ -67,6 +74,7 @@ class DatabaseRestore {
   void FillResult();
   Status ApplyProperties(Connection& inside);
   Status Apply(Connection& inside, const std::string& statement, const std::string& kept);
+  std::unique_ptr<LockWatch> WatchLocks(const std::string& database);
 
   // Of this run and this database alone: what a crash left before the marker could be set.
   std::string TemporaryName() const {
@@ -80,9 +88,29 @@ class DatabaseRestore {
   ResolvedTarget target_;
   std::unique_ptr<Connection> session_;
   std::optional<RestoreRecord> record_;
-  std::vector<std::string> without_statistics_;
-  LoadWatch watch_;
+  std::vector<std::string> without_statistics_, warnings_;
+  ViewsLeftEmpty left_empty_;
+  BeyondDump beyond_dump_{details_};
+  std::optional<LoadWatch> watch_;  // of the pg_restore that runs, or ran last
   v1::ActionResult result_;
+};
+
+// Two that look at one stream.
+class BothObserve final : public StreamObserver {
+ public:
+  BothObserve(StreamObserver& first, StreamObserver* second) : first_(first), second_(second) {}
+  Status OnBytes(std::string_view bytes) override {
+    RETURN_IF_ERROR(first_.OnBytes(bytes));
+    return second_ == nullptr ? OkStatus() : second_->OnBytes(bytes);
+  }
+  Status OnEnd() override {
+    RETURN_IF_ERROR(first_.OnEnd());
+    return second_ == nullptr ? OkStatus() : second_->OnEnd();
+  }
+
+ private:
+  StreamObserver& first_;
+  StreamObserver* const second_;
 };
 
 // On a server of our own nothing but the dump can be to blame for states that speak of data and definitions.
@@ -116,7 +144,8 @@ Status DatabaseRestore::Drop(const std::string& name) {
   return session_->Execute(fmt::format("DROP DATABASE IF EXISTS {}{}", session_->Identifier(name), force));
 }
 
-// True when an earlier attempt has finished the database, and its agent died before it could say so.
+// True when an earlier attempt has finished the database, and its agent died before it could say so. With the agent
+// goes a drill's server, and what that emptied when it started again is no longer what was finished.
 StatusOr<bool> DatabaseRestore::DropOwnLeftovers() {
   RETURN_IF_ERROR(Drop(TemporaryName()));
   ASSIGN_OR_RETURN(Rows rows, session_->Query("SELECT COALESCE(shobj_description(oid, 'pg_database'), ''), "
@@ -130,6 +159,11 @@ StatusOr<bool> DatabaseRestore::DropOwnLeftovers() {
   ASSIGN_OR_RETURN(const std::string before, record_->Read());
   const std::string finished = FinishedText(rows.View(0, 1));
   if (before.starts_with(finished)) {
+    ASSIGN_OR_RETURN(const bool emptied, WasEmptiedByRestart(action_.target(), name_, context_));
+    if (emptied) {
+      RETURN_IF_ERROR(Drop(name_));
+      return false;
+    }
     // What it had to say goes on being true. A record of an earlier version ends here.
     if (!result_.ParseFromString(before.substr(finished.size())))
       return Internal("the record of the finished restore of database {} is damaged", AsUtf8(name_));
@@ -140,9 +174,21 @@ StatusOr<bool> DatabaseRestore::DropOwnLeftovers() {
                   "Restore under another name, or rename or drop the existing database yourself.");
 }
 
+// None on a scratch server, on which nobody but us works.
+std::unique_ptr<LockWatch> DatabaseRestore::WatchLocks(const std::string& database) {
+  if (target_.scratch) return nullptr;
+  return std::make_unique<LockWatch>(context_, target_.connection, database);
+}
+
 Status DatabaseRestore::Make() {
+  std::unique_ptr<LockWatch> watch = WatchLocks("");
   RETURN_IF_ERROR_IN(CreateMarked(), fmt::format("creating database {}", AsUtf8(name_)));
-  if (target_.scratch) RETURN_IF_ERROR(context_.scratch->MarkLoaded(action_.target().scratch(), name_));
+  watch.reset();  // before the next one, which takes its place
+  watch = WatchLocks(name_);
+  if (target_.scratch) {
+    RETURN_IF_ERROR(context_.scratch->MarkLoaded(action_.target().scratch(), name_));
+    RETURN_IF_ERROR(context_.scratch->MarkLeftEmpty(action_.target().scratch(), name_, {}));
+  }
   RETURN_IF_ERROR(Load());
   return Finish();
 }
@@ -152,7 +198,8 @@ Status DatabaseRestore::Make() {
 // with the next attempt of this run.
 void DatabaseRestore::DropHalf() {
   SessionOptions options;
-  options.deadline = absl::Now() + kCleanUpPatience;
+  options.deadline = SteadyNow() + kCleanUpPatience;
+  options.cancels_on_server = !target_.scratch;
   auto opened = Connection::Open(target_.connection, options);
   Status dropped = opened.status();
   if (opened.ok()) {
@@ -201,12 +248,12 @@ StatusOr<bool> DatabaseRestore::FitsOneTransaction() {
 }
 
 std::function<void(int64_t)> DatabaseRestore::ShowsBytes() {
-  return [this, started = absl::Now()](int64_t bytes) {
+  return [this, started = SteadyNow()](int64_t bytes) {
     if (!context_.progress) return;
     v1::Progress progress;
     progress.set_bytes_done(bytes);
     progress.set_bytes_total(action_.database().dump().bytes());
-    const double seconds = absl::ToDoubleSeconds(absl::Now() - started);
+    const double seconds = absl::ToDoubleSeconds(SteadyNow() - started);
     if (seconds > 0) progress.set_bytes_per_second(static_cast<double>(bytes) / seconds);
     context_.progress(progress);
   };
@@ -216,49 +263,81 @@ std::function<void(int64_t)> DatabaseRestore::ShowsBytes() {
 std::function<Status(const ExitStatus&)> DatabaseRestore::Explained(
     std::function<Status(const ExitStatus&)> explain, Connection& inside) {
   return [this, &inside, explain = std::move(explain)](const ExitStatus& status) {
-    if (action_.keep_going() && watch_.Failed()) {
+    if (action_.keep_going() && watch_->Failed()) {
       // What was left out before stands in front of it, and is not why it ended.
       ExitStatus judged = status;
-      judged.error_tail = "pg_restore: error: " + watch_.WhyItEnded();
+      judged.error_tail = "pg_restore: error: " + watch_->WhyItEnded();
       return explain(judged);
     }
     const Status error = explain(status);
-    if (!watch_.Failed()) return error;
-    const Status named = WithContext(error, watch_.All(inside, name_).front().title());
-    const bool refused_by_server = !target_.scratch && watch_.FirstOfServer().empty();
+    if (!watch_->Failed()) return error;
+    const Status named = WithContext(error, watch_->All(inside, name_).front().title());
+    const bool refused_by_server = !target_.scratch && watch_->FirstOfServer().empty();
     return refused_by_server ? WithHint(named, kGoOn) : named;
   };
 }
 
 Status DatabaseRestore::Load() {
-  const v1::Artifact& dump = action_.database().dump();
-  // The empty --dbname makes it connect at all; where to, the environment says. It is --verbose that makes it name
-  // the entry that failed.
-  std::vector<std::string> arguments = {"--verbose", "--no-password", "--no-tablespaces", "--dbname="};
-  if (!action_.keep_going()) {
-    arguments.emplace_back("--exit-on-error");
-    // All or nothing either way: what was not finished is dropped.
-    ASSIGN_OR_RETURN(const bool at_once, FitsOneTransaction());
-    if (at_once) arguments.emplace_back("--single-transaction");
+  {
+    ASSIGN_OR_RETURN(const std::unique_ptr<Connection> inside,
+                     OpenSession(target_.connection, name_, context_));
+    RETURN_IF_ERROR(beyond_dump_.BeforeLoad(*inside));
   }
+  return target_.scratch ? LoadInDrill() : Pipe(nullptr, "");
+}
+
+// All but the materialized views, and then those that can be filled without a look at anything outside.
+Status DatabaseRestore::LoadInDrill() {
+  const std::string& drill = action_.target().scratch();
+  const std::string list =
+      ScratchServers::PlaceOf(context_.config.state_directory, drill) + "/list-" + TemporaryName();
+  RefreshesLeftOut left_out(list);
+  const Status loaded = Pipe(&left_out, list);
+  // Of another PostgreSQL than is known here: pg_restore fills what it can.
+  if (left_out.Unreadable()) return Pipe(nullptr, "");
+  RETURN_IF_ERROR(loaded);
+  ASSIGN_OR_RETURN(const std::unique_ptr<Connection> inside,
+                   OpenSession(target_.connection, name_, context_));
+  ASSIGN_OR_RETURN(left_empty_, FillViewsInDrill(*inside, left_out.Refreshes()));
+  return context_.scratch->MarkLeftEmpty(drill, name_, left_empty_);
+}
+
+// The empty --dbname makes it connect at all; where to, the environment says. It is --verbose that makes it name the
+// entry that failed.
+StatusOr<std::vector<std::string>> DatabaseRestore::LoaderArguments() {
+  std::vector<std::string> arguments = {"--verbose", "--no-password", "--no-tablespaces", "--dbname="};
+  if (action_.keep_going()) return arguments;
+  arguments.emplace_back("--exit-on-error");
+  // All or nothing either way: what was not finished is dropped.
+  ASSIGN_OR_RETURN(const bool at_once, FitsOneTransaction());
+  if (at_once) arguments.emplace_back("--single-transaction");
+  return arguments;
+}
+
+Status DatabaseRestore::Pipe(RefreshesLeftOut* left_out, const std::string& list) {
+  const v1::Artifact& dump = action_.database().dump();
+  ASSIGN_OR_RETURN(std::vector<std::string> arguments, LoaderArguments());
+  if (left_out != nullptr) arguments.push_back("--use-list=" + list);
   ASSIGN_OR_RETURN(const std::unique_ptr<Connection> inside,
                    OpenSession(target_.connection, name_, context_));
   ASSIGN_OR_RETURN(ProcessSpec loader, PostgresTool(context_, "pg_restore", std::move(arguments),
                                                     target_.connection, name_, *inside));
+  watch_.emplace();
   if (target_.scratch && inside->SpeaksEnglish()) loader.explain = JudgedByState(std::move(loader.explain));
   loader.explain = Explained(std::move(loader.explain), *inside);
   loader.on_error_line = [this, log = std::move(loader.on_error_line)](std::string_view line) {
-    watch_.OnErrorLine(line);
+    watch_->OnErrorLine(line);
     if (!IsVerboseLine(line)) log(line);
   };
+  BothObserve both(*watch_, left_out);
   PipeOptions options;
+  options.observer = &both;
   options.expect_bytes = dump.bytes();
   options.expect_sha256 = dump.sha256();
-  options.observer = &watch_;
   options.on_progress = ShowsBytes();
   if (action_.keep_going()) {
     options.accept_consumer = [this](const ExitStatus& status) {
-      return watch_.WentOnToItsEnd(status) && watch_.FirstOfServer().empty();
+      return watch_->WentOnToItsEnd(status) && watch_->FirstOfServer().empty();
     };
   }
   ProcessSpec producer = context_.Repository(action_.location()).Dump(dump.snapshot(), dump.path());
@@ -267,7 +346,7 @@ Status DatabaseRestore::Load() {
                               context_.stop, context_.deadline),
                       fmt::format("restoring database {}", AsUtf8(name_)));
   context_.LogTransfer("restic | pg_restore", outcome.bytes, outcome.took);
-  for (v1::NotBuilt& one : watch_.All(*inside, name_)) LeaveOut(std::move(one));
+  for (v1::NotBuilt& one : watch_->All(*inside, name_)) LeaveOut(std::move(one));
   return OkStatus();
 }
 
@@ -285,17 +364,26 @@ void DatabaseRestore::FillResult() {
       fmt::format("database {} restored{}, {}", AsUtf8(name_),
                   left_out == 0 ? "" : fmt::format(" without what could not be built ({})", left_out),
                   HumanBytes(action_.database().dump().bytes())));
-  if (without_statistics_.empty()) return;
-  result_.add_warnings(
-      fmt::format("no statistics of {}: collecting them failed, or would connect to foreign servers",
-                  AsUtf8(Names(without_statistics_))));
+  for (const std::string& warning : warnings_) {
+    result_.add_warnings(fmt::format("database {}: {}", AsUtf8(name_), warning));
+  }
+  if (!without_statistics_.empty()) {
+    result_.add_warnings(
+        fmt::format("no statistics of {}: collecting them failed, or would connect to foreign servers",
+                    AsUtf8(Names(without_statistics_))));
+  }
+  if (!left_empty_.empty()) {
+    result_.add_warnings("materialized views left empty, which a restore would fill: " +
+                         DescribeLeftEmpty(left_empty_));
+  }
 }
 
-// Statistics, then settings and grants of the database itself, and last of all the real comment for the
-// marker.
+// What the dump left to be done, statistics, then settings and grants of the database itself, and last of all the
+// real comment for the marker.
 Status DatabaseRestore::Finish() {
   // Opened before the settings: they could hinder a new session.
   ASSIGN_OR_RETURN(std::unique_ptr<Connection> inside, OpenSession(target_.connection, name_, context_));
+  ASSIGN_OR_RETURN_IN(warnings_, beyond_dump_.AfterLoad(*inside), "what the dump does not say");
   ASSIGN_OR_RETURN_IN(without_statistics_, AnalyzeWhatIsHere(*inside), "collecting statistics");
   RETURN_IF_ERROR_IN(ApplyProperties(*inside), "settings and grants of the database");
   ASSIGN_OR_RETURN(const Rows rows,

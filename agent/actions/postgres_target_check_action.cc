@@ -4,6 +4,7 @@
 #include <set>
 
 #include "agent/actions/postgres_actions.h"
+#include "agent/actions/postgres_beyond_dump.h"
 #include "agent/actions/postgres_common.h"
 #include "agent/actions/postgres_restore_marker.h"
 #include "agent/postgres/inventory.h"
@@ -93,15 +94,17 @@ Status TargetCheck::CheckName(const v1::RestoreDatabase& database) {
 }
 
 Status TargetCheck::CheckExtensions(const v1::DatabaseDetails& details) {
-  for (const v1::ExtensionExpectation& extension : details.extensions()) {
-    ASSIGN_OR_RETURN(Rows rows,
-                     session_->Query("SELECT a.default_version, EXISTS (SELECT FROM "
-                                     "pg_available_extension_versions v WHERE v.name = a.name"
-                                     " AND v.version = $2) FROM pg_available_extensions a WHERE a.name = $1",
-                                     {extension.name(), extension.version()}));
-    if (rows.Count() == 0) {
+  ASSIGN_OR_RETURN(const std::vector<ExtensionThere> differ, ExtensionsThatDiffer(*session_, details));
+  if (differ.empty()) return OkStatus();
+  ASSIGN_OR_RETURN(const std::string super,
+                   session_->Value("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"));
+  for (const ExtensionThere& extension : differ) {
+    const std::string will_be =
+        fmt::format("extension {} of database {} was {}, and will be {} on the target", extension.name,
+                    details.database(), extension.version, extension.default_version);
+    if (extension.default_version.empty()) {
       const std::string missing = fmt::format("extension {} of database {} is not installed on the target",
-                                              extension.name(), details.database());
+                                              extension.name, details.database());
       if (action_.keep_going()) {
         result_.add_warnings(missing + ": it and what needs it will be left out");
       } else {
@@ -110,9 +113,10 @@ Status TargetCheck::CheckExtensions(const v1::DatabaseDetails& details) {
             "Install the extension's package on the target's host; or restore with --keep-going, which "
             "leaves out what needs it, names it, and ends partial.");
       }
-    } else if (rows.View(0, 0) != extension.version()) {
-      result_.add_warnings(fmt::format("extension {} was {}, and will be {} on the target", extension.name(),
-                                       extension.version(), rows.View(0, 0)));
+    } else if (!extension.has_version) {
+      result_.add_warnings(will_be + ", which cannot install the older one");
+    } else if (super != "t") {
+      result_.add_warnings(will_be + ", unless its user may create event triggers");
     }
   }
   return OkStatus();
@@ -206,9 +210,10 @@ Status TargetCheck::CheckSpace() {
   return OkStatus();
 }
 
-// A restore needs sessions of its own beside this one: pg_restore's, one in the database, one of a clean-up.
+// A restore needs sessions of its own beside this one: pg_restore's, one in the database, one of a clean-up, one
+// that looks who holds a lock.
 Status TargetCheck::CheckConnections() {
-  constexpr int64_t kNeeded = 3;
+  constexpr int64_t kNeeded = 4;
   ASSIGN_OR_RETURN(const Rows rows, session_->Query(R"sql(
       SELECT current_setting('max_connections')::bigint
              - CASE WHEN (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN 0

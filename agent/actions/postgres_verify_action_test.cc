@@ -1,6 +1,10 @@
 // Verdicts about real restored copies: what a drill has to call equal, and what not.
+#include <unistd.h>
+
 #include "agent/actions/postgres_actions_testing.h"
 #include "agent/actions/scratch_actions.h"
+#include "agent/process/process_testing.h"
+#include "base/names.h"
 
 namespace salvor::agent {
 namespace {
@@ -150,6 +154,122 @@ TEST_F(PostgresVerifyTest, RowsThatMoveBetweenPartitionsByHashOfAnEnumAreCompare
   EXPECT_EQ(KindsNotPassed(result), std::vector<std::string>{"rows"}) << Render(result);
   session->reset();
   EXPECT_TRUE(Server().Servers().Remove("verify-4").ok());
+}
+
+TEST_F(PostgresVerifyTest, AWideValueAndNamesThatPsqlWouldObeyAreComparedAsTheyStand) {
+  const std::string mark = Server().Directory() + "/psql_ran_it";
+  Server().Execute("postgres", "CREATE DATABASE odd");
+  Server().Execute("odd", fmt::format(R"sql(
+      CREATE TABLE wide (id int, b bytea);
+      INSERT INTO wide VALUES (1, decode(repeat(md5('x'), 2000000), 'hex')), (2, E'\\\\.');
+      CREATE TABLE "\! touch {0}" ("`touch {0}`" int); INSERT INTO "\! touch {0}" VALUES (1);
+      CREATE TABLE ":VERBOSITY
+\! touch {0}
+" ("'; \! touch {0}" text, """" text); INSERT INTO ":VERBOSITY
+\! touch {0}
+" VALUES ('a', 'b'))sql",
+                                      mark));
+  ResetPeakMemory();
+  const int64_t before = PeakMemoryBytes();
+  const Kept kept = Backup("odd");
+  Drill("verify-5", kept, "odd");
+  v1::ActionResult result = Verified("verify-5", kept, "odd");
+  EXPECT_LT(PeakMemoryBytes() - before, 32 << 20);  // the value is 64 MB in a dump
+  EXPECT_TRUE(KindsNotPassed(result).empty()) << Render(result);
+  EXPECT_NE(Render(result).find("3 tables, 4 rows hash equal"), std::string::npos) << Render(result);
+  EXPECT_NE(access(mark.c_str(), F_OK), 0);
+  InCopy("verify-5", "odd", "UPDATE wide SET b = set_byte(b, 31999999, 0) WHERE id = 1");
+  result = Verified("verify-5", kept, "odd");
+  EXPECT_EQ(KindsNotPassed(result), std::vector<std::string>{"content"}) << Render(result);
+  EXPECT_TRUE(Server().Servers().Remove("verify-5").ok());
+}
+
+TEST_F(PostgresVerifyTest, ATableThatCannotBeReadIsAVerdictAndTheOthersAreComparedAllTheSame) {
+  Server().Execute("postgres", "CREATE DATABASE gone");
+  Server().Execute("gone",
+                   "CREATE TABLE a AS SELECT 1 AS n; CREATE TABLE b AS SELECT 2 AS n;"
+                   "CREATE TABLE c AS SELECT 3 AS n");
+  const Kept kept = Backup("gone");
+  Drill("verify-6", kept, "gone");
+  InCopy("verify-6", "gone", "DROP TABLE b; UPDATE c SET n = 4");
+  const v1::ActionResult result = Verified("verify-6", kept, "gone");
+  const std::string said = Render(result);
+  EXPECT_NE(said.find("gone.public.b: cannot be read: relation \"public.b\" does not exist"),
+            std::string::npos)
+      << said;
+  EXPECT_NE(said.find("content gone.public.c: 1 rows, but their hash is"), std::string::npos) << said;
+  EXPECT_EQ(said.find("public.a:"), std::string::npos) << said;
+  EXPECT_TRUE(Server().Servers().Remove("verify-6").ok());
+}
+
+TEST_F(PostgresVerifyTest, APsqlThatIsKilledOrMissingSaysNothingAboutTheBackup) {
+  Server().Execute("postgres", "CREATE DATABASE fine");
+  Server().Execute("fine", "CREATE TABLE t AS SELECT generate_series(1, 100)");
+  const Kept kept = Backup("fine");
+  Drill("verify-7", kept, "fine");
+  ReplaceProgram("psql", "kill -9 $$\n");
+  EXPECT_EQ(Verify(Scratch("verify-7"), kept, "fine").status().code(), absl::StatusCode::kAborted);
+  ReplaceProgram("psql", "$REAL \"$@\" | head -c 20\n");  // gives less than was asked for, and exits 0
+  EXPECT_EQ(Verify(Scratch("verify-7"), kept, "fine").status().code(), absl::StatusCode::kAborted);
+  config_.postgres_bin_directory = Server().Directory() + "/empty";
+  const Status missing = Verify(Scratch("verify-7"), kept, "fine").status();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound) << missing;
+  EXPECT_NE(HintOf(missing).find("Install"), std::string::npos) << missing;
+  config_.postgres_bin_directory = kTestBinDirectory;
+  EXPECT_TRUE(KindsNotPassed(Verified("verify-7", kept, "fine")).empty());
+  EXPECT_TRUE(Server().Servers().Remove("verify-7").ok());
+}
+
+// A server without an encoding gives names as bytes, which the details hold written out.
+TEST_F(PostgresVerifyTest, TablesOfADatabaseWithoutAnEncodingAreFoundByTheirNames) {
+  Server().Execute("postgres", "CREATE DATABASE raw TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'");
+  std::string labels, partitions;
+  for (int i = 0; i < 40; ++i) labels += fmt::format("{}'l{}'", i == 0 ? "" : ", ", i);
+  for (int i = 0; i < 4; ++i) {
+    partitions += fmt::format(
+        "CREATE TABLE \"h\xe9{0}\" PARTITION OF \"h\xe9\" FOR VALUES WITH (MODULUS 4, REMAINDER {0});", i);
+  }
+  Server().Execute("raw", "SELECT lo_unlink(lo_create(0)) FROM generate_series(1, 137)");
+  Server().Execute("raw", fmt::format("CREATE TYPE label AS ENUM ({});"
+                                      "CREATE TABLE \"h\xe9\" (l label, n int) PARTITION BY HASH (l);{}"
+                                      "INSERT INTO \"h\xe9\" SELECT ('l' || i % 40)::label, i"
+                                      " FROM generate_series(1, 400) i;"
+                                      "CREATE TABLE \"o\xe9\" (\"s\xe9\" varchar(9)"
+                                      " CHECK (\"s\xe9\" IN ('\xff', 'open')))",
+                                      labels, partitions));
+  const Kept kept = Backup("raw");
+  Drill("verify-5", kept, "raw");
+  v1::ActionResult result = Verified("verify-5", kept, "raw");
+  EXPECT_TRUE(KindsNotPassed(result).empty()) << Render(result);
+  InCopy("verify-5", "raw", "UPDATE \"h\xe9\" SET n = 1000 WHERE n = 7");
+  result = Verified("verify-5", kept, "raw");
+  EXPECT_EQ(KindsNotPassed(result), std::vector<std::string>{"content"}) << Render(result);
+  EXPECT_NE(Render(result).find("h\\xe9"), std::string::npos) << Render(result);
+  EXPECT_TRUE(Server().Servers().Remove("verify-5").ok());
+}
+
+// What an extension's script asks for with pg_extension_config_dump, here for a table of our own.
+TEST_F(PostgresVerifyTest, OfAConfigurationTableOnlyThePartThatIsDumpedIsComparedWhateverItsNameIs) {
+  for (const std::string encoding : {"SQL_ASCII", "UTF8"}) {
+    const std::string database = "part_" + std::string(encoding == "UTF8" ? "utf8" : "raw");
+    const std::string table = encoding == "UTF8" ? "\"t\xc3\xa9\"" : "\"t\xe9\"";
+    Server().Execute("postgres", fmt::format("CREATE DATABASE {} TEMPLATE template0 ENCODING '{}' LOCALE 'C'",
+                                             database, encoding));
+    Server().Execute(database, fmt::format("CREATE EXTENSION hstore; CREATE TABLE {0} (n int);"
+                                           "INSERT INTO {0} SELECT generate_series(1, 10);"
+                                           "UPDATE pg_extension SET extconfig = ARRAY['{0}'::regclass::oid],"
+                                           " extcondition = ARRAY['WHERE n > 7'] WHERE extname = 'hstore'",
+                                           table));
+    const Kept kept = Backup(database, "run-" + Slug(database));
+    EXPECT_EQ(kept.dump.rows(), 3) << database;
+    auto verified = Verify(Here(), kept, database);
+    ASSERT_TRUE(verified.ok()) << MessageOf(verified.status());
+    EXPECT_TRUE(KindsNotPassed(*verified).empty()) << Render(*verified);
+    Server().Execute(database, fmt::format("UPDATE {} SET n = 11 WHERE n = 8", table));
+    verified = Verify(Here(), kept, database);
+    ASSERT_TRUE(verified.ok()) << MessageOf(verified.status());
+    EXPECT_EQ(KindsNotPassed(*verified), std::vector<std::string>{"content"}) << Render(*verified);
+  }
 }
 
 }  // namespace

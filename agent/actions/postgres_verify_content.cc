@@ -1,31 +1,36 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <vector>
 
 #include "agent/actions/postgres_verify_parts.h"
 #include "agent/postgres/inventory.h"
 #include "agent/postgres/row_digest.h"
+#include "agent/postgres/table_copies.h"
 #include "base/text.h"
 
 namespace salvor::agent {
 namespace {
 
-using Conditions = std::map<std::pair<std::string, std::string>, std::string>;
+// Schema and name as the details have them: AsUtf8 of what the session says.
+using TableName = std::pair<std::string, std::string>;
+using Conditions = std::map<TableName, std::string>;
 
-// The rows that pg_dump would dump: of configuration tables of extensions only a part.
+// The rows that pg_dump would dump: of configuration tables of extensions only a part. A condition is what the
+// session says, to be said to it again.
 StatusOr<Conditions> ReadConditions(Connection& session) {
   ASSIGN_OR_RETURN(const std::vector<DumpedTable> tables, ListDumpedTables(session));
   Conditions conditions;
   for (const DumpedTable& table : tables) {
-    if (!table.condition.empty()) conditions[{table.schema, table.name}] = table.condition;
+    if (!table.condition.empty()) conditions[{AsUtf8(table.schema), AsUtf8(table.name)}] = table.condition;
   }
   return conditions;
 }
 
-// Rows, and their hash where one is expected, as COPY gives them with the dump's own column list: in the
-// encoding of the dump, or the same text would be other bytes.
-StatusOr<RowDigest> ReadTable(Connection& session, const v1::TableExpectation& table,
-                              const std::string& condition, const std::string& encoding) {
+// How a table's rows are read, and hashed where a hash is expected: as COPY gives them with the dump's own column
+// list, in the encoding of the dump, or the same text would be other bytes.
+TableCopy CopyOf(const Connection& session, const v1::TableExpectation& table, const std::string& condition,
+                 const std::string& encoding) {
   const bool hash = table.level() == v1::COVERAGE_LEVEL_EXACT;
   const auto text = [&session](const std::string& kept) {
     return session.TextEncoding() == "UTF8" ? kept : BytesOf(kept);
@@ -37,15 +42,10 @@ StatusOr<RowDigest> ReadTable(Connection& session, const v1::TableExpectation& t
     const std::string columns = list.size() > 2 ? list.substr(1, list.size() - 2) : "";
     source = fmt::format("(SELECT {} FROM {} {})", columns, name, condition);
   }
-  RowDigest digest(hash ? RowDigest::Mode::kHash : RowDigest::Mode::kCount);
   const std::string options =
       encoding.empty() ? "" : fmt::format(" (ENCODING {})", session.Literal(encoding));
-  RETURN_IF_ERROR(
-      session.CopyOut(fmt::format("COPY {} TO STDOUT{}", source, options), [&digest](std::string_view row) {
-        digest.Feed(row.data(), row.size());
-        return OkStatus();
-      }));
-  return digest;
+  return {fmt::format("COPY {} TO STDOUT{}", source, options),
+          hash ? RowDigest::Mode::kHash : RowDigest::Mode::kCount};
 }
 
 // Trees of partitions by hash: where the key is an enum, or hashes otherwise on another server, a restore puts
@@ -71,8 +71,6 @@ void AddSum(const std::string& bytes, HashSum& sum) {
   sum.Add(number(8), number(0));
 }
 
-using TableName = std::pair<std::string, std::string>;
-
 // The topmost table partitioned by hash of each partition below one.
 StatusOr<std::map<TableName, std::string>> ReadHashTrees(Connection& session) {
   ASSIGN_OR_RETURN(Rows rows, session.Query(R"sql(
@@ -92,7 +90,9 @@ FROM above a
 ORDER BY a.leaf, a.depth DESC
 )sql"));
   std::map<TableName, std::string> trees;
-  for (int i = 0; i < rows.Count(); ++i) trees[{rows.Text(i, 0), rows.Text(i, 1)}] = AsUtf8(rows.View(i, 2));
+  for (int i = 0; i < rows.Count(); ++i) {
+    trees[{AsUtf8(rows.View(i, 0)), AsUtf8(rows.View(i, 1))}] = AsUtf8(rows.View(i, 2));
+  }
   return trees;
 }
 
@@ -109,10 +109,28 @@ class TablesComparison {
     RETURN_IF_ERROR(session_->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
     ASSIGN_OR_RETURN(conditions_, ReadConditions(*session_));
     ASSIGN_OR_RETURN(roots_, ReadHashTrees(*session_));
+    std::vector<TableCopy> copies;
+    std::vector<const v1::TableExpectation*> covered;
     for (const v1::TableExpectation& table : verification_.details.tables()) {
-      RETURN_IF_ERROR(Compare(table));
-      ShowProgress();
+      if (verification_.not_built.ExplainsRows(table.schema(), table.name())) {
+        // Its rows may belong into other partitions here: what those lack is not theirs alone.
+        LeaveTreeUncovered(table);
+        continue;
+      }
+      if (table.level() == v1::COVERAGE_LEVEL_NONE) {
+        Leave(table);
+        continue;
+      }
+      const auto condition = conditions_.find({table.schema(), table.name()});
+      copies.push_back(CopyOf(*session_, table, condition == conditions_.end() ? "" : condition->second,
+                              verification_.details.encoding()));
+      covered.push_back(&table);
     }
+    const auto compare = [this, &covered](size_t at, const StatusOr<RowDigest>& digest) {
+      ShowProgress();
+      return Compare(*covered[at], digest);
+    };
+    RETURN_IF_ERROR(ReadTables(Reading(), copies, compare));
     for (const auto& [root, tree] : trees_) JudgeTree(root, tree);
     rows_.Close(fmt::format("{} tables, {} rows equal", rows_.PassedCount(), equal_rows_),
                 "rows were not covered at backup time");
@@ -122,35 +140,37 @@ class TablesComparison {
   }
 
  private:
-  Status Compare(const v1::TableExpectation& table) {
-    const std::string name = table.schema() + "." + table.name();
+  TableReading Reading() {
+    ActionContext& context = verification_.context;
+    const auto psql = [this, &context] {
+      return PostgresTool(context, "psql", {}, verification_.target.connection, verification_.database,
+                          *session_);
+    };
+    return {context.config.supervisor, psql, *session_, context.stop, context.deadline};
+  }
+
+  void LeaveTreeUncovered(const v1::TableExpectation& table) {
     const auto root = roots_.find({table.schema(), table.name()});
-    if (verification_.not_built.ExplainsRows(table.schema(), table.name())) {
-      // Its rows may belong into other partitions here: what those lack is not theirs alone.
-      if (root != roots_.end()) trees_[root->second].covered = false;
-      return OkStatus();
-    }
-    if (table.level() == v1::COVERAGE_LEVEL_NONE) {
-      if (root != roots_.end()) trees_[root->second].covered = false;
-      rows_.Leave(name);
-      content_.Leave(name);
-      return OkStatus();
-    }
-    RETURN_IF_ERROR(session_->Execute("SAVEPOINT before_table"));
-    const auto condition = conditions_.find({table.schema(), table.name()});
-    const auto digest = ReadTable(*session_, table, condition == conditions_.end() ? "" : condition->second,
-                                  verification_.details.encoding());
+    if (root != roots_.end()) trees_[root->second].covered = false;
+  }
+
+  void Leave(const v1::TableExpectation& table) {
+    const std::string name = table.schema() + "." + table.name();
+    LeaveTreeUncovered(table);
+    rows_.Leave(name);
+    content_.Leave(name);
+    ShowProgress();
+  }
+
+  Status Compare(const v1::TableExpectation& table, const StatusOr<RowDigest>& digest) {
+    const std::string name = table.schema() + "." + table.name();
     if (!digest.ok()) {
-      // A table or column that is not there, or pages that cannot be read, is a verdict; a lost session is
-      // not.
-      if (session_->LastSqlState().empty() || !session_->Alive()) return digest.status();
+      // A table or column that is not there, or pages that cannot be read, is a verdict.
       if (IsOfSurroundings(digest.status())) return digest.status();
-      RETURN_IF_ERROR(session_->Execute("ROLLBACK TO before_table; RELEASE before_table"));
       rows_.Fail(verification_.Subject(name), "cannot be read: " + MessageOf(digest.status()));
       return OkStatus();
     }
-    // Gives the lock back: a server has not room for those of all tables.
-    RETURN_IF_ERROR(session_->Execute("ROLLBACK TO before_table; RELEASE before_table"));
+    const auto root = roots_.find({table.schema(), table.name()});
     if (root != roots_.end()) {
       AddToTree(table, *digest, trees_[root->second]);
     } else {
@@ -239,6 +259,25 @@ class TablesComparison {
   int done_ = 0;
 };
 
+// All of them, some at a time: there may be millions.
+StatusOr<LargeObjectDigest> ReadLargeObjects(Connection& session) {
+  LargeObjectDigest digest;
+  const auto feed = [&digest](std::string_view piece) { digest.Feed(piece.data(), piece.size()); };
+  for (std::string last = "0";;) {
+    ASSIGN_OR_RETURN(
+        const Rows oids,
+        session.Query("SELECT oid FROM pg_largeobject_metadata WHERE oid > $1::oid ORDER BY oid LIMIT 10000",
+                      {last}));
+    if (oids.Count() == 0) return digest;
+    for (int i = 0; i < oids.Count(); ++i) {
+      last = oids.Text(i, 0);
+      digest.Begin(static_cast<uint32_t>(oids.Int(i, 0)));
+      RETURN_IF_ERROR(session.ReadLargeObject(last, feed));
+      digest.End();
+    }
+  }
+}
+
 }  // namespace
 
 Status VerifyTables(Verification& verification) {
@@ -252,10 +291,10 @@ Status VerifyLargeObjects(Verification& verification) {
   ASSIGN_OR_RETURN(std::unique_ptr<Connection> session,
                    OpenSession(verification.target.connection, verification.database, verification.context));
   RETURN_IF_ERROR(session->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
-  ASSIGN_OR_RETURN(Rows oids, session->Query("SELECT oid FROM pg_largeobject_metadata"));
-  if (oids.Count() != then.count()) {
+  ASSIGN_OR_RETURN(const int64_t count, session->Number("SELECT count(*) FROM pg_largeobject_metadata"));
+  if (count != then.count()) {
     verification.checks.Failed("large objects", subject,
-                               fmt::format("expected {}, found {}", then.count(), oids.Count()));
+                               fmt::format("expected {}, found {}", then.count(), count));
     return OkStatus();
   }
   if (then.level() != v1::COVERAGE_LEVEL_EXACT) {
@@ -266,13 +305,7 @@ Status VerifyLargeObjects(Verification& verification) {
     }
     return OkStatus();
   }
-  LargeObjectDigest digest;
-  for (int i = 0; i < oids.Count(); ++i) {
-    digest.Begin(static_cast<uint32_t>(oids.Int(i, 0)));
-    RETURN_IF_ERROR(session->ReadLargeObject(
-        oids.Text(i, 0), [&digest](std::string_view piece) { digest.Feed(piece.data(), piece.size()); }));
-    digest.End();
-  }
+  ASSIGN_OR_RETURN(const LargeObjectDigest digest, ReadLargeObjects(*session));
   if (digest.Sum() != then.content_hash() || digest.Bytes() != then.bytes()) {
     verification.checks.Failed(
         "large objects", subject,

@@ -34,6 +34,18 @@ StatusOr<RestoreRecord> RestoreRecord::For(const AgentConfig& config, const std:
   return RestoreRecord(config.state_directory + "/restores", run + "-" + place);
 }
 
+StatusOr<std::vector<RestoreRecord>> RestoreRecord::All(const AgentConfig& config) {
+  const std::string directory = config.state_directory + "/restores";
+  std::vector<RestoreRecord> records;
+  std::error_code error;
+  std::filesystem::directory_iterator entry(directory, error);
+  if (error == std::errc::no_such_file_or_directory) return records;
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error))
+    records.push_back(RestoreRecord(directory, entry->path().filename()));
+  if (error) return ErrnoStatus(error.value(), "list " + directory);
+  return records;
+}
+
 StatusOr<std::string> RestoreRecord::Read() const {
   StatusOr<std::string> text = ReadFile(path_);
   if (text.status().code() == absl::StatusCode::kNotFound) return std::string();

@@ -8,6 +8,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/actions/action.h"
 #include "base/status.h"
@@ -19,6 +20,9 @@ class RestoreRecord {
   // `place` is the component, or a part of it: any name that a file can have. InvalidArgument for others.
   static StatusOr<RestoreRecord> For(const AgentConfig& config, const std::string& run,
                                      const std::string& place);
+
+  // Of every restore that is on record, in no order.
+  static StatusOr<std::vector<RestoreRecord>> All(const AgentConfig& config);
 
   StatusOr<std::string> Read() const;  // what was written last; "" when nothing was
 

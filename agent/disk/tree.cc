@@ -10,10 +10,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <limits>
-#include <map>
+#include <optional>
 #include <string_view>
 #include <utility>
 
+#include "agent/disk/digest_table.h"
 #include "agent/disk/file_attributes.h"
 #include "agent/disk/file_digest.h"
 #include "agent/disk/guarded_path.h"
@@ -33,6 +34,9 @@ constexpr int64_t kBytesPerProgress = 64 << 20;
 
 // Deeper than this a walk may run out of descriptors by itself.
 constexpr int kDeepWalk = 200;
+
+// Of a longer directory, the rest is read when these have been walked.
+constexpr size_t kItemsAtOnce = 4096;
 
 // Whether nanoseconds since 1970 hold it: from 1677 to 2262. restic counts in them too, and restores another time.
 bool FitsNanoseconds(const timespec& time) {
@@ -112,26 +116,49 @@ struct DirectoryItem {
   unsigned char type;  // of dirent.h
 };
 
-// What could be read of a directory; an error at its end does not take away what came before.
-Status ReadItems(int directory, std::vector<DirectoryItem>* items) {
-  // An own description: fdopendir takes what it gets, and its position.
-  const int copy = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR* stream = copy < 0 ? nullptr : ::fdopendir(copy);
-  if (stream == nullptr) {
-    const int error = errno;
+// What is in a directory, some of it at a time. What was read before an error stands.
+class DirectoryItems {
+ public:
+  explicit DirectoryItems(int directory) {
+    // An own description: fdopendir takes what it gets, and its position.
+    const int copy = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    stream_ = copy < 0 ? nullptr : ::fdopendir(copy);
+    if (stream_ != nullptr) return;
+    error_ = errno;
     if (copy >= 0) ::close(copy);
-    return ErrnoStatus(error, "read directory");
   }
-  errno = 0;
-  while (const dirent* item = ::readdir(stream)) {
-    const std::string_view name = item->d_name;
-    if (name != "." && name != "..") items->push_back({std::string(name), item->d_type});
-    errno = 0;
+  DirectoryItems(const DirectoryItems&) = delete;
+  DirectoryItems& operator=(const DirectoryItems&) = delete;
+  ~DirectoryItems() { Close(); }
+
+  // Adds at most so many.
+  Status Read(size_t most, std::vector<DirectoryItem>* items) {
+    for (size_t count = 0; stream_ != nullptr && count < most;) {
+      errno = 0;
+      const dirent* item = ::readdir(stream_);
+      if (item == nullptr) {
+        error_ = errno;
+        Close();
+        break;
+      }
+      const std::string_view name = item->d_name;
+      if (name == "." || name == "..") continue;
+      items->push_back({std::string(name), item->d_type});
+      ++count;
+    }
+    return error_ == 0 ? OkStatus() : ErrnoStatus(error_, "read directory");
   }
-  const int error = errno;
-  ::closedir(stream);
-  return error == 0 ? OkStatus() : ErrnoStatus(error, "read directory");
-}
+  bool AtEnd() const { return stream_ == nullptr; }
+
+ private:
+  void Close() {
+    if (stream_ != nullptr) ::closedir(stream_);
+    stream_ = nullptr;
+  }
+
+  DIR* stream_ = nullptr;
+  int error_ = 0;
+};
 
 // Of what cannot be looked at: what its directory says of it.
 const char* TypeNameOf(unsigned char type) { return type == DT_UNKNOWN ? "unknown" : TypeName(DTTOIF(type)); }
@@ -143,36 +170,38 @@ bool IsUnusedLostAndFound(int parent, const std::string& name, const struct stat
   const UniqueFd directory(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!directory.Valid()) return errno == EACCES;
   std::vector<DirectoryItem> items;
-  return ReadItems(directory.Get(), &items).ok() && items.empty();
+  return DirectoryItems(directory.Get()).Read(1, &items).ok() && items.empty();
 }
 
 class Walker {
  public:
-  explicit Walker(const WalkOptions& options) : options_(options) {}
+  Walker(const WalkOptions& options, const SpoolFolder& folder, const EntrySink& each)
+      : options_(options), each_(each), digests_(folder) {}
 
   Status WalkRoot(const std::string& path);
-  std::vector<CapturedEntry> Finish();
+  void Finish() { Report(true); }
 
  private:
   StatusOr<UniqueFd> OpenParent(const std::string& path) const;
   Status Visit(int parent, const DirectoryItem& item, const std::string& path, bool is_root);
-  void AddUnseen(const DirectoryItem& item, const std::string& path, const Status& why);
+  Status AddUnseen(const DirectoryItem& item, const std::string& path, const Status& why);
   bool IsLeftOut(int parent, const std::string& name, const std::string& path, const struct stat& facts);
   void LeaveOut(LeftOut why, const std::string& path);
   StatusOr<bool> Look(int parent, const std::string& name, struct stat* facts, bool is_root);
+  CapturedEntry Describe(const std::string& path, const struct stat& facts, bool is_left_out_mount) const;
   Status Fill(int parent, const std::string& name, const struct stat& facts, v1::TreeEntry* entry);
   StatusOr<UniqueFd> OpenSettled(int parent, const std::string& name, const struct stat& facts) const;
   Status Hash(int parent, const std::string& name, const struct stat& facts, v1::TreeEntry* entry);
-  Status Descend(int parent, const std::string& name, const std::string& path, size_t index);
-  void NameHardLinks();
+  Status Descend(int parent, const std::string& name, const std::string& path, CapturedEntry captured);
+  Status Give(CapturedEntry captured);
   void Report(bool now);
 
   const WalkOptions& options_;
-  std::vector<CapturedEntry> entries_;
-  dev_t device_ = 0;  // of the declared path
+  const EntrySink& each_;
+  Status failed_ = OkStatus();  // of the agent's own: it ends the walk, and is no fault of an entry
+  dev_t device_ = 0;            // of the declared path
   int depth_ = 0;
-  std::map<std::pair<uint64_t, uint64_t>, std::string> digests_;  // of files with several names: hashed once
-  std::map<std::pair<uint64_t, uint64_t>, bool> linked_;
+  DigestTable digests_;  // of files with several names: hashed once
   WalkProgress progress_;
   WalkProgress reported_;
 };
@@ -231,14 +260,45 @@ bool Walker::IsLeftOut(int parent, const std::string& name, const std::string& p
   return !S_ISDIR(facts.st_mode);
 }
 
+Status Walker::Give(CapturedEntry captured) {
+  RETURN_IF_ERROR(each_(std::move(captured)));
+  ++progress_.entries;
+  Report(false);
+  return OkStatus();
+}
+
 // One entry that nobody can look at (a mount whose server is gone) is one entry.
-void Walker::AddUnseen(const DirectoryItem& item, const std::string& path, const Status& why) {
+Status Walker::AddUnseen(const DirectoryItem& item, const std::string& path, const Status& why) {
   CapturedEntry captured;
   captured.entry.set_path(PercentEncode(path));
   captured.entry.set_type(TypeNameOf(item.type));
   captured.entry.set_not_covered(MessageOf(why));
-  entries_.push_back(std::move(captured));
-  ++progress_.entries;
+  return Give(std::move(captured));
+}
+
+CapturedEntry Walker::Describe(const std::string& path, const struct stat& facts,
+                               bool is_left_out_mount) const {
+  CapturedEntry captured;
+  captured.device = facts.st_dev;
+  captured.inode = facts.st_ino;
+  captured.ctime_ns = Nanoseconds(facts.st_ctim);
+  captured.has_several_names = !S_ISDIR(facts.st_mode) && facts.st_nlink > 1;
+  v1::TreeEntry& entry = captured.entry;
+  entry.set_path(PercentEncode(path));
+  entry.set_type(TypeName(facts.st_mode));
+  entry.set_mode(static_cast<int32_t>(facts.st_mode & 07777));
+  entry.set_uid(facts.st_uid);
+  entry.set_gid(facts.st_gid);
+  entry.set_bytes(S_ISREG(facts.st_mode) ? facts.st_size : 0);
+  entry.set_mtime_ns(Nanoseconds(facts.st_mtim));
+  entry.set_mtime_unknown(!FitsNanoseconds(facts.st_mtim));
+  if (is_left_out_mount) {
+    // What is mounted there works on, and its times with it: nothing is promised of them.
+    captured.ctime_ns = 0;
+    entry.set_mtime_ns(0);
+    entry.set_mtime_unknown(true);
+  }
+  return captured;
 }
 
 Status Walker::Visit(int parent, const DirectoryItem& item, const std::string& path, bool is_root) {
@@ -251,40 +311,18 @@ Status Walker::Visit(int parent, const DirectoryItem& item, const std::string& p
   const StatusOr<bool> there = Look(parent, name, &facts, is_root);
   if (!there.ok() && (is_root || there.status().code() == absl::StatusCode::kCancelled))
     return WithContext(there.status(), PercentEncode(path));
-  if (!there.ok()) AddUnseen(item, path, there.status());
-  if (!there.ok() || !*there) return OkStatus();
+  if (!there.ok()) return AddUnseen(item, path, there.status());
+  if (!*there) return OkStatus();
   if (is_root) device_ = facts.st_dev;
   if (!is_root && IsLeftOut(parent, name, path, facts)) return OkStatus();
-  CapturedEntry captured;
-  captured.device = facts.st_dev;
-  captured.inode = facts.st_ino;
-  captured.ctime_ns = Nanoseconds(facts.st_ctim);
-  v1::TreeEntry& entry = captured.entry;
-  entry.set_path(PercentEncode(path));
-  entry.set_type(TypeName(facts.st_mode));
-  entry.set_mode(static_cast<int32_t>(facts.st_mode & 07777));
-  entry.set_uid(facts.st_uid);
-  entry.set_gid(facts.st_gid);
-  entry.set_bytes(S_ISREG(facts.st_mode) ? facts.st_size : 0);
-  entry.set_mtime_ns(Nanoseconds(facts.st_mtim));
-  entry.set_mtime_unknown(!FitsNanoseconds(facts.st_mtim));
   const bool is_left_out_mount = options_.one_file_system && facts.st_dev != device_;
-  if (is_left_out_mount) {
-    // What is mounted there works on, and its times with it: nothing is promised of them.
-    captured.ctime_ns = 0;
-    entry.set_mtime_ns(0);
-    entry.set_mtime_unknown(true);
-  }
-  if (const Status status = Fill(parent, name, facts, &entry); !status.ok()) {
-    if (status.code() == absl::StatusCode::kCancelled) return status;
-    entry.set_not_covered(MessageOf(status));
-  }
-  if (!S_ISDIR(facts.st_mode) && facts.st_nlink > 1) linked_[{captured.device, captured.inode}] = true;
-  entries_.push_back(std::move(captured));
-  ++progress_.entries;
-  Report(false);
+  CapturedEntry captured = Describe(path, facts, is_left_out_mount);
+  Status filled = Fill(parent, name, facts, &captured.entry);
+  RETURN_IF_ERROR(failed_);
+  if (filled.code() == absl::StatusCode::kCancelled) return filled;
+  if (!filled.ok()) captured.entry.set_not_covered(MessageOf(filled));
   const bool enter = S_ISDIR(facts.st_mode) && !is_left_out_mount;
-  return enter ? Descend(parent, name, path, entries_.size() - 1) : OkStatus();
+  return enter ? Descend(parent, name, path, std::move(captured)) : Give(std::move(captured));
 }
 
 Status Walker::Fill(int parent, const std::string& name, const struct stat& facts, v1::TreeEntry* entry) {
@@ -317,14 +355,17 @@ StatusOr<UniqueFd> Walker::OpenSettled(int parent, const std::string& name, cons
 }
 
 Status Walker::Hash(int parent, const std::string& name, const struct stat& facts, v1::TreeEntry* entry) {
-  const std::pair<uint64_t, uint64_t> inode(facts.st_dev, facts.st_ino);
   struct stat after {};
   ASSIGN_OR_RETURN(const UniqueFd file, OpenSettled(parent, name, facts));
   entry->set_attributes(AttributesOf(file.Get()));
   entry->set_allocated_bytes(AllocatedBytesWithHoles(file.Get(), facts));
-  if (const auto known = digests_.find(inode); known != digests_.end()) {
-    entry->set_sha256(known->second);
-    return OkStatus();
+  if (facts.st_nlink > 1) {
+    const auto known = digests_.Find(facts.st_dev, facts.st_ino);
+    if (!known.ok()) return failed_ = known.status();
+    if (known->has_value()) {
+      entry->set_sha256(ToHex(**known));
+      return OkStatus();
+    }
   }
   ASSIGN_OR_RETURN(const std::string digest,
                    DigestOfFile(file.Get(), facts.st_size, options_.stop, [&](int64_t bytes) {
@@ -334,39 +375,34 @@ Status Walker::Hash(int parent, const std::string& name, const struct stat& fact
   if (::fstat(file.Get(), &after) != 0) return ErrnoStatus(errno, "look at");
   if (!SameState(facts, after)) return Aborted("changed while it was read");
   entry->set_sha256(ToHex(digest));
-  if (facts.st_nlink > 1) digests_[inode] = entry->sha256();
-  return OkStatus();
+  if (facts.st_nlink > 1) failed_ = digests_.Put(facts.st_dev, facts.st_ino, digest);
+  return failed_;
 }
 
-Status Walker::Descend(int parent, const std::string& name, const std::string& path, size_t index) {
+Status Walker::Descend(int parent, const std::string& name, const std::string& path, CapturedEntry captured) {
   const UniqueFd directory(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  std::vector<DirectoryItem> items;
-  Status status = OkStatus();
-  if (directory.Valid()) {
-    status = ReadItems(directory.Get(), &items);
-    if (options_.hash) entries_[index].entry.set_attributes(AttributesOf(directory.Get()));
-  } else {
+  if (!directory.Valid()) {
     const bool too_many = errno == EMFILE || errno == ENFILE;
     if (too_many && depth_ < kDeepWalk) return ErrnoStatus(errno, "open " + PercentEncode(path));
-    status = ErrnoStatus(errno, "cannot be read");
+    captured.entry.set_not_covered(MessageOf(ErrnoStatus(errno, "cannot be read")));
+    return Give(std::move(captured));
   }
-  if (!status.ok()) entries_[index].entry.set_not_covered(MessageOf(status));
+  if (options_.hash) captured.entry.set_attributes(AttributesOf(directory.Get()));
   const std::string prefix = path == "/" ? path : path + "/";
+  DirectoryItems in_it(directory.Get());
+  std::vector<DirectoryItem> items;
   ++depth_;
-  for (const DirectoryItem& child : items)
-    RETURN_IF_ERROR(Visit(directory.Get(), child, prefix + child.name, false));
+  do {
+    items.clear();
+    const Status status = in_it.Read(kItemsAtOnce, &items);
+    if (!status.ok()) captured.entry.set_not_covered(MessageOf(status));
+    // The directory is given when it is known whether all of it could be read.
+    if (in_it.AtEnd()) RETURN_IF_ERROR(Give(captured));
+    for (const DirectoryItem& child : items)
+      RETURN_IF_ERROR(Visit(directory.Get(), child, prefix + child.name, false));
+  } while (!in_it.AtEnd());
   --depth_;
   return OkStatus();
-}
-
-void Walker::NameHardLinks() {
-  std::map<std::pair<uint64_t, uint64_t>, std::string> first;
-  for (CapturedEntry& captured : entries_) {
-    const std::pair<uint64_t, uint64_t> inode(captured.device, captured.inode);
-    if (captured.entry.type() == "dir" || linked_.count(inode) == 0) continue;
-    const auto [found, inserted] = first.emplace(inode, captured.entry.path());
-    if (!inserted) captured.entry.set_hard_link(found->second);
-  }
 }
 
 void Walker::Report(bool now) {
@@ -377,14 +413,6 @@ void Walker::Report(bool now) {
   }
   reported_ = progress_;
   options_.progress(progress_);
-}
-
-std::vector<CapturedEntry> Walker::Finish() {
-  std::sort(entries_.begin(), entries_.end(),
-            [](const CapturedEntry& a, const CapturedEntry& b) { return a.entry.path() < b.entry.path(); });
-  NameHardLinks();
-  Report(true);
-  return std::move(entries_);
 }
 
 }  // namespace
@@ -407,11 +435,12 @@ std::vector<std::string> NormalisePaths(const std::vector<std::string>& paths) {
   return kept;
 }
 
-StatusOr<std::vector<CapturedEntry>> WalkPaths(const std::vector<std::string>& paths,
-                                               const WalkOptions& options) {
-  Walker walker(options);
+Status WalkPaths(const std::vector<std::string>& paths, const WalkOptions& options, const SpoolFolder& folder,
+                 const EntrySink& each) {
+  Walker walker(options, folder, each);
   for (const std::string& path : NormalisePaths(paths)) RETURN_IF_ERROR(walker.WalkRoot(path));
-  return walker.Finish();
+  walker.Finish();
+  return OkStatus();
 }
 
 bool IsAtOrBelow(const std::string& entry_path, const std::string& path) {

@@ -12,19 +12,12 @@
 #include <string>
 #include <vector>
 
+#include "agent/disk/captured_tree.h"
 #include "agent/disk/exclude_patterns.h"
+#include "agent/disk/spool_file.h"
 #include "base/status.h"
-#include "salvor/v1/manifest.pb.h"
 
 namespace salvor::agent {
-
-// An entry, and what shows that it changed though size and times look the same. Only `entry` is ever stored.
-struct CapturedEntry {
-  v1::TreeEntry entry;
-  uint64_t device = 0;
-  uint64_t inode = 0;
-  int64_t ctime_ns = 0;
-};
 
 struct WalkProgress {
   int64_t entries = 0;
@@ -54,13 +47,16 @@ struct WalkOptions {
 // Absolute paths without trailing or doubled slashes, sorted; those below others of the list are gone.
 std::vector<std::string> NormalisePaths(const std::vector<std::string>& paths);
 
-// Every entry at and below the paths, sorted by its (encoded) path. Memory grows with the number of entries,
-// never with their size. What cannot be looked at or read, or changes while it is read, has `not_covered`, and all
-// else is there; what vanishes between two looks is not there. Files are not marked as read (O_NOATIME) where the
-// system permits. What a program has written through a memory map is written back before a file is hashed, so
-// that whatever it writes afterwards moves the file's change time.
-StatusOr<std::vector<CapturedEntry>> WalkPaths(const std::vector<std::string>& paths,
-                                               const WalkOptions& options);
+using EntrySink = std::function<Status(CapturedEntry captured)>;
+
+// Every entry at and below the paths, in no order and each as soon as it is known. Memory grows with the depth of the
+// tree, never with the number of entries, their size, or the length of a directory. What cannot be looked at or read,
+// or changes while it is read, has `not_covered`, and all else is there; what vanishes between two looks is not there.
+// No entry has a `hard_link` (CapturedTree). An error of `each` ends the walk. Files are not marked as read (O_NOATIME)
+// where the system permits. What a program has written through a memory map is written back before a file is hashed,
+// so that whatever it writes afterwards moves the file's change time.
+Status WalkPaths(const std::vector<std::string>& paths, const WalkOptions& options, const SpoolFolder& folder,
+                 const EntrySink& each);
 
 // Whether an entry (encoded) is the path (encoded), or stands below it.
 bool IsAtOrBelow(const std::string& entry_path, const std::string& path);

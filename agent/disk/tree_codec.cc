@@ -2,7 +2,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "agent/process/sha256.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -18,37 +17,6 @@ void PutText(Json* json, const char* name, const std::string& value) {
   if (!value.empty()) (*json)[name] = value;
 }
 
-std::string EncodeEntry(const v1::TreeEntry& entry) {
-  Json json;
-  json["path"] = entry.path();
-  json["type"] = entry.type();
-  json["mode"] = entry.mode();
-  json["uid"] = entry.uid();
-  json["gid"] = entry.gid();
-  if (entry.type() == "file") json["bytes"] = entry.bytes();
-  json["mtime_ns"] = entry.mtime_ns();
-  PutText(&json, "sha256", entry.sha256());
-  PutText(&json, "target", entry.target());
-  PutText(&json, "hard_link", entry.hard_link());
-  for (const std::string& xattr : entry.xattrs()) json["xattrs"].push_back(xattr);
-  PutText(&json, "not_covered", entry.not_covered());
-  if (entry.allocated_bytes() != 0) json["allocated_bytes"] = entry.allocated_bytes();
-  PutText(&json, "attributes", entry.attributes());
-  if (entry.mtime_unknown()) json["mtime_unknown"] = true;
-  return ToLine(json);
-}
-
-std::string EncodeSummary(const v1::TreeSummary& summary) {
-  Json json;
-  json["files"] = summary.files();
-  json["directories"] = summary.directories();
-  json["symlinks"] = summary.symlinks();
-  json["others"] = summary.others();
-  json["bytes"] = summary.bytes();
-  json["sha256"] = ToHex(summary.sha256());
-  return ToLine(json);
-}
-
 int64_t Number(const Json& json, const char* name) {
   const auto found = json.find(name);
   return found == json.end() ? 0 : found->get<int64_t>();
@@ -59,6 +27,7 @@ std::string Text(const Json& json, const char* name) {
   return found == json.end() ? "" : found->get<std::string>();
 }
 
+// Throws what the JSON library throws.
 v1::TreeSummary DecodeSummary(std::string_view line) {
   const Json json = Json::parse(line);
   v1::TreeSummary summary;
@@ -71,6 +40,7 @@ v1::TreeSummary DecodeSummary(std::string_view line) {
   return summary;
 }
 
+// Throws what the JSON library throws.
 v1::TreeEntry DecodeEntry(std::string_view line) {
   const Json json = Json::parse(line);
   v1::TreeEntry entry;
@@ -94,63 +64,66 @@ v1::TreeEntry DecodeEntry(std::string_view line) {
   return entry;
 }
 
-// Throws what the JSON library throws.
-StatusOr<DecodedTree> Decode(std::string_view text) {
-  DecodedTree tree;
-  const size_t end = text.find('\n');
-  if (end == std::string_view::npos) return DataLoss("the tree's details have no summary");
-  tree.summary = DecodeSummary(text.substr(0, end));
-  std::string_view rest = text.substr(end + 1);
-  if (Sha256::Of(rest) != tree.summary.sha256()) {
-    return DataLoss("the tree's details do not have the SHA-256 that their summary names");
-  }
-  while (!rest.empty()) {
-    const size_t line_end = rest.find('\n');
-    if (line_end == std::string_view::npos) return DataLoss("the tree's details end in the middle of a line");
-    tree.entries.push_back(DecodeEntry(rest.substr(0, line_end)));
-    rest.remove_prefix(line_end + 1);
-  }
-  v1::TreeSummary counted = Summarise(tree.entries);
-  counted.set_sha256(tree.summary.sha256());
-  if (counted.SerializeAsString() != tree.summary.SerializeAsString()) {
-    return DataLoss("the tree's details hold other numbers of entries than their summary names");
-  }
-  return tree;
-}
-
-}  // namespace
-
-v1::TreeSummary Summarise(const std::vector<v1::TreeEntry>& entries) {
-  v1::TreeSummary summary;
-  for (const v1::TreeEntry& entry : entries) {
-    if (entry.type() == "file") {
-      summary.set_files(summary.files() + 1);
-      summary.set_bytes(summary.bytes() + entry.bytes());
-    } else if (entry.type() == "dir") {
-      summary.set_directories(summary.directories() + 1);
-    } else if (entry.type() == "symlink") {
-      summary.set_symlinks(summary.symlinks() + 1);
-    } else {
-      summary.set_others(summary.others() + 1);
-    }
-  }
-  return summary;
-}
-
-std::string EncodeTree(const std::vector<v1::TreeEntry>& entries) {
-  std::string lines;
-  for (const v1::TreeEntry& entry : entries) lines += EncodeEntry(entry);
-  v1::TreeSummary summary = Summarise(entries);
-  summary.set_sha256(Sha256::Of(lines));
-  return EncodeSummary(summary) + lines;
-}
-
-StatusOr<DecodedTree> DecodeTree(std::string_view text) {
+template <typename Message>
+StatusOr<Message> Decode(Message (*decode)(std::string_view), std::string_view line) {
   try {
-    return Decode(text);
+    return decode(line);
   } catch (const Json::exception& error) {
     return DataLoss("the tree's details cannot be read: {}", error.what());
   }
 }
+
+}  // namespace
+
+void CountEntry(const v1::TreeEntry& entry, v1::TreeSummary* summary) {
+  if (entry.type() == "file") {
+    summary->set_files(summary->files() + 1);
+    summary->set_bytes(summary->bytes() + entry.bytes());
+  } else if (entry.type() == "dir") {
+    summary->set_directories(summary->directories() + 1);
+  } else if (entry.type() == "symlink") {
+    summary->set_symlinks(summary->symlinks() + 1);
+  } else {
+    summary->set_others(summary->others() + 1);
+  }
+}
+
+std::string EncodeTreeEntry(const v1::TreeEntry& entry) {
+  Json json;
+  json["path"] = entry.path();
+  json["type"] = entry.type();
+  json["mode"] = entry.mode();
+  json["uid"] = entry.uid();
+  json["gid"] = entry.gid();
+  if (entry.type() == "file") json["bytes"] = entry.bytes();
+  json["mtime_ns"] = entry.mtime_ns();
+  PutText(&json, "sha256", entry.sha256());
+  PutText(&json, "target", entry.target());
+  PutText(&json, "hard_link", entry.hard_link());
+  for (const std::string& xattr : entry.xattrs()) json["xattrs"].push_back(xattr);
+  PutText(&json, "not_covered", entry.not_covered());
+  if (entry.allocated_bytes() != 0) json["allocated_bytes"] = entry.allocated_bytes();
+  PutText(&json, "attributes", entry.attributes());
+  if (entry.mtime_unknown()) json["mtime_unknown"] = true;
+  return ToLine(json);
+}
+
+std::string EncodeTreeSummary(const v1::TreeSummary& summary) {
+  Json json;
+  json["files"] = summary.files();
+  json["directories"] = summary.directories();
+  json["symlinks"] = summary.symlinks();
+  json["others"] = summary.others();
+  json["bytes"] = summary.bytes();
+  json["sha256"] = ToHex(summary.sha256());
+  return ToLine(json);
+}
+
+StatusOr<v1::TreeEntry> DecodeTreeEntry(std::string_view line) { return Decode(DecodeEntry, line); }
+
+StatusOr<v1::TreeSummary> DecodeTreeSummary(std::string_view line) { return Decode(DecodeSummary, line); }
+
+// Inside a text of JSON, each quote has a backslash before it.
+bool LineHasHardLink(std::string_view line) { return line.find("\"hard_link\":") != std::string_view::npos; }
 
 }  // namespace salvor::agent

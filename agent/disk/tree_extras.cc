@@ -5,6 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <functional>
+#include <memory>
+#include <string_view>
 
 #include "agent/disk/file_attributes.h"
 #include "agent/disk/guarded_path.h"
@@ -96,33 +99,76 @@ Status RestoreHardLink(int folder, const std::string& path, const std::string& f
 
 std::string Plain(const std::string& encoded) { return PercentDecode(encoded).value_or(encoded); }
 
-}  // namespace
-
-Status RestoreExtras(int folder, const std::vector<Entry>& entries, const std::string& path,
-                     const std::stop_token& stop, std::vector<std::string>* warnings) {
-  const auto note = [&](const Entry& entry, const char* what, const Status& status) {
-    if (!status.ok())
-      warnings->push_back(
-          fmt::format("{}: {} could not be restored: {}", entry.path(), what, MessageOf(status)));
-  };
-  for (const Entry& entry : entries) {
-    if (stop.stop_requested()) return Cancelled("stopped while restoring what restic does not restore");
-    const std::string place = Plain(entry.path());
-    if (!IsAtOrBelow(place, path) || !entry.not_covered().empty()) continue;
-    const bool is_link = entry.type() != "file" && entry.type() != "dir" && entry.type() != "socket" &&
-                         !entry.hard_link().empty();
-    if (entry.allocated_bytes() > 0) note(entry, "holes", RestoreHoles(folder, place));
-    if (is_link) {
-      note(entry, "hard link", RestoreHardLink(folder, place, Plain(entry.hard_link())));
-    } else if (entry.type() == "symlink" && !IsUtf8(Plain(entry.target()))) {
-      note(entry, "target", RestoreTarget(folder, place, entry));
-    }
-  }
-  return OkStatus();
+bool IsLinkRestored(const Entry& entry) {
+  return entry.type() != "file" && entry.type() != "dir" && entry.type() != "socket" &&
+         !entry.hard_link().empty();
 }
 
-void RestoreAttributes(int parent, const std::string& name, const std::vector<Entry>& entries,
-                       const std::string& path, std::vector<std::string>* warnings) {
+bool IsTargetRestored(const Entry& entry) {
+  return entry.type() == "symlink" && !IsUtf8(Plain(entry.target()));
+}
+
+// Sorts from the last path to the first: no path has a zero byte, so none of these has the byte at its end.
+std::string ReversingKey(const std::string& path) {
+  std::string key = path;
+  for (char& c : key) c = static_cast<char>(~c);
+  return key + '\xff';
+}
+
+// The entries at and below `path`.
+Status ForEach(const SortedSpool& spool, const std::string& path,
+               const std::function<Status(const Entry&)>& each) {
+  const std::unique_ptr<SpoolCursor> cursor = spool.Read();
+  Entry entry;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool more, cursor->Next());
+    if (!more) return OkStatus();
+    const std::string_view bytes = cursor->Value();
+    if (!entry.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
+      return Internal("an entry cannot be read back from the agent's state directory");
+    if (IsAtOrBelow(Plain(entry.path()), path)) RETURN_IF_ERROR(each(entry));
+  }
+}
+
+}  // namespace
+
+Status TreeExtras::Collect(const TreeSource& tree) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<TreeStream> stream, tree.read());
+  Entry entry;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool more, stream->Next(&entry));
+    if (!more) break;
+    if (!entry.not_covered().empty()) continue;
+    if (entry.allocated_bytes() > 0 || IsLinkRestored(entry) || IsTargetRestored(entry))
+      RETURN_IF_ERROR(extras_.Add(entry.path(), entry.SerializeAsString()));
+    if (!entry.attributes().empty())
+      RETURN_IF_ERROR(attributes_.Add(ReversingKey(entry.path()), entry.SerializeAsString()));
+  }
+  RETURN_IF_ERROR(extras_.Seal());
+  return attributes_.Seal();
+}
+
+Status TreeExtras::Restore(int folder, const std::string& path, const std::stop_token& stop,
+                           NamedFew* warnings) const {
+  const auto note = [&](const Entry& entry, const char* what, const Status& status) {
+    if (!status.ok())
+      warnings->Add(fmt::format("{}: {} could not be restored: {}", entry.path(), what, MessageOf(status)));
+  };
+  return ForEach(extras_, path, [&](const Entry& entry) -> Status {
+    if (stop.stop_requested()) return Cancelled("stopped while restoring what restic does not restore");
+    const std::string place = Plain(entry.path());
+    if (entry.allocated_bytes() > 0) note(entry, "holes", RestoreHoles(folder, place));
+    if (IsLinkRestored(entry)) {
+      note(entry, "hard link", RestoreHardLink(folder, place, Plain(entry.hard_link())));
+    } else if (IsTargetRestored(entry)) {
+      note(entry, "target", RestoreTarget(folder, place, entry));
+    }
+    return OkStatus();
+  });
+}
+
+Status TreeExtras::RestoreAttributes(int parent, const std::string& name, const std::string& path,
+                                     NamedFew* warnings) const {
   const auto set = [&](const Entry& entry) -> Status {
     const std::string copy = name + Plain(entry.path()).substr(path == "/" ? 0 : path.size());
     ASSIGN_OR_RETURN(const UniqueFd directory,
@@ -132,14 +178,13 @@ void RestoreAttributes(int parent, const std::string& name, const std::vector<En
     if (!file.Valid()) return ErrnoStatus(errno, "open");
     return SetAttributes(file.Get(), entry.attributes());
   };
-  // Sorted by path, so from the end: nothing is set on a directory before all in it is done.
-  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
-    if (entry->attributes().empty() || !entry->not_covered().empty()) continue;
-    if (!IsAtOrBelow(Plain(entry->path()), path)) continue;
-    if (const Status status = set(*entry); !status.ok())
-      warnings->push_back(fmt::format("{}: attributes {} could not be restored: {}", entry->path(),
-                                      entry->attributes(), MessageOf(status)));
-  }
+  // From the end: nothing is set on a directory before all in it is done.
+  return ForEach(attributes_, path, [&](const Entry& entry) -> Status {
+    if (const Status status = set(entry); !status.ok())
+      warnings->Add(fmt::format("{}: attributes {} could not be restored: {}", entry.path(),
+                                entry.attributes(), MessageOf(status)));
+    return OkStatus();
+  });
 }
 
 }  // namespace salvor::agent

@@ -12,6 +12,7 @@
 #include "agent/disk/tree_testing.h"
 #include "agent/process/process_testing.h"
 #include "agent/process/sha256.h"
+#include "base/steady_time.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -86,7 +87,7 @@ TEST_F(TreeTest, HolesCountAsZerosAndAreNotRead) {
   EXPECT_EQ(At("/huge").bytes(), int64_t{1} << 30);
   // sha256sum reads the holes; ours must say the same.
   const auto told =
-      RunProcess(Supervisor(), Shell("sha256sum '" + root_ + "/huge'"), {}, absl::InfiniteFuture());
+      RunProcess(Supervisor(), Shell("sha256sum '" + root_ + "/huge'"), {}, SteadyTime::InfiniteFuture());
   ASSERT_TRUE(told.ok()) << told.status();
   EXPECT_EQ(At("/huge").sha256(), told->output.substr(0, 64));
 }
@@ -122,6 +123,22 @@ TEST_F(TreeTest, AFileThatGrowsWhileItIsReadIsNotCovered) {
   ASSERT_TRUE(grown);
   EXPECT_EQ(walked->at(0).entry.not_covered(), "changed while it was read");
   EXPECT_EQ(walked->at(0).entry.sha256(), "");
+}
+
+TEST_F(TreeTest, ADirectoryLongerThanWhatIsReadAtOnceIsListedWhole) {
+  constexpr int kFiles = 9'000;
+  for (int i = 0; i < kFiles; ++i) {
+    const std::string path = fmt::format("{}/empty/{:05}", root_, i);
+    ASSERT_TRUE(UniqueFd(::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600)).Valid());
+  }
+  entries_ = EntriesOf({root_ + "/empty"});
+  ASSERT_EQ(entries_.size(), kFiles + 1u);
+  EXPECT_EQ(entries_.front().path(), PercentEncode(root_ + "/empty"));
+  EXPECT_EQ(entries_.front().type(), "dir");
+  EXPECT_EQ(entries_.back().path(), PercentEncode(root_ + "/empty/08999"));
+  EXPECT_EQ(
+      std::count_if(entries_.begin(), entries_.end(), [](const auto& e) { return !e.not_covered().empty(); }),
+      0);
 }
 
 TEST_F(TreeTest, WhatIsExcludedIsNeitherLookedAtNorEntered) {

@@ -6,12 +6,14 @@
 
 #include "agent/executor/reportable.h"
 #include "base/io/log.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 #include "proto/time.h"
 
 namespace salvor::agent {
 namespace {
 
+constexpr char kScratch[] = "scratch";
 constexpr absl::Duration kProgressPace = absl::Milliseconds(500);
 // Of a clean-up. Who cancels waits for the report, and the control plane for a minute at most, of which the
 // tool's own end may take a third.
@@ -35,7 +37,7 @@ bool Releases(const v1::Task& task) { return task.action().has_scratch_stop(); }
 
 }  // namespace
 
-Executor::Executor(ExecutorOptions options) : options_(std::move(options)) {}
+Executor::Executor(ExecutorOptions options) : options_(std::move(options)), journal_(*options_.journal) {}
 
 Executor::~Executor() {
   MutexLock lock(mutex_);
@@ -127,7 +129,7 @@ std::optional<v1::HeldObligation> Executor::ObligationOf(const v1::Task& task) {
   v1::HeldObligation obligation;
   obligation.set_run(task.lease().run());
   obligation.set_name(task.obligation());
-  obligation.set_kind("scratch");
+  obligation.set_kind(kScratch);
   if (task.has_obligation_deadline()) {
     const absl::Duration left = FromProto(task.obligation_deadline());
     *obligation.mutable_deadline() = ToProto(options_.clock->Now() + left);
@@ -166,8 +168,10 @@ void Executor::RunTask(const AttemptPointer& attempt) {
     return Finish(attempt, Failure(v1::Error::REASON_CANCELLED, "superseded before it began", false), false);
   }
   const std::optional<v1::HeldObligation> obligation = ObligationOf(task);
-  if (Status status = options_.journal->Begin(task, obligation); !status.ok()) {
-    return Finish(attempt, Failure(v1::Error::REASON_UNAVAILABLE, MessageOf(status), true), false);
+  if (const Status status = journal_.Begin(task, obligation); !status.ok()) {
+    v1::ActionResult refused = Failure(v1::Error::REASON_UNAVAILABLE, MessageOf(status), true);
+    refused.mutable_error()->set_hint(HintOf(status));
+    return Finish(attempt, std::move(refused), false);
   }
   const auto entry = options_.actions.find(KindOf(task.action()));
   if (entry == options_.actions.end()) {
@@ -199,15 +203,16 @@ bool Executor::WasCutShort(const AttemptPointer& attempt, const v1::ActionResult
 v1::ActionResult Executor::Act(const AttemptPointer& attempt, const ActionEntry& entry) {
   const v1::Task& task = attempt->task;
   const absl::Time started = options_.clock->Now();
+  const SteadyTime began = SteadyNow();
   ReportSink* sink = nullptr;
   {
     MutexLock lock(mutex_);
     sink = sink_;
   }
-  ActionContext context{*options_.config,       task,    attempt->stop.get_token(),
-                        absl::InfiniteFuture(), nullptr, nullptr};
+  ActionContext context{*options_.config, task,   attempt->stop.get_token(), SteadyTime::InfiniteFuture(),
+                        nullptr,          nullptr};
   context.scratch = options_.scratch;
-  if (task.has_timeout()) context.deadline = started + FromProto(task.timeout());
+  if (task.has_timeout()) context.deadline = began + FromProto(task.timeout());
   context.progress = [this, attempt](const v1::Progress& progress) { OnProgress(attempt, progress); };
   context.log = [this, sink, attempt](std::string_view source, std::string_view line) {
     v1::LogLine record;
@@ -229,13 +234,12 @@ v1::ActionResult Executor::Act(const AttemptPointer& attempt, const ActionEntry&
   }
   *result.mutable_started_at() = ToProto(started);
   *result.mutable_finished_at() = ToProto(options_.clock->Now());
+  attempt->took = SteadyNow() - began;
   MakeReportable(result);
   return result;
 }
 
 void Executor::Finish(const AttemptPointer& attempt, v1::ActionResult result, bool journaled) {
-  const v1::Task& task = attempt->task;
-  const bool succeeded = !result.has_error();
   {
     MutexLock lock(mutex_);
     --running_;
@@ -245,21 +249,16 @@ void Executor::Finish(const AttemptPointer& attempt, v1::ActionResult result, bo
     if (options_.observer != nullptr && journaled) options_.observer->OnRunning(running_);
     if (stopping_) return;  // the journal has it begun and not ended: that is what happened
   }
-  if (journaled) {
-    if (Status status = options_.journal->Finish(task.lease(), result); !status.ok())
-      LogError("{}", MessageOf(status));
-    if (succeeded && Releases(task)) {
-      for (const v1::HeldObligation& held : Obligations()) {
-        if (held.run() != task.lease().run()) continue;
-        if (Status status = options_.journal->CloseObligation(held.run(), held.name()); !status.ok())
-          LogError("{}", MessageOf(status));
-      }
-    }
-  }
-  if (options_.observer != nullptr) {
-    options_.observer->OnTask(KindOf(task.action()), succeeded,
-                              FromProto(result.finished_at()) - FromProto(result.started_at()));
-  }
+  if (!journaled || journal_.Finish(attempt->task.lease(), result)) Deliver(attempt, std::move(result));
+}
+
+// To the control plane, and to who counts.
+void Executor::Deliver(const AttemptPointer& attempt, v1::ActionResult result) {
+  const v1::Task& task = attempt->task;
+  const bool succeeded = !result.has_error();
+  if (succeeded && Releases(task)) CloseObligationsOf(task.lease().run());
+  if (options_.observer != nullptr)
+    options_.observer->OnTask(KindOf(task.action()), succeeded, attempt->took);
   v1::Report report;
   *report.mutable_lease() = task.lease();
   ReportSink* sink = nullptr;
@@ -319,8 +318,7 @@ void Executor::Acknowledge(const v1::LeaseKey& lease) {
                 found->second->task.action().noop().wait_for_cancel();
     attempts_.erase(found);
   }
-  if (!journaled) return;
-  if (Status status = options_.journal->Forget(lease); !status.ok()) LogError("{}", MessageOf(status));
+  if (journaled) journal_.Forget(lease);
 }
 
 void Executor::Supersede(const v1::LeaseKey& lease) {
@@ -334,7 +332,7 @@ void Executor::Supersede(const v1::LeaseKey& lease) {
     attempts_.erase(found);
   }
   LogWarning("{} of run {} is superseded: stopping it", lease.step(), lease.run());
-  if (Status status = options_.journal->Forget(lease); !status.ok()) LogError("{}", MessageOf(status));
+  journal_.Forget(lease);
 }
 
 void Executor::Reject(const v1::LeaseKey& lease, const std::string& why) {
@@ -372,10 +370,13 @@ void Executor::ReplaceUnreportable(const v1::LeaseKey& lease, const std::string&
 
 void Executor::Release(const v1::HeldObligation& obligation) {
   MutexLock lock(mutex_);
-  Undo(obligation, "");
+  // A control plane that kept a scratch server on record by itself names no kind.
+  const bool is_leftover = !obligation.kind().empty() && obligation.kind() != kScratch;
+  if (!is_leftover || !IsAtWork(obligation.run())) Undo(obligation, "");
 }
 
 void Executor::ReleaseExpired() {
+  DeliverWhatWaited();
   const std::vector<JournalObligation> obligations = JournalledObligations();
   const absl::Duration now = options_.clock->Monotonic();
   MutexLock lock(mutex_);
@@ -439,6 +440,9 @@ std::vector<v1::HeldObligation> Executor::Obligations() {
   std::vector<v1::HeldObligation> standing;
   for (JournalObligation& obligation : JournalledObligations()) {
     if (obligation.released_early.empty()) standing.push_back(std::move(obligation.held));
+  }
+  if (options_.leftovers) {
+    for (v1::HeldObligation& left : options_.leftovers()) standing.push_back(std::move(left));
   }
   return standing;
 }

@@ -9,6 +9,9 @@
 // Obligations are undone on order, or when their deadline has passed: then the control plane is told, again and again
 // until it has heard it, since whatever relied on them has failed.
 //
+// While the journal has no room (a full disk) new tasks fail with an error that says so, and results wait: each is
+// reported as soon as it is on the disk, and not before.
+//
 // Thread-safe. The destructor stops all tasks and waits for them; their results are lost on purpose then, and
 // the journal says so to the next start.
 #pragma once
@@ -26,6 +29,7 @@
 #include <vector>
 
 #include "agent/actions/action.h"
+#include "agent/executor/journal_backlog.h"
 #include "agent/journal/journal.h"
 #include "base/clock.h"
 #include "base/io/mutex.h"
@@ -66,6 +70,8 @@ struct ExecutorOptions {
   // Removes what an attempt left that did not come to its end. Blocks, for about `patience` at most.
   std::function<void(const v1::Task&, absl::Duration patience)> clean_up;
   std::function<Status(const v1::HeldObligation&)> release;  // undoes one obligation; may block
+  // What actions left that the journal's obligations do not name: named in the hello like those. May be null.
+  std::function<std::vector<v1::HeldObligation>()> leftovers;
 };
 
 class Executor {
@@ -88,14 +94,16 @@ class Executor {
   // The control plane ends the stream whenever it gets this result: it is put aside, and the error that says so is
   // reported in its place.
   void ReplaceUnreportable(const v1::LeaseKey& lease, const std::string& why);
-  // Undo this obligation, in the background.
+  // Undo this obligation, in the background. A leftover is let be while an attempt of its run is at work, which may be
+  // using it: the control plane asks again.
   void Release(const v1::HeldObligation& obligation);
-  // Undo those whose deadline has passed, in the background. Call it often.
+  // Undo those whose deadline has passed, in the background, and report what the journal has room for by now. Call it
+  // often.
   void ReleaseExpired();
   void AcknowledgeEarlyRelease(const v1::EarlyRelease& release);
 
   std::vector<v1::LeaseKey> Held();
-  std::vector<v1::HeldObligation> Obligations();  // those that stand
+  std::vector<v1::HeldObligation> Obligations();  // those that stand, and leftovers
   std::vector<v1::EarlyRelease> EarlyReleases();  // not acknowledged yet
   std::vector<v1::Report> Unacknowledged();
   std::vector<std::string> Capabilities() const;
@@ -111,6 +119,7 @@ class Executor {
     bool running = false;
     absl::Duration last_progress = -absl::InfiniteDuration();
     int64_t last_bytes = 0;
+    absl::Duration took;  // by the clock that nobody sets; written and read by the thread that runs it
   };
   using AttemptPointer = std::shared_ptr<Attempt>;
 
@@ -124,14 +133,19 @@ class Executor {
   void Undo(const v1::HeldObligation& obligation, const std::string& early_reason)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<JournalObligation> JournalledObligations();
+  bool IsAtWork(const std::string& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunTask(const AttemptPointer& attempt);
   v1::ActionResult Act(const AttemptPointer& attempt, const ActionEntry& entry);
   bool WasCutShort(const AttemptPointer& attempt, const v1::ActionResult& result);
   void Finish(const AttemptPointer& attempt, v1::ActionResult result, bool journaled);
+  void Deliver(const AttemptPointer& attempt, v1::ActionResult result);
+  void DeliverWhatWaited();
+  void CloseObligationsOf(const std::string& run);
   void OnProgress(const AttemptPointer& attempt, v1::Progress progress);
   void Launch(std::function<void()> work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ExecutorOptions options_;
+  JournalBacklog journal_;
   Mutex mutex_;
   CondVar idle_;   // a thread has ended
   CondVar ended_;  // an attempt has ended

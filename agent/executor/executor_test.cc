@@ -9,6 +9,7 @@
 #include "agent/actions/noop_action.h"
 #include "base/io/files.h"
 #include "base/io/sqlite/database.h"
+#include "base/io/steady_clock.h"
 
 namespace salvor::agent {
 namespace {
@@ -78,6 +79,25 @@ class Collected final : public ReportSink {
   int room_changed_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
+// How long the last task took, as the metrics have it.
+class Took final : public ExecutorObserver {
+ public:
+  void OnTask(const std::string&, bool, absl::Duration took) override {
+    MutexLock lock(mutex_);
+    took_ = took;
+  }
+  void OnProgress(const std::string&, int64_t) override {}
+  void OnRunning(int) override {}
+  absl::Duration Last() {
+    MutexLock lock(mutex_);
+    return took_;
+  }
+
+ private:
+  Mutex mutex_;
+  absl::Duration took_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
+};
+
 class ExecutorTest : public testing::Test {
  protected:
   ExecutorTest() : directory_(testing::TempDir() + "executorXXXXXX") {
@@ -99,8 +119,9 @@ class ExecutorTest : public testing::Test {
     options.clock = &clock_;
     options.journal = journal_.get();
     options.actions["noop"] = {RunNoop, true};
-    options.actions["location_open"] = {[this](const v1::Action&, ActionContext&) {
+    options.actions["location_open"] = {[this](const v1::Action&, ActionContext& context) {
       ++opened_;
+      if (while_open_) while_open_(context);
       return v1::ActionResult();
     }};
     options.actions["scratch_start"] = {[](const v1::Action&, ActionContext&) { return v1::ActionResult(); }};
@@ -128,12 +149,17 @@ class ExecutorTest : public testing::Test {
           running_now_.fetch_sub(1);
           return Cancelled("stopped");
         }};
+    options.observer = &took_;
     options.clean_up = [this](const v1::Task& task, absl::Duration) {
       cleaned_.push_back(task.lease().step());
     };
     options.release = [this](const v1::HeldObligation& held) {
       released_.push_back(held.run());
       return OkStatus();
+    };
+    options.leftovers = [this] {
+      MutexLock lock(leftovers_mutex_);
+      return leftovers_;
     };
     executor_ = std::make_unique<Executor>(std::move(options));
     executor_->SetSink(&sink_);
@@ -159,10 +185,14 @@ class ExecutorTest : public testing::Test {
   AgentConfig config_;
   FakeClock clock_{absl::FromUnixSeconds(1795256100)};
   Collected sink_;
+  Took took_;
+  std::function<void(ActionContext&)> while_open_;  // set before a task is submitted
   std::atomic<int> started_ = 0, running_now_ = 0, most_at_once_ = 0;
   std::atomic<bool> may_end_ = false;
   std::vector<std::string> cleaned_, released_;
   std::atomic<int> opened_ = 0;
+  Mutex leftovers_mutex_;
+  std::vector<v1::HeldObligation> leftovers_ ABSL_GUARDED_BY(leftovers_mutex_);
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Executor> executor_;
 };
@@ -215,6 +245,35 @@ TEST_F(ExecutorTest, ATaskPastItsTimeIsStopped) {
   executor_->Submit(task);
   EXPECT_EQ(sink_.Next().result().error().reason(), v1::Error::REASON_TIMED_OUT);
   EXPECT_EQ(cleaned_, std::vector<std::string>{"a"});
+}
+
+TEST_F(ExecutorTest, TheTimeOfATaskDoesNotMoveWhenSomebodySetsTheClock) {
+  for (const absl::Duration by : {-absl::Hours(24), absl::Hours(24)}) {
+    absl::Duration left;
+    while_open_ = [&](ActionContext& context) {
+      clock_.Set(clock_.Now() + by);
+      left = context.deadline - SteadyNow();
+    };
+    v1::Task task = Task(by > absl::ZeroDuration() ? "ahead" : "back");
+    task.mutable_action()->mutable_location_open();
+    task.mutable_timeout()->set_seconds(3600);
+    executor_->Submit(task);
+    EXPECT_FALSE(sink_.Next().result().has_error());
+    EXPECT_LE(left, absl::Hours(1));
+    EXPECT_GT(left, absl::Minutes(30));
+    EXPECT_GE(took_.Last(), absl::ZeroDuration());
+    EXPECT_LT(took_.Last(), absl::Hours(1));
+  }
+}
+
+TEST_F(ExecutorTest, ATaskWithoutATimeoutHasNoDeadline) {
+  SteadyTime deadline = SteadyTime::InfinitePast();
+  while_open_ = [&](ActionContext& context) { deadline = context.deadline; };
+  v1::Task task = Task("a");
+  task.mutable_action()->mutable_location_open();
+  executor_->Submit(task);
+  EXPECT_FALSE(sink_.Next().result().has_error());
+  EXPECT_EQ(deadline, SteadyTime::InfiniteFuture());
 }
 
 TEST_F(ExecutorTest, ATaskOfADeadAgentEndsAsInterruptedAndIsCleanedUpAfter) {
@@ -344,6 +403,47 @@ TEST_F(ExecutorTest, WhatIsSupersededWhileItWaitsNeverBegins) {
   sink_.WaitForRoom();
   EXPECT_EQ(started_, 1);
   EXPECT_EQ(journal_->Entries()->size(), 1u) << "of the first, until it is acknowledged";
+}
+
+TEST_F(ExecutorTest, ALeftoverIsNamedAndUndoneOnOrderButNotUnderARunningAttempt) {
+  v1::HeldObligation left;
+  left.set_run("r1");
+  left.set_name("files of shop");
+  left.set_kind("restore-folders");
+  {
+    MutexLock lock(leftovers_mutex_);
+    leftovers_ = {left};
+  }
+  ASSERT_EQ(executor_->Obligations().size(), 1u);
+  EXPECT_EQ(executor_->Obligations()[0].name(), "files of shop");
+  v1::Task task = Task("dump");
+  task.mutable_action()->mutable_postgres_dump();
+  executor_->Submit(task);
+  while (started_ == 0) std::this_thread::yield();
+  executor_->Release(left);  // of a run that was given up while its agent works on
+  executor_->Cancel(task.lease());
+  may_end_ = true;
+  sink_.Next();
+  EXPECT_TRUE(released_.empty());
+  executor_->Release(left);
+  sink_.WaitForHoldings();
+  EXPECT_EQ(released_, std::vector<std::string>{"r1"});
+}
+
+TEST_F(ExecutorTest, AScratchServerIsUndoneUnderARunningAttemptWhichMayHangInIt) {
+  v1::Task task = Task("dump");
+  task.mutable_action()->mutable_postgres_dump();
+  executor_->Submit(task);
+  while (started_ == 0) std::this_thread::yield();
+  v1::HeldObligation scratch;
+  scratch.set_run("r1");
+  scratch.set_name("scratch");
+  executor_->Release(scratch);
+  sink_.WaitForHoldings();
+  EXPECT_EQ(released_, std::vector<std::string>{"r1"});
+  executor_->Cancel(task.lease());
+  may_end_ = true;
+  sink_.Next();
 }
 
 TEST_F(ExecutorTest, AnObligationPastItsDeadlineIsUndoneAndSaidUntilItIsHeard) {

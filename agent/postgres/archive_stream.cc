@@ -6,6 +6,8 @@
 #include <optional>
 #include <unordered_map>
 
+#include "base/text.h"
+
 namespace salvor::agent {
 namespace {
 
@@ -13,6 +15,8 @@ constexpr int kBlockData = 1;
 constexpr int kBlockLargeObjects = 3;
 constexpr int kFormatCustom = 1;
 constexpr int64_t kLongestText = int64_t{1} << 30;  // PostgreSQL's own limit for a value
+// Of an entry of the table of contents, which is read once it is there as a whole: a function's body, say.
+constexpr size_t kLongestEntryBytes = 16 << 20;
 
 // Reads pg_dump's primitive values from what has arrived. A value that is not wholly there leaves `short_`
 // set, and the caller comes back with more.
@@ -116,6 +120,9 @@ class ArchiveStream::Impl {
 
   Status Feed(std::string_view bytes);
   Status Finish();
+  bool ContentsKnown() const {
+    return state_ != State::kHeader && state_ != State::kContents && state_ != State::kUnreadable;
+  }
 
   bool readable_ = true;
   std::string why_;
@@ -190,6 +197,11 @@ Status ArchiveStream::Impl::FeedFront(std::string_view& bytes) {
     front_.erase(0, front_at_);
     front_at_ = 0;
     bytes = {};
+    if (front_.size() > kLongestEntryBytes) {
+      Unreadable(
+          fmt::format("an entry of its table of contents is longer than {}", HumanBytes(kLongestEntryBytes)));
+      front_ = std::string();
+    }
     return OkStatus();
   }
   bytes = bytes.substr(bytes.size() - (front_.size() - front_at_));
@@ -286,6 +298,12 @@ bool ArchiveStream::Impl::ParseEntry(Status& status) {
                std::string(tag.value_or(""))});
   }
 
+  if (description == "MATERIALIZED VIEW DATA") {
+    summary_.refreshes.push_back(
+        {std::string(schema.value_or(std::string_view())), std::string(tag.value_or(std::string_view()))});
+  } else {
+    summary_.other_entries.push_back(id);
+  }
   if (description == "SEQUENCE SET") {
     ArchiveSequence sequence;
     sequence.schema = std::string(schema.value_or(std::string_view()));
@@ -468,6 +486,7 @@ Status ArchiveStream::Feed(std::string_view bytes) { return impl_->Feed(bytes); 
 Status ArchiveStream::Finish() { return impl_->Finish(); }
 bool ArchiveStream::Readable() const { return impl_->readable_; }
 std::string ArchiveStream::Why() const { return impl_->why_; }
+bool ArchiveStream::ContentsKnown() const { return impl_->ContentsKnown(); }
 const ArchiveSummary& ArchiveStream::Summary() const { return impl_->summary_; }
 void ArchiveStream::OnEntry(std::function<void(ArchiveEntry)> on_entry) {
   impl_->on_entry_ = std::move(on_entry);

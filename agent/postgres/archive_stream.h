@@ -1,10 +1,12 @@
 // Reads pg_dump's custom format as it flows by: what is in it, how many rows each table has, the hash of
-// their content, and whether the stream is whole. No seeking, bounded memory, no I/O.
+// their content, and whether the stream is whole. No seeking, no I/O. Memory is bounded by the table of contents,
+// of which one entry is held at a time, and never by a row or a large object, which are hashed in pieces.
 //
-// Archive versions 1.12 to 1.16 (PostgreSQL 9.0 to 18) without compression. An archive of another version, or
-// a compressed one, cannot be looked into: that is no failure, Readable() says no and why, and nothing counts
-// as covered. A readable archive that is cut, even by one byte, fails at Finish: pg_restore --list does not
-// notice, and an uncompressed archive has no checksum of its own.
+// Archive versions 1.12 to 1.16 (PostgreSQL 9.0 to 18) without compression. An archive of another version, a
+// compressed one, or one with an entry of more than 16 MiB in its table of contents, cannot be looked into:
+// that is no failure, Readable() says no and why, and nothing counts as covered. A readable archive that is
+// cut, even by one byte, fails at Finish: pg_restore --list does not notice, and an uncompressed archive has
+// no checksum of its own.
 //
 // Tables are taken from COPY data (pg_dump's default); data written as INSERT statements counts as not
 // covered.
@@ -40,6 +42,12 @@ struct ArchiveSequence {
   bool is_called = false;  // last_value was handed out already
 };
 
+// A materialized view that a restore of the archive fills.
+struct ArchiveRefresh {
+  std::string schema;
+  std::string name;
+};
+
 // Names and column lists are in the archive's encoding: pg_dump's --encoding.
 struct ArchiveSummary {
   std::string version;  // "1.14"
@@ -48,6 +56,8 @@ struct ArchiveSummary {
   int64_t entries = 0;  // of the table of contents
   std::vector<ArchiveTable> tables;
   std::vector<ArchiveSequence> sequences;
+  std::vector<ArchiveRefresh> refreshes;  // in the order in which they are filled
+  std::vector<int64_t> other_entries;     // numbers of all entries but the refreshes, in the archive's order
   int64_t large_objects = 0;
   int64_t large_object_bytes = 0;
   std::string large_object_hash;  // 16 bytes; empty when only counted
@@ -77,7 +87,10 @@ class ArchiveStream {
   bool Readable() const;
   std::string Why() const;
 
-  // After Finish.
+  // Whether the table of contents has been read as a whole: entries, refreshes and sequences are known then.
+  bool ContentsKnown() const;
+
+  // After Finish; what ContentsKnown speaks of, from then on.
   const ArchiveSummary& Summary() const;
 
   // Called with every entry of the table of contents, before any data. Set before the first Feed.

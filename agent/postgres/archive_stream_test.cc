@@ -5,6 +5,7 @@
 #include <cstring>
 #include <random>
 
+#include "agent/process/process_testing.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -59,13 +60,14 @@ class ArchiveWriter {
     return *this;
   }
 
- private:
   static std::string Int(int64_t value) {
     std::string bytes(1, value < 0 ? '\1' : '\0');
     uint64_t magnitude = static_cast<uint64_t>(value < 0 ? -value : value);
     for (int i = 0; i < 4; ++i, magnitude >>= 8) bytes += static_cast<char>(magnitude);
     return bytes;
   }
+
+ private:
   static std::string Text(const std::string& text) { return Int(static_cast<int64_t>(text.size())) + text; }
   static std::string Null() { return Int(-1); }
 
@@ -209,6 +211,116 @@ TEST(ArchiveStreamTest, ALongRowHashesTheSameHoweverItIsCut) {
   EXPECT_EQ(ToHex(whole.Sum()), ToHex(cut.Sum()));
 }
 
+// Rows of every kind: empty ones, those that begin as the end marker does, and lengths around XXH3's own blocks.
+std::vector<std::string> RowsOfEveryKind() {
+  return {"",
+          "a",
+          "\\\\.",
+          "\\.x",
+          std::string(16, 'b'),
+          "",
+          std::string(240, 'c'),
+          "\\N\t\\\\.",
+          std::string(241, 'd'),
+          std::string(1024, 'e'),
+          std::string(1025, 'f')};
+}
+
+std::string Lines(const std::vector<std::string>& rows) {
+  std::string text;
+  for (const std::string& row : rows) text += row + "\n";
+  return text + "\\.\n\n\n";
+}
+
+TEST(ArchiveStreamTest, RowsCutAnywhereHashAsTheyDoWhole) {
+  const std::vector<std::string> rows = RowsOfEveryKind();
+  const std::string text = Lines(rows), expected = SumOf(rows);
+  for (size_t cut = 0; cut <= text.size(); ++cut) {
+    for (const size_t length : {size_t{0}, size_t{1}, size_t{2}, size_t{256}}) {
+      const size_t second = std::min(cut + length, text.size());
+      RowDigest digest;
+      ASSERT_TRUE(digest.Feed(text.data(), cut));
+      ASSERT_TRUE(digest.Feed(text.data() + cut, second - cut));
+      ASSERT_TRUE(digest.Feed(text.data() + second, text.size() - second));
+      ASSERT_TRUE(digest.Ended()) << cut << " " << length;
+      ASSERT_EQ(digest.Rows(), static_cast<int64_t>(rows.size())) << cut << " " << length;
+      ASSERT_EQ(ToHex(digest.Sum()), ToHex(expected)) << cut << " " << length;
+    }
+  }
+}
+
+TEST(ArchiveStreamTest, WhatFollowsTheEndMarkerIsLeftToWhoFeedsToTheEnd) {
+  const std::vector<std::string> rows = {"1\ta", "2\tb"};
+  const std::string table = "1\ta\n2\tb\n\\.\n", text = table + "3\tc\n\\.\n";
+  for (size_t cut = 0; cut <= text.size(); ++cut) {
+    RowDigest digest;
+    size_t taken = digest.FeedToEnd(text.data(), cut);
+    EXPECT_EQ(taken, std::min(cut, table.size())) << cut;
+    taken += digest.FeedToEnd(text.data() + taken, text.size() - taken);
+    EXPECT_EQ(taken, table.size()) << cut;
+    EXPECT_EQ(ToHex(digest.Sum()), ToHex(SumOf(rows))) << cut;
+    EXPECT_EQ(digest.FeedToEnd(text.data() + taken, text.size() - taken), 0u) << cut;
+  }
+}
+
+// What is before the first chunk of the data of an archive's only table.
+std::string BeforeTheRows() {
+  const std::string archive = ArchiveWriter(14).Table("t", {}).Finish();
+  return archive.substr(0, archive.size() - ArchiveWriter::Int(0).size());
+}
+
+TEST(ArchiveStreamTest, AValueOfAQuarterOfAGigabyteIsNeverHeld) {
+  constexpr size_t kRowBytes = size_t{256} << 20, kMostBytes = size_t{8} << 20;
+  const std::string piece(1 << 16, 'x');
+  ArchiveStream stream;
+  RowDigest expected;
+  ResetPeakMemory();
+  const int64_t before = PeakMemoryBytes();
+  ASSERT_GT(before, 0);
+  ASSERT_TRUE(stream.Feed(BeforeTheRows() + ArchiveWriter::Int(kRowBytes + 1)).ok());
+  for (size_t at = 0; at < kRowBytes; at += piece.size()) {
+    ASSERT_TRUE(stream.Feed(piece).ok());
+    ASSERT_TRUE(expected.Feed(piece.data(), piece.size()));
+  }
+  ASSERT_TRUE(expected.Feed("\n", 1));
+  ASSERT_TRUE(stream.Feed("\n" + ArchiveWriter::Int(5) + "\\.\n\n\n" + ArchiveWriter::Int(0)).ok());
+  ASSERT_EQ(stream.Finish(), OkStatus());
+  EXPECT_LT(PeakMemoryBytes() - before, static_cast<int64_t>(kMostBytes));
+  EXPECT_EQ(stream.Summary().tables[0].rows, 1);
+  EXPECT_EQ(ToHex(stream.Summary().tables[0].content_hash), ToHex(expected.Sum()));
+}
+
+TEST(ArchiveStreamTest, ALargeObjectOfAQuarterOfAGigabyteIsNeverHeld) {
+  constexpr int64_t kPieces = 4096, kMostBytes = 8 << 20;
+  const std::string archive = ArchiveWriter(14).Objects({}).Finish(), piece(1 << 16, 'x');
+  ArchiveStream stream;
+  ResetPeakMemory();
+  const int64_t before = PeakMemoryBytes();
+  ASSERT_TRUE(
+      stream
+          .Feed(archive.substr(0, archive.size() - ArchiveWriter::Int(0).size()) + ArchiveWriter::Int(16500))
+          .ok());
+  for (int64_t i = 0; i < kPieces; ++i) ASSERT_TRUE(stream.Feed(ArchiveWriter::Int(1 << 16) + piece).ok());
+  ASSERT_TRUE(stream.Feed(ArchiveWriter::Int(0) + ArchiveWriter::Int(0)).ok());
+  ASSERT_EQ(stream.Finish(), OkStatus());
+  EXPECT_LT(PeakMemoryBytes() - before, kMostBytes);
+  EXPECT_EQ(stream.Summary().large_object_bytes, kPieces << 16);
+}
+
+TEST(ArchiveStreamTest, AnEntryThatIsTooLongToHoldIsNotCoveredAndNoFailure) {
+  const std::string longest(15 << 20, 'n'), longer(17 << 20, 'n');
+  ArchiveStream held, not_held;
+  ASSERT_EQ(
+      ReadWhole(held, ArchiveWriter(14).Entry("FUNCTION", longest).Table("t", {"\\.\n"}).Finish(), 1 << 19),
+      OkStatus());
+  EXPECT_TRUE(held.Readable());
+  ASSERT_EQ(ReadWhole(not_held, ArchiveWriter(14).Entry("FUNCTION", longer).Table("t", {"\\.\n"}).Finish(),
+                      1 << 19),
+            OkStatus());
+  EXPECT_FALSE(not_held.Readable());
+  EXPECT_EQ(not_held.Why(), "an entry of its table of contents is longer than 16.0 MiB");
+}
+
 TEST(ArchiveStreamTest, CountingLeavesTheContentUnhashed) {
   ArchiveStream stream(RowDigest::Mode::kCount);
   ASSERT_TRUE(ReadWhole(stream, Example(14), 11).ok());
@@ -222,6 +334,35 @@ TEST(ArchiveStreamTest, ColumnListsWithOddNamesAreTakenAsTheyStand) {
   EXPECT_EQ(ColumnsOfCopyStatement("COPY public.t (\"x) FROM stdin;\", b) FROM stdin;\n"),
             "(\"x) FROM stdin;\", b)");
   EXPECT_EQ(ColumnsOfCopyStatement("COPY public.t  FROM stdin;\n"), "");
+}
+
+// What fills materialized views is told apart from all else, before any data.
+TEST(ArchiveStreamTest, TheContentsAreKnownBeforeTheData) {
+  for (int minor = 12; minor <= 16; ++minor) {
+    const std::string bytes = ArchiveWriter(minor)
+                                  .Entry("TABLE", "orders")
+                                  .Entry("MATERIALIZED VIEW", "sums")
+                                  .Table("orders", {"1\ta\n", "\\.\n\n\n"})
+                                  .Entry("MATERIALIZED VIEW DATA", "sums")
+                                  .Entry("INDEX", "by_sum")
+                                  .Entry("MATERIALIZED VIEW DATA", "of_sums")
+                                  .Finish();
+    ArchiveStream stream;
+    size_t at = 0;
+    for (; at < bytes.size() && !stream.ContentsKnown(); ++at) {
+      ASSERT_EQ(stream.Feed(std::string_view(bytes).substr(at, 1)), OkStatus());
+    }
+    EXPECT_LT(at, bytes.size()) << "archive version 1." << minor;
+    EXPECT_EQ(bytes[at], 1) << "the first block of data begins here";
+    EXPECT_EQ(stream.Summary().other_entries, (std::vector<int64_t>{1, 2, 3, 5}));
+    ASSERT_EQ(stream.Summary().refreshes.size(), 2U);
+    EXPECT_EQ(stream.Summary().refreshes[0].schema, "public");
+    EXPECT_EQ(stream.Summary().refreshes[0].name, "sums");
+    EXPECT_EQ(stream.Summary().refreshes[1].name, "of_sums");
+  }
+  ArchiveStream compressed;
+  EXPECT_TRUE(compressed.Feed(ArchiveWriter(14).Entry("TABLE", "orders").Compressed(6).Finish()).ok());
+  EXPECT_FALSE(compressed.ContentsKnown());
 }
 
 // Any bytes at all: an answer, no crash. The shape libFuzzer wants.

@@ -1,8 +1,8 @@
 // What is compared between a database and its copy, on real copies: what a restore changes of itself is no
 // difference, and everything else is one, by name.
-#include <absl/time/clock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "agent/postgres/catalog_queries.h"
@@ -11,6 +11,7 @@
 #include "agent/postgres/test_server.h"
 #include "agent/process/process.h"
 #include "base/io/files.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -42,7 +43,7 @@ class CatalogCompareTest : public testing::Test {
     spec.argv = {std::string(kTestBinDirectory) + "/pg_restore", "--exit-on-error", "--no-tablespaces",
                  "--dbname=", file};
     spec.environment = ToolEnvironment(Server().Where(), to).value();
-    const auto exit = RunProcess(TestSupervisor(), std::move(spec), {}, absl::Now() + absl::Minutes(5));
+    const auto exit = RunProcess(TestSupervisor(), std::move(spec), {}, SteadyNow() + absl::Minutes(5));
     ASSERT_TRUE(exit.ok()) << MessageOf(exit.status());
   }
 
@@ -278,14 +279,35 @@ TEST_F(CatalogCompareTest, WhatARestoreChangesOfItselfIsNoDifference) {
   EXPECT_FALSE(CompareInventories(Details("comments"), Details("no_public")).empty());
 }
 
-// pg_dump takes the first grants of "public" for granted, under whatever name.
-TEST_F(CatalogCompareTest, ARenamedPublicLosesItsFirstGrantsAndThatIsNamed) {
-  Make("renamed_public", "ALTER SCHEMA public RENAME TO old; CREATE TABLE old.t (a int)");
+// pg_dump takes the first grants of "public" for granted, under whatever name; a restore sets them again.
+TEST_F(CatalogCompareTest, TheFirstGrantsOfARenamedPublicAreSetAgainAndMissedOtherwise) {
+  Make("renamed_public",
+       "ALTER SCHEMA public RENAME TO old; CREATE TABLE old.t (a int); GRANT CREATE ON SCHEMA old TO app");
   Copy("renamed_public", "renamed_public_copy");
-  const auto differences = CompareInventories(Details("renamed_public"), Details("renamed_public_copy"));
-  ASSERT_EQ(differences.size(), 1u);
-  EXPECT_TRUE(differences[0].uncertain);
-  EXPECT_NE(differences[0].text.find("schema old: PUBLIC=USAGE"), std::string::npos) << differences[0].text;
+  v1::DatabaseDetails then = Details("renamed_public");
+  ASSERT_EQ(then.schema_grants().statements_size(), 1);
+  EXPECT_EQ(then.schema_grants().statements(0), "GRANT USAGE ON SCHEMA \"old\" TO PUBLIC");
+  const auto missed = CompareInventories(then, Details("renamed_public_copy"));
+  ASSERT_EQ(missed.size(), 1u);
+  EXPECT_FALSE(missed[0].uncertain);
+  EXPECT_NE(missed[0].text.find("schema old: PUBLIC=USAGE"), std::string::npos) << missed[0].text;
+  EXPECT_TRUE(CompareInventories(then, then).empty());
+  // A backup that does not say how to set them can't expect it, and takes it when it is there.
+  v1::DatabaseDetails earlier = then;
+  earlier.clear_schema_grants();
+  const auto named = CompareInventories(earlier, Details("renamed_public_copy"));
+  ASSERT_EQ(named.size(), 1u);
+  EXPECT_TRUE(named[0].uncertain);
+  EXPECT_NE(named[0].text.find("schema old: PUBLIC=USAGE"), std::string::npos) << named[0].text;
+  Server().Execute("renamed_public_copy", then.schema_grants().statements(0));
+  EXPECT_TRUE(CompareInventories(then, Details("renamed_public_copy")).empty());
+  EXPECT_TRUE(CompareInventories(earlier, Details("renamed_public_copy")).empty());
+  Server().Execute("renamed_public_copy", "GRANT CREATE ON SCHEMA old TO PUBLIC");
+  for (const v1::DatabaseDetails* details : {&then, &earlier}) {
+    const auto more = CompareInventories(*details, Details("renamed_public_copy"));
+    EXPECT_TRUE(
+        std::any_of(more.begin(), more.end(), [](const Difference& each) { return !each.uncertain; }));
+  }
 }
 
 // What a dump does not carry is named where it is missing, and a fault where it came out of nowhere.

@@ -171,7 +171,7 @@ const std::map<std::string, std::string>& TestedElsewhere() {
   static const std::map<std::string, std::string> kinds = {
       {"tablespaces", "needs a directory of the server's user; ATablespaceIsNamed"},
       {"security labels", "needs a label provider, which is a library of C"},
-      {"first grants of a renamed public", "ARenamedPublicLosesItsFirstGrantsAndThatIsNamed"}};
+      {"first grants of a renamed public", "TheFirstGrantsOfARenamedPublicAreSetAgainAndMissedOtherwise"}};
   return kinds;
 }
 

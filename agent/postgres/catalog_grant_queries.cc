@@ -91,6 +91,7 @@ GROUP BY a.grantee, a.grantor, n.nspname
        .check = "grants",
        .format = 2,
        .left_out = true,
+       .set_again = true,
        .sql = R"sql(
 SELECT format('schema %I', n.nspname)
     || ': '

@@ -35,6 +35,8 @@ struct CatalogQuery {
   // Set where pg_dump leaves the fact out: that it is missing after a restore is expected and named, that
   // there is one more is a fault.
   bool left_out = false;
+  bool set_again =
+      false;  // of left_out: a restore sets it by itself, where the backup is of a version that says how
   const char* sql = "";
 };
 
@@ -44,6 +46,10 @@ const std::vector<CatalogQuery>& CatalogQueries();
 // The query of a kind of section; null for a kind that is not known here.
 // For a server of this version, or any where it is 0 or none is for it; null for a kind nobody knows.
 const CatalogQuery* FindCatalogQuery(std::string_view kind, int server_version_num = 0);
+
+// Two kinds of which the first becomes the second by a restore: the schema is a new one.
+inline constexpr std::string_view kFirstGrants = "first grants of a renamed public";
+inline constexpr std::string_view kSchemaGrants = "grants on schemas";
 
 // True for sections whose text a server makes from parsed trees, which majors print differently.
 bool IsDeparsed(const std::string& kind);

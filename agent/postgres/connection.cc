@@ -1,17 +1,17 @@
 #include "agent/postgres/connection.h"
 
-#include <absl/time/clock.h>
 #include <libpq-fe.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cerrno>
 #include <charconv>
 
 #include "agent/postgres/server_errors.h"
 #include "base/io/files.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -47,26 +47,6 @@ std::string DatabaseOf(const v1::PostgresConnection& where, const std::string& d
   return where.maintenance_database().empty() ? "postgres" : where.maintenance_database();
 }
 
-absl::StatusCode CodeOf(std::string_view state) {
-  const std::string_view group = state.substr(0, 2);
-  if (group == "08" || state == "57P01" || state == "57P02" || state == "57P03" || state == "57P05" ||
-      state == "25P03" || state == "25P04" || state == "53300") {
-    return absl::StatusCode::kUnavailable;
-  }
-  if (group == "28") return absl::StatusCode::kUnauthenticated;
-  if (state == "42501") return absl::StatusCode::kPermissionDenied;
-  // Somebody else cancelled it; what we cancel ourselves has its own status.
-  if (state == "57014") return absl::StatusCode::kUnavailable;
-  // XX000: among others, what was looked at is being dropped.
-  if (group == "40" || state == "55P03" || state == "XX000") return absl::StatusCode::kAborted;
-  if (group == "53") return absl::StatusCode::kResourceExhausted;
-  if (state == "3D000" || state == "42P01" || state == "42704") return absl::StatusCode::kNotFound;
-  if (state == "42P04" || state == "42710" || state == "42P07" || state == "23505") {
-    return absl::StatusCode::kAlreadyExists;
-  }
-  return absl::StatusCode::kInternal;
-}
-
 std::string OneLine(std::string_view text) {
   std::string line;
   for (const std::string& part : Split(Trim(text), '\n')) {
@@ -83,22 +63,6 @@ std::vector<std::string> NewerPins(int server_version) {
   if (server_version >= 140000) names.emplace_back("idle_session_timeout");
   if (server_version >= 170000) names.emplace_back("transaction_timeout");
   return names;
-}
-
-// Of "FATAL:  28P01: password authentication failed …", as a verbose libpq writes it whatever the server's
-// language is; cut out of `text`. "" when the server said nothing.
-std::string TakeSqlState(std::string& text) {
-  constexpr size_t kStateSize = 5;
-  for (size_t at = text.find(":  "); at != std::string::npos; at = text.find(":  ", at + 1)) {
-    const std::string state = text.substr(at + 3, kStateSize);
-    const bool matches = state.size() == kStateSize && text.compare(at + 3 + kStateSize, 2, ": ") == 0 &&
-                         std::all_of(state.begin(), state.end(),
-                                     [](unsigned char c) { return std::isdigit(c) || std::isupper(c); });
-    if (!matches) continue;
-    text.erase(at + 3, kStateSize + 2);
-    return state;
-  }
-  return "";
 }
 
 Status CheckPassfile(const v1::PostgresConnection& where) {
@@ -252,12 +216,12 @@ StatusOr<std::unique_ptr<Connection>> Connection::OpenByBytes(const v1::Postgres
 Status Connection::AwaitConnection(std::string_view hosts) {
   if (connection_ == nullptr) return ResourceExhausted("no memory for a connection");
   PQsetErrorVerbosity(connection_, PQERRORS_VERBOSE);
-  const absl::Time begin = absl::Now();
-  const absl::Time until = begin + kConnectTimeout * (1 + std::count(hosts.begin(), hosts.end(), ','));
+  const SteadyTime begin = SteadyNow();
+  const SteadyTime until = begin + kConnectTimeout * (1 + std::count(hosts.begin(), hosts.end(), ','));
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;
   while (PQstatus(connection_) != CONNECTION_BAD) {
     if (options_.stop.stop_requested()) return Cancelled("stopped while connecting");
-    const absl::Time now = absl::Now();
+    const SteadyTime now = SteadyNow();
     if (now >= options_.deadline) return DeadlineExceeded("out of time while connecting");
     if (now >= until) return Unavailable("no answer within {}", absl::FormatDuration(until - begin));
     pollfd ready{PQsocket(connection_), static_cast<short>(state == PGRES_POLLING_READING ? POLLIN : POLLOUT),
@@ -289,21 +253,25 @@ Status Connection::Refusal() {
   absl::StatusCode code = CodeOfRefusal(text);
   if (code == absl::StatusCode::kUnavailable && !sql_state_.empty()) {
     // 55000: the database takes no connections.
-    code = sql_state_ == "55000" ? absl::StatusCode::kPermissionDenied : CodeOf(sql_state_);
+    code = sql_state_ == "55000" ? absl::StatusCode::kPermissionDenied : CodeOfSqlState(sql_state_);
     if (code == absl::StatusCode::kInternal) code = absl::StatusCode::kUnavailable;
   }
   return MakeStatus(code, text);
 }
 
+Status Connection::Pin() {
+  RETURN_IF_ERROR(Execute(Pins()));
+  return PinMessages();
+}
+
 // What cannot, or need not, travel in the start-up packet: an empty search path, no timeouts of the server's,
 // and an error rather than silently fewer rows where row-level security would filter.
-Status Connection::Pin() {
+std::string Connection::Pins() const {
   std::string sql =
       "SET search_path TO ''; SET row_security TO off; SET standard_conforming_strings TO on; "
       "SET synchronize_seqscans TO off; SET xmlbinary TO base64; SET xmloption TO content";
   for (const std::string& name : NewerPins(ServerVersion())) sql += "; SET " + name + " TO 0";
-  RETURN_IF_ERROR(Execute(sql));
-  return PinMessages();
+  return sql;
 }
 
 // English where this user may choose: superusers, and whom they allowed to. Nothing is decided by these
@@ -353,18 +321,22 @@ Status Connection::ErrorOf(const pg_result* result) {
         PQstatus(connection_) == CONNECTION_OK ? absl::StatusCode::kInternal : absl::StatusCode::kUnavailable,
         AsUtf8(text));
   }
-  return MakeStatus(CodeOf(sql_state_), AsUtf8(text));
+  return MakeStatus(CodeOfSqlState(sql_state_), AsUtf8(text));
 }
 
 // Asks the server to stop what runs and eats what still comes; the session stays usable where it can.
 Status Connection::Interrupt(Status why) {
+  if (!options_.cancels_on_server) {
+    ::shutdown(PQsocket(connection_), SHUT_RDWR);
+    return why;
+  }
   if (PGcancel* cancel = PQgetCancel(connection_)) {
     std::array<char, 256> error{};
     PQcancel(cancel, error.data(), static_cast<int>(error.size()));
     PQfreeCancel(cancel);
   }
-  const absl::Time until = absl::Now() + kCancelGrace;
-  while (absl::Now() < until && PQconsumeInput(connection_) == 1) {
+  const SteadyTime until = SteadyNow() + kCancelGrace;
+  while (SteadyNow() < until && PQconsumeInput(connection_) == 1) {
     if (!PQisBusy(connection_)) {
       pg_result* result = PQgetResult(connection_);
       if (result == nullptr) return why;
@@ -385,7 +357,7 @@ Status Connection::Interrupt(Status why) {
 Status Connection::AwaitInput() {
   while (true) {
     if (options_.stop.stop_requested()) return Interrupt(Cancelled("cancelled while the database worked"));
-    if (absl::Now() >= options_.deadline) {
+    if (SteadyNow() >= options_.deadline) {
       return Interrupt(DeadlineExceeded("out of time while the database worked"));
     }
     pollfd ready{PQsocket(connection_), POLLIN, 0};
@@ -464,42 +436,6 @@ Status Connection::Execute(const std::string& sql) {
   return status;
 }
 
-Status Connection::CopyOut(const std::string& sql, const std::function<Status(std::string_view)>& row) {
-  sql_state_.clear();
-  if (PQsendQuery(connection_, sql.c_str()) == 0) {
-    return ConnectionLost();
-  }
-  while (PQisBusy(connection_)) RETURN_IF_ERROR(AwaitInput());
-  pg_result* first = PQgetResult(connection_);
-  if (first == nullptr || PQresultStatus(first) != PGRES_COPY_OUT) {
-    Status status = first == nullptr ? Internal("no answer to COPY") : OkStatus();
-    if (first != nullptr && PQresultStatus(first) == PGRES_FATAL_ERROR) status = ErrorOf(first);
-    PQclear(first);
-    pg_result* rest = nullptr;
-    Status drained = TakeResults(&rest);
-    PQclear(rest);
-    if (!status.ok()) return status;
-    return drained.ok() ? InvalidArgument("the statement is no COPY TO STDOUT") : drained;
-  }
-  PQclear(first);
-  while (true) {
-    char* data = nullptr;
-    const int size = PQgetCopyData(connection_, &data, /*async=*/1);
-    if (size == 0) {
-      RETURN_IF_ERROR(AwaitInput());
-      continue;
-    }
-    if (size < 0) break;  // -1: over, -2: an error, which TakeResults tells
-    Status status = row({data, static_cast<size_t>(size)});
-    PQfreemem(data);
-    if (!status.ok()) return Interrupt(status);
-  }
-  pg_result* last = nullptr;
-  Status status = TakeResults(&last);
-  PQclear(last);
-  return status;
-}
-
 Status Connection::ReadLargeObject(const std::string& oid,
                                    const std::function<void(std::string_view)>& piece) {
   constexpr int kPieceBytes = 4 << 20;
@@ -512,7 +448,7 @@ Status Connection::ReadLargeObject(const std::string& oid,
   }
 }
 
-void Connection::SetDeadline(absl::Time deadline) { options_.deadline = deadline; }
+void Connection::SetDeadline(SteadyTime deadline) { options_.deadline = deadline; }
 
 bool Connection::Alive() {
   pollfd ready{PQsocket(connection_), POLLIN, 0};
@@ -520,6 +456,8 @@ bool Connection::Alive() {
   if (poll(&ready, 1, 0) > 0 && PQconsumeInput(connection_) == 0) return false;
   return PQstatus(connection_) == CONNECTION_OK;
 }
+
+int Connection::Socket() const { return PQsocket(connection_); }
 
 int Connection::ServerVersion() const { return PQserverVersion(connection_); }
 

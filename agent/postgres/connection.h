@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/steady_time.h"
 #include "salvor/v1/object.pb.h"
 
 struct pg_conn;
@@ -34,7 +35,10 @@ struct SessionOptions {
   std::string database;  // empty: the connection's maintenance database
   bool pinned = true;    // false: as an application would see it
   std::stop_token stop;
-  absl::Time deadline = absl::InfiniteFuture();
+  SteadyTime deadline = SteadyTime::InfiniteFuture();
+  // What stops is cancelled on the server. False for one that may be hostile, as a drill's: libpq waits without end
+  // for what a server says to a cancel, so there the session is left without a word.
+  bool cancels_on_server = true;
 };
 
 // The answer of one query, as text. Owns it; move-only.
@@ -76,14 +80,13 @@ class Connection {
   StatusOr<int64_t> Number(const std::string& sql, const std::vector<std::string>& parameters = {});
   // One or more statements without parameters or results.
   Status Execute(const std::string& sql);
-  // COPY … TO STDOUT: each row with its newline. An error from `row` cancels and is returned.
-  Status CopyOut(const std::string& sql, const std::function<Status(std::string_view row)>& row);
   // The content of a large object in pieces; needs nothing but SELECT on it.
   Status ReadLargeObject(const std::string& oid, const std::function<void(std::string_view piece)>& piece);
 
-  void SetDeadline(absl::Time deadline);
+  void SetDeadline(SteadyTime deadline);
   // False once the server is gone; asks the socket, not the server.
   bool Alive();
+  int Socket() const;                  // the session's, to ask who is at the other end
   std::string DatabaseBytes() const;   // of the database's name, as the server keeps them
   int ServerVersion() const;           // 150004
   std::string ServerEncoding() const;  // of the database: "LATIN1"
@@ -93,6 +96,8 @@ class Connection {
   // PGOPTIONS for a program that reaches the same server as the same user: the pins of this session, as far
   // as that server and user allow them in a start-up packet.
   std::string ToolOptions() const;
+  // The other pins of this session, which a program has to set itself: statements, joined by ";".
+  std::string Pins() const;
   // SQLSTATE of the last error; "" when the last call worked or the error was not the server's.
   const std::string& LastSqlState() const { return sql_state_; }
 

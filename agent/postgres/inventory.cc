@@ -14,6 +14,7 @@ namespace salvor::agent {
 namespace {
 
 constexpr int kMigrationRowsAtMost = 10000;
+constexpr int64_t kMigrationBytesAtMost = 16 << 20;
 
 std::string Fingerprint(std::string_view body) {
   const XXH128_hash_t hash = XXH3_128bits(body.data(), body.size());
@@ -216,6 +217,13 @@ ORDER BY c.oid::regclass::text COLLATE "C"
                                                  {Join(MigrationTableNames(), ",")}));
   for (int i = 0; i < tables.Count(); ++i) {
     const std::string table = tables.Text(i, 0);
+    ASSIGN_OR_RETURN_IN(
+        const int64_t bytes,
+        connection.Number(fmt::format(
+            "SELECT COALESCE(sum(octet_length(t::text)), 0) FROM (SELECT * FROM ONLY {} LIMIT {}) t", table,
+            kMigrationRowsAtMost + 1)),
+        fmt::format("reading {}", table));
+    if (bytes > kMigrationBytesAtMost) continue;  // no list of migrations either, and more than is to be held
     ASSIGN_OR_RETURN_IN(Rows rows,
                         connection.Query(fmt::format("SELECT t::text FROM ONLY {} t LIMIT {}", table,
                                                      kMigrationRowsAtMost + 1)),
@@ -236,8 +244,34 @@ Status CaptureExtensions(Connection& connection, v1::DatabaseDetails& details) {
       Rows rows, connection.Query(R"sql(SELECT extname, extversion FROM pg_extension ORDER BY extname)sql"));
   for (int i = 0; i < rows.Count(); ++i) {
     v1::ExtensionExpectation* extension = details.add_extensions();
-    extension->set_name(rows.Text(i, 0));
-    extension->set_version(rows.Text(i, 1));
+    extension->set_name(AsUtf8(rows.View(i, 0)));
+    extension->set_version(AsUtf8(rows.View(i, 1)));
+  }
+  return OkStatus();
+}
+
+// What a schema was granted when the cluster was made a dump takes for granted, whatever the schema is called now.
+Status CaptureFirstGrants(Connection& connection, v1::DatabaseDetails& details) {
+  ASSIGN_OR_RETURN(Rows rows, connection.Query(R"sql(
+SELECT DISTINCT n.nspname, a.privilege_type, CASE WHEN a.grantee = 0 THEN '' ELSE pg_get_userbyid(a.grantee) END,
+    a.is_grantable
+FROM pg_namespace n
+  JOIN pg_init_privs i ON i.classoid = 'pg_namespace'::regclass AND i.objoid = n.oid AND i.privtype = 'i',
+  LATERAL aclexplode(n.nspacl) a,
+  LATERAL aclexplode(i.initprivs) f
+WHERE n.nspname !~ '^pg_'
+  AND n.nspname NOT IN ('information_schema', 'public')
+  AND a.grantee <> n.nspowner
+  AND (a.grantee, a.grantor, a.privilege_type, a.is_grantable) = (f.grantee, f.grantor, f.privilege_type,
+    f.is_grantable)
+ORDER BY 1, 2, 3
+)sql"));
+  v1::SchemaGrants& grants = *details.mutable_schema_grants();
+  for (int i = 0; i < rows.Count(); ++i) {
+    const std::string who = rows.View(i, 2).empty() ? "PUBLIC" : connection.Identifier(rows.View(i, 2));
+    grants.add_statements(AsUtf8(fmt::format("GRANT {} ON SCHEMA {} TO {}{}", rows.View(i, 1),
+                                             connection.Identifier(rows.View(i, 0)), who,
+                                             rows.Bool(i, 3) ? " WITH GRANT OPTION" : "")));
   }
   return OkStatus();
 }
@@ -331,13 +365,15 @@ SELECT format('%I %s, by default %s', e.extname, e.extversion, a.default_version
 FROM pg_extension e
   JOIN pg_available_extensions a ON a.name = e.extname
 WHERE e.extversion <> a.default_version
+  AND NOT EXISTS (SELECT FROM pg_available_extension_versions v WHERE v.name = e.extname
+    AND v.version = e.extversion)
 )sql",
-       "a dump names no versions of extensions, a restore gets the server's default: {}"},
+       "extensions of a version that this server cannot install any more, a restore gets its default: {}"},
   };
   for (const Item& item : kItems) RETURN_IF_ERROR(AddWarning(connection, item.sql, item.text, warnings));
   for (const CatalogQuery& query : CatalogQueries()) {
     const int version = connection.ServerVersion();
-    if (!query.left_out || version < query.since || version > query.until) continue;
+    if (!query.left_out || query.set_again || version < query.since || version > query.until) continue;
     const std::string text =
         fmt::format("a dump does not carry, and a restore does not set, {}: {{}}", query.kind);
     RETURN_IF_ERROR(AddWarning(connection, query.sql, text.c_str(), warnings));
@@ -380,6 +416,7 @@ StatusOr<Inventory> CaptureInventory(Connection& connection) {
   RETURN_IF_ERROR(CaptureReferencedRoles(connection, details));
   RETURN_IF_ERROR(CaptureSequences(connection, details));
   RETURN_IF_ERROR(CaptureExtensions(connection, details));
+  RETURN_IF_ERROR(CaptureFirstGrants(connection, details));
   RETURN_IF_ERROR(CaptureMigrations(connection, details));
   ASSIGN_OR_RETURN(const int64_t objects,
                    connection.Number(R"sql(SELECT count(*) FROM pg_largeobject_metadata)sql"));

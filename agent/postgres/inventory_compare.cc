@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <map>
 
@@ -157,12 +158,52 @@ bool WouldHold(const CatalogQuery& query, const v1::DatabaseDetails& then, int f
   return false;
 }
 
+using Sections = std::map<std::string, const v1::CatalogSection*, std::less<>>;
+
+const v1::CatalogSection* Find(const Sections& sections, std::string_view kind) {
+  const auto at = sections.find(kind);
+  return at == sections.end() ? nullptr : at->second;
+}
+
+// A restore makes a schema that was once "public" anew, and its first grants are grants like any others then. So
+// they are compared as such; but where the backup does not say how to set them, what is missing stays what a dump
+// left out.
+class FirstGrants {
+ public:
+  FirstGrants(const v1::DatabaseDetails& then, Sections& was, Sections& is) {
+    const v1::CatalogSection* const first_then = Find(was, kFirstGrants);
+    const v1::CatalogSection* const first_now = Find(is, kFirstGrants);
+    if (first_then == nullptr || first_now == nullptr || Find(was, kSchemaGrants) == nullptr ||
+        Find(is, kSchemaGrants) == nullptr) {
+      return;
+    }
+    grants_then_ = *Find(was, kSchemaGrants);
+    grants_now_ = *Find(is, kSchemaGrants);
+    rest_.set_kind(std::string(kFirstGrants));
+    none_ = rest_;
+    for (const std::string& line : first_now->lines()) grants_now_.add_lines(line);
+    const Lines found = Sorted(grants_now_.lines());
+    for (const std::string& line : first_then->lines()) {
+      const bool set_again = then.has_schema_grants() || std::binary_search(found.begin(), found.end(), line);
+      (set_again ? grants_then_ : rest_).add_lines(line);
+    }
+    was[std::string(kFirstGrants)] = &rest_;
+    is[std::string(kFirstGrants)] = &none_;
+    was[std::string(kSchemaGrants)] = &grants_then_;
+    is[std::string(kSchemaGrants)] = &grants_now_;
+  }
+
+ private:
+  v1::CatalogSection grants_then_, grants_now_, rest_, none_;
+};
+
 void CompareCatalog(const v1::DatabaseDetails& then, const v1::DatabaseDetails& now, bool other_major,
                     const KnownLine& is_known, std::vector<Difference>& differences) {
   const int format = std::max(1, then.format());
-  std::map<std::string, const v1::CatalogSection*> was, is;
+  Sections was, is;
   for (const v1::CatalogSection& section : then.catalog()) was[section.kind()] = &section;
   for (const v1::CatalogSection& section : now.catalog()) is[section.kind()] = &section;
+  const FirstGrants first_grants(then, was, is);
   Kinds unknown, other_form, not_recorded;
   for (const auto& [kind, section] : was) {
     if (kind == kReferencedRoles) continue;

@@ -3,6 +3,7 @@
 #define XXH_INLINE_ALL  // rows are short: the call would cost as much as the hash
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace salvor::agent {
@@ -30,25 +31,28 @@ RowDigest::RowDigest(RowDigest&&) noexcept = default;
 RowDigest& RowDigest::operator=(RowDigest&&) noexcept = default;
 
 bool RowDigest::Feed(const char* data, size_t size) {
+  const size_t taken = FeedToEnd(data, size);
+  return std::all_of(data + taken, data + size, [](char c) { return c == '\n'; });
+}
+
+size_t RowDigest::FeedToEnd(const char* data, size_t size) {
+  const char* const begin = data;
   const char* const end = data + size;
-  while (data != end) {
+  while (data != end && !ended_) {
     const char* newline = static_cast<const char*>(std::memchr(data, '\n', static_cast<size_t>(end - data)));
     if (newline == nullptr) {
-      if (ended_) return false;
       Carry(data, static_cast<size_t>(end - data));
-      return true;
+      return size;
     }
     const size_t length = static_cast<size_t>(newline - data);
-    if (ended_) {
-      if (length != 0) return false;
-    } else if (partial_size_ > 0) {
+    if (partial_size_ > 0) {
       CompleteCarried(data, length);
     } else {
       Complete(data, length);
     }
     data = newline + 1;
   }
-  return true;
+  return static_cast<size_t>(data - begin);
 }
 
 void RowDigest::Complete(const char* data, size_t size) {

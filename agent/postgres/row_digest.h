@@ -46,6 +46,10 @@ class RowDigest {
   // Any part of the stream, cut anywhere. False once something other than newlines follows the end marker.
   bool Feed(const char* data, size_t size);
 
+  // The same where something else follows: stops behind the end marker's line, and says how many bytes were
+  // taken. All of them as long as it has not Ended.
+  size_t FeedToEnd(const char* data, size_t size);
+
   int64_t Rows() const { return rows_; }
   std::string Sum() const { return sum_.Bytes(); }
   bool InsideRow() const { return partial_size_ > 0; }  // the last row has no newline yet

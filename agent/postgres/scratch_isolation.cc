@@ -1,5 +1,4 @@
 // What keeps a scratch server apart from the host: its user, its sandbox, and the probe that looks for ways out.
-#include <absl/time/clock.h>
 #include <dirent.h>
 #include <pwd.h>
 #include <sys/stat.h>
@@ -8,11 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <iterator>
 
 #include "agent/postgres/scratch_server.h"
 #include "agent/postgres/scratch_state.h"
 #include "agent/process/process.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -56,6 +55,19 @@ std::string ProcessOf(uid_t uid) {
   }
   closedir(directory);
   return found;
+}
+
+// What a probe before this one reached is not said twice.
+void NameReached(const std::vector<std::string>& reached, ScratchState& state) {
+  constexpr size_t kMostShown = 8;
+  std::vector<std::string> others;
+  for (const std::string& one : reached) {
+    if (state.not_isolated.find(one) == std::string::npos) others.push_back(one);
+  }
+  if (others.empty()) return;
+  const size_t more = others.size() - std::min(kMostShown, others.size());
+  others.resize(others.size() - more);
+  NameLack(state, "reaches " + Join(others, ", "), more == 0 ? "" : fmt::format(" and {} more", more));
 }
 
 }  // namespace
@@ -106,23 +118,21 @@ Sandbox ScratchServers::SandboxOf(const ScratchState& state) const {
 // Tries what this machine lets us have.
 void ScratchServers::JudgeIsolation(ScratchState& state) const {
   state.sandboxed = false;
-  state.not_isolated = "there is no user for it that owns nothing else";
-  if (IsRoot() && state.uid <= 0) return;
+  if (IsRoot() && state.uid <= 0) return NameLack(state, "there is no user for it that owns nothing else");
   const Status tried = TrySandbox(options_.supervisor, SandboxOf(state));
   state.sandboxed = tried.ok();
-  state.not_isolated =
-      tried.ok()
-          ? ""
-          : "bubblewrap gives it no mount, PID, IPC and network namespaces of its own: " + MessageOf(tried);
+  if (!tried.ok()) {
+    NameLack(state, "bubblewrap gives it no mount, PID, IPC and network namespaces of its own",
+             ": " + MessageOf(tried));
+  }
   if (!IsRoot() || options_.scratch_user.empty()) return;
   const std::string process = ProcessOf(static_cast<uid_t>(state.uid));
   if (process.empty()) return;
-  state.not_isolated +=
-      fmt::format("{}its user {} also runs {}", tried.ok() ? "" : "; ", options_.scratch_user, process);
+  NameLack(state, fmt::format("its user {} also runs ", options_.scratch_user), process);
 }
 
-Status ScratchServers::RefuseUnlessIsolated(const ScratchRequest& request, const ScratchState& state) const {
-  if (!request.require_isolation || state.not_isolated.empty()) return OkStatus();
+Status ScratchServers::RefuseUnlessIsolated(const ScratchState& state) const {
+  if (!state.require_isolation || state.not_isolated.empty()) return OkStatus();
   return WithHint(
       FailedPrecondition("the environment demands isolation, and a drill here is not isolated: {}",
                          state.not_isolated),
@@ -131,7 +141,8 @@ Status ScratchServers::RefuseUnlessIsolated(const ScratchRequest& request, const
 }
 
 std::string ScratchServers::SocketDirectoryInside(const ScratchState& state) {
-  return state.sandboxed ? kScratchSocket : state.socket_directory;
+  if (state.sandboxed) return kScratchSocket;
+  return IsRoot() ? state.directory + "/socket" : state.socket_directory;  // our door is closed to its user
 }
 
 // Without a sandbox only a user with a name can run it: the programs look it up.
@@ -187,7 +198,7 @@ StatusOr<ProcessSpec> ScratchServers::Beside(const ScratchState& state, ProcessS
                                              const std::vector<Sandbox::Mount>& mounts) const {
   std::vector<Sandbox::Mount> all = mounts;
   if (state.postgres) all.push_back({state.directory + "/socket", kScratchSocket, false});
-  spec.new_network = !state.sandboxed && state.not_isolated.find(kSharesNetwork) == std::string::npos;
+  spec.new_network = !state.sandboxed && !state.shares_network;
   return ServerProcess(state, std::move(spec), std::move(all));
 }
 
@@ -199,19 +210,21 @@ StatusOr<ProbeReport> ScratchServers::Probe(ScratchState& state) const {
   probe.argv.insert(probe.argv.end(), arguments.begin(), arguments.end());
   ASSIGN_OR_RETURN(ProcessSpec spec, Beside(state, std::move(probe), {{options_.supervisor, kProbe, false}}));
   ASSIGN_OR_RETURN_IN(const ExitStatus exit,
-                      RunProcess(options_.supervisor, std::move(spec), {}, absl::Now() + kProbeTimeout),
+                      RunProcess(options_.supervisor, std::move(spec), {}, SteadyNow() + kProbeTimeout),
                       "probing the isolation of a drill");
   ASSIGN_OR_RETURN(ProbeReport report, ParseProbe(exit.output));
   if (!report.reached.empty()) {
-    std::vector<std::string> shown(
-        report.reached.begin(), report.reached.begin() + std::min<ptrdiff_t>(8, std::ssize(report.reached)));
-    std::string text = "reaches " + Join(shown, ", ");
-    if (report.reached.size() > shown.size())
-      text += fmt::format(" and {} more", report.reached.size() - shown.size());
-    state.not_isolated += (state.not_isolated.empty() ? "" : "; ") + text;
+    NameReached(report.reached, state);
     RETURN_IF_ERROR(WriteScratchState(state));
   }
   return report;
+}
+
+// What it was isolated from when the drill began must not be within its reach after it started again.
+Status ScratchServers::ProbeAgain(ScratchState& state) const {
+  if (!state.require_isolation) return OkStatus();
+  RETURN_IF_ERROR(Probe(state).status());
+  return RefuseUnlessIsolated(state);
 }
 
 }  // namespace salvor::agent

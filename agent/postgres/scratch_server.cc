@@ -1,7 +1,6 @@
 #include "agent/postgres/scratch_server.h"
 
 #include <absl/time/clock.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -12,16 +11,19 @@
 #include <thread>
 
 #include "agent/postgres/connection.h"
+#include "agent/postgres/scratch_door.h"
 #include "agent/postgres/scratch_state.h"
 #include "agent/process/process.h"
 #include "base/io/files.h"
 #include "base/io/log.h"
+#include "base/io/steady_clock.h"
 #include "base/names.h"
 #include "base/text.h"
 
 namespace salvor::agent {
 namespace {
 
+constexpr char kSocket[] = ".s.PGSQL.5432";
 constexpr size_t kLongestSocketDirectory = 90;  // the path with "/.s.PGSQL.5432" must fit into 107 bytes
 constexpr int64_t kServerBytes = int64_t{256} << 20;  // an empty cluster, its WAL and room to breathe
 constexpr int64_t kRoomToStart = int64_t{64} << 20;
@@ -32,6 +34,8 @@ constexpr absl::Duration kOrphanGrace = absl::Seconds(20);
 bool IsRoot() { return geteuid() == 0; }
 
 std::string DataIn(const ScratchState& state) { return state.directory + "/data"; }
+std::string SocketIn(const ScratchState& state) { return state.directory + "/socket"; }
+std::string DoorIn(const ScratchState& state) { return state.directory + "/door"; }
 
 Status GiveTo(const std::string& path, int64_t uid) {
   if (!IsRoot() || uid < 0) return OkStatus();
@@ -40,20 +44,13 @@ Status GiveTo(const std::string& path, int64_t uid) {
   return OkStatus();
 }
 
-// Restored code is the superuser there, and may have put something in the server's place that never answers.
-SessionOptions Bounded() {
-  SessionOptions options;
-  options.deadline = absl::Now() + absl::Seconds(15);
-  return options;
-}
-
 }  // namespace
 
 StatusOr<int> ToolVersion(const std::string& supervisor, const std::string& program) {
   ProcessSpec spec;
   spec.argv = {program, "--version"};
   ASSIGN_OR_RETURN(ExitStatus exit,
-                   RunProcess(supervisor, std::move(spec), {}, absl::Now() + absl::Seconds(30)));
+                   RunProcess(supervisor, std::move(spec), {}, SteadyNow() + absl::Seconds(30)));
   const size_t space = exit.output.find(") ");
   int major = 0, minor = 0;
   if (space != std::string::npos) {
@@ -107,7 +104,7 @@ class ScratchServers::Server {
     auto process = Process::Start(supervisor, std::move(spec));
     AnnounceStart(process.status());
     if (!process.ok()) return;
-    const auto exit = (*process)->Wait(stop_.get_token(), absl::InfiniteFuture());
+    const auto exit = (*process)->Wait(stop_.get_token(), SteadyTime::InfiniteFuture());
     process->reset();
     AnnounceEnd(exit.ok() ? exit->Describe() : MessageOf(exit.status()));
   }
@@ -148,12 +145,16 @@ class ScratchServers::Server {
 ScratchServers::ScratchServers(ScratchOptions options) : options_(std::move(options)) {}
 ScratchServers::~ScratchServers() = default;
 
+std::string ScratchServers::PlaceOf(const std::string& state_directory, const std::string& name) {
+  return state_directory + "/scratch/" + name;
+}
+
 std::string ScratchServers::DirectoryOf(const std::string& name) const {
-  return options_.state_directory + "/scratch/" + name;
+  return PlaceOf(options_.state_directory, name);
 }
 
 std::string ScratchServers::FilesDirectory(const std::string& state_directory, const std::string& name) {
-  return state_directory + "/scratch/" + name + "/files";
+  return PlaceOf(state_directory, name) + "/files";
 }
 
 std::shared_ptr<ScratchServers::Slot> ScratchServers::SlotOf(const std::string& name) {
@@ -172,7 +173,7 @@ v1::PostgresConnection ScratchServers::ConnectionTo(const ScratchState& state) {
 
 // A socket's path has little room, ours may be long: then it is reached by a descriptor of its folder.
 Status ScratchServers::FindSocket(Slot& slot, ScratchState& state) const {
-  state.socket_directory = state.directory + "/socket";
+  state.socket_directory = DoorIn(state);
   if (!state.postgres || state.socket_directory.size() <= kLongestSocketDirectory) return OkStatus();
   if (!slot.socket_directory.Valid()) {
     slot.socket_directory = UniqueFd(open(state.socket_directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -211,13 +212,14 @@ Status ScratchServers::Prepare(const ScratchRequest& request, ScratchState& stat
   state.postgres = request.postgres;
   state.created_at = absl::Now();
   state.deadline = request.deadline;
+  state.require_isolation = request.require_isolation;
   RETURN_IF_ERROR(ChooseUser(state));
   RETURN_IF_ERROR(MakeDirectories(state.directory, 0700));
   RETURN_IF_ERROR(WriteScratchState(state));
   RETURN_IF_ERROR(RemoveTree(state.directory + "/etc"));  // of an attempt that died half-way
   RETURN_IF_ERROR(MakePlace(state));
   JudgeIsolation(state);
-  if (Status refused = RefuseUnlessIsolated(request, state); !refused.ok()) {
+  if (Status refused = RefuseUnlessIsolated(state); !refused.ok()) {
     RETURN_IF_ERROR(RemoveTree(state.directory));
     return refused;
   }
@@ -229,10 +231,11 @@ Status ScratchServers::Prepare(const ScratchRequest& request, ScratchState& stat
 
 // What is inside, but for the server's data. The folder above is private: modes here are for who is inside.
 Status ScratchServers::MakePlace(const ScratchState& state) const {
+  RETURN_IF_ERROR(MakeDirectories(DoorIn(state), 0700));
   if (access((state.directory + "/etc/group").c_str(), F_OK) == 0) return OkStatus();  // written last
   RETURN_IF_ERROR(MakeDirectories(state.directory + "/files", 0755));
-  RETURN_IF_ERROR(MakeDirectories(state.directory + "/socket", 0700));
-  RETURN_IF_ERROR(GiveTo(state.directory + "/socket", state.uid));
+  RETURN_IF_ERROR(MakeDirectories(SocketIn(state), 0700));
+  RETURN_IF_ERROR(GiveTo(SocketIn(state), state.uid));
   return WriteIdentity(state.directory + "/etc", UserIn(state));
 }
 
@@ -261,7 +264,7 @@ Status ScratchServers::InitDatabase(const ScratchState& state) const {
                  "--no-instructions"};
   ASSIGN_OR_RETURN(ProcessSpec spec, ServerProcess(state, std::move(initdb), {{data, kScratchData, true}}));
   RETURN_IF_ERROR_IN(
-      RunProcess(options_.supervisor, std::move(spec), {}, absl::Now() + kInitTimeout).status(),
+      RunProcess(options_.supervisor, std::move(spec), {}, SteadyNow() + kInitTimeout).status(),
       "making a scratch server");
   return WriteFileAtomically(state.directory + "/ready", "", 0600);
 }
@@ -303,11 +306,11 @@ std::vector<std::string> ServerSettings(const std::string& socket_directory) {
 
 Status ScratchServers::Launch(Slot& slot, ScratchState& state) const {
   // Children of a server that was killed hold its memory for a moment more: then the first try ends at once.
-  const absl::Time retry_until = absl::Now() + kOrphanGrace;
+  const SteadyTime retry_until = SteadyNow() + kOrphanGrace;
   while (true) {
     RETURN_IF_ERROR(StopOrphan(state));
     Status launched = LaunchOnce(slot, state);
-    if (launched.ok() || launched.code() != absl::StatusCode::kAborted || absl::Now() > retry_until)
+    if (launched.ok() || launched.code() != absl::StatusCode::kAborted || SteadyNow() > retry_until)
       return launched;
   }
 }
@@ -321,7 +324,9 @@ Status ScratchServers::LaunchOnce(Slot& slot, ScratchState& state) const {
                                 state.not_isolated),
                     "The machine may have been too busy. Drill again.");
   }
+  RETURN_IF_ERROR(RefuseUnlessIsolated(state));
   if (!state.sandboxed) RETURN_IF_ERROR(OpenToScratchUser(state));
+  state.shares_network = false;
   state.start = ToHex(RandomBytes(8));
   RETURN_IF_ERROR(WriteScratchState(state));
   RETURN_IF_ERROR_IN(StartServer(slot, state), "starting a scratch server");
@@ -342,7 +347,7 @@ Status ScratchServers::StartServer(Slot& slot, ScratchState& state) const {
   // At once, for what is thrown away needs no shutdown checkpoint: with its PID namespace all of it ends.
   server.stop_signal = sandboxed ? SIGKILL : SIGQUIT;
   const std::vector<Sandbox::Mount> mounts = {{data, kScratchData, true},
-                                              {state.directory + "/socket", kScratchSocket, true}};
+                                              {SocketIn(state), kScratchSocket, true}};
   const auto start = [&](bool new_network) -> Status {
     ProcessSpec copy;
     copy.argv = server.argv;
@@ -355,7 +360,8 @@ Status ScratchServers::StartServer(Slot& slot, ScratchState& state) const {
   if (sandboxed) return start(false);
   Status apart = start(true);
   if (apart.ok()) return apart;
-  state.not_isolated += std::string("; ") + kSharesNetwork + ": " + MessageOf(apart);
+  state.shares_network = true;
+  NameLack(state, kSharesNetwork, ": " + MessageOf(apart));
   return start(false);
 }
 
@@ -368,13 +374,40 @@ Status ScratchServers::CheckRoomLeft() const {
                   "The backup is not the cause. Free some space, and drill again.");
 }
 
+// Restored code is the superuser there, and may have put something in the server's place that never answers.
+SessionOptions ScratchServers::Bounded() const {
+  SessionOptions options;
+  options.deadline = SteadyNow() + options_.session_bound;
+  options.cancels_on_server = false;
+  return options;
+}
+
+Status ScratchServers::CheckListener(const Connection& session, const ScratchState& state) const {
+  return CheckPeer(session, UserIn(state).uid, FindServerProcesses(DataIn(state)));
+}
+
 Status ScratchServers::AwaitAnswer(Slot& slot, const ScratchState& state) const {
-  const absl::Time until = absl::Now() + kStartTimeout;
+  const SteadyTime until = SteadyNow() + kStartTimeout;
   Status last;
-  while (absl::Now() < until) {
-    auto connection = Connection::Open(ConnectionTo(state), Bounded());
-    if (connection.ok()) return OkStatus();
-    last = connection.status();
+  while (SteadyNow() < until) {
+    last = OpenDoor(SocketIn(state), DoorIn(state), kSocket, UserIn(state).uid);
+    if (!last.ok() && last.code() != absl::StatusCode::kNotFound) {
+      slot.server.reset();
+      return last;
+    }
+    if (last.ok()) {
+      const auto connection = Connection::Open(ConnectionTo(state), Bounded());
+      if (connection.ok()) {
+        last = CheckListener(**connection, state);
+        if (last.ok()) return last;
+        if (!slot.server->AwaitEnd(absl::Seconds(2))) {  // else it is nobody any more
+          slot.server.reset();
+          return last;
+        }
+      } else {
+        last = connection.status();
+      }
+    }
     if (slot.server->AwaitEnd(absl::Milliseconds(20))) {
       const std::string words = slot.server->LastWords();
       slot.server.reset();
@@ -389,7 +422,12 @@ Status ScratchServers::AwaitAnswer(Slot& slot, const ScratchState& state) const 
 // True while the server runs and answers; what has ended is let go.
 bool ScratchServers::Runs(Slot& slot, const ScratchState& state) const {
   if (!slot.server) return false;
-  if (Connection::Open(ConnectionTo(state), Bounded()).ok()) return true;
+  const auto session = Connection::Open(ConnectionTo(state), Bounded());
+  if (session.ok()) {
+    if (CheckListener(**session, state).ok()) return true;
+    slot.server.reset();
+    return false;
+  }
   // Dying, or only too busy for one more session.
   if (slot.server->AwaitEnd(absl::Seconds(2)) || FindServerProcess(DataIn(state)) == 0) slot.server.reset();
   return slot.server != nullptr;
@@ -398,20 +436,22 @@ bool ScratchServers::Runs(Slot& slot, const ScratchState& state) const {
 // A server of an agent that died, which its supervisor is stopping: we end it ourselves, and take away what
 // it left to say that it runs. The number in there is of a PID namespace that is gone, and may be anybody's.
 Status ScratchServers::StopOrphan(const ScratchState& state) const {
-  const absl::Time until = absl::Now() + kOrphanGrace;
+  const SteadyTime until = SteadyNow() + kOrphanGrace;
   Mutex mutex;
   CondVar tick;
   while (true) {
     const std::vector<int> processes = FindServerProcesses(DataIn(state));
     if (processes.empty()) break;
     for (const int pid : processes) kill(pid, SIGKILL);
-    if (absl::Now() > until)
+    if (SteadyNow() > until)
       return Unavailable("process {} of {} does not end", processes.front(), state.directory);
     MutexLock lock(mutex);
     tick.WaitFor(mutex, std::chrono::milliseconds(20));
   }
-  for (const char* left : {"/data/postmaster.pid", "/socket/.s.PGSQL.5432", "/socket/.s.PGSQL.5432.lock"})
-    unlink((state.directory + left).c_str());
+  const std::string socket = SocketIn(state) + "/" + kSocket;
+  for (const std::string& left :
+       {DataIn(state) + "/postmaster.pid", socket, socket + ".lock", DoorIn(state) + "/" + kSocket})
+    unlink(left.c_str());
   return OkStatus();
 }
 
@@ -426,6 +466,7 @@ StatusOr<ScratchState> ScratchServers::Start(const ScratchRequest& request) {
   if (ready) {
     state = *known;
     state.deadline = request.deadline;
+    state.require_isolation = state.require_isolation || request.require_isolation;
     RETURN_IF_ERROR(WriteScratchState(state));
     RETURN_IF_ERROR(Complete(state));
   } else {
@@ -436,7 +477,7 @@ StatusOr<ScratchState> ScratchServers::Start(const ScratchRequest& request) {
   RETURN_IF_ERROR(FindSocket(*slot, state));
   if (request.postgres && !Runs(*slot, state)) RETURN_IF_ERROR(Launch(*slot, state));
   if (!request.postgres) JudgeIsolation(state);
-  RETURN_IF_ERROR(RefuseUnlessIsolated(request, state));
+  RETURN_IF_ERROR(RefuseUnlessIsolated(state));
   return state;
 }
 
@@ -456,8 +497,12 @@ StatusOr<ScratchState> ScratchServers::EnsureRunning(const std::string& name) {
     if (!ReadFile(state.directory + "/ready").ok())
       return NotFound("scratch server '{}' was never whole", name);
     RETURN_IF_ERROR(Launch(*slot, state));
+    const Status isolated = ProbeAgain(state);
+    if (!isolated.ok()) slot->server.reset();
+    RETURN_IF_ERROR(isolated);
   }
   if (!state.postgres) JudgeIsolation(state);
+  RETURN_IF_ERROR(RefuseUnlessIsolated(state));
   return state;
 }
 
@@ -476,54 +521,6 @@ Status ScratchServers::Remove(const std::string& name) {
   // First of all it stops being a scratch place: who compares what is in it must not take a half for a whole.
   unlink((directory + "/state.json").c_str());
   return RemoveTree(directory);
-}
-
-Status ScratchServers::MarkLoaded(const std::string& name, const std::string& database) {
-  RETURN_IF_ERROR(CheckObjectName(name));
-  const std::shared_ptr<Slot> slot = SlotOf(name);
-  MutexLock lock(slot->mutex);
-  ASSIGN_OR_RETURN(const ScratchState state, ReadScratchState(DirectoryOf(name)));
-  ASSIGN_OR_RETURN(auto starts, ReadLoaded(state.directory));
-  starts[database] = state.start;
-  return WriteLoaded(state.directory, starts);
-}
-
-StatusOr<bool> ScratchServers::RestartedSinceLoaded(const std::string& name, const std::string& database) {
-  RETURN_IF_ERROR(CheckObjectName(name));
-  const std::shared_ptr<Slot> slot = SlotOf(name);
-  MutexLock lock(slot->mutex);
-  ASSIGN_OR_RETURN(const ScratchState state, ReadScratchState(DirectoryOf(name)));
-  ASSIGN_OR_RETURN(const auto starts, ReadLoaded(state.directory));
-  const auto loaded = starts.find(database);
-  return loaded != starts.end() && loaded->second != state.start;
-}
-
-StatusOr<std::vector<ScratchState>> ScratchServers::List() const {
-  std::vector<ScratchState> all;
-  const std::string path = options_.state_directory + "/scratch";
-  DIR* directory = opendir(path.c_str());
-  if (directory == nullptr) {
-    if (errno == ENOENT) return all;
-    return ErrnoStatus(errno, path);
-  }
-  while (const dirent* entry = readdir(directory)) {
-    const std::string name = entry->d_name;
-    if (!CheckObjectName(name).ok()) continue;
-    const std::string place = fmt::format("{}/{}", path, name);
-    const auto state = ReadScratchState(place);
-    if (state.ok()) {
-      all.push_back(*state);
-    } else {
-      // Something died before its first word, or damaged it. It is ours to clean, and long overdue.
-      ScratchState unknown;
-      unknown.name = name;
-      unknown.directory = place;
-      unknown.deadline = absl::InfinitePast();
-      all.push_back(unknown);
-    }
-  }
-  closedir(directory);
-  return all;
 }
 
 }  // namespace salvor::agent

@@ -5,11 +5,13 @@
 //
 //   <state_directory>/scratch/<name>/state.json   what it is, written before anything else
 //                                    data/        the server's, owned by the user it runs as
-//                                    socket/      its unix socket, by which we reach it
+//                                    socket/      its unix socket, in a folder of its user's
+//                                    door/        the same socket in a folder of ours, by which we reach it
 //                                    etc/         passwd and group, as they are seen inside
 //                                    files/       where a drill lays restored files
 //                                    ready        data/ is whole
 //                                    loaded.json  which database was loaded in which of its starts
+//                                    left.json    which views of which database a restore left empty
 //
 // Where the machine gives no sandbox, the server runs with as much of it as can be had, and `not_isolated`
 // says what is missing.
@@ -22,6 +24,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/postgres/connection.h"
 #include "agent/postgres/scratch_probe.h"
 #include "agent/process/sandbox.h"
 #include "base/io/files.h"
@@ -37,6 +40,7 @@ struct ScratchOptions {
   std::string bin_directory;  // of initdb and postgres
   std::string scratch_user;   // who runs servers when we are root; empty: a user id that nobody has
   std::string sandbox_program = "bwrap";
+  absl::Duration session_bound = absl::Seconds(15);  // of our own sessions, which only ask whether it answers
 };
 
 struct ScratchRequest {
@@ -45,7 +49,8 @@ struct ScratchRequest {
   int64_t expected_bytes = 0;
   int32_t server_version_num = 0;  // of the source; 0: any
   absl::Time deadline = absl::InfiniteFuture();
-  bool require_isolation = false;  // refused, and nothing left, where it cannot be had
+  // Refused, and nothing left, where it cannot be had; a server that starts again is held to it too.
+  bool require_isolation = false;
 };
 
 struct ScratchState {
@@ -54,13 +59,18 @@ struct ScratchState {
   bool postgres = false;
   std::string socket_directory;      // by which this process, and what it starts, reaches the server
   bool sandboxed = false;            // it runs inside one
-  std::string not_isolated;          // what could not be had; empty: it is isolated
+  bool shares_network = false;       // it has not even a network namespace
+  bool require_isolation = false;    // as it was asked for
+  std::string not_isolated;          // what could not be had in any of its starts; empty: it is isolated
   int64_t uid = -1;                  // who runs it, when we are root
   std::string start;                 // another one after each start of the server
   std::string old_socket_directory;  // of version 0.1, below /tmp: only to remove it
   absl::Time created_at;
   absl::Time deadline = absl::InfiniteFuture();
 };
+
+// Materialized views that were left empty, as "schema.name" with quotes where SQL wants them, and why.
+using ViewsLeftEmpty = std::map<std::string, std::string>;
 
 // The superuser of scratch servers. Not "postgres": so that role can be restored, and compared, like any
 // other.
@@ -94,6 +104,11 @@ class ScratchServers {
   Status MarkLoaded(const std::string& name, const std::string& database);
   StatusOr<bool> RestartedSinceLoaded(const std::string& name, const std::string& database);
 
+  // A restore into a drill marks which materialized views it left empty, in place of what an earlier attempt
+  // marked; later work asks.
+  Status MarkLeftEmpty(const std::string& name, const std::string& database, const ViewsLeftEmpty& views);
+  StatusOr<std::map<std::string, ViewsLeftEmpty>> LeftEmpty(const std::string& name);  // by database
+
   // Stops and deletes. Not existing is fine.
   Status Remove(const std::string& name);
 
@@ -102,6 +117,13 @@ class ScratchServers {
 
   // Of a running server, for its superuser.
   static v1::PostgresConnection ConnectionTo(const ScratchState& state);
+  // Whether this is one that the above gave, and so of a server that may be hostile.
+  static bool IsConnectionTo(const v1::PostgresConnection& where) {
+    return where.user() == kScratchSuperuser;
+  }
+
+  // Everything of one of them, of which the agent alone sees all.
+  static std::string PlaceOf(const std::string& state_directory, const std::string& name);
 
   // The folder of restored files; exists after Start.
   static std::string FilesDirectory(const std::string& state_directory, const std::string& name);
@@ -127,6 +149,8 @@ class ScratchServers {
   Status LaunchOnce(Slot& slot, ScratchState& state) const;
   Status StartServer(Slot& slot, ScratchState& state) const;
   Status AwaitAnswer(Slot& slot, const ScratchState& state) const;
+  SessionOptions Bounded() const;
+  Status CheckListener(const Connection& session, const ScratchState& state) const;
   Status CheckRoomLeft() const;
   bool Runs(Slot& slot, const ScratchState& state) const;
   Status StopOrphan(const ScratchState& state) const;
@@ -135,7 +159,8 @@ class ScratchServers {
   Sandbox SandboxOf(const ScratchState& state) const;
   StatusOr<ProcessSpec> ServerProcess(const ScratchState& state, ProcessSpec spec,
                                       std::vector<Sandbox::Mount> mounts) const;
-  Status RefuseUnlessIsolated(const ScratchRequest& request, const ScratchState& state) const;
+  Status RefuseUnlessIsolated(const ScratchState& state) const;
+  Status ProbeAgain(ScratchState& state) const;
   Status OpenToScratchUser(const ScratchState& state) const;
   StatusOr<std::string> FallbackUser(const ScratchState& state) const;
 

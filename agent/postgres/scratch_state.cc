@@ -19,6 +19,11 @@ std::string OldSocketDirectory(const std::string& path) {
 
 }  // namespace
 
+void NameLack(ScratchState& state, const std::string& kind, const std::string& details) {
+  if (state.not_isolated.find(kind) != std::string::npos) return;
+  state.not_isolated += (state.not_isolated.empty() ? "" : "; ") + kind + details;
+}
+
 StatusOr<ScratchState> ReadScratchState(const std::string& directory) {
   ASSIGN_OR_RETURN(std::string text, ReadFile(directory + "/state.json"));
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
@@ -36,6 +41,9 @@ StatusOr<ScratchState> ReadScratchState(const std::string& directory) {
     state.uid = json.value("uid", int64_t{-1});
     state.start = json.value("start", std::string());
     state.sandboxed = json.value("sandboxed", false);
+    state.require_isolation = json.value("require_isolation", false);
+    state.shares_network =
+        json.value("shares_network", state.not_isolated.find(kSharesNetwork) != std::string::npos);
   } catch (const nlohmann::json::exception&) {
     return Internal("{}/state.json is damaged", directory);
   }
@@ -53,6 +61,8 @@ Status WriteScratchState(const ScratchState& state) {
       {"uid", state.uid},
       {"start", state.start},
       {"sandboxed", state.sandboxed},
+      {"require_isolation", state.require_isolation},
+      {"shares_network", state.shares_network},
       {"not_isolated", state.not_isolated},
       {"created_at_ms", absl::ToUnixMillis(state.created_at)},
       {"deadline_ms", state.deadline == absl::InfiniteFuture() ? 0 : absl::ToUnixMillis(state.deadline)}};
@@ -76,6 +86,32 @@ Status WriteLoaded(const std::string& directory, const std::map<std::string, std
   nlohmann::json json = nlohmann::json::object();
   for (const auto& [name, start] : starts) json[ToHex(name)] = start;  // names are bytes, JSON is UTF-8
   return WriteFileAtomically(directory + "/loaded.json", json.dump(2) + "\n", 0600);
+}
+
+StatusOr<std::map<std::string, ViewsLeftEmpty>> ReadLeftEmpty(const std::string& directory) {
+  std::map<std::string, ViewsLeftEmpty> left;
+  const auto text = ReadFile(directory + "/left.json");
+  if (text.status().code() == absl::StatusCode::kNotFound) return left;
+  RETURN_IF_ERROR(text.status());
+  const nlohmann::json json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return Internal("{}/left.json is damaged", directory);
+  for (const auto& [name, views] : json.items()) {
+    const auto database = FromHex(name);
+    if (!database || !views.is_object()) return Internal("{}/left.json is damaged", directory);
+    for (const auto& [view, why] : views.items()) {
+      left[*database][view] = why.is_string() ? why.get<std::string>() : std::string();
+    }
+  }
+  return left;
+}
+
+Status WriteLeftEmpty(const std::string& directory, const std::map<std::string, ViewsLeftEmpty>& left) {
+  nlohmann::json json = nlohmann::json::object();
+  for (const auto& [name, views] : left) {
+    nlohmann::json& of_database = json[ToHex(name)] = nlohmann::json::object();
+    for (const auto& [view, why] : views) of_database[view] = why;
+  }
+  return WriteFileAtomically(directory + "/left.json", json.dump(2) + "\n", 0600);
 }
 
 namespace {

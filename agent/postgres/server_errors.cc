@@ -1,6 +1,7 @@
 #include "agent/postgres/server_errors.h"
 
 #include <algorithm>
+#include <cctype>
 #include <string>
 #include <vector>
 
@@ -118,6 +119,52 @@ const std::vector<Meaning>& Meanings() {
 }
 
 }  // namespace
+
+absl::StatusCode CodeOfSqlState(std::string_view state) {
+  const std::string_view group = state.substr(0, 2);
+  if (group == "08" || state == "57P01" || state == "57P02" || state == "57P03" || state == "57P05" ||
+      state == "25P03" || state == "25P04" || state == "53300") {
+    return absl::StatusCode::kUnavailable;
+  }
+  if (group == "28") return absl::StatusCode::kUnauthenticated;
+  if (state == "42501") return absl::StatusCode::kPermissionDenied;
+  // Somebody else cancelled it; what we cancel ourselves has its own status.
+  if (state == "57014") return absl::StatusCode::kUnavailable;
+  // XX000: among others, what was looked at is being dropped.
+  if (group == "40" || state == "55P03" || state == "XX000") return absl::StatusCode::kAborted;
+  if (group == "53") return absl::StatusCode::kResourceExhausted;
+  if (state == "3D000" || state == "42P01" || state == "42704") return absl::StatusCode::kNotFound;
+  if (state == "42P04" || state == "42710" || state == "42P07" || state == "23505") {
+    return absl::StatusCode::kAlreadyExists;
+  }
+  return absl::StatusCode::kInternal;
+}
+
+std::string TakeSqlState(std::string& text) {
+  constexpr size_t kStateSize = 5;
+  for (size_t at = text.find(":  "); at != std::string::npos; at = text.find(":  ", at + 1)) {
+    std::string state = text.substr(at + 3, kStateSize);
+    const bool matches = state.size() == kStateSize && text.compare(at + 3 + kStateSize, 2, ": ") == 0 &&
+                         std::all_of(state.begin(), state.end(),
+                                     [](unsigned char c) { return std::isdigit(c) || std::isupper(c); });
+    if (!matches) continue;
+    text.erase(at + 3, kStateSize + 2);
+    return state;
+  }
+  return "";
+}
+
+std::optional<ServerError> FirstServerError(std::string_view said) {
+  for (const std::string& line : Split(said, '\n')) {
+    std::string rest = line;
+    const std::string state = TakeSqlState(rest);
+    const std::string_view group = std::string_view(state).substr(0, 2);
+    if (state.empty() || group == "00" || group == "01" || group == "02") continue;  // a warning or less
+    const std::string head = ":  " + state + ": ";
+    return ServerError{state, line.substr(line.find(head) + head.size())};
+  }
+  return std::nullopt;
+}
 
 absl::StatusCode CodeOfRefusal(std::string_view text) {
   if (HasAny(text, {"authentication failed", "no password supplied", "no pg_hba.conf entry", "fe_sendauth"}))

@@ -1,12 +1,29 @@
-// What PostgreSQL's English texts mean, where there is no SQLSTATE to go by: of a refused connection, and of
+// What an error of PostgreSQL's means: by its SQLSTATE; by its English text where there is no state to go by: of a refused connection, and of
 // the programs (pg_dump, pg_restore) whose stderr is all they say. Pure.
 #pragma once
 
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "agent/process/process.h"
 
 namespace salvor::agent {
+
+// Unavailable, Aborted or ResourceExhausted, which are worth another try; Unauthenticated, PermissionDenied,
+// NotFound, AlreadyExists; Internal for all others, and for damage.
+absl::StatusCode CodeOfSqlState(std::string_view state);
+
+// Of "FATAL:  28P01: password authentication failed …", as a verbose libpq writes it whatever the server's
+// language is; cut out of `text`. "" when the server said nothing.
+std::string TakeSqlState(std::string& text);
+
+// The first error of the server's that a psql with VERBOSITY=verbose wrote to stderr, without its details.
+struct ServerError {
+  std::string state;  // SQLSTATE
+  std::string message;
+};
+std::optional<ServerError> FirstServerError(std::string_view said);
 
 // Unauthenticated, NotFound (no such database), PermissionDenied; else Unavailable, which is merely tried
 // again: lc_messages may translate the server's part of it.

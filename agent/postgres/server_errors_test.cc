@@ -127,5 +127,31 @@ TEST(PostgresToolErrors, TheMessageIsThatOfTheProgram) {
   EXPECT_NE(HintOf(error).find("lockWaitTimeout"), std::string::npos);
 }
 
+TEST(ServerErrors, TheFirstErrorOfAVerbosePsqlIsFoundInAnyLanguage) {
+  const auto english = FirstServerError(
+      "WARNING:  01000: database \"shop\" has a collation version mismatch\n"
+      "ERROR:  42P01: relation \"a:  b\" does not exist\nLINE 1: COPY a\n             ^\n"
+      "LOCATION:  RangeVarGetRelidExtended, namespace.c:433\n"
+      "ERROR:  25P02: current transaction is aborted\n");
+  ASSERT_TRUE(english.has_value());
+  EXPECT_EQ(english->state, "42P01");
+  EXPECT_EQ(english->message, "relation \"a:  b\" does not exist");
+  const auto german = FirstServerError("psql:<stdin>:7: FEHLER:  22012: Division durch Null\n");
+  ASSERT_TRUE(german.has_value());
+  EXPECT_EQ(german->state, "22012");
+  EXPECT_EQ(german->message, "Division durch Null");
+  EXPECT_FALSE(FirstServerError("psql: error: connection to server failed\n").has_value());
+  EXPECT_FALSE(FirstServerError("").has_value());
+}
+
+TEST(ServerErrors, AStateTellsWhatPassesFromWhatStays) {
+  EXPECT_EQ(CodeOfSqlState("57P01"), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(CodeOfSqlState("08006"), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(CodeOfSqlState("53200"), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(CodeOfSqlState("40001"), absl::StatusCode::kAborted);
+  EXPECT_EQ(CodeOfSqlState("42P01"), absl::StatusCode::kNotFound);
+  EXPECT_EQ(CodeOfSqlState("XX001"), absl::StatusCode::kInternal);  // damaged pages are no matter of a retry
+}
+
 }  // namespace
 }  // namespace salvor::agent

@@ -157,12 +157,17 @@ Status PrepareForReading(Connection& session) {
 }
 
 StatusOr<ReadComparison> SameOnceRead(Connection& session, const Difference& difference) {
-  StatementReader reader(session, difference.reading, difference.name);
-  ASSIGN_OR_RETURN(const Readings expected, ReadAgain(reader, difference.expected));
+  // Texts of a database without an encoding were kept with their bytes written out, which its server would take
+  // for other names.
+  const auto as_said = [&session](const std::string& kept) {
+    return session.TextEncoding() == "UTF8" ? kept : BytesOf(kept);
+  };
+  StatementReader reader(session, difference.reading, as_said(difference.name));
+  ASSIGN_OR_RETURN(const Readings expected, ReadAgain(reader, as_said(difference.expected)));
   if (expected.texts.empty()) {
     return ReadComparison{Sameness::kUnknown, "what is expected cannot be read here: " + expected.why};
   }
-  ASSIGN_OR_RETURN(const Readings found, ReadAgain(reader, difference.found));
+  ASSIGN_OR_RETURN(const Readings found, ReadAgain(reader, as_said(difference.found)));
   if (found.texts.empty()) {
     return ReadComparison{Sameness::kUnknown, "what was found cannot be read again: " + found.why};
   }

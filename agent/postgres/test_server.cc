@@ -1,6 +1,5 @@
 #include "agent/postgres/test_server.h"
 
-#include <absl/time/clock.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -10,6 +9,7 @@
 
 #include "agent/process/process.h"
 #include "base/io/files.h"
+#include "base/io/steady_clock.h"
 
 namespace salvor::agent {
 namespace {
@@ -111,7 +111,7 @@ std::string TestServer::Dump(const std::string& database, const std::vector<std:
   spec.argv.insert(spec.argv.end(), more.begin(), more.end());
   spec.environment = Require(ToolEnvironment(Where(), database, Connect(database).get()), "environment");
   spec.keep_output = size_t{256} << 20;
-  return Require(RunProcess(TestSupervisor(), std::move(spec), {}, absl::Now() + absl::Minutes(5)), "pg_dump")
+  return Require(RunProcess(TestSupervisor(), std::move(spec), {}, SteadyNow() + absl::Minutes(5)), "pg_dump")
       .output;
 }
 

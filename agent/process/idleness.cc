@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/io/files.h"
+#include "base/steady_time.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -56,7 +57,7 @@ std::optional<ProcessUsage> ReadProcessUsage(int pid) {
   return ProcessUsage{*bytes_read, *cpu, *bytes_written};
 }
 
-absl::Duration Idleness::Observe(absl::Time now, const ProcessUsage& usage) {
+absl::Duration Idleness::Observe(SteadyTime now, const ProcessUsage& usage) {
   if (since_.has_value()) {
     const absl::Duration elapsed = now - *since_;
     const auto bytes_read = static_cast<double>(usage.bytes_read - before_.bytes_read);

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/steady_time.h"
+
 namespace salvor::agent {
 
 // What a process has used since it began.
@@ -25,10 +27,10 @@ std::optional<ProcessUsage> ReadProcessUsage(int pid);
 class Idleness {
  public:
   // Tells the usage at `now`; answers for how long the process has been idle by then.
-  absl::Duration Observe(absl::Time now, const ProcessUsage& usage);
+  absl::Duration Observe(SteadyTime now, const ProcessUsage& usage);
 
  private:
-  std::optional<absl::Time> since_;
+  std::optional<SteadyTime> since_;
   ProcessUsage before_;
 };
 

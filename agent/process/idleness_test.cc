@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "base/steady_time.h"
+
 namespace salvor::agent {
 namespace {
 
-const absl::Time kStart = absl::UnixEpoch();
+const SteadyTime kStart = SteadyTime::At(absl::Hours(1));
 
 TEST(Idleness, GrowsWhileNothingIsReadAndNoProcessorTimeIsUsed) {
   Idleness idleness;

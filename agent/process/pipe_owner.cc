@@ -1,6 +1,5 @@
 #include "agent/process/pipe_owner.h"
 
-#include <absl/time/clock.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -15,6 +14,7 @@
 
 #include "agent/process/pump.h"
 #include "base/io/mutex.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -44,7 +44,7 @@ class SigpipeBlocked {
 // Waits for a process beside the pump, which keeps its stderr drained.
 class Waiter {
  public:
-  Waiter(Process& process, std::stop_token stop, absl::Time deadline)
+  Waiter(Process& process, std::stop_token stop, SteadyTime deadline)
       : thread_(
             [this, &process, stop = std::move(stop), deadline] { result_ = process.Wait(stop, deadline); }) {}
   ~Waiter() { Join(); }
@@ -112,7 +112,7 @@ class OwnedPipe {
     return ::ioctl(to_.Get(), FIONREAD, &unread_bytes) == 0 && unread_bytes > 0;
   }
 
-  StatusOr<PipeOutcome> Run(const PipeOptions& options, const std::stop_token& stop, absl::Time deadline) {
+  StatusOr<PipeOutcome> Run(const PipeOptions& options, const std::stop_token& stop, SteadyTime deadline) {
     SigpipeBlocked blocked;
     Pump pump(from_.Get(), to_.Get(), options);
     Waiter producer(*producer_, stop, deadline), consumer(*consumer_, stop, deadline);
@@ -152,8 +152,8 @@ class OwnedPipe {
   static std::function<Status(absl::Duration)> While(std::function<bool()> is_its_turn,
                                                      std::function<Status(absl::Duration)> on_idle) {
     return [is_its_turn = std::move(is_its_turn), on_idle = std::move(on_idle),
-            since = std::optional<absl::Time>()](absl::Duration idle) mutable {
-      const absl::Time now = absl::Now();
+            since = std::optional<SteadyTime>()](absl::Duration idle) mutable {
+      const SteadyTime now = SteadyNow();
       if (!is_its_turn()) {
         since.reset();
       } else if (!since.has_value()) {
@@ -188,12 +188,12 @@ Status JudgeStall(absl::Duration idle, absl::Duration limit, std::string_view wh
 }
 
 StatusOr<PipeOutcome> RunPipe(const std::string& supervisor, ProcessSpec producer, ProcessSpec consumer,
-                              const PipeOptions& options, const std::stop_token& stop, absl::Time deadline) {
-  const absl::Time begin = absl::Now();
+                              const PipeOptions& options, const std::stop_token& stop, SteadyTime deadline) {
+  const SteadyTime begin = SteadyNow();
   OwnedPipe pipe;
   RETURN_IF_ERROR(pipe.Start(supervisor, std::move(producer), std::move(consumer), options));
   ASSIGN_OR_RETURN(PipeOutcome outcome, pipe.Run(options, stop, deadline));
-  outcome.took = absl::Now() - begin;
+  outcome.took = SteadyNow() - begin;
   return outcome;
 }
 

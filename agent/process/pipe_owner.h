@@ -17,6 +17,7 @@
 
 #include "agent/process/process.h"
 #include "base/status.h"
+#include "base/steady_time.h"
 
 namespace salvor::agent {
 
@@ -67,6 +68,6 @@ struct PipeOptions {
 // with its root cause: "pg_dump: server closed the connection unexpectedly (exit code 1)". A side that stands
 // still for longer than the options allow is stopped, named, and Unavailable.
 StatusOr<PipeOutcome> RunPipe(const std::string& supervisor, ProcessSpec producer, ProcessSpec consumer,
-                              const PipeOptions& options, const std::stop_token& stop, absl::Time deadline);
+                              const PipeOptions& options, const std::stop_token& stop, SteadyTime deadline);
 
 }  // namespace salvor::agent

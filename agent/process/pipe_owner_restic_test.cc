@@ -1,6 +1,5 @@
 // The rule that the whole design of the pipe serves, with restic itself: nothing but a whole stream becomes a
 // snapshot, and no lock stays behind.
-#include <absl/time/clock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -8,11 +7,12 @@
 
 #include "agent/process/pipe_owner.h"
 #include "agent/process/process_testing.h"
+#include "base/steady_time.h"
 
 namespace salvor::agent {
 namespace {
 
-const absl::Time kNever = absl::InfiniteFuture();
+const SteadyTime kNever = SteadyTime::InfiniteFuture();
 
 class PipeIntoRestic : public testing::Test {
  protected:

@@ -1,6 +1,5 @@
 #include "agent/process/pipe_owner.h"
 
-#include <absl/time/clock.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -11,6 +10,7 @@
 
 #include "agent/process/process_testing.h"
 #include "agent/process/sha256.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -18,7 +18,7 @@ namespace {
 
 using testing::HasSubstr;
 
-const absl::Time kNever = absl::InfiniteFuture();
+const SteadyTime kNever = SteadyTime::InfiniteFuture();
 
 // Keeps what it reads only once it has seen end of file, as restic does; notes an interrupt. (On a thread
 // that waits for it: Python runs a handler only between two calls, and a read may block for ever just
@@ -62,7 +62,7 @@ class PipeTest : public testing::Test {
     return spec;
   }
   StatusOr<PipeOutcome> Execute(ProcessSpec producer, ProcessSpec consumer, const PipeOptions& options = {},
-                                const std::stop_token& stop = {}, absl::Time deadline = kNever) {
+                                const std::stop_token& stop = {}, SteadyTime deadline = kNever) {
     return RunPipe(Supervisor(), std::move(producer), std::move(consumer), options, stop, deadline);
   }
   void ExpectNothingKept() {
@@ -122,10 +122,10 @@ TEST_F(PipeTest, AConsumerThatDiesIsTheRootCause) {
 }
 
 TEST_F(PipeTest, AConsumerThatDiesWhileTheProducerIsSilentIsNoticedAtOnce) {
-  const absl::Time start = absl::Now();
+  const SteadyTime start = SteadyNow();
   const auto outcome = Execute(Shell("exec sleep 1000"), Shell("echo 'wrong password' >&2; exit 1"));
   EXPECT_EQ(MessageOf(outcome.status()), "sh: wrong password (exit code 1)");
-  EXPECT_LT(absl::Now() - start, absl::Seconds(20));
+  EXPECT_LT(SteadyNow() - start, absl::Seconds(20));
 }
 
 TEST_F(PipeTest, AConsumerThatStopsReadingEarlyIsAFailureEvenWhenItExitsZero) {
@@ -198,7 +198,7 @@ TEST_F(PipeTest, AStopRequestInMidStreamKeepsNothing) {
 
 TEST_F(PipeTest, TheDeadlineKeepsNothing) {
   const auto outcome =
-      Execute(Shell(WhenReady("exec cat /dev/zero")), Keeper(), {}, {}, absl::Now() + absl::Seconds(2));
+      Execute(Shell(WhenReady("exec cat /dev/zero")), Keeper(), {}, {}, SteadyNow() + absl::Seconds(2));
   EXPECT_EQ(outcome.status().code(), absl::StatusCode::kDeadlineExceeded) << outcome.status();
   ExpectNothingKept();
 }

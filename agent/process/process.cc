@@ -1,6 +1,5 @@
 #include "agent/process/process.h"
 
-#include <absl/time/clock.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,6 +17,7 @@
 
 #include "agent/process/line_splitter.h"
 #include "base/io/mutex.h"
+#include "base/io/steady_clock.h"
 #include "base/redact.h"
 #include "base/text.h"
 
@@ -131,7 +131,7 @@ struct Process::State {
   std::optional<Status> broken;
   LineSplitter output_lines, error_lines;
   Idleness idleness;
-  absl::Time next_look = absl::InfinitePast();
+  SteadyTime next_look = SteadyTime::InfinitePast();
 
   bool IsWatched() const { return spec.on_idle || spec.on_usage; }
 
@@ -148,11 +148,11 @@ struct Process::State {
   StatusOr<std::string> NextReport();
   bool ReadReport();
   void TakeNextReport();
-  void ReadOutput();
+  void ReadOutput(std::optional<Status>* reason);
   void ReadError();
   void Collect(int stop_event, std::optional<Status>* reason, const std::stop_token& stop,
-               absl::Time deadline);
-  std::optional<Status> ReasonToStop(const std::stop_token& stop, absl::Time deadline, absl::Time now);
+               SteadyTime deadline);
+  std::optional<Status> ReasonToStop(const std::stop_token& stop, SteadyTime deadline, SteadyTime now);
   void Finish();
   bool Over() const { return reported && !output.Valid() && !error.Valid(); }
 };
@@ -297,7 +297,8 @@ void Process::State::TakeNextReport() {
   }
 }
 
-void Process::State::ReadOutput() {
+// What comes after a reason to stop is read, or the process would wait for us, and not shown.
+void Process::State::ReadOutput(std::optional<Status>* reason) {
   char text[65536];
   const ssize_t length = ::read(output.Get(), text, sizeof text);
   if (length < 0 && errno == EINTR) return;
@@ -307,6 +308,14 @@ void Process::State::ReadOutput() {
     return;
   }
   const std::string_view bytes(text, static_cast<size_t>(length));
+  if (spec.on_output) {
+    if (reason->has_value()) return;
+    if (Status verdict = spec.on_output(bytes); !verdict.ok()) {
+      *reason = std::move(verdict);
+      Command('S');
+    }
+    return;
+  }
   if (spec.on_output_line) return output_lines.Add(bytes);
   const size_t room = spec.keep_output - std::min(spec.keep_output, status.output.size());
   status.output.append(bytes.substr(0, room));
@@ -329,8 +338,8 @@ void Process::State::ReadError() {
   error_lines.Add(bytes);
 }
 
-std::optional<Status> Process::State::ReasonToStop(const std::stop_token& stop, absl::Time deadline,
-                                                   absl::Time now) {
+std::optional<Status> Process::State::ReasonToStop(const std::stop_token& stop, SteadyTime deadline,
+                                                   SteadyTime now) {
   if (stop.stop_requested()) return Cancelled("stopped on request");
   if (now >= deadline) return DeadlineExceeded("out of time");
   if (!IsWatched() || now < next_look) return std::nullopt;
@@ -347,20 +356,21 @@ std::optional<Status> Process::State::ReasonToStop(const std::stop_token& stop, 
 // Runs until the process has ended and its streams are read to their end. A stop request or the deadline
 // stops it and is noted as the reason.
 void Process::State::Collect(int stop_event, std::optional<Status>* reason, const std::stop_token& stop,
-                             absl::Time deadline) {
-  absl::Time drain_until = absl::InfiniteFuture();
+                             SteadyTime deadline) {
+  SteadyTime drain_until = SteadyTime::InfiniteFuture();
   while (!reported && report_text.find('\n') != std::string::npos) TakeNextReport();  // came with "started"
   while (!Over()) {
-    const absl::Time now = absl::Now();
+    const SteadyTime now = SteadyNow();
     if (now >= drain_until) return;
     if (!reason->has_value() && !reported) {
       *reason = ReasonToStop(stop, deadline, now);
       if (reason->has_value()) Command('S');
     }
-    absl::Time wake = reported ? drain_until : (reason->has_value() ? absl::InfiniteFuture() : deadline);
+    SteadyTime wake =
+        reported ? drain_until : (reason->has_value() ? SteadyTime::InfiniteFuture() : deadline);
     if (!reported && !reason->has_value() && IsWatched()) wake = std::min(wake, now + kLookEvery);
     const int timeout_ms =
-        wake == absl::InfiniteFuture()
+        wake == SteadyTime::InfiniteFuture()
             ? -1
             : static_cast<int>(std::clamp<int64_t>(absl::ToInt64Milliseconds(wake - now) + 1, 0, 3'600'000));
     pollfd polled[] = {{reported ? -1 : report.Get(), POLLIN, 0},
@@ -368,10 +378,10 @@ void Process::State::Collect(int stop_event, std::optional<Status>* reason, cons
                        {error.Get(), POLLIN, 0},
                        {reason->has_value() || reported ? -1 : stop_event, POLLIN, 0}};
     if (::poll(polled, 4, timeout_ms) < 0) continue;
-    if (polled[1].revents != 0) ReadOutput();
+    if (polled[1].revents != 0) ReadOutput(reason);
     if (polled[2].revents != 0) ReadError();
     if (polled[0].revents != 0) TakeNextReport();
-    if (reported && drain_until == absl::InfiniteFuture()) drain_until = absl::Now() + kDrainAfterEnd;
+    if (reported && drain_until == SteadyTime::InfiniteFuture()) drain_until = SteadyNow() + kDrainAfterEnd;
   }
 }
 
@@ -387,7 +397,7 @@ void Process::State::Finish() {
   control.Reset();
 }
 
-StatusOr<ExitStatus> Process::Wait(const std::stop_token& stop, absl::Time deadline) {
+StatusOr<ExitStatus> Process::Wait(const std::stop_token& stop, SteadyTime deadline) {
   State& state = *state_;
   std::optional<Status> reason;
   if (!state.ended) {
@@ -415,7 +425,7 @@ StatusOr<ExitStatus> Process::Wait(const std::stop_token& stop, absl::Time deadl
 Process::~Process() {
   if (state_->ended || state_->supervisor <= 0) return;
   Stop();
-  (void)Wait(std::stop_token(), absl::InfiniteFuture());
+  (void)Wait(std::stop_token(), SteadyTime::InfiniteFuture());
 }
 
 void Process::ReleaseInput() { state_->Command('R'); }
@@ -445,7 +455,7 @@ Status ProcessError(const std::vector<std::string>& argv, const ExitStatus& stat
 }
 
 StatusOr<ExitStatus> RunProcess(const std::string& supervisor, ProcessSpec spec, const std::stop_token& stop,
-                                absl::Time deadline) {
+                                SteadyTime deadline) {
   ASSIGN_OR_RETURN(std::unique_ptr<Process> process, Process::Start(supervisor, std::move(spec)));
   ASSIGN_OR_RETURN(ExitStatus status, process->Wait(stop, deadline));
   if (!status.Ok()) return process->ErrorOf(status);

@@ -19,6 +19,7 @@
 #include "agent/process/idleness.h"
 #include "base/io/files.h"
 #include "base/status.h"
+#include "base/steady_time.h"
 
 namespace salvor::agent {
 
@@ -48,7 +49,9 @@ struct ProcessSpec {
   std::string user;          // run as this user (root only); empty: as we are
   bool new_network = false;  // an own, empty network namespace; Start fails where it cannot be had
   std::function<void(std::string_view line)> on_output_line;  // stdout by lines, called from Wait; else kept
-  std::function<void(std::string_view line)> on_error_line;   // stderr by lines, called from Wait
+  // Stdout in pieces as it comes, called from Wait; instead of lines. An error stops it and is Wait's answer.
+  std::function<Status(std::string_view bytes)> on_output;
+  std::function<void(std::string_view line)> on_error_line;  // stderr by lines, called from Wait
   size_t keep_output = 1 << 20;  // bytes of stdout kept when it has neither fd nor callback
   // Called from Wait once a second while it runs, with how long it has done nothing: see idleness.h.
   // RunPipe's consumer does nothing only while it has input to read, or its end, and its producer only while
@@ -69,7 +72,7 @@ class Process {
 
   // Until it has ended. On a stop request, past the deadline or by on_idle's word it is stopped first, and
   // the answer is Cancelled, DeadlineExceeded or that word, with the tail of stderr in the message.
-  StatusOr<ExitStatus> Wait(const std::stop_token& stop, absl::Time deadline);
+  StatusOr<ExitStatus> Wait(const std::stop_token& stop, SteadyTime deadline);
 
   // The supervisor lets go of spare_input: after this, closing our own end is end of file to the child.
   void ReleaseInput();
@@ -95,7 +98,7 @@ Status ProcessError(const std::vector<std::string>& argv, const ExitStatus& stat
 
 // Start and Wait. An unsuccessful end is Process::ErrorOf.
 StatusOr<ExitStatus> RunProcess(const std::string& supervisor, ProcessSpec spec, const std::stop_token& stop,
-                                absl::Time deadline);
+                                SteadyTime deadline);
 
 // The last few non-empty lines of a stderr tail, joined by "; ": the root cause for a message. Without
 // the values of rows that PostgreSQL quotes (base/redact.h).

@@ -1,6 +1,5 @@
 #include "agent/process/process.h"
 
-#include <absl/time/clock.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,6 +10,7 @@
 
 #include "agent/process/line_splitter.h"
 #include "agent/process/process_testing.h"
+#include "base/io/steady_clock.h"
 
 namespace salvor::agent {
 namespace {
@@ -19,10 +19,10 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-const absl::Time kNever = absl::InfiniteFuture();
+const SteadyTime kNever = SteadyTime::InfiniteFuture();
 
 StatusOr<ExitStatus> Execute(ProcessSpec spec, const std::stop_token& stop = {},
-                             absl::Time deadline = kNever) {
+                             SteadyTime deadline = kNever) {
   return RunProcess(Supervisor(), std::move(spec), stop, deadline);
 }
 
@@ -32,6 +32,47 @@ TEST(Process, CollectsOutputAndExitsCleanly) {
   EXPECT_EQ(result->output, "hello\n");
   EXPECT_EQ(result->error_tail, "aside\n");
   EXPECT_TRUE(result->Ok());
+}
+
+TEST(Process, OutputIsShownInPiecesAsItComesAndNotKept) {
+  ProcessSpec spec = Shell("head -c 50000000 /dev/zero; echo end");
+  size_t bytes = 0, longest = 0;
+  std::string last;
+  spec.on_output = [&](std::string_view piece) {
+    bytes += piece.size();
+    longest = std::max(longest, piece.size());
+    last = piece.substr(piece.size() - std::min<size_t>(piece.size(), 4));
+    return OkStatus();
+  };
+  ResetPeakMemory();
+  const int64_t before = PeakMemoryBytes();
+  const auto result = Execute(std::move(spec));
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(bytes, 50'000'004u);
+  EXPECT_EQ(last, "end\n");
+  EXPECT_LE(longest, size_t{64} << 10);
+  EXPECT_EQ(result->output, "");
+  EXPECT_LT(PeakMemoryBytes() - before, 8 << 20);
+}
+
+TEST(Process, WhoIsShownTheOutputMayEndItAndIsAskedNoMore) {
+  ProcessSpec spec = Shell("echo 'the last word' >&2; while :; do echo more; done");
+  int calls = 0;
+  spec.on_output = [&calls](std::string_view) {
+    ++calls;
+    return WithHint(DataLoss("not what was meant"), "Look.");
+  };
+  const auto result = Execute(std::move(spec));
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(MessageOf(result.status()), "sh: not what was meant (the last word)");
+  EXPECT_EQ(HintOf(result.status()), "Look.");
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(Process, AnErrorAboutTheLastOutputOfOneThatEndedIsItsEndToo) {
+  ProcessSpec spec = Shell("echo all");
+  spec.on_output = [](std::string_view) { return Internal("no"); };
+  EXPECT_EQ(Execute(std::move(spec)).status().code(), absl::StatusCode::kInternal);
 }
 
 TEST(Process, AFailureNamesTheProgramItsLastWordsAndItsExitCode) {
@@ -69,7 +110,7 @@ TEST(Process, WhatAProgramWritesIsKnownWhileItRuns) {
   };
   auto process = Process::Start(Supervisor(), std::move(spec));
   ASSERT_TRUE(process.ok()) << process.status();
-  EXPECT_EQ((*process)->Wait(stop.get_token(), absl::InfiniteFuture()).status().code(),
+  EXPECT_EQ((*process)->Wait(stop.get_token(), SteadyTime::InfiniteFuture()).status().code(),
             absl::StatusCode::kCancelled);
 }
 
@@ -158,14 +199,14 @@ TEST(Process, AStopRequestEndsItWithItsStopSignalAndSaysCancelled) {
 
 TEST(Process, ADeadlineEndsItAndSaysSo) {
   const auto result =
-      Execute(Shell("while :; do sleep 0.01; done"), {}, absl::Now() + absl::Milliseconds(50));
+      Execute(Shell("while :; do sleep 0.01; done"), {}, SteadyNow() + absl::Milliseconds(50));
   EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded);
 }
 
 TEST(Process, WhoIgnoresTheStopSignalIsKilledAfterTheGrace) {
   ProcessSpec spec = Shell("trap '' TERM; while :; do sleep 0.01; done");
   spec.stop_grace = absl::Milliseconds(200);
-  const auto result = Execute(std::move(spec), {}, absl::Now() + absl::Milliseconds(100));
+  const auto result = Execute(std::move(spec), {}, SteadyNow() + absl::Milliseconds(100));
   EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded);
 }
 

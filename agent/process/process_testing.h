@@ -2,6 +2,7 @@
 #pragma once
 
 #include <absl/time/clock.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 
 #include "agent/process/process.h"
 #include "base/io/files.h"
+#include "base/io/steady_clock.h"
 
 namespace salvor::agent {
 
@@ -29,8 +31,8 @@ inline ProcessSpec Shell(const std::string& script) {
 
 // Until the condition holds; false when it did not within `limit`.
 inline bool Eventually(const std::function<bool()>& condition, absl::Duration limit = absl::Seconds(20)) {
-  for (const absl::Time end = absl::Now() + limit; !condition(); absl::SleepFor(absl::Milliseconds(5))) {
-    if (absl::Now() > end) return false;
+  for (const SteadyTime end = SteadyNow() + limit; !condition(); absl::SleepFor(absl::Milliseconds(5))) {
+    if (SteadyNow() > end) return false;
   }
   return true;
 }
@@ -43,6 +45,18 @@ inline bool Gone(int pid) {
   if (!stat.ok()) return true;
   const size_t name_end = stat->rfind(") ");
   return name_end == std::string::npos || (*stat)[name_end + 2] == 'Z' || (*stat)[name_end + 2] == 'X';
+}
+
+// How much memory this process has held at most since the last ResetPeakMemory.
+inline int64_t PeakMemoryBytes() {
+  const std::string status = ReadFile("/proc/self/status").value_or("");
+  const size_t at = status.find("VmHWM:");
+  return at == std::string::npos ? -1 : std::atoll(status.c_str() + at + 6) * 1024;
+}
+
+inline void ResetPeakMemory() {
+  const UniqueFd file(::open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC));
+  (void)!::write(file.Get(), "5", 1);
 }
 
 // A directory that goes with the test.

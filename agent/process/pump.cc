@@ -1,6 +1,5 @@
 #include "agent/process/pump.h"
 
-#include <absl/time/clock.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -10,6 +9,7 @@
 #include <cerrno>
 
 #include "agent/process/sha256.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -162,14 +162,14 @@ Status Pump::CheckExpectations() {
 
 Status Pump::Finish() {
   while (written_ < chunks_) RETURN_IF_ERROR(Write(ring_.Bytes(written_++)));
-  told_at_ = absl::InfinitePast();
+  told_at_ = SteadyTime::InfinitePast();
   Tell();
   return OkStatus();
 }
 
 void Pump::Tell() {
   if (!options_.on_progress) return;
-  const absl::Time now = absl::Now();
+  const SteadyTime now = SteadyNow();
   if (now - told_at_ < absl::Milliseconds(250)) return;
   told_at_ = now;
   options_.on_progress(bytes_);

@@ -15,6 +15,7 @@
 #include "agent/process/pipe_owner.h"
 #include "base/io/mutex.h"
 #include "base/status.h"
+#include "base/steady_time.h"
 
 namespace salvor::agent {
 
@@ -83,7 +84,7 @@ class Pump {
   int64_t bytes_ = 0;
   bool consumer_gone_ = false;
   std::string digest_;
-  absl::Time told_at_ = absl::InfinitePast();
+  SteadyTime told_at_ = SteadyTime::InfinitePast();
 };
 
 }  // namespace salvor::agent

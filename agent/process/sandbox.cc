@@ -1,6 +1,5 @@
 #include "agent/process/sandbox.h"
 
-#include <absl/time/clock.h>
 #include <dirent.h>
 #include <pwd.h>
 #include <sys/stat.h>
@@ -14,6 +13,7 @@
 #include <set>
 
 #include "base/io/files.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -135,7 +135,7 @@ Status TrySandbox(const std::string& supervisor, const Sandbox& sandbox) {
   ProcessSpec nothing;
   nothing.argv = {"/bin/true"};
   ASSIGN_OR_RETURN(ProcessSpec spec, Enclose(std::move(nothing), sandbox));
-  return RunProcess(supervisor, std::move(spec), {}, absl::Now() + kTryTimeout).status();
+  return RunProcess(supervisor, std::move(spec), {}, SteadyNow() + kTryTimeout).status();
 }
 
 std::string SandboxFailure(const ExitStatus& status) {

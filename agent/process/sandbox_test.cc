@@ -9,6 +9,7 @@
 
 #include "agent/process/process_testing.h"
 #include "base/io/files.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -36,7 +37,7 @@ class SandboxTest : public testing::Test {
     if (!spec.ok()) return spec.status();
     auto process = Process::Start(Supervisor(), *std::move(spec));
     if (!process.ok()) return process.status();
-    return (*process)->Wait({}, absl::Now() + absl::Seconds(60));
+    return (*process)->Wait({}, SteadyNow() + absl::Seconds(60));
   }
   std::string Output(const std::string& script) {
     const auto exit = Inside(script);
@@ -99,7 +100,7 @@ TEST_F(SandboxTest, TheEnvironmentIsWhatTheSpecNames) {
 
 TEST_F(SandboxTest, WhatItLeftRunningEndsWithIt) {
   ASSERT_TRUE(Inside("setsid sleep 98765 & true").ok());
-  const auto processes = RunProcess(Supervisor(), Shell("ps -eo args"), {}, absl::InfiniteFuture());
+  const auto processes = RunProcess(Supervisor(), Shell("ps -eo args"), {}, SteadyTime::InfiniteFuture());
   ASSERT_TRUE(processes.ok());
   EXPECT_THAT(processes->output, Not(HasSubstr("sleep 98765")));
 }
@@ -112,7 +113,7 @@ TEST_F(SandboxTest, ExitCodesComeThroughAndAProgramThatIsNotThereIsTold) {
   spec.argv[spec.argv.size() - 3] = "/nonexistent/program";
   auto process = Process::Start(Supervisor(), std::move(spec));
   ASSERT_TRUE(process.ok());
-  EXPECT_THAT(SandboxFailure(*(*process)->Wait({}, absl::InfiniteFuture())),
+  EXPECT_THAT(SandboxFailure(*(*process)->Wait({}, SteadyTime::InfiniteFuture())),
               HasSubstr("/nonexistent/program"));
 }
 

@@ -11,7 +11,9 @@
 #include <thread>
 #include <utility>
 
+#include "agent/puller/message_part.h"
 #include "base/io/grpc/keepalive.h"
+#include "base/io/grpc/limits.h"
 #include "base/io/grpc/status.h"
 #include "base/io/log.h"
 #include "proto/time.h"
@@ -24,7 +26,9 @@ constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
 constexpr absl::Duration kLastBackoff = absl::Seconds(10);
 // Kept while there is no connection; later ones are dropped, and that is said.
 constexpr int kMostLogLines = 20'000;
-constexpr int64_t kMostLogBytes = 8 << 20;  // half of what a control plane takes in one message
+constexpr int64_t kMostLogBytes = kMostMessageBytes / 2;
+// Of reports and log lines in one message, which leaves room for the rest of it.
+constexpr size_t kMostBytesAtOnce = kMostMessageBytes / 8 * 7;
 // So often the control plane itself ends the stream over one report before that report is put aside.
 constexpr int kMostRefusals = 3;
 
@@ -44,7 +48,9 @@ class GrpcPuller final : public Puller, public ReportSink {
       const Status status = Session(backoff);
       if (Stopping()) return OkStatus();
       if (status.code() == absl::StatusCode::kFailedPrecondition) return status;
-      LogWarning("no connection to {}: {}; trying again", options_.endpoint.address, MessageOf(status));
+      const std::string hint = HintOf(status);
+      LogWarning("no connection to {}: {}; trying again{}{}", options_.endpoint.address, MessageOf(status),
+                 hint.empty() ? "" : ". ", hint);
       const double fraction = std::uniform_real_distribution<double>(0.5, 1)(random);
       Pause(backoff * fraction);
       backoff = std::min(backoff * 2, kLastBackoff);
@@ -238,10 +244,7 @@ class GrpcPuller final : public Puller, public ReportSink {
     int times = 0;
     {
       MutexLock lock(mutex_);
-      const bool by_the_control_plane =
-          closed.ok() || closed.code() == absl::StatusCode::kResourceExhausted ||
-          closed.code() == absl::StatusCode::kInvalidArgument || closed.code() == absl::StatusCode::kInternal;
-      if (by_the_control_plane) refused = alone_in_flight_;
+      if (BlamesTheMessage(closed)) refused = alone_in_flight_;
       alone_in_flight_.reset();
       if (!refused) return;
       times = ++refusals_[refused->SerializeAsString()];
@@ -274,8 +277,8 @@ class GrpcPuller final : public Puller, public ReportSink {
       alone_.pop_front();
       return message;
     }
-    message.Swap(&next_);
-    waiting_ = false;
+    message = TakePart(next_, kMostBytesAtOnce);
+    waiting_ = next_.reports_size() > 0;
     log_lines_ = 0;
     log_bytes_ = 0;
     return message;

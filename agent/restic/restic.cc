@@ -3,19 +3,18 @@
 #include <absl/time/clock.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 
-#include "agent/process/pipe_owner.h"
 #include "agent/process/sha256.h"
 #include "agent/restic/environment_file.h"
 #include "agent/restic/restic_errors.h"
 #include "agent/restic/restic_json.h"
 #include "agent/restic/restic_stall.h"
 #include "base/io/files.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -37,20 +36,6 @@ std::vector<std::string> TagArguments(const std::map<std::string, std::string>& 
 
 void Append(std::vector<std::string>* arguments, const std::vector<std::string>& more) {
   arguments->insert(arguments->end(), more.begin(), more.end());
-}
-
-// An anonymous file with this text, at its start.
-StatusOr<UniqueFd> MemoryFile(std::string_view text) {
-  UniqueFd fd(::memfd_create("salvor", MFD_CLOEXEC));
-  if (!fd.Valid()) return ErrnoStatus(errno, "make a file in memory");
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd.Get(), text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return ErrnoStatus(errno, "write a file in memory");
-    text.remove_prefix(static_cast<size_t>(written));
-  }
-  if (::lseek(fd.Get(), 0, SEEK_SET) != 0) return ErrnoStatus(errno, "rewind a file in memory");
-  return fd;
 }
 
 // restic's include patterns are globs of path components.
@@ -168,16 +153,8 @@ std::optional<std::string> Restic::FullId(const std::vector<ResticSnapshot>& sna
 
 StatusOr<std::string> Restic::StoreText(const std::string& file_name, std::string_view text,
                                         const std::map<std::string, std::string>& tags) const {
-  ProcessSpec producer;
-  producer.argv = {"cat"};
-  ASSIGN_OR_RETURN(producer.input, MemoryFile(text));
-  PipeOptions options;
-  options.expect_bytes = static_cast<int64_t>(text.size());
-  options.expect_sha256 = Sha256::Of(text);
-  const auto outcome = RunPipe(context_.supervisor, std::move(producer), StdinBackup(file_name, tags),
-                               options, context_.stop, context_.deadline);
-  if (!outcome.ok()) return WithContext(outcome.status(), "store " + file_name);
-  return SavedId(outcome->consumer);
+  ASSIGN_OR_RETURN(UniqueFd file, MemoryFile(text));
+  return StoreFile(file_name, std::move(file), static_cast<int64_t>(text.size()), Sha256::Of(text), tags);
 }
 
 StatusOr<ResticBackupSummary> Restic::BackupPaths(const std::vector<std::string>& paths,
@@ -321,7 +298,7 @@ StatusOr<std::vector<ResticLock>> Restic::ListLocks() const {
     // id every 5 minutes.
     ProcessSpec spec = Spec({"cat", "lock", id, "--no-lock"});
     const StatusOr<ExitStatus> text = RunProcess(context_.supervisor, std::move(spec), context_.stop,
-                                                 std::min(context_.deadline, absl::Now() + kLookAtALock));
+                                                 std::min(context_.deadline, SteadyNow() + kLookAtALock));
     if (context_.stop.stop_requested()) return Cancelled("stopped on request");
     if (!text.ok()) continue;
     ASSIGN_OR_RETURN(ResticLock lock, ParseResticLock(id, text->output));
@@ -333,7 +310,7 @@ StatusOr<std::vector<ResticLock>> Restic::ListLocks() const {
 StatusOr<ResticLocks> Restic::RemoveStaleLocks() const {
   ResticLocks result;
   const std::optional<std::string> directory = LocalDirectory(location_);
-  const absl::Time until = std::min(context_.deadline, absl::Now() + kAwaitReaping);
+  const SteadyTime until = std::min(context_.deadline, SteadyNow() + kAwaitReaping);
   ASSIGN_OR_RETURN(std::vector<ResticLock> locks, ListLocks());
   for (int round = 0; round < kUnlockRounds && !locks.empty(); ++round) {
     const size_t before = locks.size();
@@ -355,7 +332,7 @@ StatusOr<ResticLocks> Restic::RemoveStaleLocks() const {
         std::find_if(locks.begin(), locks.end(), [](const ResticLock& lock) { return IsOwnerGone(lock); });
     if (stuck == locks.end()) break;
     const int pid = stuck->pid;
-    while (ReadProcessFacts(pid).exists && absl::Now() < until && !context_.stop.stop_requested()) {
+    while (ReadProcessFacts(pid).exists && SteadyNow() < until && !context_.stop.stop_requested()) {
       absl::SleepFor(absl::Milliseconds(50));
     }
     if (ReadProcessFacts(pid).exists) break;  // restic would not let it go

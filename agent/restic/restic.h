@@ -22,6 +22,7 @@
 #include "agent/process/process.h"
 #include "agent/restic/restic_locks.h"
 #include "base/status.h"
+#include "base/steady_time.h"
 #include "salvor/v1/action.pb.h"
 #include "salvor/v1/object.pb.h"
 
@@ -32,7 +33,7 @@ struct ResticContext {
   std::string supervisor;       // path of salvor-supervise
   std::string cache_directory;  // used when the Location names none
   std::stop_token stop;
-  absl::Time deadline = absl::InfiniteFuture();
+  SteadyTime deadline = SteadyTime::InfiniteFuture();
   std::function<void(std::string_view line)> log_line;
 };
 
@@ -85,6 +86,11 @@ class Restic {
   StatusOr<std::string> StoreText(const std::string& file_name, std::string_view text,
                                   const std::map<std::string, std::string>& tags) const;
 
+  // The same of a file of any length, from where it is positioned on: so many bytes with this SHA-256.
+  StatusOr<std::string> StoreFile(const std::string& file_name, UniqueFd file, int64_t bytes,
+                                  const std::string& sha256,
+                                  const std::map<std::string, std::string>& tags) const;
+
   StatusOr<ResticBackupSummary> BackupPaths(const std::vector<std::string>& paths,
                                             const std::vector<std::string>& exclude,
                                             const std::map<std::string, std::string>& tags,
@@ -100,6 +106,8 @@ class Restic {
   ProcessSpec Dump(const std::string& snapshot, const std::string& path) const;
   // A one-file snapshot's content; DataLoss unless it has this size and digest (when given).
   StatusOr<std::string> LoadText(const v1::Artifact& artifact) const;
+  // The same, of any length, into an empty file, which is borrowed.
+  Status LoadFile(const v1::Artifact& artifact, int file) const;
 
   // Everything in a snapshot, parents of its paths too. DataLoss, after a second look, when there is no such snapshot.
   Status ListPaths(const std::string& snapshot, const SnapshotPathSink& each) const;

@@ -1,17 +1,21 @@
 #include "agent/restic/restic.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 
 #include "agent/process/pipe_owner.h"
 #include "agent/process/sha256.h"
 #include "agent/restic/restic_testing.h"
+#include "base/io/files.h"
+#include "base/steady_time.h"
 
 namespace salvor::agent {
 namespace {
@@ -95,6 +99,40 @@ TEST_F(ResticTest, ATextIsStoredFoundAndLoadedAndItsExpectationsAreChecked) {
   other = artifact;
   other.set_sha256(Sha256::Of("x"));
   EXPECT_EQ(restic.LoadText(other).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(ResticTest, AFileIsStoredFromWhereItStandsAndLoadedAsItWas) {
+  repository_.Make();
+  const Restic restic = repository_.Open();
+  const std::string text(3 << 20, 'x'), path = repository_.Path() + "/stored";
+  ASSERT_TRUE(WriteFileAtomically(path, "before" + text).ok());
+  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(::lseek(file.Get(), 6, SEEK_SET), 6);
+  v1::Artifact artifact;
+  artifact.set_bytes(static_cast<int64_t>(text.size()));
+  artifact.set_sha256(Sha256::Of(text));
+  const auto stored = restic.StoreFile("file", std::move(file), artifact.bytes(), artifact.sha256(), kTags);
+  ASSERT_TRUE(stored.ok()) << stored.status();
+  artifact.set_snapshot(*stored);
+  artifact.set_path("/file");
+  const auto load = [&] {
+    const std::string loaded = repository_.Path() + "/loaded";
+    const UniqueFd into(::open(loaded.c_str(), O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600));
+    const Status status = restic.LoadFile(artifact, into.Get());
+    if (status.ok()) {
+      EXPECT_EQ(ReadFile(loaded).value(), text);
+    }
+    return status;
+  };
+  EXPECT_TRUE(load().ok());
+  artifact.set_sha256(Sha256::Of("x"));
+  EXPECT_EQ(load().code(), absl::StatusCode::kDataLoss);
+  artifact.set_bytes(artifact.bytes() - 1);
+  EXPECT_EQ(load().code(), absl::StatusCode::kDataLoss);
+  const UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  const Status refused = restic.LoadFile(artifact, full.Get());
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted) << refused;
+  EXPECT_THAT(HintOf(refused), HasSubstr("the agent's state directory"));
 }
 
 TEST_F(ResticTest, AnEarlierAttemptsSnapshotIsNotTakenForTheNewOne) {
@@ -207,14 +245,14 @@ TEST_F(ResticTest, AnotherResticAtWorkIsALockAndGoneOnesLocksAreStale) {
   ASSERT_TRUE(busy.ok()) << busy.status();
   const std::string locks = repository_.Location().repository() + "/locks";
   ASSERT_TRUE(Eventually([&] {
-    const auto listed = RunProcess(Supervisor(), Shell("ls " + locks), {}, absl::InfiniteFuture());
+    const auto listed = RunProcess(Supervisor(), Shell("ls " + locks), {}, SteadyTime::InfiniteFuture());
     return listed.ok() && !listed->output.empty();
   }));
   const Status locked = restic.Forget({*kept});
   EXPECT_EQ(locked.code(), absl::StatusCode::kUnavailable) << locked;
   EXPECT_TRUE(Restic::IsLocked(locked));
   ASSERT_EQ(::kill((*busy)->Pid(), SIGKILL), 0);
-  EXPECT_FALSE((*busy)->Wait({}, absl::InfiniteFuture())->Ok());
+  EXPECT_FALSE((*busy)->Wait({}, SteadyTime::InfiniteFuture())->Ok());
   EXPECT_TRUE(Restic::IsLocked(restic.Forget({*kept})));  // its lock is still there
   EXPECT_EQ(restic.RemoveStaleLocks().value().removed, 1);
   EXPECT_TRUE(restic.Forget({*kept}).ok());
@@ -225,7 +263,7 @@ TEST_F(ResticTest, AStreamIntoALockedRepositoryIsWorthAnotherTry) {
   LeaveExclusiveLock(repository_.Location());
   const Restic restic = repository_.Open();
   const auto refused = RunPipe(Supervisor(), Shell("exec cat /dev/zero"), restic.StdinBackup("x", kTags), {},
-                               {}, absl::InfiniteFuture());
+                               {}, SteadyTime::InfiniteFuture());
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kUnavailable) << refused.status();
   EXPECT_TRUE(Restic::IsLocked(refused.status()));
   EXPECT_THAT(HintOf(refused.status()), HasSubstr("restic unlock"));

@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/steady_time.h"
+
 namespace salvor::agent {
 
 void MakeRepositoryForTest(const v1::ResticLocation& location) {
@@ -80,7 +82,7 @@ void LeaveExclusiveLock(const v1::ResticLocation& location) {
   spec.environment["RESTIC_REPOSITORY"] = location.repository();
   spec.environment["RESTIC_PASSWORD_FILE"] = location.password_file();
   spec.environment["RESTIC_CACHE_DIR"] = location.cache_directory();
-  const auto left = RunProcess(Supervisor(), std::move(spec), {}, absl::InfiniteFuture());
+  const auto left = RunProcess(Supervisor(), std::move(spec), {}, SteadyTime::InfiniteFuture());
   EXPECT_TRUE(left.ok()) << left.status();
 }
 

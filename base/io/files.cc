@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -121,6 +122,14 @@ Status RemoveTree(const std::string& path) {
   std::filesystem::remove_all(path, error);
   if (error) return ErrnoStatus(error.value(), "remove " + path);
   return OkStatus();
+}
+
+StatusOr<UniqueFd> MemoryFile(std::string_view text) {
+  UniqueFd fd(::memfd_create("salvor", MFD_CLOEXEC));
+  if (!fd.Valid()) return ErrnoStatus(errno, "make a file in memory");
+  RETURN_IF_ERROR(WriteAll(fd.Get(), text, "a file in memory"));
+  if (::lseek(fd.Get(), 0, SEEK_SET) != 0) return ErrnoStatus(errno, "rewind a file in memory");
+  return fd;
 }
 
 StatusOr<int64_t> FreeBytes(const std::string& path) {

@@ -46,6 +46,9 @@ Status MakeDirectories(const std::string& path, int mode = 0755);
 // rm -rf that never follows a symlink out of the tree. Not existing is fine.
 Status RemoveTree(const std::string& path);
 
+// An anonymous file in memory that holds this text, at its start: what a child reads as its stdin.
+StatusOr<UniqueFd> MemoryFile(std::string_view text);
+
 // Bytes free for unprivileged writers on the file system of an existing path.
 StatusOr<int64_t> FreeBytes(const std::string& path);
 

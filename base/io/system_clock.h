@@ -1,9 +1,9 @@
 #pragma once
 
 #include <absl/time/clock.h>
-#include <time.h>
 
 #include "base/clock.h"
+#include "base/io/steady_clock.h"
 
 namespace salvor {
 
@@ -11,11 +11,7 @@ namespace salvor {
 class SystemClock final : public Clock {
  public:
   absl::Time Now() const override { return absl::Now(); }
-  absl::Duration Monotonic() const override {
-    timespec now{};
-    ::clock_gettime(CLOCK_BOOTTIME, &now);
-    return absl::DurationFromTimespec(now);
-  }
+  absl::Duration Monotonic() const override { return SteadyNow() - SteadyTime::At(absl::ZeroDuration()); }
 };
 
 }  // namespace salvor

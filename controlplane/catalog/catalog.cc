@@ -4,7 +4,7 @@
 
 #include "base/text.h"
 #include "proto/kind.h"
-#include "strategies/compile.h"
+#include "strategies/compose/compile.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -30,8 +30,9 @@ bool RefersTo(const v1::Object& object, const std::string& kind, const std::stri
 
 }  // namespace
 
-StatusOr<std::unique_ptr<Catalog>> Catalog::Load(Store& store) {
-  std::unique_ptr<Catalog> catalog(new Catalog(store));
+StatusOr<std::unique_ptr<Catalog>> Catalog::Load(Store& store,
+                                                 const strategies::StrategyRegistry& strategies) {
+  std::unique_ptr<Catalog> catalog(new Catalog(store, strategies));
   ASSIGN_OR_RETURN(const std::vector<v1::Object> objects, store.ListObjects());
   MutexLock lock(catalog->mutex_);
   for (const v1::Object& object : objects) catalog->objects_[KeyOf(object)] = object;
@@ -41,7 +42,7 @@ StatusOr<std::unique_ptr<Catalog>> Catalog::Load(Store& store) {
 StatusOr<Catalog::Applied> Catalog::Apply(std::vector<v1::Object> objects, bool dry_run) {
   MutexLock lock(mutex_);
   Applied applied;
-  applied.problems = strategies::ValidateObjects(objects, objects_);
+  applied.problems = strategies::ValidateObjects(strategies_, objects, objects_);
   if (!applied.problems.empty()) return applied;
   Batch batch;
   Objects changed;
@@ -113,8 +114,9 @@ StatusOr<ResolvedApplication> Catalog::Resolve(const std::string& application) {
   if (!spec.driver().empty()) {
     ASSIGN_OR_RETURN(driver, Find("Driver", spec.driver()));
   }
-  ASSIGN_OR_RETURN(resolved.components,
-                   strategies::ResolveComponents(spec, spec.driver().empty() ? nullptr : &driver.driver()));
+  ASSIGN_OR_RETURN(
+      resolved.components,
+      strategies::ResolveComponents(strategies_, spec, spec.driver().empty() ? nullptr : &driver.driver()));
   return resolved;
 }
 

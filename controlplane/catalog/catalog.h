@@ -9,6 +9,7 @@
 #include "base/io/mutex.h"
 #include "base/status.h"
 #include "controlplane/store/store.h"
+#include "strategies/interface/strategy.h"
 
 namespace salvor::controlplane {
 
@@ -23,7 +24,9 @@ struct ResolvedApplication {
 
 class Catalog {
  public:
-  static StatusOr<std::unique_ptr<Catalog>> Load(Store& store);
+  // Both must outlive it.
+  static StatusOr<std::unique_ptr<Catalog>> Load(Store& store,
+                                                 const strategies::StrategyRegistry& strategies);
 
   // All or none: with problems nothing is changed. One outcome per object.
   struct Applied {
@@ -44,12 +47,14 @@ class Catalog {
   bool RequiresIsolation(const std::string& environment);
 
  private:
-  explicit Catalog(Store& store) : store_(store) {}
+  Catalog(Store& store, const strategies::StrategyRegistry& strategies)
+      : store_(store), strategies_(strategies) {}
   using Objects = std::map<std::string, v1::Object>;  // "Kind/name"
   StatusOr<v1::Object> Find(const std::string& kind, const std::string& name)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Store& store_;
+  const strategies::StrategyRegistry& strategies_;
   Mutex mutex_;
   Objects objects_ ABSL_GUARDED_BY(mutex_);
 };

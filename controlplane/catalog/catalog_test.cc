@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "controlplane/store/memory_store.h"
+#include "strategies/registry.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -26,7 +27,7 @@ std::vector<v1::Object> Stack() {
 class CatalogTest : public testing::Test {
  protected:
   MemoryStore store_;
-  std::unique_ptr<Catalog> catalog_ = *Catalog::Load(store_);
+  std::unique_ptr<Catalog> catalog_ = *Catalog::Load(store_, strategies::BuiltInStrategies());
 };
 
 TEST_F(CatalogTest, ApplySaysWhatBecameOfEachObject) {
@@ -58,7 +59,7 @@ TEST_F(CatalogTest, ADryRunChangesNothing) {
 
 TEST_F(CatalogTest, IsThereAgainAfterLoading) {
   ASSERT_TRUE(catalog_->Apply(Stack(), false).ok());
-  catalog_ = *Catalog::Load(store_);
+  catalog_ = *Catalog::Load(store_, strategies::BuiltInStrategies());
   const auto resolved = catalog_->Resolve("shop");
   ASSERT_TRUE(resolved.ok()) << resolved.status();
   EXPECT_EQ(resolved->location, "vault");

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/io/mutex.h"
+#include "controlplane/runs/step_holders.h"
 #include "flows/run/reducer.h"
 #include "salvor/v1/agent_service.pb.h"
 #include "salvor/v1/run.pb.h"
@@ -22,6 +23,7 @@ struct ActiveRun {
   bool finish_is_durable = false;
   absl::Duration began;     // when it was requested, by the clock that nobody sets
   std::string bound_agent;  // who began the steps that never move
+  StepHolders holders;      // who was ever granted a step
   std::vector<int> keyed;   // steps with concurrency keys
   std::map<int, v1::Progress> progress;
   v1::EventBatch pending;  // of the call that is under way

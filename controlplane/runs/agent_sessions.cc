@@ -1,5 +1,7 @@
 #include "controlplane/runs/agent_sessions.h"
 
+#include <algorithm>
+
 #include "proto/time.h"
 
 namespace salvor::controlplane {
@@ -52,6 +54,12 @@ SessionPointer AgentSessions::Find(const std::string& agent) const {
   return nullptr;
 }
 
+std::vector<SessionPointer> AgentSessions::All() const {
+  std::vector<SessionPointer> sessions;
+  for (const auto& [id, session] : sessions_) sessions.push_back(session);
+  return sessions;
+}
+
 std::vector<SessionPointer> AgentSessions::Of(const std::string& environment) const {
   std::vector<SessionPointer> sessions;
   for (const auto& [id, session] : sessions_) {
@@ -72,6 +80,21 @@ std::optional<absl::Duration> AgentSessions::LastHeard(const std::string& agent)
   const auto found = lost_.find(agent);
   if (found == lost_.end()) return std::nullopt;
   return found->second;
+}
+
+std::optional<absl::Time> AgentSessions::LastSeen(const std::string& agent) const {
+  const auto found = known_.find(agent);
+  if (found == known_.end() || !found->second.has_last_seen_at()) return std::nullopt;
+  return FromProto(found->second.last_seen_at());
+}
+
+std::optional<absl::Time> AgentSessions::LastSeenIn(const std::string& environment) const {
+  std::optional<absl::Time> last;
+  for (const auto& [name, agent] : known_) {
+    if (agent.environment() != environment || !agent.has_last_seen_at()) continue;
+    last = std::max(last.value_or(absl::InfinitePast()), FromProto(agent.last_seen_at()));
+  }
+  return last;
 }
 
 std::vector<v1::AgentStatus> AgentSessions::List() const {

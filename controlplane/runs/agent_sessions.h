@@ -58,10 +58,14 @@ class AgentSessions {
 
   SessionPointer Find(int64_t id) const;  // null when it is not connected
   SessionPointer Find(const std::string& agent) const;
+  std::vector<SessionPointer> All() const;
   std::vector<SessionPointer> Of(const std::string& environment) const;
   std::vector<SessionPointer> SilentSince(absl::Duration time) const;
   // Of an agent that was connected since the start and is not now.
   std::optional<absl::Duration> LastHeard(const std::string& agent) const;
+  // When an agent, or the last one of an environment, that is not connected was last seen, as far as is known.
+  std::optional<absl::Time> LastSeen(const std::string& agent) const;
+  std::optional<absl::Time> LastSeenIn(const std::string& environment) const;
   std::vector<v1::AgentStatus> List() const;  // connected or not, by name; without `running`
 
  private:

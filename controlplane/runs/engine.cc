@@ -124,16 +124,15 @@ Status Engine::Impl::Recover() {
   return OkStatus();
 }
 
-std::optional<WaitingRun> Engine::Impl::FindWaiting(v1::RunKind kind, const std::string& application) {
+std::vector<WaitingRun> Engine::Impl::FindWaiting(v1::RunKind kind, const std::string& application) {
+  std::vector<WaitingRun> waiting;
   MutexLock lock(mutex_);
   for (const auto& [name, run] : runs_) {
     if (run->header.kind() != kind || run->header.application() != application) continue;
     if (run->state.phase != v1::RUN_PHASE_RUNNING) continue;
-    const bool begun = std::any_of(run->state.steps.begin(), run->state.steps.end(),
-                                   [](const flows::StepState& at) { return at.attempt > 0; });
-    if (!begun) return WaitingRun{run->header, run->state.graph->Flow()};
+    if (!flows::HasBegun(run->state)) waiting.push_back({run->header, run->state.graph->Flow()});
   }
-  return std::nullopt;
+  return waiting;
 }
 
 Status Engine::Impl::Quarantine(const std::string& name, const Status& why) {
@@ -342,6 +341,7 @@ Status Engine::Impl::RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUS
     const int step = run->state.graph->Find(event.step_granted().step());
     if (!run->Step(step).movable()) run->bound_agent = event.step_granted().agent();
   }
+  run->holders = HoldersIn(stored.events);
   run->next_event = static_cast<int64_t>(stored.events.size());
   run->began = clock_.Monotonic() - AgeOf(run->state, stored.events, clock_.Now());
   run->revision = FirstRevision(clock_);
@@ -462,6 +462,7 @@ void Engine::Impl::Forget(const std::vector<RunPointer>& finished) {
     run->finish_is_durable = true;
     ++run->revision;
     runs_.erase(run->header.name());
+    finished_holders_.Put(run->header.name(), std::move(run->holders));
     run->changed.NotifyAll();
     run->finished.NotifyAll();
   }
@@ -486,6 +487,7 @@ void Engine::Impl::Grant(Turn& turn, const SessionPointer& session, const ReadyS
   granted->set_agent(session->status.name());
   if (!Happen(turn, run, std::move(event))) return;  // what is not on record is not sent
   if (!step.movable()) run->bound_agent = session->status.name();
+  run->holders.insert({step.id(), session->status.name()});
   v1::Task* task = turn.messages[session].add_tasks();
   *task->mutable_lease() = run->Lease(ready.step);
   *task->mutable_action() = step.action();
@@ -510,10 +512,7 @@ v1::Run Engine::Impl::ViewOf(ActiveRun& run, bool steps) ABSL_EXCLUSIVE_LOCKS_RE
     v1::StepStatus& status = *view.mutable_steps(step);
     const auto progress = run.progress.find(step);
     if (progress != run.progress.end()) *status.mutable_progress() = progress->second;
-    if (status.phase() == v1::STEP_PHASE_READY) status.set_reason(WhyItWaits(run, step, sessions_, runs_));
-    if (status.phase() == v1::STEP_PHASE_RUNNING && sessions_.Find(status.agent()) == nullptr) {
-      status.set_reason(fmt::format("agent {} is not connected; its result is awaited", status.agent()));
-    }
+    ExplainWaiting(run, step, status);
   }
   return view;
 }
@@ -548,7 +547,7 @@ std::vector<v1::Backup> Engine::ListBackups(const std::string& application) {
   return impl_->ListBackups(application);
 }
 StatusOr<v1::Backup> Engine::FindBackup(const std::string& reference) { return impl_->FindBackup(reference); }
-std::optional<WaitingRun> Engine::FindWaiting(v1::RunKind kind, const std::string& application) {
+std::vector<WaitingRun> Engine::FindWaiting(v1::RunKind kind, const std::string& application) {
   return impl_->FindWaiting(kind, application);
 }
 StatusOr<v1::Backup> Engine::AcceptBackup(const std::string& reference, const std::string& by,

@@ -15,7 +15,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -79,8 +78,8 @@ class Engine {
   bool WaitUntilFinished(const std::string& name, absl::Duration timeout);
   // The newest first. `active_only` comes before the limit.
   StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit, bool active_only);
-  // A run of this kind of which no step was ever granted.
-  std::optional<WaitingRun> FindWaiting(v1::RunKind kind, const std::string& application);
+  // The runs of this kind of which no step was ever granted.
+  std::vector<WaitingRun> FindWaiting(v1::RunKind kind, const std::string& application);
 
   std::vector<v1::Backup> ListBackups(const std::string& application);  // newest first
   // A name, "latest:APPLICATION" (the newest that kept something and is not disproven) or "proven:APPLICATION". NotFound.

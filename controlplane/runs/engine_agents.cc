@@ -10,7 +10,6 @@
 namespace salvor::controlplane {
 namespace {
 
-constexpr absl::Duration kClockJump = absl::Seconds(10);
 // What the journal takes of one result. Agents keep theirs below it.
 constexpr size_t kLargestResult = 8 << 20;
 
@@ -35,6 +34,7 @@ void AnswerReport(v1::ControlMessage& answer, v1::Report& report) {
 
 // Overtaken timers are not worth an event in the journal.
 bool Matters(const ActiveRun& run, const Timer& timer) {
+  if (timer.kind == v1::TimerFired::KIND_START_DEADLINE) return !flows::HasBegun(run.state);
   if (timer.step < 0) return true;
   const flows::StepState& at = run.At(timer.step);
   if (at.attempt != timer.attempt) return false;
@@ -76,6 +76,7 @@ StatusOr<int64_t> Engine::Impl::Connect(const v1::AgentHello& hello, std::shared
   ResumeLeases(turn, session, hello);
   SettleObligations(turn, session);
   LogInfo("agent {} of environment {} is connected", hello.agent(), hello.environment());
+  TouchRunsOf(turn, hello.environment());
   turn.dispatch.insert(hello.environment());
   Conclude(turn);
   return session->id;
@@ -92,10 +93,7 @@ void Engine::Impl::Receive(int64_t id, v1::AgentMessage message) {
   for (v1::Report& report : *message.mutable_reports()) OnReport(turn, session, std::move(report));
   for (v1::ProgressReport& progress : *message.mutable_progress()) OnProgress(session, std::move(progress));
   for (v1::LogLines& lines : *message.mutable_logs()) {
-    // The last lines of a run may come when it is over.
-    const bool over = FindActive(lines.run()) == nullptr;
-    if (over || FindHeld(session, lines.run(), lines.step()) != nullptr)
-      turn.batch.push_back(AppendLog{std::move(lines)});
+    if (MayLog(session, lines)) turn.batch.push_back(AppendLog{std::move(lines)});
   }
   for (const v1::EarlyRelease& release : message.early_releases()) OnEarlyRelease(turn, session, release);
   if (message.has_hello()) {  // an agent that still lives says again what it holds
@@ -113,9 +111,29 @@ void Engine::Impl::Disconnect(int64_t id) {
   Turn turn;
   turn.batch.push_back(PutAgent{sessions_.Remove(session)});
   LogWarning("agent {} is not connected any more", session->status.name());
-  for (const auto& [name, run] : runs_) Touch(turn, run);
+  TouchRunsOf(turn, session->status.environment());
   Conclude(turn);
   if (wake_up_) wake_up_();
+}
+
+void Engine::Impl::TouchRunsOf(Turn& turn, const std::string& environment) {
+  for (const auto& [name, run] : runs_) {
+    if (run->header.environment() == environment && !run->state.Finished()) Touch(turn, run);
+  }
+}
+
+void Engine::Impl::ExplainWaiting(const ActiveRun& run, int step, v1::StepStatus& status) {
+  Waiting waiting;
+  if (status.phase() == v1::STEP_PHASE_READY) {
+    waiting = WhyItWaits(run, step, sessions_, runs_);
+  } else if (status.phase() == v1::STEP_PHASE_RUNNING && sessions_.Find(status.agent()) == nullptr) {
+    waiting = {fmt::format("agent {} is not connected; its result is awaited", status.agent()),
+               sessions_.LastSeen(status.agent())};
+  } else {
+    return;
+  }
+  status.set_reason(waiting.why);
+  if (waiting.since) *status.mutable_waits_since() = ToProto(std::max(*waiting.since, started_wall_));
 }
 
 absl::Duration Engine::Impl::Tick() {
@@ -210,7 +228,9 @@ void Engine::Impl::SettleObligations(Turn& turn, const SessionPointer& session)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   for (const auto& [key, held] : session->obligations) {
     const RunPointer run = FindActive(key.first);
-    if (run == nullptr || run->state.Finished()) *turn.messages[session].add_release() = held;
+    if (run != nullptr && !run->state.Finished()) continue;
+    *turn.messages[session].add_release() = held;
+    releases_.NoteAsked({session->status.name(), key.first, key.second}, clock_.Monotonic());
   }
   for (auto it = unconfirmed_.begin(); it != unconfirmed_.end();) {
     const bool gone =
@@ -231,8 +251,10 @@ void Engine::Impl::KeepObligation(Turn& turn, const RunPointer& run, size_t i)
   held.agent = run->bound_agent;
   held.obligation.set_run(run->header.name());
   held.obligation.set_name(run->state.graph->ObligationAt(static_cast<int>(i)).name());
-  if (const SessionPointer session = sessions_.Find(held.agent))
+  if (const SessionPointer session = sessions_.Find(held.agent)) {
     *turn.messages[session].add_release() = held.obligation;
+    releases_.NoteAsked({held.agent, run->header.name(), held.obligation.name()}, clock_.Monotonic());
+  }
   unconfirmed_[{run->header.name(), held.obligation.name()}] = held;
   turn.batch.push_back(PutObligation{held.agent, held.obligation});
 }
@@ -300,6 +322,23 @@ RunPointer Engine::Impl::FindHeld(const SessionPointer& session, const std::stri
   return index >= 0 && active->At(index).agent == session->status.name() ? active : nullptr;
 }
 
+// The last lines of a run may come when it is over.
+bool Engine::Impl::MayLog(const SessionPointer& session, const v1::LogLines& lines) {
+  const std::pair<std::string, std::string> held = {lines.step(), session->status.name()};
+  if (const RunPointer run = FindActive(lines.run())) return run->holders.count(held) > 0;
+  const StepHolders* holders = finished_holders_.Find(lines.run());
+  if (holders == nullptr) {
+    // Of before this start, or of no run at all.
+    const StatusOr<StoredRun> stored = store_.LoadRun(lines.run());
+    finished_holders_.Put(lines.run(), stored.ok() ? HoldersIn(stored->events) : StepHolders());
+    holders = finished_holders_.Find(lines.run());
+  }
+  if (holders->count(held) > 0) return true;
+  LogWarning("agent {} logs to {} of run {}, which it never held: not taken", session->status.name(),
+             lines.step(), lines.run());
+  return false;
+}
+
 void Engine::Impl::OnEarlyRelease(Turn& turn, const SessionPointer& session,
                                   const v1::EarlyRelease& release) {
   *turn.messages[session].add_early_release_acks() = release;
@@ -314,22 +353,30 @@ void Engine::Impl::OnEarlyRelease(Turn& turn, const SessionPointer& session,
 }
 
 void Engine::Impl::RepeatReleases(Turn& turn, absl::Duration now) {
-  if (unconfirmed_.empty() || now - releases_repeated_at_ < options_.lease_duration) return;
-  releases_repeated_at_ = now;
+  std::map<ReleaseSchedule::Key, std::pair<SessionPointer, v1::HeldObligation>> open;
   for (const auto& [key, held] : unconfirmed_) {
     if (const SessionPointer session = sessions_.Find(held.agent))
-      *turn.messages[session].add_release() = held.obligation;
+      open[{held.agent, key.first, key.second}] = {session, held.obligation};
   }
+  // As it last said, so with its kind.
+  for (const SessionPointer& session : sessions_.All()) {
+    for (const auto& [key, held] : session->obligations) {
+      const RunPointer run = FindActive(key.first);
+      if (run == nullptr || run->state.Finished())
+        open[{session->status.name(), key.first, key.second}] = {session, held};
+    }
+  }
+  std::set<ReleaseSchedule::Key> keys;
+  for (const auto& [key, what] : open) {
+    keys.insert(key);
+    if (releases_.IsDue(key, now)) *turn.messages[what.first].add_release() = what.second;
+  }
+  releases_.KeepOnly(keys);
 }
 
 void Engine::Impl::NoticeClockJump() {
-  const absl::Time offset = clock_.Now() - clock_.Monotonic();
-  const absl::Duration jump = offset - wall_offset_;
-  if (jump > -kClockJump && jump < kClockJump) return;
-  wall_offset_ = offset;
-  LogWarning(
-      "this machine's clock was set {} by {}; durations and deadlines are measured by another one, and go on",
-      jump > absl::ZeroDuration() ? "forward" : "back", absl::FormatDuration(absl::AbsDuration(jump)));
+  if (const std::optional<absl::Duration> jump = clock_jump_.Notice())
+    LogWarning("{}", DescribeClockJump(*jump));
 }
 
 void Engine::Impl::FireTimer(Turn& turn, const Timer& timer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -340,6 +387,12 @@ void Engine::Impl::FireTimer(Turn& turn, const Timer& timer) ABSL_EXCLUSIVE_LOCK
   if (timer.step >= 0) fired->set_step(run->Step(timer.step).id());
   fired->set_attempt(timer.attempt);
   fired->set_kind(timer.kind);
+  for (int step = 0;
+       timer.kind == v1::TimerFired::KIND_START_DEADLINE && step < run->state.graph->StepCount(); ++step) {
+    if (run->At(step).phase != v1::STEP_PHASE_READY) continue;
+    fired->set_reason(WhyItWaits(*run, step, sessions_, runs_).why);
+    break;
+  }
   Happen(turn, run, std::move(event));
 }
 
@@ -349,6 +402,7 @@ void Engine::Impl::ExpireLeases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_L
                absl::FormatDuration(now - session->heard_at));
     session->link->Close("no heartbeat");
     turn.batch.push_back(PutAgent{sessions_.Remove(session)});
+    TouchRunsOf(turn, session->status.environment());
   }
   const auto runs = runs_;
   for (const auto& [name, run] : runs) {

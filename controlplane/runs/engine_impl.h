@@ -11,12 +11,15 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock_jump.h"
 #include "base/io/mutex.h"
 #include "controlplane/runs/active_run.h"
 #include "controlplane/runs/agent_sessions.h"
 #include "controlplane/runs/backup_index.h"
 #include "controlplane/runs/engine.h"
 #include "controlplane/runs/ready_queue.h"
+#include "controlplane/runs/release_schedule.h"
+#include "controlplane/runs/step_holders.h"
 
 namespace salvor::controlplane {
 
@@ -47,7 +50,9 @@ class Engine::Impl {
         options_(std::move(options)),
         observer_(observer),
         started_at_(clock.Monotonic()),
-        wall_offset_(clock.Now() - clock.Monotonic()) {}
+        started_wall_(clock.Now()),
+        releases_(options_.lease_duration),
+        clock_jump_(clock) {}
 
   ~Impl();
 
@@ -65,7 +70,7 @@ class Engine::Impl {
 
   StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit, bool active_only);
 
-  std::optional<WaitingRun> FindWaiting(v1::RunKind kind, const std::string& application);
+  std::vector<WaitingRun> FindWaiting(v1::RunKind kind, const std::string& application);
 
   std::vector<v1::Backup> ListBackups(const std::string& application);
 
@@ -156,6 +161,9 @@ class Engine::Impl {
   void OnReport(Turn& turn, const SessionPointer& session, v1::Report report)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // Whether the agent holds or held this step, be the run over or not.
+  bool MayLog(const SessionPointer& session, const v1::LogLines& lines) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   void OnProgress(const SessionPointer& session, v1::ProgressReport report)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -164,13 +172,16 @@ class Engine::Impl {
 
   // ---- time ----------------------------------------------------------------------------------------------
 
+  // What the runs of this environment wait for may be another thing now: watchers look again.
+  void TouchRunsOf(Turn& turn, const std::string& environment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   void FireTimer(Turn& turn, const Timer& timer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Leases are held by sessions, in memory: an agent that is not heard from for a lease's time loses those of
   // its steps that another agent may take. The others wait for it.
   void ExpireLeases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // Asks again for releases that nobody has confirmed.
+  // Asks again for what a run that is over left and nobody has undone, or confirmed.
   void RepeatReleases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void NoticeClockJump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -179,11 +190,16 @@ class Engine::Impl {
 
   v1::Run ViewOf(ActiveRun& run, bool steps) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // Says in the step's status what it waits for, if it waits.
+  void ExplainWaiting(const ActiveRun& run, int step, v1::StepStatus& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   Store& store_;
   const Clock& clock_;
   const EngineOptions options_;
   EngineObserver* const observer_;
   const absl::Duration started_at_;
+  const absl::Time started_wall_;  // before it, agents were connected that nobody here knows of
 
   Mutex mutex_;
   std::function<void()> wake_up_ ABSL_GUARDED_BY(mutex_);
@@ -194,8 +210,9 @@ class Engine::Impl {
   BackupIndex backups_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::string>, StoredObligation> unconfirmed_ ABSL_GUARDED_BY(mutex_);
   std::priority_queue<Timer> timers_ ABSL_GUARDED_BY(mutex_);
-  absl::Duration releases_repeated_at_ ABSL_GUARDED_BY(mutex_);
-  absl::Time wall_offset_ ABSL_GUARDED_BY(mutex_);  // what people called the time when the other clock began
+  ReleaseSchedule releases_ ABSL_GUARDED_BY(mutex_);
+  FinishedHolders finished_holders_ ABSL_GUARDED_BY(mutex_);
+  ClockJump clock_jump_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace salvor::controlplane

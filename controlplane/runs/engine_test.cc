@@ -147,7 +147,7 @@ TEST_F(EngineTest, CreditsBoundWhatAnAgentGets) {
 
 TEST_F(EngineTest, SaysWhyAStepWaits) {
   Start("r1", Chain(1));
-  EXPECT_EQ(engine_->GetRun("r1")->steps(0).reason(), "no agent of environment local is connected");
+  EXPECT_EQ(engine_->GetRun("r1")->steps(0).reason(), "no agent serves environment local");
 }
 
 TEST_F(EngineTest, CancelTellsTheAgentAndAgainWhenItComesBack) {

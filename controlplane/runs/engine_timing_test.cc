@@ -252,12 +252,12 @@ TEST_F(EngineTest, ARequestThatHasNotBegunIsFound) {
   header.set_application("shop");
   header.set_environment("local");
   ASSERT_TRUE(engine_->StartRun(header, Chain(1), "").ok());
-  ASSERT_TRUE(engine_->FindWaiting(v1::RUN_KIND_BACKUP, "shop"));
-  EXPECT_EQ(engine_->FindWaiting(v1::RUN_KIND_BACKUP, "shop")->header.name(), "backup-1");
-  EXPECT_FALSE(engine_->FindWaiting(v1::RUN_KIND_BACKUP, "other"));
-  EXPECT_FALSE(engine_->FindWaiting(v1::RUN_KIND_DRILL, "shop"));
+  ASSERT_EQ(engine_->FindWaiting(v1::RUN_KIND_BACKUP, "shop").size(), 1u);
+  EXPECT_EQ(engine_->FindWaiting(v1::RUN_KIND_BACKUP, "shop")[0].header.name(), "backup-1");
+  EXPECT_TRUE(engine_->FindWaiting(v1::RUN_KIND_BACKUP, "other").empty());
+  EXPECT_TRUE(engine_->FindWaiting(v1::RUN_KIND_DRILL, "shop").empty());
   Connect();
-  EXPECT_FALSE(engine_->FindWaiting(v1::RUN_KIND_BACKUP, "shop"))
+  EXPECT_TRUE(engine_->FindWaiting(v1::RUN_KIND_BACKUP, "shop").empty())
       << "it has begun: what changed since is not in it";
 }
 

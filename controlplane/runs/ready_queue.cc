@@ -103,21 +103,22 @@ absl::Duration ReadyQueue::OldestAge(absl::Duration now) const {
   return oldest;
 }
 
-std::string WhyItWaits(const ActiveRun& run, int step, const AgentSessions& sessions,
-                       const ActiveRuns& runs) {
-  const std::vector<SessionPointer> candidates = sessions.Of(run.header.environment());
+Waiting WhyItWaits(const ActiveRun& run, int step, const AgentSessions& sessions, const ActiveRuns& runs) {
+  const std::string& environment = run.header.environment();
+  const std::vector<SessionPointer> candidates = sessions.Of(environment);
   if (candidates.empty())
-    return fmt::format("no agent of environment {} is connected", run.header.environment());
+    return {fmt::format("no agent serves environment {}", environment), sessions.LastSeenIn(environment)};
   const std::string kind = flows::ActionKind(run.Step(step).action());
   const bool able = std::any_of(candidates.begin(), candidates.end(), [&](const SessionPointer& session) {
     return session->capabilities.count(kind) > 0;
   });
-  if (!able) return fmt::format("no connected agent can do {}", kind);
+  if (!able) return {fmt::format("no connected agent can do {}", kind), std::nullopt};
   if (!run.Step(step).movable() && !run.bound_agent.empty() && sessions.Find(run.bound_agent) == nullptr) {
-    return fmt::format("agent {} is not connected", run.bound_agent);
+    return {fmt::format("agent {} is not connected", run.bound_agent), sessions.LastSeen(run.bound_agent)};
   }
-  if (auto waits = flows::WaitsFor(run.Step(step).keys(), HeldKeys(runs))) return *waits;
-  return "no agent has room for one more task";
+  if (auto waits = flows::WaitsFor(run.Step(step).keys(), HeldKeys(runs)))
+    return {*std::move(waits), std::nullopt};
+  return {"no agent has room for one more task", std::nullopt};
 }
 
 }  // namespace salvor::controlplane

@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,7 +42,13 @@ class ReadyQueue {
   std::map<std::string, std::deque<ReadyStep>> queues_;  // by environment
 };
 
-// Why a ready step waits, for people.
-std::string WhyItWaits(const ActiveRun& run, int step, const AgentSessions& sessions, const ActiveRuns& runs);
+// What a step waits for, for people, and since when that is so, where it is known.
+struct Waiting {
+  std::string why;
+  std::optional<absl::Time> since;
+};
+
+// Of a ready step.
+Waiting WhyItWaits(const ActiveRun& run, int step, const AgentSessions& sessions, const ActiveRuns& runs);
 
 }  // namespace salvor::controlplane

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/doubt_limit.h"
+
 namespace salvor::controlplane {
 namespace {
 
@@ -42,6 +44,19 @@ bool SaysWhatIsInside(const v1::Artifact& artifact) {
 // Below these a copy may shrink as it likes: one row of two is no alarm.
 constexpr int64_t kFewEntries = 20, kFewBytes = 1 << 20;
 
+// Of the component that made the artifact. What cannot be read, as a newer version declared it, is the usual limit.
+int DoubtLimitOf_percent(const v1::Manifest& manifest, const v1::Artifact& artifact) {
+  for (const v1::Component& component : manifest.components()) {
+    if (component.name() != artifact.component()) continue;
+    return ParseDoubtLimit(component.doubt_below()).value_or(kUsualDoubtLimit_percent);
+  }
+  return kUsualDoubtLimit_percent;
+}
+
+bool ShrankBelow(int limit_percent, const Size& size) {
+  return static_cast<double>(size.now) * 100 < static_cast<double>(size.then) * limit_percent;
+}
+
 }  // namespace
 
 std::vector<std::string> DoubtsAbout(const v1::Manifest& now, const v1::Manifest& last) {
@@ -51,9 +66,10 @@ std::vector<std::string> DoubtsAbout(const v1::Manifest& now, const v1::Manifest
   for (const v1::Artifact& artifact : now.artifacts()) {
     const auto known = before.find(artifact.name());
     if (known == before.end() || !SaysWhatIsInside(*known->second)) continue;
+    const int limit_percent = DoubtLimitOf_percent(now, artifact);
     for (const Size& size : SizesOf(*known->second, artifact)) {
       const int64_t few = size.of == std::string_view("bytes") ? kFewBytes : kFewEntries;
-      if (size.then < few || size.now >= size.then / 2) continue;
+      if (size.then < few || !ShrankBelow(limit_percent, size)) continue;
       doubts.push_back(fmt::format("{} has {} {}, and had {} in backup {}", artifact.name(), size.now,
                                    size.of, size.then, last.backup()));
       break;

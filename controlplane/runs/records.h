@@ -16,8 +16,9 @@ v1::Backup BeginBackup(const v1::RunHeader& run, const std::string& location);
 // escaped. Doubted where it shrank beyond belief against `last`, the newest one before it that is believed (may be null).
 v1::Backup FinishBackup(v1::Backup backup, const v1::Run& run, const v1::Backup* last);
 
-// Where a dump or a tree has less than half of the rows, files or bytes that it had: a mount that is gone, a table that
-// was emptied. A sentence each; an application that is small altogether may shrink as it likes.
+// Where a dump or a tree has less of the rows, files or bytes that it had than its component allows today (doubtBelow;
+// half of them): a mount that is gone, a table that was emptied. A sentence each; an application that is small
+// altogether may shrink as it likes.
 std::vector<std::string> DoubtsAbout(const v1::Manifest& now, const v1::Manifest& last);
 
 // The record after a drill; nothing when the drill says nothing about it (it could not be made, was

@@ -103,6 +103,31 @@ TEST(Records, ACopyThatShrankBeyondBeliefIsDoubtedAndNoMore) {
   EXPECT_TRUE(DoubtsAbout(WithDump(0, 10, "now").manifest(), small).empty());
 }
 
+TEST(Records, HowFarACopyMayShrinkIsItsComponentsWord) {
+  const v1::Manifest last = WithDump(1000, 50 << 20, "last").manifest();
+  const auto doubted = [&](const std::string& below, int64_t rows, int64_t bytes = 50 << 20) {
+    v1::Manifest now = WithDump(rows, bytes, "now").manifest();
+    now.mutable_artifacts(0)->set_component("db");
+    v1::Component* other = now.add_components();
+    other->set_name("files");
+    other->set_doubt_below("100%");
+    v1::Component* component = now.add_components();
+    component->set_name("db");
+    component->set_doubt_below(below);
+    return !DoubtsAbout(now, last).empty();
+  };
+  EXPECT_FALSE(doubted("", 500));
+  EXPECT_TRUE(doubted("", 499));
+  EXPECT_TRUE(doubted("100%", 999)) << "whatever is less";
+  EXPECT_FALSE(doubted("100%", 1000));
+  EXPECT_FALSE(doubted("10%", 100));
+  EXPECT_TRUE(doubted("10%", 99));
+  EXPECT_TRUE(doubted("10%", 1000, 5 << 19)) << "bytes as rows";
+  EXPECT_FALSE(doubted("never", 0, 0));
+  EXPECT_FALSE(doubted("0%", 0, 0));
+  EXPECT_TRUE(doubted("as of a newer version", 499));
+}
+
 TEST(Records, ADoubtedBackupIsProvenOnceSomebodyAcceptsIt) {
   v1::Backup doubted = Complete();
   doubted.set_name("b1");

@@ -71,18 +71,65 @@ class StreamLink final : public AgentLink {
 
 }  // namespace
 
+// A stream is on the list of its token for as long as this lives.
+class AgentServiceImpl::OpenStream {
+ public:
+  OpenStream(AgentServiceImpl& service, const Principal& principal, AgentLink& link) : service_(service) {
+    MutexLock lock(service_.mutex_);
+    at_ = principal.token ? service_.streams_.emplace(principal.name, &link) : service_.streams_.end();
+  }
+  ~OpenStream() {
+    MutexLock lock(service_.mutex_);
+    if (at_ != service_.streams_.end()) service_.streams_.erase(at_);
+  }
+  OpenStream(const OpenStream&) = delete;
+  OpenStream& operator=(const OpenStream&) = delete;
+
+ private:
+  AgentServiceImpl& service_;
+  std::multimap<std::string, AgentLink*>::iterator at_;
+};
+
+AgentServiceImpl::AgentServiceImpl(Engine& engine, const Authenticator& authenticator, TokenRegistry& tokens)
+    : engine_(engine), authenticator_(authenticator), tokens_(tokens) {
+  tokens_.OnRevoked([this](const std::string& token) { CloseStreamsOf(token); });
+}
+
+void AgentServiceImpl::CloseStreamsOf(const std::string& token) {
+  MutexLock lock(mutex_);
+  const auto [first, last] = streams_.equal_range(token);
+  for (auto stream = first; stream != last; ++stream)
+    stream->second->Close("its token " + token + " was revoked");
+}
+
 grpc::Status AgentServiceImpl::Connect(grpc::ServerContext* context, Stream* stream) {
-  if (Status status = token_.Check(*context); !status.ok()) return ToGrpc(status, *context);
+  const StatusOr<Principal> principal = authenticator_.AdmitAgent(*context);
+  if (!principal.ok()) return ToGrpc(principal.status(), *context);
   v1::AgentMessage message;
   if (!stream->Read(&message) || !message.has_hello()) {
     return ToGrpc(InvalidArgument("the first message must be a hello"), *context);
   }
+  const v1::AgentHello& hello = message.hello();
+  if (principal->token) {
+    const Status bound = CheckBinding(*principal->token, hello.environment(), hello.agent());
+    if (!bound.ok()) {
+      LogWarning("an agent from host {} is refused: {}", hello.host(), MessageOf(bound));
+      return ToGrpc(bound, *context);
+    }
+  }
   auto link = std::make_shared<StreamLink>(*context, *stream);
-  const auto session = engine_.Connect(message.hello(), link);
+  const OpenStream open(*this, *principal, *link);
+  // Revoked since it was admitted: whoever revoked it may have looked before the stream was on the list.
+  if (principal->token && tokens_.IsRevoked(principal->name)) {
+    link->Stop();
+    return ToGrpc(Unauthenticated("the token {} was revoked", principal->name), *context);
+  }
+  const auto session = engine_.Connect(hello, link);
   if (!session.ok()) {
     link->Stop();
     return ToGrpc(session.status(), *context);
   }
+  LogInfo("agent {} came with the token {}", hello.agent(), principal->name);
   message.clear_hello();
   engine_.Receive(*session, std::move(message));
   v1::AgentMessage next;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/io/grpc/status.h"
+#include "base/io/log.h"
 #include "base/text.h"
 
 namespace salvor::controlplane {
@@ -17,26 +18,27 @@ bool IsOver(const v1::Run& run) {
          run.phase() == v1::RUN_PHASE_CANCELLED || run.phase() == v1::RUN_PHASE_QUARANTINED;
 }
 
-std::string Caller() { return "operator"; }  // one token, one role
-
 }  // namespace
 
 ControlServiceImpl::ControlServiceImpl(Catalog& catalog, Engine& engine, Planner& planner, Store& store,
-                                       Token token, std::string version)
+                                       TokenRegistry& tokens, const Authenticator& authenticator,
+                                       std::string version)
     : catalog_(catalog),
       engine_(engine),
       planner_(planner),
       store_(store),
-      token_(std::move(token)),
+      tokens_(tokens),
+      authenticator_(authenticator),
       version_(std::move(version)) {}
 
-// Every method begins with it: no call without a token.
-#define CHECK_TOKEN() \
-  if (Status status = token_.Check(*context); !status.ok()) return ToGrpc(status, *context)
+// Every method begins with it: no call without a person's token. Gives `caller`.
+#define ADMIT_PERSON()                                                     \
+  const StatusOr<Principal> caller = authenticator_.AdmitPerson(*context); \
+  if (!caller.ok()) return ToGrpc(caller.status(), *context)
 
 grpc::Status ControlServiceImpl::GetVersion(grpc::ServerContext* context, const v1::GetVersionRequest*,
                                             v1::GetVersionResponse* response) {
-  CHECK_TOKEN();
+  ADMIT_PERSON();
   response->set_version(version_);
   response->set_store("sqlite");
   for (const DamagedRecord& record : store_.DamagedRecords())
@@ -73,7 +75,7 @@ std::vector<v1::Problem> ControlServiceImpl::MovedLocations(const v1::ApplyReque
 
 grpc::Status ControlServiceImpl::Apply(grpc::ServerContext* context, const v1::ApplyRequest* request,
                                        v1::ApplyResponse* response) {
-  CHECK_TOKEN();
+  ADMIT_PERSON();
   const std::vector<v1::Problem> moved =
       request->location_moved() ? std::vector<v1::Problem>() : MovedLocations(*request);
   auto applied = catalog_.Apply({request->objects().begin(), request->objects().end()},
@@ -89,7 +91,7 @@ grpc::Status ControlServiceImpl::Apply(grpc::ServerContext* context, const v1::A
 grpc::Status ControlServiceImpl::ListObjects(grpc::ServerContext* context,
                                              const v1::ListObjectsRequest* request,
                                              v1::ListObjectsResponse* response) {
-  CHECK_TOKEN();
+  ADMIT_PERSON();
   for (v1::Object& object : catalog_.List(request->kind(), request->name()))
     *response->add_objects() = std::move(object);
   return grpc::Status::OK;
@@ -98,7 +100,7 @@ grpc::Status ControlServiceImpl::ListObjects(grpc::ServerContext* context,
 grpc::Status ControlServiceImpl::DeleteObject(grpc::ServerContext* context,
                                               const v1::DeleteObjectRequest* request,
                                               v1::DeleteObjectResponse*) {
-  CHECK_TOKEN();
+  ADMIT_PERSON();
   if (const int backups = request->kind() == "Location" ? CountBackupsAt(request->name()) : 0; backups > 0) {
     return ToGrpc(
         WithHint(FailedPrecondition("location {} has {} backups, which nobody would find without it",
@@ -112,8 +114,8 @@ grpc::Status ControlServiceImpl::DeleteObject(grpc::ServerContext* context,
 grpc::Status ControlServiceImpl::CreateBackup(grpc::ServerContext* context,
                                               const v1::CreateBackupRequest* request,
                                               v1::CreateRunResponse* response) {
-  CHECK_TOKEN();
-  auto made = planner_.Execute(planner_.PlanBackup(*request, Caller()), request->dry_run());
+  ADMIT_PERSON();
+  auto made = planner_.Execute(planner_.PlanBackup(*request, caller->name), request->dry_run());
   if (made.ok()) *response = *std::move(made);
   return ToGrpc(made.status(), *context);
 }
@@ -121,8 +123,8 @@ grpc::Status ControlServiceImpl::CreateBackup(grpc::ServerContext* context,
 grpc::Status ControlServiceImpl::CreateRestore(grpc::ServerContext* context,
                                                const v1::CreateRestoreRequest* request,
                                                v1::CreateRunResponse* response) {
-  CHECK_TOKEN();
-  auto made = planner_.Execute(planner_.PlanRestore(*request, Caller()), request->dry_run());
+  ADMIT_PERSON();
+  auto made = planner_.Execute(planner_.PlanRestore(*request, caller->name), request->dry_run());
   if (made.ok()) *response = *std::move(made);
   return ToGrpc(made.status(), *context);
 }
@@ -130,15 +132,15 @@ grpc::Status ControlServiceImpl::CreateRestore(grpc::ServerContext* context,
 grpc::Status ControlServiceImpl::CreateDrill(grpc::ServerContext* context,
                                              const v1::CreateDrillRequest* request,
                                              v1::CreateRunResponse* response) {
-  CHECK_TOKEN();
-  auto made = planner_.Execute(planner_.PlanDrill(*request, Caller()), request->dry_run());
+  ADMIT_PERSON();
+  auto made = planner_.Execute(planner_.PlanDrill(*request, caller->name), request->dry_run());
   if (made.ok()) *response = *std::move(made);
   return ToGrpc(made.status(), *context);
 }
 
 grpc::Status ControlServiceImpl::ListRuns(grpc::ServerContext* context, const v1::ListRunsRequest* request,
                                           v1::ListRunsResponse* response) {
-  CHECK_TOKEN();
+  ADMIT_PERSON();
   const int limit = request->limit() <= 0 ? 50 : std::min(request->limit(), 10'000);
   auto runs = engine_.ListRuns(request->application(), limit, request->active_only());
   if (!runs.ok()) return ToGrpc(runs.status(), *context);
@@ -148,7 +150,7 @@ grpc::Status ControlServiceImpl::ListRuns(grpc::ServerContext* context, const v1
 
 grpc::Status ControlServiceImpl::GetRun(grpc::ServerContext* context, const v1::GetRunRequest* request,
                                         v1::Run* response) {
-  CHECK_TOKEN();
+  ADMIT_PERSON();
   auto run = engine_.GetRun(request->name());
   if (run.ok()) *response = *std::move(run);
   return ToGrpc(run.status(), *context);
@@ -156,7 +158,7 @@ grpc::Status ControlServiceImpl::GetRun(grpc::ServerContext* context, const v1::
 
 grpc::Status ControlServiceImpl::WatchRun(grpc::ServerContext* context, const v1::GetRunRequest* request,
                                           grpc::ServerWriter<v1::Run>* writer) {
-  CHECK_TOKEN();
+  ADMIT_PERSON();
   int64_t seen = -2;  // no revision
   while (!stopping_ && !context->IsCancelled()) {
     auto run = engine_.WaitForChange(request->name(), seen, kWatchPatience);
@@ -173,10 +175,10 @@ grpc::Status ControlServiceImpl::WatchRun(grpc::ServerContext* context, const v1
 
 grpc::Status ControlServiceImpl::CancelRun(grpc::ServerContext* context, const v1::CancelRunRequest* request,
                                            v1::Run* response) {
-  CHECK_TOKEN();
+  ADMIT_PERSON();
   const auto before = engine_.GetRun(request->name());
   if (!before.ok()) return ToGrpc(before.status(), *context);
-  if (Status status = engine_.CancelRun(request->name(), Caller(), request->reason()); !status.ok())
+  if (Status status = engine_.CancelRun(request->name(), caller->name, request->reason()); !status.ok())
     return ToGrpc(status, *context);
   auto run = engine_.GetRun(request->name());
   if (run.ok()) *response = *std::move(run);
@@ -186,7 +188,7 @@ grpc::Status ControlServiceImpl::CancelRun(grpc::ServerContext* context, const v
 grpc::Status ControlServiceImpl::GetRunLogs(grpc::ServerContext* context,
                                             const v1::GetRunLogsRequest* request,
                                             grpc::ServerWriter<v1::LogLines>* writer) {
-  CHECK_TOKEN();
+  ADMIT_PERSON();
   int64_t next = 0;
   while (true) {
     const auto run = engine_.GetRun(request->name());
@@ -205,7 +207,7 @@ grpc::Status ControlServiceImpl::GetRunLogs(grpc::ServerContext* context,
 grpc::Status ControlServiceImpl::ListBackups(grpc::ServerContext* context,
                                              const v1::ListBackupsRequest* request,
                                              v1::ListBackupsResponse* response) {
-  CHECK_TOKEN();
+  ADMIT_PERSON();
   for (v1::Backup& backup : engine_.ListBackups(request->application()))
     *response->add_backups() = std::move(backup);
   return grpc::Status::OK;
@@ -213,17 +215,17 @@ grpc::Status ControlServiceImpl::ListBackups(grpc::ServerContext* context,
 
 grpc::Status ControlServiceImpl::AcceptBackup(grpc::ServerContext* context,
                                               const v1::AcceptBackupRequest* request, v1::Backup* response) {
-  CHECK_TOKEN();
+  ADMIT_PERSON();
   if (Trim(request->reason()).empty())
     return ToGrpc(WithHint(InvalidArgument("a reason is missing"), "Say why with --reason TEXT."), *context);
-  auto backup = engine_.AcceptBackup(request->name(), Caller(), request->reason());
+  auto backup = engine_.AcceptBackup(request->name(), caller->name, request->reason());
   if (backup.ok()) *response = *std::move(backup);
   return ToGrpc(backup.status(), *context);
 }
 
 grpc::Status ControlServiceImpl::GetBackup(grpc::ServerContext* context, const v1::GetBackupRequest* request,
                                            v1::Backup* response) {
-  CHECK_TOKEN();
+  ADMIT_PERSON();
   auto backup = engine_.FindBackup(request->name());
   if (backup.ok()) *response = *std::move(backup);
   return ToGrpc(backup.status(), *context);
@@ -231,11 +233,47 @@ grpc::Status ControlServiceImpl::GetBackup(grpc::ServerContext* context, const v
 
 grpc::Status ControlServiceImpl::ListAgents(grpc::ServerContext* context, const v1::ListAgentsRequest*,
                                             v1::ListAgentsResponse* response) {
-  CHECK_TOKEN();
+  ADMIT_PERSON();
   for (v1::AgentStatus& agent : engine_.ListAgents()) *response->add_agents() = std::move(agent);
   return grpc::Status::OK;
 }
 
-#undef CHECK_TOKEN
+grpc::Status ControlServiceImpl::CreateToken(grpc::ServerContext* context,
+                                             const v1::CreateTokenRequest* request,
+                                             v1::CreateTokenResponse* response) {
+  ADMIT_PERSON();
+  v1::Token wanted;
+  wanted.set_name(request->name());
+  wanted.set_kind(request->kind());
+  wanted.set_environment(request->environment());
+  wanted.set_agent(request->agent());
+  auto created = tokens_.Create(wanted, caller->name);
+  if (!created.ok()) return ToGrpc(created.status(), *context);
+  LogInfo("{} made the token {} for {} in environment {}", caller->name, request->name(), request->agent(),
+          request->environment());
+  *response->mutable_token() = std::move(created->token);
+  response->set_secret(std::move(created->secret));
+  return grpc::Status::OK;
+}
+
+grpc::Status ControlServiceImpl::ListTokens(grpc::ServerContext* context,
+                                            const v1::ListTokensRequest* request,
+                                            v1::ListTokensResponse* response) {
+  ADMIT_PERSON();
+  for (v1::Token& token : tokens_.List(request->kind())) *response->add_tokens() = std::move(token);
+  return grpc::Status::OK;
+}
+
+grpc::Status ControlServiceImpl::RevokeToken(grpc::ServerContext* context,
+                                             const v1::RevokeTokenRequest* request, v1::Token* response) {
+  ADMIT_PERSON();
+  auto revoked = tokens_.Revoke(request->name(), caller->name);
+  if (!revoked.ok()) return ToGrpc(revoked.status(), *context);
+  LogInfo("{} revoked the token {}", caller->name, request->name());
+  *response = *std::move(revoked);
+  return grpc::Status::OK;
+}
+
+#undef ADMIT_PERSON
 
 }  // namespace salvor::controlplane

@@ -4,11 +4,12 @@
 #include <atomic>
 #include <string>
 
-#include "base/io/grpc/token.h"
 #include "controlplane/catalog/catalog.h"
 #include "controlplane/runs/engine.h"
+#include "controlplane/services/authenticator.h"
 #include "controlplane/services/planner.h"
 #include "controlplane/store/store.h"
+#include "controlplane/tokens/token_registry.h"
 #include "salvor/v1/control_service.grpc.pb.h"
 
 namespace salvor::controlplane {
@@ -16,8 +17,8 @@ namespace salvor::controlplane {
 // Everything given must outlive the service. Thread-safe, as gRPC wants it.
 class ControlServiceImpl final : public v1::ControlService::Service {
  public:
-  ControlServiceImpl(Catalog& catalog, Engine& engine, Planner& planner, Store& store, Token token,
-                     std::string version);
+  ControlServiceImpl(Catalog& catalog, Engine& engine, Planner& planner, Store& store, TokenRegistry& tokens,
+                     const Authenticator& authenticator, std::string version);
 
   // Open watches end soon after this.
   void Stop() { stopping_ = true; }
@@ -48,6 +49,11 @@ class ControlServiceImpl final : public v1::ControlService::Service {
   grpc::Status AcceptBackup(grpc::ServerContext*, const v1::AcceptBackupRequest*, v1::Backup*) override;
   grpc::Status ListAgents(grpc::ServerContext*, const v1::ListAgentsRequest*,
                           v1::ListAgentsResponse*) override;
+  grpc::Status CreateToken(grpc::ServerContext*, const v1::CreateTokenRequest*,
+                           v1::CreateTokenResponse*) override;
+  grpc::Status ListTokens(grpc::ServerContext*, const v1::ListTokensRequest*,
+                          v1::ListTokensResponse*) override;
+  grpc::Status RevokeToken(grpc::ServerContext*, const v1::RevokeTokenRequest*, v1::Token*) override;
 
  private:
   // Records of backups whose data is at this Location.
@@ -59,7 +65,8 @@ class ControlServiceImpl final : public v1::ControlService::Service {
   Engine& engine_;
   Planner& planner_;
   Store& store_;
-  const Token token_;
+  TokenRegistry& tokens_;
+  const Authenticator& authenticator_;
   const std::string version_;
   std::atomic<bool> stopping_{false};
 };

@@ -10,7 +10,7 @@
 #include "base/names.h"
 #include "base/text.h"
 #include "proto/time.h"
-#include "strategies/compile.h"
+#include "strategies/compose/compile.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -35,9 +35,26 @@ std::string Essence(const v1::RunHeader& header, v1::Flow flow) {
     if (step.action().has_location_open())
       step.mutable_action()->mutable_location_open()->clear_forget_runs();
   }
+  flow.clear_start_within();
   std::string text = flow.DebugString();
   ReplaceAll(text, header.backup(), "BACKUP");  // the run's name holds it
   return text;
+}
+
+// How long the run may wait for its beginning, if the request says so.
+template <typename Request>
+Status LimitStart(const Request& request, v1::Flow& flow) {
+  if (!request.has_start_within()) return OkStatus();
+  if (FromProto(request.start_within()) <= absl::ZeroDuration())
+    return InvalidArgument("the time within which the run must start is not positive");
+  *flow.mutable_start_within() = request.start_within();
+  return OkStatus();
+}
+
+// When a run that nobody has begun ends by itself.
+absl::Time StartDeadline(const v1::RunHeader& header, const v1::Flow& flow) {
+  if (!flow.has_start_within()) return absl::InfiniteFuture();
+  return FromProto(header.requested_at()) + FromProto(flow.start_within());
 }
 
 std::string Sha256(const std::string& bytes) {
@@ -49,8 +66,13 @@ std::string Sha256(const std::string& bytes) {
 
 }  // namespace
 
-Planner::Planner(Catalog& catalog, Engine& engine, const Clock& clock, std::string version)
-    : catalog_(catalog), engine_(engine), clock_(clock), version_(std::move(version)) {}
+Planner::Planner(Catalog& catalog, Engine& engine, const strategies::StrategyRegistry& strategies,
+                 const Clock& clock, std::string version)
+    : catalog_(catalog),
+      engine_(engine),
+      strategies_(strategies),
+      clock_(clock),
+      version_(std::move(version)) {}
 
 v1::RunHeader Planner::Header(v1::RunKind kind, const std::string& word, const std::string& application,
                               const std::string& environment, const std::string& by) {
@@ -88,9 +110,10 @@ StatusOr<Planner::Plan> Planner::PlanBackup(const v1::CreateBackupRequest& reque
   wanted.location = application.location_spec.restic();
   wanted.forget_runs = RunsWithoutBackup(application.name, application.location);
   ASSIGN_OR_RETURN(strategies::BackupPlan compiled,
-                   strategies::CompileBackup(application.components, manifest, wanted));
+                   strategies::CompileBackup(strategies_, application.components, manifest, wanted));
   plan.flow = std::move(compiled.flow);
   plan.effects = std::move(compiled.effects);
+  RETURN_IF_ERROR(LimitStart(request, plan.flow));
   return plan;
 }
 
@@ -155,9 +178,11 @@ StatusOr<Planner::Plan> Planner::PlanRestore(const v1::CreateRestoreRequest& req
   std::map<std::string, v1::Component> to;
   for (const v1::Component& component : target.components) to[component.name()] = component;
   const std::vector<std::string> components(request.components().begin(), request.components().end());
-  ASSIGN_OR_RETURN(strategies::RestorePlan compiled, strategies::CompileRestore(wanted, to, components));
+  ASSIGN_OR_RETURN(strategies::RestorePlan compiled,
+                   strategies::CompileRestore(strategies_, wanted, to, components));
   plan.flow = std::move(compiled.flow);
   plan.effects = std::move(compiled.effects);
+  RETURN_IF_ERROR(LimitStart(request, plan.flow));
   return plan;
 }
 
@@ -187,20 +212,23 @@ StatusOr<Planner::Plan> Planner::PlanDrill(const v1::CreateDrillRequest& request
   wanted.location = location.restic();
   wanted.manifest = &backup.manifest();
   wanted.recorded = &recorded;
-  ASSIGN_OR_RETURN(strategies::RestorePlan compiled, strategies::CompileDrill(wanted));
+  ASSIGN_OR_RETURN(strategies::RestorePlan compiled, strategies::CompileDrill(strategies_, wanted));
   plan.flow = std::move(compiled.flow);
   plan.effects = std::move(compiled.effects);
+  RETURN_IF_ERROR(LimitStart(request, plan.flow));
   return plan;
 }
 
 StatusOr<v1::CreateRunResponse> Planner::Execute(StatusOr<Plan> plan, bool dry_run) {
   RETURN_IF_ERROR(plan.status());
   if (!dry_run && plan->header.kind() == v1::RUN_KIND_BACKUP) {
-    const auto waiting = engine_.FindWaiting(v1::RUN_KIND_BACKUP, plan->header.application());
-    if (waiting && Essence(waiting->header, waiting->flow) == Essence(plan->header, plan->flow)) {
+    for (const WaitingRun& waiting : engine_.FindWaiting(v1::RUN_KIND_BACKUP, plan->header.application())) {
+      // One that would give up earlier than this one may is no answer to it.
+      if (StartDeadline(waiting.header, waiting.flow) < StartDeadline(plan->header, plan->flow)) continue;
+      if (Essence(waiting.header, waiting.flow) != Essence(plan->header, plan->flow)) continue;
       v1::CreateRunResponse existing;
-      existing.set_run(waiting->header.name());
-      existing.set_backup(waiting->header.backup());
+      existing.set_run(waiting.header.name());
+      existing.set_backup(waiting.header.backup());
       existing.set_existing(true);
       return existing;
     }

@@ -10,13 +10,15 @@
 #include "controlplane/catalog/catalog.h"
 #include "controlplane/runs/engine.h"
 #include "salvor/v1/control_service.pb.h"
+#include "strategies/interface/strategy.h"
 
 namespace salvor::controlplane {
 
 // Thread-safe; everything given must outlive it.
 class Planner {
  public:
-  Planner(Catalog& catalog, Engine& engine, const Clock& clock, std::string version);
+  Planner(Catalog& catalog, Engine& engine, const strategies::StrategyRegistry& strategies,
+          const Clock& clock, std::string version);
 
   // A run that could be started: Start it, or show it.
   struct Plan {
@@ -45,6 +47,7 @@ class Planner {
 
   Catalog& catalog_;
   Engine& engine_;
+  const strategies::StrategyRegistry& strategies_;
   const Clock& clock_;
   const std::string version_;
 };

@@ -87,6 +87,8 @@ Status MemoryStore::Apply(const Change& change) {
     obligations_[{held->obligation.run(), held->obligation.name()}] = {held->agent, held->obligation};
   } else if (const auto* gone = std::get_if<EraseObligation>(&change)) {
     obligations_.erase({gone->run, gone->name});
+  } else if (const auto* token = std::get_if<PutToken>(&change)) {
+    tokens_[token->record.token().name()] = token->record;
   }
   return OkStatus();
 }
@@ -150,6 +152,13 @@ StatusOr<std::vector<StoredObligation>> MemoryStore::ListObligations() {
   std::vector<StoredObligation> obligations;
   for (const auto& [key, obligation] : obligations_) obligations.push_back(obligation);
   return obligations;
+}
+
+StatusOr<std::vector<v1::TokenRecord>> MemoryStore::ListTokens() {
+  MutexLock lock(mutex_);
+  std::vector<v1::TokenRecord> tokens;
+  for (const auto& [name, token] : tokens_) tokens.push_back(token);
+  return tokens;
 }
 
 StatusOr<std::vector<v1::LogLines>> MemoryStore::ReadLog(const std::string& run, int64_t after,

@@ -24,6 +24,7 @@ class MemoryStore final : public Store {
   StatusOr<std::vector<v1::Object>> ListObjects() override;
   StatusOr<std::vector<v1::AgentStatus>> ListAgents() override;
   StatusOr<std::vector<StoredObligation>> ListObligations() override;
+  StatusOr<std::vector<v1::TokenRecord>> ListTokens() override;
   StatusOr<std::vector<v1::LogLines>> ReadLog(const std::string& run, int64_t after, int64_t& next) override;
   std::vector<DamagedRecord> DamagedRecords() override { return {}; }  // memory is taken to be sound
   StoreStatistics Statistics() override;
@@ -49,6 +50,7 @@ class MemoryStore final : public Store {
   std::map<std::pair<std::string, std::string>, v1::Object> objects_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, v1::AgentStatus> agents_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::string>, StoredObligation> obligations_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, v1::TokenRecord> tokens_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::vector<v1::LogLines>> logs_ ABSL_GUARDED_BY(mutex_);
   StoreStatistics statistics_ ABSL_GUARDED_BY(mutex_);
   CondVar changed_;

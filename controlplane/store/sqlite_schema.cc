@@ -34,10 +34,14 @@ ALTER TABLE log ADD COLUMN checksum INTEGER;
 ALTER TABLE obligation ADD COLUMN checksum INTEGER;
 )sql";
 
+constexpr char kTokens[] = R"sql(
+CREATE TABLE token(name TEXT PRIMARY KEY, body BLOB NOT NULL, checksum INTEGER) WITHOUT ROWID;
+)sql";
+
 }  // namespace
 
 const std::vector<SqliteMigration>& StoreMigrations() {
-  static const std::vector<SqliteMigration> migrations = {{1, kFirstSchema}, {2, kChecksums}};
+  static const std::vector<SqliteMigration> migrations = {{1, kFirstSchema}, {2, kChecksums}, {3, kTokens}};
   return migrations;
 }
 

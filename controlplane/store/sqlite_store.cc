@@ -128,6 +128,9 @@ class SqliteStore final : public Store {
           return stored;
         });
   }
+  StatusOr<std::vector<v1::TokenRecord>> ListTokens() override {
+    return ReadRecords<v1::TokenRecord>("token", "SELECT name, body, checksum FROM token ORDER BY name");
+  }
   StatusOr<std::vector<v1::LogLines>> ReadLog(const std::string& run, int64_t after, int64_t& next) override {
     next = after;
     return Read<v1::LogLines>("SELECT number, body, checksum FROM log WHERE run = ? AND number > " +

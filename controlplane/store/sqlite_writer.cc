@@ -32,6 +32,7 @@ Status SqliteWriter::Prepare() {
       {&put_obligation_,
        "INSERT OR REPLACE INTO obligation(run, name, agent, body, checksum) VALUES(?, ?, ?, ?, ?)"},
       {&erase_obligation_, "DELETE FROM obligation WHERE run = ? AND name = ?"},
+      {&put_token_, "INSERT OR REPLACE INTO token(name, body, checksum) VALUES(?, ?, ?)"},
   };
   for (const auto& [statement, sql] : statements) {
     ASSIGN_OR_RETURN(*statement, database_->Prepare(sql));
@@ -119,6 +120,12 @@ Status SqliteWriter::Write(const PutObligation& put) {
 
 Status SqliteWriter::Write(const EraseObligation& erase) {
   return erase_obligation_.Bind(0, erase.run).Bind(1, erase.name).Run();
+}
+
+Status SqliteWriter::Write(const PutToken& put) {
+  const std::string body = put.record.SerializeAsString();
+  const std::string& name = put.record.token().name();
+  return put_token_.Bind(0, name).Bind(1, body).Bind(2, Checksum({name, body})).Run();
 }
 
 StatusOr<int64_t> SqliteWriter::NumberOf(const std::string& run) {

@@ -38,6 +38,7 @@ class SqliteWriter {
   Status Write(const AppendLog& append);
   Status Write(const PutObligation& put);
   Status Write(const EraseObligation& erase);
+  Status Write(const PutToken& put);
   StatusOr<int64_t> NumberOf(const std::string& run);
 
   std::unique_ptr<SqliteDatabase> database_;
@@ -45,7 +46,7 @@ class SqliteWriter {
   std::string bytes_;
   int64_t bytes_written_ = 0;
   SqliteStatement begin_, commit_, put_run_, find_run_, append_, finish_, put_backup_, put_object_,
-      erase_object_, put_agent_, append_log_, put_obligation_, erase_obligation_;
+      erase_object_, put_agent_, append_log_, put_obligation_, erase_obligation_, put_token_;
 };
 
 }  // namespace salvor::controlplane

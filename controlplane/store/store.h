@@ -24,6 +24,7 @@
 #include "salvor/v1/flow.pb.h"
 #include "salvor/v1/object.pb.h"
 #include "salvor/v1/run.pb.h"
+#include "salvor/v1/token.pb.h"
 
 namespace salvor::controlplane {
 
@@ -63,8 +64,11 @@ struct EraseObligation {
   std::string run;
   std::string name;
 };
+struct PutToken {
+  v1::TokenRecord record;
+};
 using Change = std::variant<PutRun, AppendEvents, FinishRun, PutBackup, PutObject, EraseObject, PutAgent,
-                            AppendLog, PutObligation, EraseObligation>;
+                            AppendLog, PutObligation, EraseObligation, PutToken>;
 using Batch = std::vector<Change>;
 
 struct StoredRun {
@@ -110,6 +114,7 @@ class Store {
   virtual StatusOr<std::vector<v1::Object>> ListObjects() = 0;  // by kind and name
   virtual StatusOr<std::vector<v1::AgentStatus>> ListAgents() = 0;
   virtual StatusOr<std::vector<StoredObligation>> ListObligations() = 0;
+  virtual StatusOr<std::vector<v1::TokenRecord>> ListTokens() = 0;  // by name
   // From the `after`-th record of the run's log on; `next` is where to go on.
   virtual StatusOr<std::vector<v1::LogLines>> ReadLog(const std::string& run, int64_t after,
                                                       int64_t& next) = 0;

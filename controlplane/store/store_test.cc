@@ -137,6 +137,23 @@ TEST_P(StoreTest, LogsGoOnWhereTheReaderWas) {
   EXPECT_EQ((*more)[0].lines(0).text(), "two");
 }
 
+TEST_P(StoreTest, TokensAreKeptByNameAndTheLastWordCounts) {
+  PutToken one, two;
+  one.record.mutable_token()->set_name("web");
+  one.record.set_sha256(std::string("\0digest", 7));
+  two.record.mutable_token()->set_name("db");
+  ASSERT_TRUE(CommitAndWait(*store_, {one, two}).ok());
+  one.record.mutable_token()->set_revoked_by("anna");
+  ASSERT_TRUE(CommitAndWait(*store_, {one}).ok());
+  Open();
+  if (!GetParam()) return;  // memory forgets
+  const auto tokens = store_->ListTokens();
+  ASSERT_EQ(tokens->size(), 2u);
+  EXPECT_EQ((*tokens)[0].token().name(), "db");
+  EXPECT_EQ((*tokens)[1].token().revoked_by(), "anna");
+  EXPECT_EQ((*tokens)[1].sha256(), one.record.sha256());
+}
+
 TEST_P(StoreTest, EventsOfARunHaveNoGapsAndNoDoubles) {
   ASSERT_TRUE(CommitAndWait(*store_, {Begin("r1"), Granted("r1", 0)}).ok());
   EXPECT_FALSE(CommitAndWait(*store_, {Granted("r1", 0)}).ok());
@@ -212,10 +229,13 @@ TEST_P(SqliteStoreTest, ADamagedRecordIsLeftOutAndNamedAndItsNeighboursStay) {
   AppendLog log;
   log.lines.set_run("r1");
   log.lines.add_lines()->set_text("one");
-  ASSERT_TRUE(CommitAndWait(*store_, {one, two, obligation, log}).ok());
+  PutToken token;
+  token.record.mutable_token()->set_name("web");
+  ASSERT_TRUE(CommitAndWait(*store_, {one, two, obligation, log, token}).ok());
   ChangeOnDisk(
       "UPDATE backup SET body = x'ff' WHERE number = 1; UPDATE obligation SET body = x'ff';"
-      "UPDATE log SET body = x'ff'");
+      "UPDATE log SET body = x'ff'; UPDATE token SET body = x'0a0164'");
+  EXPECT_TRUE(store_->ListTokens()->empty()) << "a token that changed admits nobody";
   ASSERT_EQ(store_->ListBackups()->size(), 1u);
   EXPECT_EQ((*store_->ListBackups())[0].name(), "b2");
   ASSERT_EQ(store_->ListObligations()->size(), 1u) << "what is open stays open";
@@ -224,7 +244,7 @@ TEST_P(SqliteStoreTest, ADamagedRecordIsLeftOutAndNamedAndItsNeighboursStay) {
   const auto lines = store_->ReadLog("r1", 0, next);
   ASSERT_EQ(lines->size(), 1u);
   EXPECT_NE((*lines)[0].lines(0).text().find("can't be read"), std::string::npos);
-  EXPECT_EQ(store_->DamagedRecords().size(), 3u);
+  EXPECT_EQ(store_->DamagedRecords().size(), 4u);
 }
 
 TEST_P(SqliteStoreTest, AStoreOf01IsMigratedAndItsRowsAreTaken) {

@@ -90,6 +90,9 @@ v1::Event ParseEvent(const std::string& line, const RunState& state) {
   } else if (what == "time" || what == "grace") {
     event.mutable_timer_fired()->set_kind(what == "time" ? v1::TimerFired::KIND_RUN_TIMEOUT
                                                          : v1::TimerFired::KIND_CANCEL_GRACE);
+  } else if (what == "start") {
+    event.mutable_timer_fired()->set_kind(v1::TimerFired::KIND_START_DEADLINE);
+    event.mutable_timer_fired()->set_reason(line.substr(line.find(": ") + 2));
   } else if (what == "early") {
     event.mutable_released_early()->set_obligation(words[4].substr(0, words[4].size() - 1));
     event.mutable_released_early()->set_reason(line.substr(line.find(": ") + 2));
@@ -185,6 +188,10 @@ std::string Play(const std::string& script) {
     }
     out += line + "\n";
     if (line.empty() || line[0] == '#') continue;
+    if (line.rfind("start within ", 0) == 0) {
+      *flow.mutable_start_within() = DurationOf(Words(line)[2]);
+      continue;
+    }
     if (line.rfind("flow", 0) == 0 || line.rfind("    ", 0) == 0) {
       ParseStep(Words(line.rfind("flow", 0) == 0 ? line.substr(4) : line), flow);
       continue;

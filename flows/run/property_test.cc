@@ -54,6 +54,7 @@ v1::Flow RandomFlow(Fate& fate) {
     }
   }
   if (fate.OneIn(4)) *flow.mutable_timeout() = ToProto(absl::Minutes(5));
+  if (fate.OneIn(4)) *flow.mutable_start_within() = ToProto(absl::Seconds(20));
   return flow;
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/text.h"
 #include "proto/time.h"
 
 namespace salvor::flows {
@@ -11,6 +12,11 @@ namespace {
 
 // So often a step is granted again at once when its agent died. One that kills its agent each time comes to an end.
 constexpr int kMostDeaths = 5;
+
+StartTimer StartDeadline(const RunState& state) {
+  return StartTimer{-1, 0, v1::TimerFired::KIND_START_DEADLINE,
+                    state.requested_at + FromProto(state.graph->Flow().start_within())};
+}
 
 // One event being applied: state, its time, and where effects go.
 class Transition {
@@ -55,6 +61,7 @@ class Transition {
       effects_.push_back(
           StartTimer{-1, 0, v1::TimerFired::KIND_RUN_TIMEOUT, now_ + FromProto(graph().Flow().timeout())});
     }
+    if (graph().Flow().has_start_within()) effects_.push_back(StartDeadline(state_));
     for (int step = 0; step < graph().StepCount(); ++step) Settle(step);
     FinishIfDone();
     return OkStatus();
@@ -174,6 +181,13 @@ class Transition {
     if (timer.kind() == v1::TimerFired::KIND_RUN_TIMEOUT) {
       state_.timed_out = true;
       return BeginCancel("the run's time is over");
+    }
+    if (timer.kind() == v1::TimerFired::KIND_START_DEADLINE) {
+      if (HasBegun(state_) || Cancelling()) return OkStatus();
+      state_.timed_out = true;
+      return BeginCancel(fmt::format("not started within {}{}{}",
+                                     HumanDuration(FromProto(graph().Flow().start_within())),
+                                     timer.reason().empty() ? "" : ": ", timer.reason()));
     }
     if (timer.kind() == v1::TimerFired::KIND_CANCEL_GRACE) {
       GiveUpWaiting();
@@ -400,6 +414,11 @@ class Transition {
 
 }  // namespace
 
+bool HasBegun(const RunState& state) {
+  return std::any_of(state.steps.begin(), state.steps.end(),
+                     [](const StepState& at) { return at.attempt > 0; });
+}
+
 RunState NewRun(std::shared_ptr<const Graph> graph) {
   RunState state;
   state.steps.resize(static_cast<size_t>(graph->StepCount()));
@@ -439,6 +458,7 @@ Effects Outstanding(const RunState& state) {
     due.push_back(StartTimer{-1, 0, v1::TimerFired::KIND_RUN_TIMEOUT,
                              state.requested_at + FromProto(graph.Flow().timeout())});
   }
+  if (graph.Flow().has_start_within() && !cancelling && !HasBegun(state)) due.push_back(StartDeadline(state));
   if (cancelling)
     due.push_back(StartTimer{-1, 0, v1::TimerFired::KIND_CANCEL_GRACE, state.cancel_at + kCancelGrace});
   for (int i = 0; i < graph.StepCount(); ++i) {

@@ -26,6 +26,7 @@ v1::StepStatus StepView(const RunState& state, int i) {
   if (at.result != nullptr) *status.mutable_result() = *at.result;
   *status.mutable_after() = step.after();
   status.set_action(ActionKind(step.action()));
+  status.set_purpose(step.purpose());
   return status;
 }
 

@@ -7,8 +7,8 @@
 
 #include "base/names.h"
 #include "base/text.h"
-#include "strategies/declarations.h"
-#include "strategies/steps.h"
+#include "strategies/interface/declarations.h"
+#include "strategies/interface/steps.h"
 
 namespace salvor::strategies {
 namespace {
@@ -78,11 +78,29 @@ std::vector<FieldProblem> DiskStrategy::Validate(const v1::Component& component)
   return problems.Take();
 }
 
+// A repository below a path that is backed up into it would hold itself, and grow with every backup.
+std::vector<FieldProblem> DiskStrategy::ValidateWithLocation(const v1::Component& component,
+                                                             const std::string& location_name,
+                                                             const v1::LocationSpec& location) const {
+  const std::string& repository = location.restic().repository();
+  const auto& excluded = component.disk().exclude();
+  std::vector<FieldProblem> problems;
+  for (int i = 0; i < component.disk().paths_size(); ++i) {
+    if (!IsWithin(repository, component.disk().paths(i))) continue;
+    if (std::find(excluded.begin(), excluded.end(), repository) != excluded.end()) continue;
+    problems.push_back(
+        {fmt::format("disk.paths[{}]", i),
+         fmt::format("holds the repository {} of Location '{}' itself; exclude it, or keep it elsewhere",
+                     repository, location_name)});
+  }
+  return problems;
+}
+
 StatusOr<Fragment> DiskStrategy::Backup(const v1::Component& component, const BackupRequest& request) const {
   Fragment fragment;
   const std::string& name = component.name();
   const std::string artifact = name + ".tree";
-  v1::Step step = MakeStep(name + ".backup", name, "back up files");
+  v1::Step step = MakeStep(name + ".backup", v1::PURPOSE_CAPTURE, name, "back up files");
   v1::DiskBackup* backup = step.mutable_action()->mutable_disk_backup();
   *backup->mutable_component() = component.disk();
   *backup->mutable_target() = MakeTarget(request.location, request.backup, name, artifact);
@@ -98,7 +116,7 @@ StatusOr<Fragment> DiskStrategy::Backup(const v1::Component& component, const Ba
   for (const std::string& path : component.disk().paths()) {
     fragment.effects.push_back(MakeEffect("read", "files " + path, ""));
   }
-  fragment.capture.push_back(std::move(step));
+  fragment.steps.push_back(std::move(step));
   return fragment;
 }
 
@@ -162,12 +180,12 @@ struct DiskRestorePlan {
     for (const v1::DiskDestination& one : destinations) *action->add_destinations() = one;
   }
 
-  v1::Step NewStep(const std::string& verb, const std::string& title) const {
-    return MakeStep(component.name() + "." + verb, component.name(), title);
+  v1::Step NewStep(const std::string& verb, v1::Purpose purpose, const std::string& title) const {
+    return MakeStep(component.name() + "." + verb, purpose, component.name(), title);
   }
 
   v1::Step TargetCheck() const {
-    v1::Step step = NewStep("check-target", "check target folder");
+    v1::Step step = NewStep("check-target", v1::PURPOSE_GUARD, "check target folder");
     Fill(step.mutable_action()->mutable_disk_target_check());
     Retry(&step, 3, 2, 30);
     SetAttemptTimeout(&step, kTargetCheckTimeout_s);
@@ -175,7 +193,7 @@ struct DiskRestorePlan {
   }
 
   v1::Step Restore() const {
-    v1::Step step = NewStep("restore", "restore files");
+    v1::Step step = NewStep("restore", v1::PURPOSE_RESTORE, "restore files");
     v1::DiskRestore* restore = step.mutable_action()->mutable_disk_restore();
     Fill(restore);
     *restore->mutable_location() = request.location;
@@ -188,7 +206,7 @@ struct DiskRestorePlan {
   }
 
   v1::Step Verify() const {
-    v1::Step step = NewStep("verify", "verify files");
+    v1::Step step = NewStep("verify", v1::PURPOSE_VERIFY, "verify files");
     v1::DiskVerify* verify = step.mutable_action()->mutable_disk_verify();
     Fill(verify);
     *verify->mutable_location() = request.location;
@@ -201,8 +219,9 @@ struct DiskRestorePlan {
 
   // After the comparison: what an application's own check writes must not look like a difference.
   v1::Step Checks(const google::protobuf::RepeatedPtrField<v1::ApplicationCheck>& checks) const {
-    v1::Step step = NewStep("application-checks", fmt::format("run {} application check{}", checks.size(),
-                                                              checks.size() == 1 ? "" : "s"));
+    v1::Step step =
+        NewStep("application-checks", v1::PURPOSE_CHECK,
+                fmt::format("run {} application check{}", checks.size(), checks.size() == 1 ? "" : "s"));
     v1::ApplicationChecks* action = step.mutable_action()->mutable_application_checks();
     action->set_component(component.name());
     *action->mutable_checks() = checks;
@@ -217,6 +236,10 @@ struct DiskRestorePlan {
 };
 
 }  // namespace
+
+bool DiskStrategy::NeedsTarget(const RestoreRequest& request) const {
+  return !request.drill && request.disk_root.empty();
+}
 
 StatusOr<Fragment> DiskStrategy::Restore(const v1::Component& component,
                                          const RestoreRequest& request) const {
@@ -240,18 +263,24 @@ StatusOr<Fragment> DiskStrategy::Restore(const v1::Component& component,
   }
   fragment.needs_scratch = request.drill;
   fragment.scratch_bytes = tree->bytes();
-  fragment.before.push_back(plan.TargetCheck());
-  fragment.capture.push_back(plan.Restore());
-  fragment.after.push_back(plan.Verify());
+  fragment.steps.push_back(plan.TargetCheck());
+  fragment.steps.push_back(plan.Restore());
+  fragment.steps.push_back(plan.Verify());
   const auto& checks = request.to ? request.to->checks() : component.checks();
-  if (!checks.empty()) fragment.after.push_back(plan.Checks(checks));
+  if (!checks.empty()) fragment.steps.push_back(plan.Checks(checks));
 
   for (const v1::DiskDestination& one : plan.destinations) {
+    if (!request.drill) {
+      fragment.destinations.push_back(
+          {"files", one.destination(), true, "files to " + one.destination(),
+           "Declare paths in the target that do not lie in each other, or restore one component after another."});
+    }
     const std::string place =
         one.path() == one.destination() ? below : fmt::format("which the target declares for {}", one.path());
-    fragment.effects.push_back(
-        MakeEffect("create", "files " + one.destination(),
-                   fmt::format("{}, from a tree of {}", place, DescribeArtifact(*tree))));
+    fragment.effects.push_back(MakeEffect(
+        "create", "files " + one.destination(),
+        fmt::format("{}, from a tree of {}", place,
+                    DescribeArtifact(*tree, {HumanBytes(tree->bytes()), CountOf(tree->files(), "file")}))));
   }
   if (!request.drill) {
     fragment.effects.push_back(MakeEffect("check", "these paths",

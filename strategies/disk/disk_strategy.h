@@ -1,14 +1,19 @@
 // Paths of a host: files as they are, with what a restored copy must equal. Pure.
 #pragma once
 
-#include "strategies/strategy.h"
+#include "strategies/interface/strategy.h"
 
 namespace salvor::strategies {
 
 class DiskStrategy : public Strategy {
  public:
   std::string_view Name() const override { return "disk"; }
+  bool IsOf(const v1::Component& component) const override { return component.has_disk(); }
   std::vector<FieldProblem> Validate(const v1::Component& component) const override;
+  std::vector<FieldProblem> ValidateWithLocation(const v1::Component& component,
+                                                 const std::string& location_name,
+                                                 const v1::LocationSpec& location) const override;
+  bool NeedsTarget(const RestoreRequest& request) const override;
 
   // <c>.backup
   StatusOr<Fragment> Backup(const v1::Component& component, const BackupRequest& request) const override;

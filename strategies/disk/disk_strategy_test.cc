@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "strategies/strategy_testing.h"
+#include "strategies/interface/strategy_testing.h"
 
 namespace salvor::strategies {
 namespace {
@@ -47,7 +47,7 @@ TEST(DiskStrategy, RestoresBelowTheirOwnPlaceUnlessToldAnother) {
   const auto root = [&] {
     const auto fragment = DiskStrategy().Restore(FilesComponent(), request);
     EXPECT_TRUE(fragment.ok()) << fragment.status();
-    return fragment->capture[0].action().disk_restore().target().root();
+    return StepsFor(*fragment, v1::PURPOSE_RESTORE)[0].action().disk_restore().target().root();
   };
   EXPECT_EQ(root(), "/");
   request.disk_root = "/srv/elsewhere";
@@ -63,12 +63,13 @@ std::vector<std::string> DestinationsTo(const std::string& target, const std::st
   const auto fragment = DiskStrategy().Restore(FilesComponent(), request);
   if (!fragment.ok()) return {MessageOf(fragment.status()), HintOf(fragment.status())};
   std::vector<std::string> pairs;
-  for (const auto& one : fragment->capture[0].action().disk_restore().destinations())
+  const v1::Step restore = StepsFor(*fragment, v1::PURPOSE_RESTORE)[0];
+  for (const auto& one : restore.action().disk_restore().destinations())
     pairs.push_back(one.path() + " -> " + one.destination());
   // Whatever looks at the target looks at the same places.
-  const auto& restored = fragment->capture[0].action().disk_restore();
-  const auto& checked = fragment->before[0].action().disk_target_check();
-  const auto& verified = fragment->after[0].action().disk_verify();
+  const auto restored = StepsFor(*fragment, v1::PURPOSE_RESTORE)[0].action().disk_restore();
+  const auto checked = StepsFor(*fragment, v1::PURPOSE_GUARD)[0].action().disk_target_check();
+  const auto verified = StepsFor(*fragment, v1::PURPOSE_VERIFY)[0].action().disk_verify();
   EXPECT_EQ(checked.destinations_size(), restored.destinations_size());
   for (int i = 0; i < restored.destinations_size(); ++i) {
     EXPECT_EQ(checked.destinations(i).destination(), restored.destinations(i).destination());
@@ -125,7 +126,8 @@ TEST(DiskStrategy, RunsTheChecksOnThePathsThatWereRestored) {
   request.drill = true;
   const auto fragment = DiskStrategy().Restore(files, request);
   ASSERT_TRUE(fragment.ok()) << fragment.status();
-  const v1::ApplicationChecks& checks = fragment->after[1].action().application_checks();
+  const v1::ApplicationChecks checks =
+      StepsFor(*fragment, v1::PURPOSE_CHECK)[0].action().application_checks();
   EXPECT_TRUE(checks.drill());
   EXPECT_EQ(checks.disk().scratch(), "drill-shop-1");
   EXPECT_THAT(checks.paths(), ElementsAre("/srv/shop", "/etc/shop"));
@@ -139,7 +141,7 @@ TEST(DiskStrategy, MissesATreeWithoutItsDetails) {
   ASSERT_TRUE(fragment.ok()) << fragment.status();
   ASSERT_EQ(fragment->missing.size(), 1u);
   EXPECT_EQ(fragment->missing[0].why(), "pg_dump: connection refused");
-  EXPECT_THAT(fragment->capture, IsEmpty());
+  EXPECT_TRUE(fragment->steps.empty());
 }
 
 }  // namespace

@@ -4,23 +4,23 @@
 
 #include <algorithm>
 
-#include "strategies/declarations.h"
-#include "strategies/steps.h"
+#include "strategies/interface/declarations.h"
+#include "strategies/interface/steps.h"
 
 namespace salvor::strategies {
 namespace {
 
 constexpr int kMaxSteps = 100'000;
 
-Fragment Chain(const v1::Component& component) {
+Fragment Chain(const v1::Component& component, v1::Purpose purpose) {
   Fragment fragment;
   const int count = std::max(1, component.dummy().steps());
   for (int i = 1; i <= count; ++i) {
-    v1::Step step = MakeStep(fmt::format("{}.noop.{}", component.name(), i), component.name(),
+    v1::Step step = MakeStep(fmt::format("{}.noop.{}", component.name(), i), purpose, component.name(),
                              fmt::format("do nothing, {}", i));
     step.mutable_action()->mutable_noop();
     if (i > 1) After(&step, fmt::format("{}.noop.{}", component.name(), i - 1));
-    fragment.capture.push_back(std::move(step));
+    fragment.steps.push_back(std::move(step));
   }
   return fragment;
 }
@@ -38,11 +38,11 @@ std::vector<FieldProblem> DummyStrategy::Validate(const v1::Component& component
 }
 
 StatusOr<Fragment> DummyStrategy::Backup(const v1::Component& component, const BackupRequest&) const {
-  return Chain(component);
+  return Chain(component, v1::PURPOSE_CAPTURE);
 }
 
 StatusOr<Fragment> DummyStrategy::Restore(const v1::Component& component, const RestoreRequest&) const {
-  return Chain(component);
+  return Chain(component, v1::PURPOSE_RESTORE);
 }
 
 }  // namespace salvor::strategies

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "strategies/strategy_testing.h"
+#include "strategies/interface/strategy_testing.h"
 
 namespace salvor::strategies {
 namespace {
@@ -12,9 +12,9 @@ using testing::ElementsAre;
 TEST(DummyStrategy, IsAChainOfAsManyStepsAsDeclared) {
   const auto fragment = DummyStrategy().Backup(DummyChain(), ABackupRequest());
   ASSERT_TRUE(fragment.ok());
-  ASSERT_EQ(fragment->capture.size(), 3u);
-  EXPECT_EQ(fragment->capture[0].after_size(), 0);
-  EXPECT_EQ(fragment->capture[2].after(0).step(), "nothing.noop.2");
+  ASSERT_EQ(fragment->steps.size(), 3u);
+  EXPECT_EQ(fragment->steps[0].after_size(), 0);
+  EXPECT_EQ(fragment->steps[2].after(0).step(), "nothing.noop.2");
   EXPECT_TRUE(fragment->artifacts.empty());
 }
 
@@ -22,7 +22,7 @@ TEST(DummyStrategy, HasOneStepWhenNothingIsSaid) {
   const auto fragment =
       DummyStrategy().Backup(FromText<v1::Component>(R"(name: "d" dummy {})"), ABackupRequest());
   ASSERT_TRUE(fragment.ok());
-  EXPECT_EQ(fragment->capture.size(), 1u);
+  EXPECT_EQ(fragment->steps.size(), 1u);
 }
 
 TEST(DummyStrategy, RefusesChainsWithoutEndAndChecksOfNothing) {

@@ -7,8 +7,8 @@
 
 #include "base/names.h"
 #include "base/text.h"
-#include "strategies/declarations.h"
-#include "strategies/steps.h"
+#include "strategies/interface/declarations.h"
+#include "strategies/interface/steps.h"
 
 namespace salvor::strategies {
 namespace {
@@ -79,6 +79,11 @@ void ValidateCapture(const v1::PostgresComponent& postgres, Problems* problems) 
   if (postgres.capture() != v1::CAPTURE_VOLUME && !postgres.dump_directory().empty()) {
     problems->AddIncomplete(field, "has no meaning without capture Volume");
   }
+}
+
+std::string DescribeDump(const v1::Artifact& dump) {
+  return DescribeArtifact(
+      dump, {HumanBytes(dump.bytes()), CountOf(dump.tables(), "table"), CountOf(dump.rows(), "row")});
 }
 
 // The plan of one component's restore.
@@ -161,14 +166,14 @@ class RestorePlanner {
     return OkStatus();
   }
 
-  v1::Step NewStep(const std::string& verb, const std::string& title) const {
-    return MakeStep(name_ + "." + verb, name_, title);
+  v1::Step NewStep(const std::string& verb, v1::Purpose purpose, const std::string& title) const {
+    return MakeStep(name_ + "." + verb, purpose, name_, title);
   }
 
   void AddTargetChecks() {
     for (size_t begin = 0; begin < databases_.size(); begin += kDatabasesPerTargetCheck) {
       const std::string number = begin == 0 ? "" : fmt::format("-{}", begin / kDatabasesPerTargetCheck + 1);
-      v1::Step step = NewStep("check-target" + number, "check target server");
+      v1::Step step = NewStep("check-target" + number, v1::PURPOSE_GUARD, "check target server");
       v1::PostgresTargetCheck* check = step.mutable_action()->mutable_postgres_target_check();
       *check->mutable_target() = target_;
       *check->mutable_location() = request_.location;
@@ -180,12 +185,12 @@ class RestorePlanner {
       UseLocation(&step, request_.location);
       Retry(&step, 3, 2, 30);
       SetAttemptTimeout(&step, kQuickStepTimeout_s);
-      fragment_.before.push_back(std::move(step));
+      fragment_.steps.push_back(std::move(step));
     }
   }
 
   void AddRoles() {
-    v1::Step step = NewStep("restore-roles", "restore roles");
+    v1::Step step = NewStep("restore-roles", v1::PURPOSE_RESTORE, "restore roles");
     v1::PostgresRestoreRoles* roles = step.mutable_action()->mutable_postgres_restore_roles();
     *roles->mutable_target() = target_;
     *roles->mutable_location() = request_.location;
@@ -193,10 +198,10 @@ class RestorePlanner {
     UseLocation(&step, request_.location);
     Retry(&step, 3, 2, 30);
     SetAttemptTimeout(&step, kQuickStepTimeout_s);
-    fragment_.capture.push_back(std::move(step));
+    fragment_.steps.push_back(std::move(step));
     fragment_.effects.push_back(
         MakeEffect("create", "roles that are missing",
-                   fmt::format("on {}, from {}", server_, DescribeArtifact(*globals_))));
+                   fmt::format("on {}, from {}", server_, DescribeArtifact(*globals_, {}))));
     fragment_.effects.push_back(
         MakeEffect("keep", "roles that exist", fmt::format("on {}, as they are", server_)));
   }
@@ -206,7 +211,7 @@ class RestorePlanner {
     const std::string& name = database.restore.name();
     const v1::Artifact& dump = database.restore.dump();
 
-    v1::Step restore = NewStep("restore." + database.slug, "restore database " + name);
+    v1::Step restore = NewStep("restore." + database.slug, v1::PURPOSE_RESTORE, "restore database " + name);
     v1::PostgresRestore* action = restore.mutable_action()->mutable_postgres_restore();
     *action->mutable_target() = target_;
     *action->mutable_location() = request_.location;
@@ -218,7 +223,7 @@ class RestorePlanner {
     UseKey(&restore, key_, 1, kServerTitle);
     Retry(&restore, 3, 10, 120);
 
-    v1::Step verify = NewStep("verify." + database.slug, "verify database " + name);
+    v1::Step verify = NewStep("verify." + database.slug, v1::PURPOSE_VERIFY, "verify database " + name);
     v1::PostgresVerify* compare = verify.mutable_action()->mutable_postgres_verify();
     *compare->mutable_target() = target_;
     *compare->mutable_location() = request_.location;
@@ -230,22 +235,25 @@ class RestorePlanner {
     UseKey(&verify, key_, 1, kServerTitle);
     Retry(&verify, 3, 10, 120);
 
-    fragment_.capture.push_back(std::move(restore));
-    fragment_.after.push_back(std::move(verify));
+    fragment_.steps.push_back(std::move(restore));
+    fragment_.steps.push_back(std::move(verify));
+    fragment_.destinations.push_back({fmt::format("postgres {}{}", target_.scratch(), server_), name, false,
+                                      fmt::format("database '{}' to the same server", name),
+                                      "Restore them one after another, and rename one of the databases."});
     fragment_.scratch_bytes += 2 * dump.bytes();  // the tables and their indexes
     fragment_.server_version_num = std::max(fragment_.server_version_num, dump.server_version_num());
     const std::string from = source == name ? "from dump" : fmt::format("from dump of {},", source);
-    fragment_.effects.push_back(MakeEffect(
-        "create", "database " + name, fmt::format("on {}, {} {}", server_, from, DescribeArtifact(dump))));
+    fragment_.effects.push_back(MakeEffect("create", "database " + name,
+                                           fmt::format("on {}, {} {}", server_, from, DescribeDump(dump))));
   }
 
   // After every comparison: what an application's own check writes must not look like a difference.
   void AddApplicationChecks() {
     const v1::Component& declares = request_.to ? *request_.to : component_;
     if (declares.checks().empty()) return;
-    v1::Step step =
-        NewStep("application-checks", fmt::format("run {} application check{}", declares.checks_size(),
-                                                  declares.checks_size() == 1 ? "" : "s"));
+    v1::Step step = NewStep("application-checks", v1::PURPOSE_CHECK,
+                            fmt::format("run {} application check{}", declares.checks_size(),
+                                        declares.checks_size() == 1 ? "" : "s"));
     v1::ApplicationChecks* action = step.mutable_action()->mutable_application_checks();
     action->set_component(name_);
     *action->mutable_checks() = declares.checks();
@@ -261,7 +269,7 @@ class RestorePlanner {
     for (const Database& database : databases_)
       names.insert({database.restore.name(), database.restore.name()});
     Retry(&step, 2, 5, 30);
-    fragment_.after.push_back(std::move(step));
+    fragment_.steps.push_back(std::move(step));
   }
 
   const v1::Component& component_;
@@ -288,6 +296,13 @@ void AddPlanned(const v1::Step& step, const std::string& artifact, const std::st
 
 }  // namespace
 
+// The two ways to reach a server exclude each other: the one that is laid over replaces the other.
+void PostgresStrategy::PrepareOverlay(const v1::Component& top, v1::Component* base) const {
+  const v1::PostgresConnection& connection = top.postgres().connection();
+  if (!connection.host().empty()) base->mutable_postgres()->mutable_connection()->clear_socket_directory();
+  if (!connection.socket_directory().empty()) base->mutable_postgres()->mutable_connection()->clear_host();
+}
+
 std::vector<FieldProblem> PostgresStrategy::Validate(const v1::Component& component) const {
   Problems problems;
   const v1::PostgresComponent& postgres = component.postgres();
@@ -308,12 +323,12 @@ StatusOr<Fragment> PostgresStrategy::Backup(const v1::Component& component,
   const std::string server = ServerName(component.postgres().connection());
   const std::string server_key = fmt::format("postgres:{}/{}", request.environment, server);
 
-  v1::Step preflight = MakeStep(name + ".preflight", name, "check server");
+  v1::Step preflight = MakeStep(name + ".preflight", v1::PURPOSE_PREFLIGHT, name, "check server");
   *preflight.mutable_action()->mutable_postgres_preflight()->mutable_component() = component.postgres();
   Retry(&preflight, 3, 2, 30);
   SetAttemptTimeout(&preflight, kQuickStepTimeout_s);
 
-  v1::Step globals = MakeStep(name + ".globals", name, "dump roles");
+  v1::Step globals = MakeStep(name + ".globals", v1::PURPOSE_CAPTURE, name, "dump roles");
   v1::PostgresGlobals* roles = globals.mutable_action()->mutable_postgres_globals();
   *roles->mutable_component() = component.postgres();
   *roles->mutable_target() = MakeTarget(request.location, request.backup, name, name + ".globals");
@@ -323,13 +338,13 @@ StatusOr<Fragment> PostgresStrategy::Backup(const v1::Component& component,
   AddPlanned(globals, name + ".globals", "roles", &fragment);
   fragment.effects.push_back(MakeEffect("read", "roles", "on " + server));
 
-  fragment.before.push_back(preflight);
-  fragment.capture.push_back(globals);
+  fragment.steps.push_back(preflight);
+  fragment.steps.push_back(globals);
   const std::vector<std::string> databases = DatabasesOf(component);
   const std::vector<std::string> slugs = UniqueSlugs(databases);
   for (size_t i = 0; i < databases.size(); ++i) {
     const std::string artifact = fmt::format("{}.dump.{}", name, slugs[i]);
-    v1::Step step = MakeStep(artifact, name, "dump database " + databases[i]);
+    v1::Step step = MakeStep(artifact, v1::PURPOSE_CAPTURE, name, "dump database " + databases[i]);
     v1::PostgresDump* dump = step.mutable_action()->mutable_postgres_dump();
     *dump->mutable_component() = component.postgres();
     dump->mutable_component()->clear_databases();  // all of them in every step would grow with the square
@@ -342,7 +357,7 @@ StatusOr<Fragment> PostgresStrategy::Backup(const v1::Component& component,
     Retry(&step, 3, 10, 120);
     AddPlanned(step, artifact, "database " + databases[i], &fragment);
     fragment.effects.push_back(MakeEffect("read", "database " + databases[i], "on " + server));
-    fragment.capture.push_back(std::move(step));
+    fragment.steps.push_back(std::move(step));
   }
   return fragment;
 }

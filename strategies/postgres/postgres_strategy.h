@@ -1,14 +1,16 @@
 // PostgreSQL by logical dumps: one consistent dump a database, roles apart. Pure.
 #pragma once
 
-#include "strategies/strategy.h"
+#include "strategies/interface/strategy.h"
 
 namespace salvor::strategies {
 
 class PostgresStrategy : public Strategy {
  public:
   std::string_view Name() const override { return "postgres"; }
+  bool IsOf(const v1::Component& component) const override { return component.has_postgres(); }
   std::vector<FieldProblem> Validate(const v1::Component& component) const override;
+  void PrepareOverlay(const v1::Component& top, v1::Component* base) const override;
 
   // <c>.preflight → <c>.globals, and <c>.dump.<slug> for each database, one at a time per server.
   StatusOr<Fragment> Backup(const v1::Component& component, const BackupRequest& request) const override;

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "strategies/strategy_testing.h"
+#include "strategies/interface/strategy_testing.h"
 
 namespace salvor::strategies {
 namespace {
@@ -108,7 +108,8 @@ TEST(PostgresStrategy, GivesEveryDatabaseAnIdOfItsOwn) {
 TEST(PostgresStrategy, TellsADumpItsOwnDatabaseOnly) {
   const auto fragment = PostgresStrategy().Backup(DatabaseComponent(), ABackupRequest());
   ASSERT_TRUE(fragment.ok()) << fragment.status();
-  const v1::PostgresDump& dump = fragment->capture[2].action().postgres_dump();
+  const v1::Step last = StepsFor(*fragment, v1::PURPOSE_CAPTURE)[2];
+  const v1::PostgresDump& dump = last.action().postgres_dump();
   EXPECT_EQ(dump.database(), "Shop");
   EXPECT_THAT(dump.component().databases(), ElementsAre("Shop"));
   EXPECT_EQ(dump.component().connection().user(), "backup");
@@ -122,7 +123,7 @@ TEST(PostgresStrategy, VerifiesEachDatabaseWhateverBecomesOfTheOthers) {
   request.drill = true;
   const auto fragment = PostgresStrategy().Restore(DatabaseComponent(), request);
   ASSERT_TRUE(fragment.ok()) << fragment.status();
-  const v1::Step& second = fragment->after[1];
+  const v1::Step second = StepsFor(*fragment, v1::PURPOSE_VERIFY)[1];
   EXPECT_EQ(second.id(), "db.verify.shop-2");
   ASSERT_EQ(second.after_size(), 1);
   EXPECT_EQ(second.after(0).step(), "db.restore.shop-2");

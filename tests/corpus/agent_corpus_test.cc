@@ -3,7 +3,7 @@
 
 #include "agent/actions/host_actions.h"
 #include "agent/actions/manifest_actions.h"
-#include "agent/disk/tree_codec.h"
+#include "agent/disk/tree_testing.h"
 #include "agent/journal/journal.h"
 #include "agent/postgres/details_json.h"
 #include "salvor/v1/manifest.pb.h"

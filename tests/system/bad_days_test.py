@@ -4,6 +4,7 @@ In each the run ends in the right state with a reason, nothing acknowledged is l
 restored from, and nothing is left running (Stack checks the last at its end).
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -77,6 +78,39 @@ class AgentDies(unittest.TestCase):
             self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
             self.assertEqual(stack.backup()["verification"], "Proven")
             self.assertEqual(list((stack.dir / "agent" / "scratch").iterdir()), [])
+
+    def test_what_a_restore_left_goes_when_its_run_is_over(self):
+        with Stack() as stack:
+            stack.kill_agent()
+            (stack.dir / "elsewhere").mkdir()
+            left = self.killed_restore(stack, "restore-shop-a")
+            exchanged = self.killed_restore(stack, "restore-shop-b")
+            exchanged.rename(stack.dir / "taken away")
+            exchanged.mkdir()
+            (exchanged / "precious").write_text("somebody's\n")
+            stack.start_agent()
+            wait_for("the folder to be removed", lambda: not left.exists())
+            wait_for("the other one to be looked at", lambda: (stack.dir / "agent/restores/restore-shop-b-uploads").read_text() == "")
+            self.assertTrue((exchanged / "precious").exists(), "the agent did not make that")
+            self.assertTrue((stack.dir / "taken away" / "half").exists())
+            self.assertIn("remove it by hand", (stack.dir / "agent.log").read_text())
+
+    @staticmethod
+    def killed_restore(stack, run):
+        """The folder beside its destination, half full, and the record of it: what a restore has made when its agent
+        is killed. The control plane knows no such run, as if it had been over for long."""
+        folder = stack.dir / "elsewhere" / f".salvor-restore-{run}"
+        folder.mkdir(mode=0o700)
+        (folder / "half").write_text("a copy\n")
+        facts = folder.stat()
+        record = {"phase": "writing", "run": run, "component": "uploads", "prefix": str(stack.dir / "elsewhere"),
+                  "folders": [{"name": folder.name, "id": [facts.st_dev, facts.st_ino]}],
+                  "places": [{"path": "/uploads", "destination": str(stack.dir / "elsewhere" / "uploads"), "folder": 0,
+                              "inside": False, "id": [0, 0]}]}
+        restores = stack.dir / "agent" / "restores"
+        restores.mkdir(mode=0o700, exist_ok=True)
+        (restores / f"{run}-uploads").write_text(json.dumps(record) + "\n")
+        return folder
 
     def test_cut_off_and_back_with_a_result(self):
         with Stack(rows=LARGE) as stack:

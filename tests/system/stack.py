@@ -95,6 +95,7 @@ class Stack:
         self.apply_flags = []  # of the first declaration
         self.check_programs = []  # what the agents' host allows; set before entering, as are
         self.agent_options = []   # more options of the agents
+        self.agent_token = self.dir / "control/agent.token"  # of agents that are started from now on
 
     # ---- set-up and tear-down
 
@@ -223,7 +224,7 @@ class Stack:
 
     def _spawn_agent(self, name, state, port, server, environment=None):
         return self._spawn(f"{state}.log", [BIN / "salvor-agent", "--name", name, "--environment", "local", "--server", server,
-                                            "--token-file", self.dir / "control/agent.token", "--state-directory", self.dir / state,
+                                            "--token-file", self.agent_token, "--state-directory", self.dir / state,
                                             "--allow-write-below", self.dir, "--metrics-listen", f"127.0.0.1:{port}",
                                             *[word for program in self.check_programs
                                               for word in ("--allow-check-program", program)],
@@ -237,6 +238,9 @@ class Stack:
             return done.returncode == 0 and '"connected": true' in done.stdout
         wait_for("the agent to connect", connected)
 
+    def wait_for_no_agent(self):
+        wait_for("no agent to be connected", lambda: '"connected": true' not in self.cli("agent", "list", "-o", "json").stdout)
+
     def kill_agent(self):
         self.agent.kill()
         self.agent.wait()
@@ -245,13 +249,16 @@ class Stack:
         self.salvord.kill()
         self.salvord.wait()
 
-    def cli(self, *arguments, check=True, timeout=DEADLINE_S):
+    def cli_environment(self):
         environment = {**os.environ, "SALVOR_SERVER": self.server, "NO_COLOR": "1",
                        "SALVOR_TOKEN_FILE": str(self.dir / "control/api.token")}
         if self.authorities:
             environment["SALVOR_CA_FILE"] = str(self.authorities)
-        done = subprocess.run([BIN / "salvor", *map(str, arguments)], text=True, capture_output=True, env=environment,
-                              check=False, timeout=timeout)
+        return environment
+
+    def cli(self, *arguments, check=True, timeout=DEADLINE_S):
+        done = subprocess.run([BIN / "salvor", *map(str, arguments)], text=True, capture_output=True,
+                              env=self.cli_environment(), check=False, timeout=timeout)
         if check and done.returncode != 0:
             raise AssertionError(f"salvor {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done
@@ -372,5 +379,5 @@ spec:
             wait_for("all processes to be gone", lambda: not self.leftovers(), deadline_s=20)
         return self.leftovers()
 
-    def fingerprint(self):
-        return self.sql("SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM orders t", "shop")
+    def fingerprint(self, database="shop"):
+        return self.sql("SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM orders t", database)

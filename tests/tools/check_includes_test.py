@@ -67,6 +67,23 @@ class CheckIncludesTest(unittest.TestCase):
     def test_the_clock_below_the_line_is_found(self):
         self.assert_found("flows/run/reducer.cc", "auto t = absl::Now();\n", "::Now(")
 
+    def test_a_deadline_of_the_agent_by_the_clock_that_somebody_sets_is_found(self):
+        self.assert_found("agent/puller.cc", "auto until = absl::Now() + absl::Seconds(3);\n", "SteadyNow()")
+
+    def test_so_is_one_of_the_control_plane_and_one_of_the_standard_library(self):
+        self.assert_found("controlplane/store.cc", "auto until = std::chrono::system_clock::now();\n", "SteadyNow()")
+
+    def test_a_time_that_is_stored_may_be_asked_for_in_its_place_only(self):
+        stored = "  state.created_at = absl::Now();\n"
+        self.assertEqual(self.check({"agent/postgres/scratch_server.cc": stored})[0], 0)
+        self.assert_found("agent/puller.cc", stored, "SteadyNow()")
+        code, output = self.check({"agent/postgres/scratch_server.cc": stored + "auto until = absl::Now();\n"})
+        self.assertEqual(code, 1, output)
+        self.assertIn("agent/postgres/scratch_server.cc:2:", output)
+
+    def test_a_test_may_ask_for_the_time(self):
+        self.assertEqual(self.check({"agent/puller_test.cc": "auto now = absl::Now();\n"})[0], 0)
+
     def test_the_environment_below_the_line_is_found(self):
         self.assert_found("base/text.cc", 'auto h = std::getenv("HOME");\n', "getenv(")
 

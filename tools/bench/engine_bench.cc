@@ -91,8 +91,10 @@ class Bench {
       ::_exit(1);
     };
     ASSIGN_OR_RETURN(engine_, controlplane::Engine::Create(*store_, clock_, options, nullptr));
-    ASSIGN_OR_RETURN(Token token, Token::Load(settings_.directory + "/agent.token", true));
-    service_ = std::make_unique<controlplane::AgentServiceImpl>(*engine_, std::move(token));
+    ASSIGN_OR_RETURN(const Token token, Token::Load(settings_.directory + "/agent.token", true));
+    ASSIGN_OR_RETURN(tokens_, controlplane::TokenRegistry::Load(*store_, clock_));
+    authenticator_ = std::make_unique<controlplane::Authenticator>(token, token, *tokens_);
+    service_ = std::make_unique<controlplane::AgentServiceImpl>(*engine_, *authenticator_, *tokens_);
     grpc::ServerBuilder builder;
     builder.AddListeningPort("unix:" + settings_.directory + "/socket", grpc::InsecureServerCredentials());
     builder.RegisterService(service_.get());
@@ -189,6 +191,8 @@ class Bench {
   SystemClock clock_;
   std::unique_ptr<controlplane::Store> store_;
   std::unique_ptr<controlplane::Engine> engine_;
+  std::unique_ptr<controlplane::TokenRegistry> tokens_;
+  std::unique_ptr<controlplane::Authenticator> authenticator_;
   std::unique_ptr<controlplane::AgentServiceImpl> service_;
   std::unique_ptr<grpc::Server> server_;
   pid_t agent_ = -1;

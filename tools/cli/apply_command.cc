@@ -4,7 +4,8 @@
 #include <memory>
 
 #include "proto/kind.h"
-#include "strategies/compile.h"
+#include "strategies/compose/compile.h"
+#include "strategies/registry.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/object_files.h"
 #include "tools/cli/render_objects.h"
@@ -113,7 +114,8 @@ ExitCode Validate(Context& context, const std::vector<std::string>& sources) {
   if (!loaded.ok()) return context.Fail("read declarations", loaded.status());
   std::vector<YamlProblem> problems = loaded->problems;
   std::string hint;
-  AddFurther(*loaded, strategies::ValidateObjects(ObjectsOf(*loaded), {}), &problems);
+  AddFurther(*loaded, strategies::ValidateObjects(strategies::BuiltInStrategies(), ObjectsOf(*loaded), {}),
+             &problems);
   if (problems.size() > loaded->problems.size()) {
     hint = "References are looked for in these files only; `salvor apply --dry-run` knows what is declared.";
   }

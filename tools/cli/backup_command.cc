@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "base/text.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/render_backup.h"
 #include "tools/cli/text_layout.h"
@@ -19,7 +20,7 @@ ExitCode Create(Context& context, const CreateOptions& options) {
   if (!client.ok()) return context.Fail(what, client.status());
   v1::CreateBackupRequest request;
   request.set_application(options.application);
-  request.set_dry_run(options.start.dry_run);
+  SetStartOptions(options.start, request);
   const StatusOr<v1::CreateRunResponse> response = (*client)->Call(&ControlStub::CreateBackup, request);
   if (!response.ok()) return context.Fail(what, response.status());
   return AfterStart(context, *response, options.start);
@@ -101,7 +102,8 @@ void AddBackupCommands(CommandLine& line) {
   auto create = std::make_shared<CreateOptions>();
   CLI::App& create_command =
       AddCommand(line, noun, "create", "Back up an application: all of its components, as one operation.",
-                 {"salvor backup create shop --wait", "salvor backup create shop --dry-run"},
+                 {"salvor backup create shop --wait", "salvor backup create shop --dry-run",
+                  "salvor backup create shop --start-within 1h"},
                  [create](Context& context) { return Create(context, *create); });
   create_command.add_option("APPLICATION", create->application, "the application")->required();
   AddStartOptions(create_command, create->start);
@@ -130,7 +132,10 @@ void AddBackupCommands(CommandLine& line) {
   accept_command.add_option("BACKUP", accept->name, "its name, or latest:APPLICATION")->required();
   accept_command.add_option("--reason", accept->reason, "why; is kept with the backup")
       ->type_name("TEXT")
-      ->required();
+      ->required()
+      ->check([](const std::string& reason) {
+        return Trim(reason).empty() ? std::string("say why, in words") : std::string();
+      });
 }
 
 }  // namespace salvor::cli

@@ -101,6 +101,7 @@ void BuildCommandLine(CommandLine& line) {
   AddDrillCommands(line);
   AddRunCommands(line);
   AddAgentCommands(line);
+  AddAgentTokenCommands(line);
   AddInfoCommands(line);
 }
 

@@ -12,6 +12,7 @@ void AddRestoreCommands(CommandLine& line);
 void AddDrillCommands(CommandLine& line);
 void AddRunCommands(CommandLine& line);
 void AddAgentCommands(CommandLine& line);
+void AddAgentTokenCommands(CommandLine& line);
 void AddInfoCommands(CommandLine& line);  // version, help
 
 }  // namespace salvor::cli

@@ -18,7 +18,7 @@ ExitCode Create(Context& context, const DrillOptions& options) {
   if (!client.ok()) return context.Fail(what, client.status());
   v1::CreateDrillRequest request;
   request.set_backup(options.backup);
-  request.set_dry_run(options.start.dry_run);
+  SetStartOptions(options.start, request);
   request.set_current_checks(options.checks == "current");
   const StatusOr<v1::CreateRunResponse> response = (*client)->Call(&ControlStub::CreateDrill, request);
   if (!response.ok()) return context.Fail(what, response.status());

@@ -53,7 +53,7 @@ std::string OtherFailures(const v1::Run& run, const v1::StepStatus& first) {
 
 // A restore that was refused because of what stands in its place, not because the Location could not be read.
 bool RefusedByGuardrail(const v1::Run& run, const v1::StepStatus& step) {
-  return run.header().kind() == v1::RUN_KIND_RESTORE && step.action() != "location_open" &&
+  return run.header().kind() == v1::RUN_KIND_RESTORE && step.purpose() != v1::PURPOSE_PREPARE &&
          step.result().error().reason() == v1::Error::REASON_REFUSED;
 }
 
@@ -190,9 +190,7 @@ Outcome DrillOutcome(const v1::Run& run, const v1::Backup* backup, const Style& 
 std::string RestoredBy(const v1::Run& run, const Style& style) {
   std::string lines;
   for (const v1::StepStatus& step : run.steps()) {
-    const bool restores = step.action() == "postgres_restore" || step.action() == "disk_restore" ||
-                          step.action() == "postgres_restore_roles";
-    if (!restores || step.phase() != v1::STEP_PHASE_SUCCEEDED) continue;
+    if (step.purpose() != v1::PURPOSE_RESTORE || step.phase() != v1::STEP_PHASE_SUCCEEDED) continue;
     const std::string note = CleanText(step.result().note());
     std::string line = CleanText(step.title().empty() ? step.id() : step.title());
     lines += Indented(line + (note.empty() ? "" : ": " + note), 2, style.width);

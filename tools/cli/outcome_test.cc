@@ -143,7 +143,7 @@ TEST(RestoreOutcome, SaysWhatWasRestoredAndFailsWithItsChecks) {
   v1::Run run = SucceededDrill();
   run.mutable_header()->set_kind(v1::RUN_KIND_RESTORE);
   run.mutable_header()->set_application("shop-copy");
-  run.mutable_steps(0)->set_action("postgres_restore");
+  run.mutable_steps(0)->set_purpose(v1::PURPOSE_RESTORE);
   run.mutable_steps(0)->set_title("restore database shop");
   run.mutable_steps(0)->mutable_result()->set_note("3.10 GiB, 42 tables");
   const Outcome good = OutcomeOf(run, nullptr, StyleOf(80));
@@ -209,12 +209,12 @@ TEST(RestoreOutcome, IsSevenWhenAGuardrailRefusedIt) {
   guardrail->set_phase(v1::STEP_PHASE_FAILED);
   guardrail->mutable_result()->mutable_error()->set_reason(v1::Error::REASON_REFUSED);
   guardrail->mutable_result()->mutable_error()->set_message("database shop exists");
-  guardrail->set_action("postgres_target_check");
+  guardrail->set_purpose(v1::PURPOSE_GUARD);
   EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kConflict);
-  guardrail->set_action("location_open");
+  guardrail->set_purpose(v1::PURPOSE_PREPARE);
   EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kFailed)
       << "a wrong password is no guardrail";
-  guardrail->set_action("postgres_target_check");
+  guardrail->set_purpose(v1::PURPOSE_GUARD);
   guardrail->mutable_result()->mutable_error()->set_reason(v1::Error::REASON_FAILED);
   EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kFailed);
 }

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include "base/text.h"
 #include "tools/cli/outcome.h"
@@ -13,6 +15,7 @@ namespace salvor::cli {
 namespace {
 
 constexpr absl::Duration kProgressEvery = absl::Seconds(10);
+constexpr char kGoesOn[] = "goes on";
 
 const char* Sign(v1::StepPhase phase) {
   switch (phase) {
@@ -68,6 +71,19 @@ std::vector<int> Choose(const v1::Run& run, int room) {
   return chosen;
 }
 
+// What the run waits for when nothing of it goes on, else nothing: "no agent serves environment vps-1 since 14:02".
+std::string StandsStill(const v1::Run& run, const Style& style) {
+  if (IsOver(run.phase())) return "";
+  std::string waits;
+  for (const v1::StepStatus& step : run.steps()) {
+    const std::string waits_for = WaitsForText(step, style);
+    const bool goes_on = step.phase() == v1::STEP_PHASE_RUNNING && waits_for.empty();
+    if (goes_on || step.phase() == v1::STEP_PHASE_BACKOFF || step.phase() == v1::STEP_PHASE_PAUSED) return "";
+    if (waits.empty()) waits = waits_for;
+  }
+  return waits;
+}
+
 std::string WhyOf(const v1::StepStatus& step) {
   std::string why = CleanText(step.reason());
   return why.empty() ? CleanText(step.result().error().message()) : why;
@@ -86,7 +102,9 @@ void LiveFrame::Observe(const v1::Run& run) {
 std::string LiveFrame::StepLine(const v1::StepStatus& step, int id_width, const Style& style) const {
   const Worded word = Word(step.phase());
   std::vector<std::string> parts;
-  if (step.phase() == v1::STEP_PHASE_RUNNING) {
+  if (const std::string waits = WaitsForText(step, style); !waits.empty()) {
+    parts.push_back("waiting: " + waits);
+  } else if (step.phase() == v1::STEP_PHASE_RUNNING) {
     parts.push_back(WholeSeconds(DurationOf(step, style.now)));
     const auto rate = rates_.find(step.id());
     const std::string progress =
@@ -109,7 +127,10 @@ std::string LiveFrame::StepLine(const v1::StepStatus& step, int id_width, const 
 
 std::vector<std::string> LiveFrame::Draw(const v1::Run& run, int rows, const std::string& notice,
                                          const Style& style) {
-  const Worded phase = Word(run.phase());
+  const std::string stands = StandsStill(run, style);
+  const std::string last = !notice.empty() || stands.empty() ? notice : "waiting: " + stands;
+  const bool waits = !stands.empty() && run.phase() == v1::RUN_PHASE_RUNNING;
+  const Worded phase = waits ? Worded{"waiting", Tone::kWarning} : Word(run.phase());
   const std::string tail =
       fmt::format(" {} {}, {} of {}", phase.text, WholeSeconds(DurationOf(run, style.now)), StepsOver(run),
                   Count(run.steps_size(), "step"));
@@ -120,14 +141,14 @@ std::vector<std::string> LiveFrame::Draw(const v1::Run& run, int rows, const std
   for (const v1::StepStatus& step : run.steps())
     id_width = std::max(id_width, DisplayWidth(CleanText(step.id())));
   id_width = std::min(id_width, std::max(8, style.width - 24));
-  const int room = std::max(1, rows - 1 - (notice.empty() ? 0 : 1));
+  const int room = std::max(1, rows - 1 - (last.empty() ? 0 : 1));
   const std::vector<int> chosen = Choose(run, room);
   for (const int i : chosen) lines.push_back(StepLine(run.steps(i), id_width, style));
   if (const int hidden = run.steps_size() - static_cast<int>(chosen.size()); hidden > 0) {
     lines.push_back(
         Paint(style, Tone::kDim, ElideEnd(fmt::format("  … {} more", Count(hidden, "step")), style.width)));
   }
-  if (!notice.empty()) lines.push_back(Paint(style, Tone::kWarning, ElideEnd(notice, style.width)));
+  if (!last.empty()) lines.push_back(Paint(style, Tone::kWarning, ElideEnd(last, style.width)));
   return lines;
 }
 
@@ -146,8 +167,6 @@ std::string ChangeLog::StepChange(const v1::Run& run, const v1::StepStatus& step
       return line(style.now, "failed, will try again" + attempt + why);
     case v1::STEP_PHASE_PAUSED:
       return line(style.now, "paused until somebody decides" + attempt + why);
-    case v1::STEP_PHASE_READY:
-      return why.empty() ? "" : line(style.now, "waiting" + why);
     case v1::STEP_PHASE_SUCCEEDED:
     case v1::STEP_PHASE_FAILED:
     case v1::STEP_PHASE_SKIPPED:
@@ -167,15 +186,43 @@ std::string ChangeLog::StepChange(const v1::Run& run, const v1::StepStatus& step
   return text;
 }
 
+std::string ChangeLog::WaitingChange(const v1::Run& run, const Style& style) {
+  std::set<std::string> said;
+  for (const auto& [step, waited] : waits_) said.insert(waited.text);
+  std::vector<std::pair<std::string, std::vector<std::string>>> news;  // what happened, and to which steps
+  const auto add = [&news](const std::string& what, const std::string& step) {
+    auto same = std::find_if(news.begin(), news.end(), [&](const auto& one) { return one.first == what; });
+    if (same == news.end()) same = news.insert(news.end(), {what, {}});
+    same->second.push_back(CleanText(step));
+  };
+  for (const v1::StepStatus& step : run.steps()) {
+    const bool running = step.phase() == v1::STEP_PHASE_RUNNING;
+    const Waited now = {WaitsForText(step, style), running, step.attempt()};
+    const Waited before = std::exchange(waits_[step.id()], now);
+    if (now.text.empty()) {
+      // A step that begins has a line of its own.
+      if (!before.text.empty() && before.running && running && before.attempt == now.attempt)
+        add(kGoesOn, step.id());
+    } else if (said.count(now.text) == 0) {
+      add("waiting: " + now.text, step.id());
+    }
+  }
+  std::string text;
+  for (const auto& [what, steps] : news) {
+    const std::string others = steps.size() > 1 ? fmt::format(" and {} more", steps.size() - 1) : "";
+    const std::string words = what == kGoesOn && steps.size() > 1 ? "go on" : what;
+    text += fmt::format("{} {}{} {}\n", ClockTime(style, style.now), steps.front(), others, words);
+  }
+  return text;
+}
+
 std::string ChangeLog::Update(const v1::Run& run, const Style& style) {
   std::string text;
   for (const v1::StepStatus& step : run.steps()) {
     Seen& seen = steps_[step.id()];
-    const bool waits = step.phase() == v1::STEP_PHASE_READY && step.reason() != seen.waits_for;
-    if (step.phase() != seen.phase || step.attempt() != seen.attempt || waits) {
+    if (step.phase() != seen.phase || step.attempt() != seen.attempt) {
       seen.phase = step.phase();
       seen.attempt = step.attempt();
-      seen.waits_for = step.reason();
       seen.said_at = style.now;
       text += StepChange(run, step, seen, style);
     }
@@ -188,6 +235,7 @@ std::string ChangeLog::Update(const v1::Run& run, const Style& style) {
     seen.said_at = style.now;
     text += fmt::format("{} {} {}\n", ClockTime(style, style.now), CleanText(step.id()), progress);
   }
+  text += WaitingChange(run, style);
   for (const v1::ObligationStatus& obligation : run.obligations()) {
     v1::ObligationStatus::Phase& seen = obligations_[obligation.name()];
     const bool news = obligation.phase() != seen &&

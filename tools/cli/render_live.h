@@ -15,7 +15,8 @@ namespace salvor::cli {
 // Draws one frame after the other. No line is wider than the style's width, and there are at most `rows`.
 class LiveFrame {
  public:
-  // Lines without line ends. `notice` ("control plane not reachable, waiting") stands last when not empty.
+  // Lines without line ends. `notice` ("control plane not reachable, waiting") stands last when not empty; else what
+  // the run waits for, when nothing of it goes on.
   std::vector<std::string> Draw(const v1::Run& run, int rows, const std::string& notice, const Style& style);
 
   // Takes note of progress, for rates that the agent does not report.
@@ -37,13 +38,20 @@ class ChangeLog {
   struct Seen {
     v1::StepPhase phase = v1::STEP_PHASE_UNSPECIFIED;
     int attempt = 0;
-    std::string waits_for;
     absl::Time said_at = absl::InfinitePast();
     RateEstimator rate;
   };
+  struct Waited {
+    std::string text;  // what it waits for; empty: nothing
+    bool running = false;
+    int attempt = 0;
+  };
   std::string StepChange(const v1::Run& run, const v1::StepStatus& step, Seen& seen, const Style& style);
+  // What waits for something else than before: a line for each thing that is waited for, however many steps do.
+  std::string WaitingChange(const v1::Run& run, const Style& style);
 
   std::map<std::string, Seen> steps_;
+  std::map<std::string, Waited> waits_;  // by step
   std::map<std::string, v1::ObligationStatus::Phase> obligations_;
   v1::RunPhase phase_ = v1::RUN_PHASE_UNSPECIFIED;
   int over_ = 0;  // steps said to be over

@@ -116,5 +116,94 @@ TEST(ChangeLog, SaysWhatAStepWaitsForWhenThatChanges) {
   EXPECT_EQ(log.Update(run, StyleOf(0)), "");
 }
 
+// A run of one step that is ready, and why.
+v1::Run WaitingRun(const std::string& why, int64_t since_s = 0) {
+  v1::Run run;
+  run.mutable_header()->set_kind(v1::RUN_KIND_BACKUP);
+  run.mutable_header()->set_application("shop");
+  run.mutable_header()->mutable_requested_at()->set_seconds(1795256100);
+  run.set_phase(v1::RUN_PHASE_RUNNING);
+  v1::StepStatus* step = run.add_steps();
+  step->set_id("location.open");
+  step->set_phase(v1::STEP_PHASE_READY);
+  step->set_reason(why);
+  if (since_s > 0) step->mutable_waits_since()->set_seconds(since_s);
+  return run;
+}
+
+constexpr int64_t kThisMorning = 1795255320;  // 10:02:00 of the day that StyleOf's now is in
+
+TEST(ChangeLog, SaysAtOnceThatNobodyIsThereAndSinceWhen) {
+  ChangeLog log;
+  EXPECT_EQ(log.Update(WaitingRun("no agent serves environment vps-1", kThisMorning), StyleOf(0)),
+            "10:15:40 location.open waiting: no agent serves environment vps-1 since 10:02\n");
+  Style later = StyleOf(0);
+  later.now += absl::Hours(3);
+  EXPECT_EQ(log.Update(WaitingRun("no agent serves environment vps-1", kThisMorning), later), "")
+      << "time alone is no news";
+  ChangeLog other;
+  EXPECT_EQ(other.Update(WaitingRun("no agent serves environment vps-1", kThisMorning - 86400), StyleOf(0)),
+            "10:15:40 location.open waiting: no agent serves environment vps-1 since 2026-11-20 10:02\n");
+  EXPECT_EQ(ChangeLog().Update(WaitingRun("no agent serves environment vps-1"), StyleOf(0)),
+            "10:15:40 location.open waiting: no agent serves environment vps-1\n")
+      << "nobody was ever there";
+}
+
+TEST(ChangeLog, OneLineForWhatSeveralStepsWaitForAndOneWhenTheyGoOn) {
+  ChangeLog log;
+  v1::Run run;
+  run.set_phase(v1::RUN_PHASE_RUNNING);
+  for (const char* id : {"db.dump.a", "db.dump.b", "files.backup"}) {
+    v1::StepStatus* step = run.add_steps();
+    step->set_id(id);
+    step->set_phase(v1::STEP_PHASE_RUNNING);
+    step->set_attempt(1);
+    step->mutable_started_at()->set_seconds(kThisMorning);
+  }
+  log.Update(run, StyleOf(0));
+  v1::Run away = run;
+  for (v1::StepStatus& step : *away.mutable_steps()) {
+    step.set_reason("agent vps-1 is not connected; its result is awaited");
+    step.mutable_waits_since()->set_seconds(kThisMorning);
+  }
+  EXPECT_EQ(
+      log.Update(away, StyleOf(0)),
+      "10:15:40 db.dump.a and 2 more waiting: agent vps-1 is not connected; its result is awaited since 10:02\n");
+  EXPECT_EQ(log.Update(away, StyleOf(0)), "");
+  EXPECT_EQ(log.Update(run, StyleOf(0)), "10:15:40 db.dump.a and 2 more go on\n");
+}
+
+TEST(ChangeLog, AStepThatBeginsHasItsOwnLineAndAnotherReasonIsNews) {
+  ChangeLog log;
+  log.Update(WaitingRun("no agent serves environment vps-1"), StyleOf(0));
+  EXPECT_EQ(log.Update(WaitingRun("no agent has room for one more task"), StyleOf(0)),
+            "10:15:40 location.open waiting: no agent has room for one more task\n");
+  v1::Run running = WaitingRun("");
+  running.mutable_steps(0)->set_phase(v1::STEP_PHASE_RUNNING);
+  running.mutable_steps(0)->set_attempt(1);
+  EXPECT_EQ(log.Update(running, StyleOf(0)), "10:15:40 location.open running\n");
+}
+
+TEST(LiveFrame, SaysInALineOfItsOwnWhatARunThatStandsStillWaitsFor) {
+  const std::string environment(31, 'e');
+  const v1::Run run = WaitingRun("no agent serves environment " + environment, kThisMorning);
+  const std::vector<std::string> lines = LiveFrame().Draw(run, 24, "", StyleOf(80));
+  EXPECT_EQ(lines.front(), "backup of shop waiting 40s, 0 of 1 step");
+  EXPECT_EQ(lines.back(), "waiting: no agent serves environment " + environment + " since 10:02");
+  EXPECT_EQ(LiveFrame().Draw(run, 24, "control plane not reachable, waiting", StyleOf(80)).back(),
+            "control plane not reachable, waiting");
+  for (const int rows : {2, 3}) EXPECT_LE(LiveFrame().Draw(run, rows, "", StyleOf(80)).size(), 3u);
+}
+
+TEST(LiveFrame, ARunOfWhichSomethingGoesOnStandsNotStill) {
+  v1::Run run = RunningBackup();
+  run.mutable_steps(4)->set_phase(v1::STEP_PHASE_READY);
+  run.mutable_steps(4)->set_reason("db.dump of backup-wiki is using this PostgreSQL server");
+  EXPECT_THAT(LiveFrame().Draw(run, 24, "", StyleOf(80)).back(), HasSubstr("manifest.write"));
+  run.mutable_steps(3)->set_reason("agent vps-1 is not connected; its result is awaited");
+  EXPECT_THAT(LiveFrame().Draw(run, 24, "", StyleOf(120)).back(),
+              testing::StartsWith("waiting: agent vps-1 is not connected"));
+}
+
 }  // namespace
 }  // namespace salvor::cli

@@ -158,4 +158,31 @@ std::string RenderAgentTable(const v1::ListAgentsResponse& agents, const Style& 
   return table.Render(style);
 }
 
+std::string RenderTokenTable(const v1::ListTokensResponse& tokens, const Style& style) {
+  std::vector<Table::Column> columns = {{.title = "NAME"},
+                                        {.title = "ENVIRONMENT"},
+                                        {.title = "AGENT"},
+                                        {.title = "STATE"},
+                                        {.title = "CREATED"}};
+  if (style.wide) {
+    columns.push_back({.title = "BY"});
+    columns.push_back({.title = "REVOKED"});
+    columns.push_back({.title = "BY"});
+  }
+  Table table(columns);
+  for (const v1::Token& token : tokens.tokens()) {
+    std::vector<Table::Cell> row = {
+        token.name(), token.environment(), token.agent(),
+        token.has_revoked_at() ? Table::Cell("revoked", Tone::kDim) : Table::Cell("valid", Tone::kGood),
+        When(style, token.has_created_at(), token.created_at())};
+    if (style.wide) {
+      row.emplace_back(token.created_by());
+      row.emplace_back(When(style, token.has_revoked_at(), token.revoked_at()));
+      row.emplace_back(token.revoked_by());
+    }
+    table.Add(std::move(row));
+  }
+  return table.Render(style);
+}
+
 }  // namespace salvor::cli

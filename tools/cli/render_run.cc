@@ -55,7 +55,8 @@ std::vector<Worded> NotesOf(const v1::StepStatus& step, const Style& style) {
   }
   if (!step.reason().empty()) {
     const bool bad = step.phase() == v1::STEP_PHASE_FAILED;
-    notes.push_back({CleanText(step.reason()), bad ? Tone::kBad : Tone::kPlain});
+    const std::string waits = WaitsForText(step, style);
+    notes.push_back({waits.empty() ? CleanText(step.reason()) : waits, bad ? Tone::kBad : Tone::kPlain});
   }
   const v1::ActionResult& result = step.result();
   if (result.has_error()) {

@@ -35,7 +35,7 @@ StatusOr<v1::CreateRestoreRequest> MakeRequest(const RestoreOptions& options) {
   v1::CreateRestoreRequest request;
   request.set_backup(options.backup);
   request.set_to(options.to);
-  request.set_dry_run(options.start.dry_run);
+  SetStartOptions(options.start, request);
   for (const std::string& rename : options.renames) RETURN_IF_ERROR(AddRename(rename, request));
   if (!options.disk_root.empty()) RETURN_IF_ERROR_IN(CheckAbsolutePath(options.disk_root), "--disk-root");
   request.set_disk_root(options.disk_root);

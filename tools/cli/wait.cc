@@ -261,6 +261,8 @@ void AddStartOptions(CLI::App& command, StartOptions& options) {
   command.add_flag("--dry-run", options.dry_run, "show what would be done, and start nothing");
   command.add_flag("--wait,--watch", options.wait, "follow the run; its outcome is the exit code");
   AddDuration(command, "--timeout", options.timeout, "how long to wait at most (default 24h)");
+  AddDuration(command, "--start-within", options.start_within,
+              "give the run up when no agent has begun it by then (default: it waits)");
   AddOutput(command, options.output, {"table", "wide", "json", "yaml", "name"});
 }
 

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "proto/time.h"
 #include "tools/cli/command.h"
 
 namespace salvor::cli {
@@ -31,10 +32,19 @@ struct StartOptions {
   bool dry_run = false;
   bool wait = false;
   std::string timeout = "24h";
+  std::string start_within;  // empty: it may wait for as long as it takes
   std::string output;
 };
 
 void AddStartOptions(CLI::App& command, StartOptions& options);
+
+// What of them the request says: all requests that start a run say it alike.
+template <typename Request>
+void SetStartOptions(const StartOptions& options, Request& request) {
+  request.set_dry_run(options.dry_run);
+  if (!options.start_within.empty())
+    *request.mutable_start_within() = ToProto(DurationValue(options.start_within));
+}
 
 // What follows the control plane's answer: the plan of a dry run, the name of the run, or waiting.
 ExitCode AfterStart(Context& context, const v1::CreateRunResponse& response, const StartOptions& options);

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "base/text.h"
+#include "strategies/registry.h"
 #include "tools/cli/text_layout.h"
 
 namespace salvor::cli {
@@ -156,16 +157,8 @@ std::string Word(v1::Runtime runtime) {
 }
 
 std::string StrategyWord(const v1::Component& component) {
-  switch (component.strategy_case()) {
-    case v1::Component::kPostgres:
-      return "postgres";
-    case v1::Component::kDisk:
-      return "disk";
-    case v1::Component::kDummy:
-      return "dummy";
-    default:
-      return "";
-  }
+  const strategies::Strategy* strategy = strategies::BuiltInStrategies().Find(component);
+  return strategy == nullptr ? "" : std::string(strategy->Name());
 }
 
 std::string SubjectOf(const v1::RunHeader& header) {
@@ -229,6 +222,15 @@ int StepsOver(const v1::Run& run) {
   int over = 0;
   for (const v1::StepStatus& step : run.steps()) over += IsOver(step.phase()) ? 1 : 0;
   return over;
+}
+
+std::string WaitsForText(const v1::StepStatus& step, const Style& style) {
+  const bool may_wait = step.phase() == v1::STEP_PHASE_READY || step.phase() == v1::STEP_PHASE_RUNNING;
+  std::string text = may_wait ? CleanText(step.reason()) : "";
+  if (text.empty() || !step.has_waits_since()) return text;
+  const absl::Time since = FromProto(step.waits_since());
+  const bool today = absl::ToCivilDay(since, style.zone) == absl::ToCivilDay(style.now, style.zone);
+  return text + " since " + absl::FormatTime(today ? "%H:%M" : "%Y-%m-%d %H:%M", since, style.zone);
 }
 
 std::string KeptBy(const v1::StepStatus& step) {

@@ -44,6 +44,10 @@ absl::Duration DurationOf(const v1::StepStatus& step, absl::Time now);
 
 int StepsOver(const v1::Run& run);
 
+// What a step that is ready, or whose agent is away, waits for: "no agent serves environment vps-1 since 14:02". Empty
+// when it waits for nothing.
+std::string WaitsForText(const v1::StepStatus& step, const Style& style);
+
 // Bytes and rows of what a step kept, "1.20 GiB, 1,234 rows"; empty when there is nothing to say.
 std::string KeptBy(const v1::StepStatus& step);
 

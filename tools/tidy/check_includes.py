@@ -4,6 +4,8 @@
   * below the line (base without base/io, flows, strategies) there is no clock, file, socket, thread,
     environment, randomness or log;
   * agent and controlplane never include each other;
+  * agent and controlplane ask what people call the time only for what is shown or stored: a deadline on that clock
+    comes early, or never, when somebody sets it;
   * nothing includes from a higher floor; floors are read from the CMake files, which the build holds to them too;
   * no source file has more than 600 lines.
 
@@ -27,6 +29,22 @@ FORBIDDEN_HEADERS = re.compile(
 FORBIDDEN_CALLS = re.compile(
     r"::[Nn]ow\(|\b(secure_)?getenv\(|\bgettimeofday\(|\bclock_gettime\(|\btime\((NULL|nullptr|0)\)|"
     r"\bs?rand\(|\brandom_device\b|\bfopen\(|\bprintf\(")
+
+# What people call the time, and the lines that may ask for it: they show or store it, or hand it to what takes no other.
+WALL_CLOCK = re.compile(r"\babsl::Now\(|\bsystem_clock::now\(|\bCLOCK_REALTIME\b|\bgettimeofday\(|"
+                        r"\btime\((NULL|nullptr|0)\)")
+WALL_CLOCK_FOLDERS = ("agent/", "controlplane/")
+WALL_CLOCK_ALLOWED = {
+    "agent/actions/disk_backup_action.cc": r"\b(from_|until_) = absl::Now\(\);",  # in the evidence
+    "agent/actions/location_actions.cc": r"\bDescribe\(\*lock, absl::Now\(\)\)",  # how old a lock's file says it is
+    "agent/actions/manifest_actions.cc": r"\bmutable_created_at\(\) = ToProto\(absl::Now\(\)\);",
+    "agent/actions/postgres_dump_action.cc": r"\bconsistent_at_ = absl::Now\(\);",
+    "agent/actions/postgres_roles_action.cc": r"\bconst absl::Time now = absl::Now\(\);",  # consistent_at
+    "agent/actions/scratch_actions.cc": r"\brequest\.deadline = absl::Now\(\) \+",  # stored: it outlives the agent
+    "agent/disk/tree.cc": r"\bCLOCK_REALTIME\b",  # beside a file's ctime
+    "agent/postgres/scratch_server.cc": r"\bstate\.created_at = absl::Now\(\);",
+    "controlplane/controlplane.cc": r"\bserver_->Shutdown\(std::chrono::system_clock::now\(\)",  # gRPC's
+}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]')
 TARGET = re.compile(r"salvor_(library|program)\s*\(([^)]*)\)", re.S)
@@ -131,7 +149,16 @@ def check_file(path: str, text: str, floors: Floors, known: set) -> list:
             found += check_include(path, number, include.group(1), pure, floors, known)
         elif pure and (call := FORBIDDEN_CALLS.search(line)):
             found.append(f"{path}:{number}: '{call.group(0)}' below the line: such values come in as arguments")
+        if not is_test(path) and (call := WALL_CLOCK.search(line)) and not may_ask_for_the_time(path, line):
+            found.append(f"{path}:{number}: '{call.group(0)}' is the clock that somebody may set: durations and deadlines "
+                         "go by SteadyNow(); a time that is shown or stored is listed in WALL_CLOCK_ALLOWED")
     return found
+
+
+def may_ask_for_the_time(path: str, line: str) -> bool:
+    if not path.startswith(WALL_CLOCK_FOLDERS):
+        return True
+    return path in WALL_CLOCK_ALLOWED and re.search(WALL_CLOCK_ALLOWED[path], line) is not None
 
 
 def check_include(path: str, number: int, name: str, pure: bool, floors: Floors, known: set) -> list:

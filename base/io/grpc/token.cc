@@ -16,8 +16,10 @@ StatusOr<Token> Token::Load(const std::string& path, bool create) {
     const bool legal = !secret->empty() && std::all_of(secret->begin(), secret->end(),
                                                        [](char c) { return c > 0x20 && c < 0x7f; });
     if (legal) return Token(*std::move(secret));
-    return WithHint(InvalidArgument("{} holds no token: it must be one word of printable ASCII", path),
-                    "Copy the file that salvord wrote into its state directory, api.token or agent.token.");
+    return WithHint(
+        InvalidArgument("{} holds no token: it must be one word of printable ASCII", path),
+        "Copy the file that salvord wrote into its state directory, api.token or agent.token, or an "
+        "agent's own that was made with: salvor agent-token create.");
   }
   if (!create || secret.status().code() != absl::StatusCode::kNotFound) return secret.status();
   std::string made = ToHex(RandomBytes(32));
@@ -25,20 +27,21 @@ StatusOr<Token> Token::Load(const std::string& path, bool create) {
   return Token(std::move(made));
 }
 
-Status Token::Check(const grpc::ServerContextBase& context) const {
-  const std::string wanted = "Bearer " + secret_;
-  const auto& metadata = context.client_metadata();
-  const auto given = metadata.find("authorization");
-  const bool same = given != metadata.end() && given->second.size() == wanted.size() &&
-                    CRYPTO_memcmp(given->second.data(), wanted.data(), wanted.size()) == 0;
-  if (same) return OkStatus();
-  return WithHint(Unauthenticated("{}", given == metadata.end() ? "the call came without a token"
-                                                                : "the token was rejected"),
-                  "Name the file that holds the token with --token-file or SALVOR_TOKEN_FILE.");
+bool Token::Matches(std::string_view secret) const {
+  return secret.size() == secret_.size() && CRYPTO_memcmp(secret.data(), secret_.data(), secret_.size()) == 0;
 }
 
 void Token::Attach(grpc::ClientContext& context) const {
   context.AddMetadata("authorization", "Bearer " + secret_);
+}
+
+std::optional<std::string> BearerOf(const grpc::ServerContextBase& context) {
+  constexpr std::string_view kScheme = "Bearer ";
+  const auto& metadata = context.client_metadata();
+  const auto header = metadata.find("authorization");
+  if (header == metadata.end()) return std::nullopt;
+  const std::string text(header->second.data(), header->second.size());
+  return text.rfind(kScheme, 0) == 0 ? text.substr(kScheme.size()) : std::string();
 }
 
 }  // namespace salvor

@@ -4,7 +4,9 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/server_context.h>
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/status.h"
 
@@ -18,12 +20,15 @@ class Token {
   // The token in this file. With create, a missing file is made with a new random token.
   static StatusOr<Token> Load(const std::string& path, bool create);
 
-  // Unauthenticated unless the call carries this token. Compared in constant time.
-  Status Check(const grpc::ServerContextBase& context) const;
+  // Whether this is the token. Compared in constant time.
+  bool Matches(std::string_view secret) const;
   void Attach(grpc::ClientContext& context) const;
 
  private:
   std::string secret_;
 };
+
+// The token that a call came with; nothing when it came without one.
+std::optional<std::string> BearerOf(const grpc::ServerContextBase& context);
 
 }  // namespace salvor

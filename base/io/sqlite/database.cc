@@ -11,13 +11,30 @@
 namespace salvor {
 namespace {
 
+constexpr char kFreeSpace[] = "Free space on the disk of the state directory.";
+
+// What SQLite calls an I/O error, or that it cannot open a file, for want of room: the files beside the database are
+// made anew at each start.
+bool IsForWantOfRoom(sqlite3* database) {
+  const int error = database != nullptr ? sqlite3_system_errno(database) : 0;
+  return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
 Status ToStatus(int code, sqlite3* database, std::string_view what) {
   const std::string text =
       fmt::format("{}: {}", what, database != nullptr ? sqlite3_errmsg(database) : sqlite3_errstr(code));
   switch (code & 0xff) {
     case SQLITE_FULL:
-      return WithHint(MakeStatus(absl::StatusCode::kResourceExhausted, text),
-                      "Free space on the disk of the state directory.");
+      return WithHint(MakeStatus(absl::StatusCode::kResourceExhausted, text), kFreeSpace);
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+      if (IsForWantOfRoom(database)) {
+        return WithHint(MakeStatus(absl::StatusCode::kResourceExhausted, text + ": the disk is full"),
+                        kFreeSpace);
+      }
+      return WithHint(
+          MakeStatus(absl::StatusCode::kInternal, text),
+          "Look at the disk of the state directory: it may be full, beyond its quota, or failing.");
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return WithHint(MakeStatus(absl::StatusCode::kUnavailable, text),

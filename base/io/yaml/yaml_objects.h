@@ -1,7 +1,7 @@
 // Declared objects as YAML documents: apiVersion, kind, metadata and spec, as in Kubernetes.
 //
 // Strict: unknown and doubled fields, wrong types and words are refused, each with its position, and all of
-// them at once. What an object means is not judged here (strategies/compile.h does), but its problems can be
+// them at once. What an object means is not judged here (strategies/compose/compile.h does), but its problems can be
 // placed in the text. Nothing throws; everything may be called from any thread.
 #pragma once
 

@@ -328,6 +328,21 @@ TEST(LocateProblem, FindsTheFieldOrTheNearestOneAroundIt) {
   EXPECT_EQ(locate(1, ""), "shop.yaml:9:1: m");
 }
 
+TEST(LocateProblem, FindsAShareWithAndWithoutItsSign) {
+  const ParsedFile file = ParseObjects(
+      "apiVersion: salvor.dev/v1\nkind: Application\nmetadata: {name: a}\n"
+      "spec:\n  environment: e\n  components:\n  - name: b\n    doubtBelow: 10%\n  - name: c\n    doubtBelow: 0\n",
+      "f");
+  EXPECT_THAT(file.problems, IsEmpty());
+  ASSERT_THAT(file.objects, SizeIs(1));
+  EXPECT_EQ(file.objects[0].object.application().components(0).doubt_below(), "10%");
+  EXPECT_EQ(file.objects[0].object.application().components(1).doubt_below(), "0");
+  v1::Problem problem;
+  problem.set_field("spec.components[1].doubtBelow");
+  problem.set_message("m");
+  EXPECT_EQ(LocateProblem(file.objects, problem).ToString(), "f:10:5: spec.components[1].doubtBelow: m");
+}
+
 TEST(RenderObjectYaml, ReadsAsAPersonWouldWriteIt) {
   v1::Object object = ParseObjects(kShop, "f").objects[1].object;
   object.mutable_metadata()->set_generation(3);

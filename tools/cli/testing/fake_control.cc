@@ -281,4 +281,39 @@ grpc::Status FakeControl::ListAgents(grpc::ServerContext* context, const v1::Lis
   return grpc::Status::OK;
 }
 
+grpc::Status FakeControl::CreateToken(grpc::ServerContext* context, const v1::CreateTokenRequest* request,
+                                      v1::CreateTokenResponse* response) {
+  MutexLock lock(mutex_);
+  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  v1::Token& token = tokens_[request->name()];
+  if (!token.name().empty())
+    return {grpc::StatusCode::ALREADY_EXISTS, "there is a token of that name already"};
+  token.set_name(request->name());
+  token.set_kind(request->kind());
+  token.set_environment(request->environment());
+  token.set_agent(request->agent());
+  *response->mutable_token() = token;
+  response->set_secret(kMadeToken);
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeControl::ListTokens(grpc::ServerContext* context, const v1::ListTokensRequest*,
+                                     v1::ListTokensResponse* response) {
+  MutexLock lock(mutex_);
+  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  for (const auto& entry : tokens_) *response->add_tokens() = entry.second;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeControl::RevokeToken(grpc::ServerContext* context, const v1::RevokeTokenRequest* request,
+                                      v1::Token* response) {
+  MutexLock lock(mutex_);
+  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  const auto token = tokens_.find(request->name());
+  if (token == tokens_.end()) return Missing("token " + request->name());
+  token->second.mutable_revoked_at()->set_seconds(1795256140);
+  *response = token->second;
+  return grpc::Status::OK;
+}
+
 }  // namespace salvor::cli

@@ -19,6 +19,7 @@ namespace salvor::cli {
 class FakeControl final : public v1::ControlService::Service {
  public:
   static constexpr char kToken[] = "s3cret-token";
+  static constexpr char kMadeToken[] = "salvor_agent_0123456789abcdef";
 
   // States of the run; every backup, restore or drill that is created becomes the next script.
   void AddScript(std::vector<v1::Run> states);
@@ -64,6 +65,11 @@ class FakeControl final : public v1::ControlService::Service {
   grpc::Status GetBackup(grpc::ServerContext*, const v1::GetBackupRequest*, v1::Backup*) override;
   grpc::Status ListAgents(grpc::ServerContext*, const v1::ListAgentsRequest*,
                           v1::ListAgentsResponse*) override;
+  grpc::Status CreateToken(grpc::ServerContext*, const v1::CreateTokenRequest*,
+                           v1::CreateTokenResponse*) override;
+  grpc::Status ListTokens(grpc::ServerContext*, const v1::ListTokensRequest*,
+                          v1::ListTokensResponse*) override;
+  grpc::Status RevokeToken(grpc::ServerContext*, const v1::RevokeTokenRequest*, v1::Token*) override;
 
  private:
   struct ScriptedRun {
@@ -82,6 +88,7 @@ class FakeControl final : public v1::ControlService::Service {
   size_t started_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<v1::Backup> backups_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::vector<v1::LogLines>> logs_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, v1::Token> tokens_ ABSL_GUARDED_BY(mutex_);
   v1::CreateRunResponse plan_ ABSL_GUARDED_BY(mutex_);
   v1::CreateRestoreRequest last_restore_ ABSL_GUARDED_BY(mutex_);
   size_t allowed_ ABSL_GUARDED_BY(mutex_) = 1000;

@@ -135,6 +135,7 @@ v1::Run PartialRestore() {
   restore->set_id("db.restore.shop");
   restore->set_component("db");
   restore->set_action("postgres_restore");
+  restore->set_purpose(v1::PURPOSE_RESTORE);
   restore->set_title("restore database shop");
   *restore->mutable_result() = FromText<v1::ActionResult>(R"(
     note: "database shop restored without what could not be built (2), 3.10 GiB"

@@ -1,0 +1,134 @@
+// What is left of runs that are over: what agents hold of them, and the last lines of their logs.
+#include "controlplane/runs/engine_testing.h"
+
+namespace salvor::controlplane {
+namespace {
+
+v1::HeldObligation Held(const std::string& run, const std::string& name = "files of shop") {
+  v1::HeldObligation held;
+  held.set_run(run);
+  held.set_name(name);
+  held.set_kind("restore-folders");
+  return held;
+}
+
+v1::AgentMessage HelloWith(const std::vector<v1::HeldObligation>& obligations) {
+  v1::AgentMessage message;
+  message.mutable_hello()->set_agent("agent-a");
+  message.mutable_hello()->set_environment("local");
+  message.mutable_hello()->set_protocol(1);
+  for (const v1::HeldObligation& held : obligations) *message.mutable_hello()->add_obligations() = held;
+  return message;
+}
+
+v1::AgentMessage Line(const std::string& run, const std::string& step) {
+  v1::AgentMessage message;
+  v1::LogLines* lines = message.add_logs();
+  lines->set_run(run);
+  lines->set_step(step);
+  lines->add_lines()->set_text("a line");
+  return message;
+}
+
+class EngineLeftoversTest : public EngineTest {
+ protected:
+  int ReleasesWithin(const Agent& agent, absl::Duration time) {
+    KeepConnected(agent, time);
+    return Take(agent).release_size();
+  }
+  size_t LinesOf(const std::string& run) {
+    EXPECT_TRUE(CommitAndWait(store_, {}).ok());
+    int64_t next = 0;
+    return store_.ReadLog(run, 0, next)->size();
+  }
+  void RunToItsEnd(const std::string& run, const Agent& agent) {
+    Start(run, Chain(1));
+    Report(agent, Take(agent).tasks(0).lease());
+    ASSERT_EQ(PhaseOf(run), v1::RUN_PHASE_SUCCEEDED);
+  }
+};
+
+TEST_F(EngineLeftoversTest, AReleaseThatFailsIsAskedForAgainAndEachTimeLater) {
+  const Agent agent = Connect();
+  engine_->Receive(agent.session, HelloWith({Held("nobody-knows-it")}));
+  ASSERT_EQ(Take(agent).release_size(), 1);
+  EXPECT_EQ(ReleasesWithin(agent, absl::Seconds(20)), 0);
+  EXPECT_EQ(ReleasesWithin(agent, absl::Seconds(20)), 1) << "after 30 s";
+  EXPECT_EQ(ReleasesWithin(agent, absl::Minutes(5)), 2) << "after a minute more, and two";
+  EXPECT_GE(ReleasesWithin(agent, absl::Hours(1)), 4) << "and it is never given up";
+  engine_->Receive(agent.session, HelloWith({}));
+  EXPECT_EQ(ReleasesWithin(agent, absl::Hours(1)), 0) << "it is undone";
+}
+
+TEST_F(EngineLeftoversTest, WhatAnAgentHoldsIsAskedForAsSoonAsItsRunIsOverAndNotBefore) {
+  const Agent agent = Connect();
+  Start("restore-1", Chain(1));
+  const v1::LeaseKey lease = Take(agent).tasks(0).lease();
+  v1::AgentMessage hello = HelloWith({Held("restore-1")});
+  *hello.mutable_hello()->add_held() = lease;
+  engine_->Receive(agent.session, hello);
+  EXPECT_EQ(ReleasesWithin(agent, absl::Minutes(5)), 0) << "its run goes on";
+  Report(agent, lease, "the agent died in the middle of it");
+  ASSERT_EQ(PhaseOf("restore-1"), v1::RUN_PHASE_FAILED);
+  Take(agent);
+  engine_->Tick();
+  const v1::ControlMessage message = Take(agent);
+  ASSERT_EQ(message.release_size(), 1);
+  EXPECT_EQ(message.release(0).kind(), "restore-folders") << "as the agent named it";
+}
+
+TEST_F(EngineLeftoversTest, AnAgentThatComesBackIsAskedAtOnce) {
+  Agent agent = Connect();
+  engine_->Receive(agent.session, HelloWith({Held("r0")}));
+  ReleasesWithin(agent, absl::Hours(2));  // the next one would be a quarter of an hour away
+  agent.link = std::make_shared<RecordedLink>();
+  agent.session = *engine_->Connect(HelloWith({Held("r0")}).hello(), agent.link);
+  EXPECT_EQ(Take(agent).release_size(), 1);
+  EXPECT_EQ(ReleasesWithin(agent, absl::Seconds(40)), 1);
+}
+
+TEST_F(EngineLeftoversTest, TheLastLinesOfARunAreTakenFromWhoHeldTheStepAlone) {
+  const Agent holder = Connect("agent-a");
+  RunToItsEnd("r1", holder);
+  const Agent other = Connect("agent-b");
+  for (const bool restarted : {false, true}) {
+    const size_t before = LinesOf("r1");
+    Agent writer = holder, stranger = other;
+    if (restarted) {
+      Restart();
+      writer = Connect("agent-a");
+      stranger = Connect("agent-b");
+    }
+    engine_->Receive(stranger.session, Line("r1", "a"));
+    engine_->Receive(writer.session, Line("r1", "of-no-step"));
+    EXPECT_EQ(LinesOf("r1"), before);
+    engine_->Receive(writer.session, Line("r1", "a"));
+    EXPECT_EQ(LinesOf("r1"), before + 1);
+  }
+}
+
+TEST_F(EngineLeftoversTest, ARunThatNobodyKnowsHasNoLog) {
+  const Agent agent = Connect();
+  engine_->Receive(agent.session, Line("r1", "a"));
+  EXPECT_EQ(LinesOf("r1"), 0u);
+  RunToItsEnd("r1", agent);
+  engine_->Receive(agent.session, Line("r1", "a"));
+  EXPECT_EQ(LinesOf("r1"), 1u) << "and what was said before it began does not shut its log";
+}
+
+TEST_F(EngineLeftoversTest, AnAttemptThatWasGivenUpMayStillSayWhatItDid) {
+  const Agent first = Connect("agent-a");
+  v1::Flow flow = Chain(1, 3);
+  flow.mutable_steps(0)->set_movable(true);
+  Start("r1", flow);
+  ASSERT_EQ(Take(first).tasks_size(), 1);
+  const Agent second = Connect("agent-b");
+  KeepConnected(second, absl::Minutes(2));  // the first is silent: its step moves
+  ASSERT_EQ(Take(second).tasks_size(), 1);
+  const Agent back = Connect("agent-a");
+  engine_->Receive(back.session, Line("r1", "a"));
+  EXPECT_EQ(LinesOf("r1"), 1u);
+}
+
+}  // namespace
+}  // namespace salvor::controlplane

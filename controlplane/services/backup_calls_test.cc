@@ -1,0 +1,197 @@
+// What people say about backups through the API: that a doubt is unfounded, and by which checks a drill judges.
+#include "base/text.h"
+#include "controlplane/services/services_testing.h"
+#include "proto/time.h"
+#include "strategies/strategy_testing.h"
+
+namespace salvor::controlplane {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Stub = v1::ControlService::Stub;
+
+class BackupCallsTest : public ServicesTest {
+ protected:
+  // An application "shop" whose newest-migration check expects `expect` today.
+  void Declare(const std::string& expect) {
+    std::vector<v1::Object> objects(3);
+    objects[0].mutable_metadata()->set_name("vault");
+    *objects[0].mutable_location()->mutable_restic() = strategies::Vault();
+    objects[1].mutable_metadata()->set_name("host-a");
+    objects[1].mutable_environment()->set_runtime(v1::RUNTIME_HOST);
+    objects[1].mutable_environment()->set_location("vault");
+    objects[2].mutable_metadata()->set_name("shop");
+    objects[2].mutable_application()->set_environment("host-a");
+    *objects[2].mutable_application()->add_components() = Database(expect);
+    const auto applied = catalog_->Apply(objects, false);
+    ASSERT_TRUE(applied.ok()) << applied.status();
+    ASSERT_TRUE(applied->problems.empty()) << applied->problems[0].DebugString();
+  }
+
+  static v1::Component Database(const std::string& expect) {
+    v1::Component database = strategies::DatabaseComponent();
+    database.mutable_checks(0)->mutable_sql()->set_expect(expect);
+    return database;
+  }
+
+  // A finished backup whose checks expect `expect`.
+  void Keep(const std::string& name, const std::string& expect, const std::vector<std::string>& doubts = {}) {
+    PutBackup put;
+    put.backup.set_name(name);
+    put.backup.set_application("shop");
+    put.backup.set_environment("host-a");
+    put.backup.set_location("vault");
+    put.backup.set_coverage(v1::Backup::COVERAGE_COMPLETE);
+    put.backup.set_verification(v1::Backup::VERIFICATION_UNPROVEN);
+    *put.backup.mutable_manifest() = strategies::AManifest({Database(expect)});
+    for (const std::string& doubt : doubts) put.backup.add_doubts(doubt);
+    ASSERT_TRUE(CommitAndWait(store_, {put}).ok());
+    Start();
+  }
+
+  StatusOr<v1::Backup> Accept(const std::string& name, const std::string& reason) {
+    v1::AcceptBackupRequest request;
+    request.set_name(name);
+    request.set_reason(reason);
+    return Call(&Stub::AcceptBackup, request);
+  }
+
+  // The run of a request for a backup of shop; "+" before it when none was started for it.
+  std::string Back(absl::Duration start_within = absl::ZeroDuration()) {
+    v1::CreateBackupRequest request;
+    request.set_application("shop");
+    if (start_within > absl::ZeroDuration()) *request.mutable_start_within() = ToProto(start_within);
+    const auto made = Call(&Stub::CreateBackup, request);
+    EXPECT_TRUE(made.ok()) << made.status();
+    return made.ok() ? (made->existing() ? "+" : "") + made->run() : "";
+  }
+
+  // The checks that the drill of this backup would make, as text.
+  std::string ChecksOfDrill(const std::string& backup, bool current) {
+    v1::CreateDrillRequest request;
+    request.set_backup(backup);
+    request.set_dry_run(true);
+    request.set_current_checks(current);
+    const auto planned = Call(&Stub::CreateDrill, request);
+    EXPECT_TRUE(planned.ok()) << planned.status();
+    std::string checks;
+    if (!planned.ok()) return checks;
+    for (const v1::Step& step : planned->flow().steps()) {
+      if (step.action().has_application_checks()) checks += step.action().application_checks().DebugString();
+    }
+    return checks;
+  }
+};
+
+TEST_F(BackupCallsTest, AnAcceptedDoubtIsKeptWithWhoAndWhyAndStaysAfterARestart) {
+  Keep("shop-1", "t", {"db.dump.shop has 3 rows, and had 900 in backup shop-0"});
+  const auto accepted = Accept("shop-1", "archived");
+  ASSERT_TRUE(accepted.ok()) << accepted.status();
+  Start();
+  v1::GetBackupRequest request;
+  request.set_name("latest:shop");
+  const auto backup = Call(&Stub::GetBackup, request);
+  ASSERT_TRUE(backup.ok()) << backup.status();
+  EXPECT_EQ(backup->acceptance().reason(), "archived");
+  EXPECT_EQ(backup->acceptance().by(), "operator");
+  EXPECT_EQ(backup->doubts_size(), 1) << "what was doubted stays on record";
+  EXPECT_EQ(backup->verification(), v1::Backup::VERIFICATION_UNPROVEN) << "to accept is not to prove";
+}
+
+TEST_F(BackupCallsTest, WhatIsNotInDoubtIsNotAccepted) {
+  Keep("shop-1", "t");
+  const auto refused = Accept("shop-1", "archived");
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(MessageOf(refused.status()), "backup shop-1 is not in doubt: there is nothing to accept");
+  EXPECT_FALSE(engine_->FindBackup("shop-1")->has_acceptance());
+}
+
+TEST_F(BackupCallsTest, NeitherIsWhatDoesNotExist) {
+  Keep("shop-1", "t", {"it shrank"});
+  EXPECT_EQ(Accept("shop-2", "archived").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Accept("latest:wiki", "archived").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Accept("", "archived").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(BackupCallsTest, NothingIsAcceptedWithoutAReason) {
+  Keep("shop-1", "t", {"it shrank"});
+  for (const char* none : {"", " ", "\n\t "}) {
+    const auto refused = Accept("shop-1", none);
+    EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(HintOf(refused.status()), HasSubstr("--reason"));
+  }
+  EXPECT_FALSE(engine_->FindBackup("shop-1")->has_acceptance());
+}
+
+TEST_F(BackupCallsTest, ADrillJudgesByTheRecordedChecksUnlessTodaysAreAskedFor) {
+  Declare("declared-today");
+  Keep("shop-1", "of-its-day");
+  EXPECT_THAT(ChecksOfDrill("shop-1", false), HasSubstr("of-its-day"));
+  EXPECT_THAT(ChecksOfDrill("shop-1", false), Not(HasSubstr("declared-today")));
+  EXPECT_THAT(ChecksOfDrill("shop-1", true), HasSubstr("declared-today"));
+  EXPECT_THAT(ChecksOfDrill("shop-1", true), Not(HasSubstr("of-its-day")));
+  EXPECT_THAT(engine_->FindBackup("shop-1")->manifest().DebugString(), HasSubstr("of-its-day"))
+      << "the record stays as it is";
+}
+
+TEST_F(BackupCallsTest, TodaysChecksNeedADeclarationAndTheRecordedOnesNone) {
+  Keep("shop-1", "of-its-day");
+  Start();
+  // The Location is needed in any case.
+  v1::Object vault;
+  vault.mutable_metadata()->set_name("vault");
+  *vault.mutable_location()->mutable_restic() = strategies::Vault();
+  ASSERT_TRUE(catalog_->Apply({vault}, false).ok());
+  EXPECT_THAT(ChecksOfDrill("shop-1", false), HasSubstr("of-its-day"));
+  v1::CreateDrillRequest request;
+  request.set_backup("shop-1");
+  request.set_current_checks(true);
+  EXPECT_EQ(Call(&Stub::CreateDrill, request).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(engine_->ListRuns("", 10, false)->empty()) << "nothing was started";
+}
+
+TEST_F(BackupCallsTest, AWaitingBackupAnswersARequestUnlessItWouldGiveUpEarlier) {
+  Declare("t");
+  const std::string patient = Back(absl::Hours(1));
+  EXPECT_EQ(Back(absl::Hours(1)), "+" + patient);
+  EXPECT_EQ(Back(absl::Minutes(5)), "+" + patient) << "it waits longer than is asked for";
+  const std::string endless = Back();
+  EXPECT_NE(endless[0], '+') << "the waiting one would give up, and this one must not";
+  EXPECT_EQ(Back(), "+" + endless) << "the one that fits, of two";
+  EXPECT_EQ(engine_->ListRuns("shop", 10, true)->size(), 2u);
+}
+
+TEST_F(BackupCallsTest, TheStartDeadlineIsOfTheRunAndStaysWithIt) {
+  Declare("t");
+  const std::string run = Back(absl::Minutes(90));
+  EXPECT_EQ(FromProto(store_.LoadRun(run)->flow.start_within()), absl::Minutes(90));
+  v1::CreateBackupRequest request;
+  request.set_application("shop");
+  request.set_dry_run(true);
+  EXPECT_FALSE(Call(&Stub::CreateBackup, request)->flow().has_start_within())
+      << "none unless it is asked for";
+  request.mutable_start_within()->set_seconds(-1);
+  EXPECT_EQ(Call(&Stub::CreateBackup, request).status().code(), absl::StatusCode::kInvalidArgument);
+  request.mutable_start_within()->set_seconds(0);
+  EXPECT_EQ(Call(&Stub::CreateBackup, request).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(BackupCallsTest, DrillsAndRestoresHaveOneToo) {
+  Declare("t");
+  Keep("shop-1", "t");
+  v1::CreateDrillRequest drill;
+  drill.set_backup("shop-1");
+  drill.set_dry_run(true);
+  drill.mutable_start_within()->set_seconds(60);
+  EXPECT_EQ(Call(&Stub::CreateDrill, drill)->flow().start_within().seconds(), 60);
+  v1::CreateRestoreRequest restore;
+  restore.set_backup("shop-1");
+  restore.set_to("shop");
+  restore.set_dry_run(true);
+  restore.mutable_start_within()->set_seconds(60);
+  EXPECT_EQ(Call(&Stub::CreateRestore, restore)->flow().start_within().seconds(), 60);
+}
+
+}  // namespace
+}  // namespace salvor::controlplane

@@ -1,0 +1,67 @@
+// Named tokens: made, listed, revoked, and recognised when somebody comes with one. The store keeps the SHA-256 of
+// each; the token itself is shown once, to whoever had it made.
+//
+// Thread-safe. What is made or revoked is durable when the call returns.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/io/mutex.h"
+#include "base/status.h"
+#include "controlplane/store/store.h"
+#include "salvor/v1/token.pb.h"
+
+namespace salvor::controlplane {
+
+// What every agent's token begins with, so that one which was published by mistake is found by those who look for such.
+inline constexpr char kAgentTokenPrefix[] = "salvor_agent_";
+
+// Whether an agent of this name in this environment may use the token. PermissionDenied names what it is bound to.
+Status CheckBinding(const v1::Token& token, const std::string& environment, const std::string& agent);
+
+class TokenRegistry {
+ public:
+  // `store` and `clock` must outlive it.
+  static StatusOr<std::unique_ptr<TokenRegistry>> Load(Store& store, const Clock& clock);
+
+  struct Created {
+    v1::Token token;
+    std::string secret;
+  };
+  // Of `wanted` the name, the kind and what it is bound to count. InvalidArgument; AlreadyExists, also for the name of
+  // a token that was revoked.
+  StatusOr<Created> Create(const v1::Token& wanted, const std::string& by);
+
+  // By name, the revoked ones too. Of this kind, or all when it is unspecified.
+  std::vector<v1::Token> List(v1::TokenKind kind);
+
+  // Revoking again changes nothing. NotFound.
+  StatusOr<v1::Token> Revoke(const std::string& name, const std::string& by);
+
+  // The valid token with this text. Found by its digest, so that how long it takes says nothing about any token.
+  // Unauthenticated.
+  StatusOr<v1::Token> Recognise(std::string_view secret);
+
+  bool IsRevoked(const std::string& name);
+
+  // Called after a token was revoked, on the thread that revoked it, outside of locks. Set once, before use.
+  void OnRevoked(std::function<void(const std::string& name)> revoked) { on_revoked_ = std::move(revoked); }
+
+ private:
+  TokenRegistry(Store& store, const Clock& clock) : store_(store), clock_(clock) {}
+
+  Store& store_;
+  const Clock& clock_;
+  std::function<void(const std::string&)> on_revoked_;
+  Mutex mutex_;
+  std::map<std::string, v1::TokenRecord> by_name_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::string> names_ ABSL_GUARDED_BY(mutex_);  // by digest
+};
+
+}  // namespace salvor::controlplane

@@ -1,0 +1,453 @@
+#include "strategies/compose/compile.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/doubt_limit.h"
+#include "base/text.h"
+#include "strategies/interface/steps.h"
+
+namespace salvor::strategies {
+namespace {
+
+constexpr char kLocationOpen[] = "location.open";
+constexpr char kManifestWrite[] = "manifest.write";
+constexpr char kManifestCheck[] = "manifest.check";
+constexpr char kScratchStart[] = "scratch.start";
+constexpr char kScratchStop[] = "scratch.stop";
+constexpr int kQuickStepTimeout_s = 600;
+constexpr int kScratchDeadline_s = 24 * 3600;
+constexpr size_t kMostManifestBytes = 48 << 10;  // of the 64 KiB that a step may have
+
+const std::initializer_list<v1::Purpose> kBeforeAnythingIsWritten = {v1::PURPOSE_PREFLIGHT,
+                                                                     v1::PURPOSE_GUARD};
+
+struct Part {
+  const v1::Component* component;
+  Fragment fragment;
+};
+
+v1::Step OpenLocation(const v1::ResticLocation& location, bool create) {
+  v1::Step step = MakeStep(kLocationOpen, v1::PURPOSE_PREPARE, "", "open location");
+  v1::LocationOpen* open = step.mutable_action()->mutable_location_open();
+  *open->mutable_location() = location;
+  open->set_create(create);
+  UseLocation(&step, location);
+  Retry(&step, 5, 2, 30);
+  SetAttemptTimeout(&step, kQuickStepTimeout_s);
+  return step;
+}
+
+// What the manifest says of itself and of as many artifacts as fit.
+void KeepEssentials(v1::ManifestCheck* check) {
+  const v1::Manifest whole = check->manifest();
+  check->set_essentials_only(true);
+  v1::Manifest* lean = check->mutable_manifest();
+  lean->clear_components();
+  lean->clear_missing();
+  lean->clear_warnings();
+  lean->clear_artifacts();
+  size_t bytes = lean->ByteSizeLong();
+  for (const v1::Artifact& artifact : whole.artifacts()) {
+    v1::Artifact one = ForAction(artifact);
+    bytes += one.ByteSizeLong() + 8;
+    if (bytes > kMostManifestBytes) break;
+    *lean->add_artifacts() = std::move(one);
+  }
+  check->set_artifacts_left_out(whole.artifacts_size() - lean->artifacts_size());
+}
+
+// Whatever is restored, be it to look or to use: it begins with what a stranger would begin with.
+v1::Step CheckManifest(const RestoreRequest& request, const std::vector<std::string>& components) {
+  v1::Step step = MakeStep(kManifestCheck, v1::PURPOSE_VERIFY, "", "check manifest");
+  v1::ManifestCheck* check = step.mutable_action()->mutable_manifest_check();
+  *check->mutable_location() = request.location;
+  *check->mutable_manifest() = request.recorded != nullptr ? *request.recorded : *request.manifest;
+  for (const std::string& component : components) check->add_components(component);
+  if (check->manifest().ByteSizeLong() > kMostManifestBytes) KeepEssentials(check);
+  After(&step, kLocationOpen);
+  UseLocation(&step, request.location);
+  Retry(&step, 3, 2, 30);
+  SetAttemptTimeout(&step, kQuickStepTimeout_s);
+  return step;
+}
+
+bool Contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+void AfterUnlessAfterAny(std::vector<v1::Step>* steps, const std::string& earlier) {
+  for (v1::Step& step : *steps) {
+    if (step.after().empty()) After(&step, earlier);
+  }
+}
+
+StatusOr<const Strategy*> StrategyOf(const StrategyRegistry& strategies, const v1::Component& component) {
+  if (const Strategy* strategy = strategies.Find(component)) return strategy;
+  return InvalidArgument("component '{}' has no strategy that this version knows", component.name());
+}
+
+Status CheckDeclaration(const Strategy& strategy, const v1::Component& component) {
+  for (const FieldProblem& problem : strategy.Validate(component)) {
+    return WithHint(
+        FailedPrecondition("component '{}': {}: {}", component.name(), problem.field, problem.message),
+        "Correct the declaration, then apply it again.");
+  }
+  return OkStatus();
+}
+
+bool MayShrinkUnseen(const v1::Component& component) { return ParseDoubtLimit(component.doubt_below()) == 0; }
+
+// Written whatever became of the captures, so that a partial backup is found too; its inputs are the steps
+// that keep something, and its edges all that nothing else of the captures waits for.
+v1::Step WriteManifest(const std::vector<v1::Component>& components, const v1::Manifest& header,
+                       const BackupRequest& request, const std::vector<Part>& parts) {
+  v1::Step step = MakeStep(kManifestWrite, v1::PURPOSE_RECORD, "", "write manifest");
+  v1::ManifestWrite* write = step.mutable_action()->mutable_manifest_write();
+  *write->mutable_location() = request.location;
+  v1::Manifest* manifest = write->mutable_manifest();
+  *manifest = header;
+  if (manifest->format() == 0) manifest->set_format(1);
+  if (manifest->backup().empty()) manifest->set_backup(request.backup);
+  if (manifest->run().empty()) manifest->set_run(request.run);
+  manifest->clear_components();
+  for (const v1::Component& component : components) {
+    *manifest->add_components() = component;
+    if (MayShrinkUnseen(component)) {
+      manifest->add_warnings(
+          fmt::format("component {}: doubtBelow is {}, so a copy that shrank is not doubted",
+                      component.name(), component.doubt_below()));
+    }
+  }
+  manifest->clear_artifacts();
+  After(&step, kLocationOpen);
+  for (const Part& part : parts) {
+    std::set<std::string> keepers, waited_for;
+    for (const v1::PlannedArtifact& planned : part.fragment.artifacts) {
+      *write->add_planned() = planned;
+      if (keepers.insert(planned.step()).second) step.add_inputs(planned.step());
+    }
+    for (const v1::Step& step_of_part : part.fragment.steps) {
+      for (const v1::Edge& edge : step_of_part.after()) waited_for.insert(edge.step());
+    }
+    for (const v1::Step& capture : part.fragment.steps) {
+      if (capture.purpose() != v1::PURPOSE_CAPTURE) continue;
+      if (keepers.count(capture.id()) == 0 && waited_for.count(capture.id()) != 0) continue;
+      After(&step, capture.id(), v1::Edge::CONDITION_FINISHED);
+    }
+  }
+  UseLocation(&step, request.location);
+  Retry(&step, 10, 2, 60);
+  SetAttemptTimeout(&step, kQuickStepTimeout_s);
+  return step;
+}
+
+// A restore writes nothing before every guardrail of every component agreed. In a drill there is nothing to
+// be spoilt, and a component that cannot be restored must not hide whether the others can: there each
+// component's own guardrails suffice. Either way the application's checks wait until everything has been
+// written: a shop is not healthy before its files are there.
+void JoinRestore(const std::string& root, bool drill, std::vector<Part>* parts) {
+  std::vector<std::string> guardrails, writers;
+  for (Part& part : *parts) {
+    const auto before = IdsOfPurposes(part.fragment.steps, kBeforeAnythingIsWritten);
+    const auto writing = IdsOfPurposes(part.fragment.steps, {v1::PURPOSE_RESTORE});
+    guardrails.insert(guardrails.end(), before.begin(), before.end());
+    writers.insert(writers.end(), writing.begin(), writing.end());
+  }
+  for (Part& part : *parts) {
+    const auto own_guardrails = IdsOfPurposes(part.fragment.steps, kBeforeAnythingIsWritten);
+    const auto own_writers = IdsOfPurposes(part.fragment.steps, {v1::PURPOSE_RESTORE});
+    for (v1::Step& step : part.fragment.steps) {
+      if (step.purpose() == v1::PURPOSE_RESTORE) {
+        for (const std::string& guardrail : drill ? own_guardrails : guardrails) After(&step, guardrail);
+      }
+      if (step.purpose() != v1::PURPOSE_CHECK) continue;
+      for (const std::string& writer : writers) {
+        if (!Contains(own_writers, writer)) After(&step, writer, v1::Edge::CONDITION_FINISHED);
+      }
+    }
+    AfterUnlessAfterAny(&part.fragment.steps, root);
+  }
+}
+
+// The restore fragment of one component, which goes to the target's of its name, if there is a target.
+StatusOr<Fragment> RestoreFragment(const Strategy& strategy, const v1::Component& component,
+                                   RestoreRequest request, const std::map<std::string, v1::Component>* to) {
+  const std::string& name = component.name();
+  request.to.reset();
+  if (to != nullptr && to->count(name) != 0) {
+    if (!strategy.IsOf(to->at(name))) {
+      return FailedPrecondition(
+          "component '{}' is of kind {} in the backup and of another kind in the target", name,
+          strategy.Name());
+    }
+    request.to = to->at(name);
+  } else if (strategy.NeedsTarget(request)) {
+    return WithHint(FailedPrecondition("the target application has no component '{}'", name),
+                    "Declare it there, or name the components to restore and leave this one out.");
+  }
+  StatusOr<Fragment> fragment = strategy.Restore(component, request);
+  if (!fragment.ok()) return WithContext(fragment.status(), "component " + name);
+  return fragment;
+}
+
+// The restore fragments of the chosen components, in the manifest's order.
+StatusOr<std::vector<Part>> RestoreParts(const StrategyRegistry& strategies, const RestoreRequest& request,
+                                         const std::map<std::string, v1::Component>* to,
+                                         const std::vector<std::string>& chosen) {
+  std::vector<Part> parts;
+  for (const v1::Component& component : request.manifest->components()) {
+    if (!chosen.empty() && !Contains(chosen, component.name())) continue;
+    ASSIGN_OR_RETURN(const Strategy* strategy, StrategyOf(strategies, component));
+    ASSIGN_OR_RETURN(Fragment fragment, RestoreFragment(*strategy, component, request, to));
+    parts.push_back({&component, std::move(fragment)});
+  }
+  return parts;
+}
+
+Status CheckRequest(const RestoreRequest& request, const std::vector<std::string>& chosen) {
+  if (request.manifest == nullptr) return InvalidArgument("there is no manifest to restore from");
+  const v1::Manifest& manifest = *request.manifest;
+  std::set<std::string> components, databases;
+  for (const v1::Component& component : manifest.components()) components.insert(component.name());
+  for (const v1::Artifact& artifact : manifest.artifacts()) {
+    if (!artifact.database().empty()) databases.insert(artifact.database());
+  }
+  if (components.empty()) return FailedPrecondition("backup '{}' has no components", manifest.backup());
+  for (const std::string& name : chosen) {
+    if (components.count(name) == 0) {
+      return InvalidArgument("backup '{}' has no component '{}', it has {}", manifest.backup(),
+                             PercentEncode(name), Join({components.begin(), components.end()}, ", "));
+    }
+  }
+  for (const auto& [source, name] : request.rename_databases) {
+    if (databases.count(source) == 0) {
+      return InvalidArgument("backup '{}' has no database '{}' to restore as '{}'", manifest.backup(),
+                             PercentEncode(source), PercentEncode(name));
+    }
+  }
+  return OkStatus();
+}
+
+// Whether one of the directories is the other, or lies in it. Both are absolute, without a slash at the end.
+bool Meet(const std::string& a, const std::string& b) {
+  const std::string& outer = a.size() < b.size() ? a : b;
+  const std::string& inner = a.size() < b.size() ? b : a;
+  if (outer == "/") return true;
+  return inner.rfind(outer, 0) == 0 && (inner.size() == outer.size() || inner[outer.size()] == '/');
+}
+
+bool Meet(const Destination& one, const Destination& other) {
+  if (one.space != other.space) return false;
+  return one.is_folder && other.is_folder ? Meet(one.place, other.place) : one.place == other.place;
+}
+
+// Two components of the target may declare the same folders, or live on one server.
+Status RefuseSharedDestinations(const std::vector<Part>& parts) {
+  std::vector<std::pair<const Destination*, const v1::Component*>> taken;
+  for (const Part& part : parts) {
+    for (const Destination& one : part.fragment.destinations) {
+      for (const auto& [other, component] : taken) {
+        if (!Meet(one, *other)) continue;
+        const Destination& outer = one.place.size() < other->place.size() ? *other : one;
+        return WithHint(InvalidArgument("components '{}' and '{}' would both restore {}", component->name(),
+                                        part.component->name(), outer.description),
+                        one.hint);
+      }
+      taken.emplace_back(&one, part.component);
+    }
+  }
+  return OkStatus();
+}
+
+Status RefuseMissing(const v1::Manifest& manifest, const std::vector<Part>& parts) {
+  std::vector<std::string> missing;
+  for (const Part& part : parts) {
+    for (const v1::MissingArtifact& one : part.fragment.missing) {
+      missing.push_back(fmt::format("{} of component {} ({})", one.title(), one.component(), one.why()));
+    }
+  }
+  const auto has_steps = [](const Part& part) { return !part.fragment.steps.empty(); };
+  if (missing.empty() && std::none_of(parts.begin(), parts.end(), has_steps)) {
+    return FailedPrecondition("backup '{}' holds nothing that could be restored", manifest.backup());
+  }
+  if (missing.empty()) return OkStatus();
+  return WithHint(
+      FailedPrecondition("backup '{}' is partial and lacks {}", manifest.backup(), Join(missing, "; ")),
+      "Choose a complete backup, or name the components to restore.");
+}
+
+v1::PlannedEffect ReadBackup(const v1::Manifest& manifest) {
+  int64_t bytes = 0;
+  for (const v1::Artifact& artifact : manifest.artifacts()) bytes += artifact.bytes();
+  return MakeEffect("read", "backup " + manifest.backup(),
+                    fmt::format("of {}, {} in {} artifacts", manifest.application(), HumanBytes(bytes),
+                                manifest.artifacts_size()));
+}
+
+// All guardrails of all components first, then what they write, then what is asked of it.
+void AppendRestore(std::vector<Part>* parts, RestorePlan* plan) {
+  const auto phase = [](const v1::Step& step) {
+    const bool before = step.purpose() == v1::PURPOSE_PREFLIGHT || step.purpose() == v1::PURPOSE_GUARD;
+    return before ? 0 : step.purpose() == v1::PURPOSE_RESTORE ? 1 : 2;
+  };
+  for (int wanted = 0; wanted < 3; ++wanted) {
+    for (const Part& part : *parts) {
+      for (const v1::Step& step : part.fragment.steps) {
+        if (phase(step) == wanted) *plan->flow.add_steps() = step;
+      }
+    }
+  }
+  for (const Part& part : *parts) {
+    plan->effects.insert(plan->effects.end(), part.fragment.effects.begin(), part.fragment.effects.end());
+  }
+}
+
+// The scratch server and folder of a drill: gone when the drill is over, whatever becomes of it.
+class Scratch {
+ public:
+  Scratch(const RestoreRequest& request, const std::vector<Part>& parts) {
+    start_ = MakeStep(kScratchStart, v1::PURPOSE_PREPARE, "", "");
+    v1::ScratchStart* start = start_.mutable_action()->mutable_scratch_start();
+    start->set_name(request.run);
+    start->set_require_isolation(request.require_isolation);
+    for (const Part& part : parts) Add(part.fragment, start);
+    const char* place = start->postgres() ? "scratch server" : "scratch folder";
+    start_.set_title(fmt::format("{} {}", start->postgres() ? "start" : "create", place));
+    After(&start_, kManifestCheck);
+    Retry(&start_, 3, 5, 60);
+    SetAttemptTimeout(&start_, kQuickStepTimeout_s);
+
+    stop_ = MakeStep(kScratchStop, v1::PURPOSE_UNDO, "", "");
+    stop_.set_title(fmt::format("remove {}", place));
+    stop_.mutable_action()->mutable_scratch_stop()->set_name(request.run);
+    Retry(&stop_, 20, 2, 60);
+    SetAttemptTimeout(&stop_, kQuickStepTimeout_s);
+
+    obligation_.set_name("scratch");
+    obligation_.set_opened_by(kScratchStart);
+    obligation_.set_released_by(kScratchStop);
+    obligation_.mutable_deadline()->set_seconds(kScratchDeadline_s);
+  }
+
+  bool Needed() const { return obligation_.guards_size() > 0; }
+  const v1::Step& Start() const { return start_; }
+  v1::PlannedEffect Effect() const {
+    const v1::ScratchStart& start = start_.action().scratch_start();
+    return MakeEffect(
+        "create", start.postgres() ? "scratch server and folder" : "scratch folder",
+        fmt::format("about {}, removed when the drill is over", HumanBytes(start.expected_bytes())));
+  }
+  void Close(v1::Flow* flow) const {
+    *flow->add_steps() = stop_;
+    *flow->add_obligations() = obligation_;
+  }
+
+ private:
+  void Add(const Fragment& fragment, v1::ScratchStart* start) {
+    if (!fragment.needs_scratch) return;
+    start->set_postgres(start->postgres() || fragment.needs_scratch_postgres);
+    start->set_expected_bytes(start->expected_bytes() + fragment.scratch_bytes);
+    start->set_server_version_num(std::max(start->server_version_num(), fragment.server_version_num));
+    for (const v1::Step& step : fragment.steps) obligation_.add_guards(step.id());
+  }
+
+  v1::Step start_, stop_;
+  v1::Obligation obligation_;
+};
+
+}  // namespace
+
+StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
+                                   const std::vector<v1::Component>& components, const v1::Manifest& header,
+                                   const BackupRequest& request) {
+  if (components.empty()) return FailedPrecondition("the application has no components");
+  BackupRequest scoped = request;
+  if (scoped.environment.empty()) scoped.environment = header.environment();
+  BackupPlan plan;
+  std::vector<Part> parts;
+  for (const v1::Component& component : components) {
+    ASSIGN_OR_RETURN(const Strategy* strategy, StrategyOf(strategies, component));
+    RETURN_IF_ERROR(CheckDeclaration(*strategy, component));
+    ASSIGN_OR_RETURN_IN(Fragment fragment, strategy->Backup(component, scoped),
+                        "component " + component.name());
+    AfterUnlessAfterAny(&fragment.steps, kLocationOpen);
+    plan.effects.insert(plan.effects.end(), fragment.effects.begin(), fragment.effects.end());
+    parts.push_back({&component, std::move(fragment)});
+  }
+  v1::Step manifest = WriteManifest(components, header, scoped, parts);
+  const v1::ManifestWrite& write = manifest.action().manifest_write();
+  std::string what = fmt::format("{} artifacts and the manifest", write.planned_size());
+  for (const std::string& warning : write.manifest().warnings()) what += "; " + warning;
+  plan.effects.push_back(MakeEffect("create", "backup " + request.backup, what));
+  *plan.flow.add_steps() = OpenLocation(request.location, true);
+  for (const std::string& run : request.forget_runs) {
+    plan.flow.mutable_steps(0)->mutable_action()->mutable_location_open()->add_forget_runs(run);
+  }
+  for (Part& part : parts) {
+    for (v1::Step& step : part.fragment.steps) *plan.flow.add_steps() = std::move(step);
+  }
+  *plan.flow.add_steps() = std::move(manifest);
+  RETURN_IF_ERROR(ValidateFlow(plan.flow));
+  return plan;
+}
+
+StatusOr<RestorePlan> CompileRestore(const StrategyRegistry& strategies, const RestoreRequest& request,
+                                     const std::map<std::string, v1::Component>& to,
+                                     const std::vector<std::string>& components) {
+  RETURN_IF_ERROR(CheckRequest(request, components));
+  RestoreRequest restore = request;
+  restore.drill = false;
+  ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(strategies, restore, &to, components));
+  RETURN_IF_ERROR(RefuseMissing(*request.manifest, parts));
+  RestorePlan plan;
+  plan.effects.push_back(ReadBackup(*request.manifest));
+  JoinRestore(kManifestCheck, false, &parts);
+  *plan.flow.add_steps() = OpenLocation(request.location, false);
+  *plan.flow.add_steps() = CheckManifest(request, components);
+  AppendRestore(&parts, &plan);
+  RETURN_IF_ERROR(RefuseSharedDestinations(parts));
+  RETURN_IF_ERROR(ValidateFlow(plan.flow));
+  return plan;
+}
+
+StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const RestoreRequest& request) {
+  RestoreRequest drill = request;
+  drill.drill = true;
+  drill.to.reset();
+  drill.rename_databases.clear();
+  drill.disk_root.clear();
+  drill.keep_going = false;
+  RETURN_IF_ERROR(CheckRequest(drill, {}));
+  ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(strategies, drill, nullptr, {}));
+  const auto has_steps = [](const Part& part) { return !part.fragment.steps.empty(); };
+  if (std::none_of(parts.begin(), parts.end(), has_steps))
+    RETURN_IF_ERROR(RefuseMissing(*request.manifest, parts));
+
+  RestorePlan plan;
+  plan.effects.push_back(ReadBackup(*request.manifest));
+  const Scratch scratch(request, parts);
+  *plan.flow.add_steps() = OpenLocation(request.location, false);
+  *plan.flow.add_steps() = CheckManifest(request, {});
+  if (scratch.Needed()) {
+    *plan.flow.add_steps() = scratch.Start();
+    plan.effects.push_back(scratch.Effect());
+  }
+  JoinRestore(scratch.Needed() ? kScratchStart : kManifestCheck, true, &parts);
+  AppendRestore(&parts, &plan);
+  if (scratch.Needed()) scratch.Close(&plan.flow);
+  for (const Part& part : parts) {
+    for (const v1::MissingArtifact& missing : part.fragment.missing) {
+      plan.effects.push_back(
+          MakeEffect("skip", fmt::format("{} of {}", missing.title(), missing.component()),
+                     fmt::format("not in the backup ({}), so it cannot be proven", missing.why())));
+    }
+  }
+  RETURN_IF_ERROR(RefuseSharedDestinations(parts));
+  RETURN_IF_ERROR(ValidateFlow(plan.flow));
+  return plan;
+}
+
+}  // namespace salvor::strategies

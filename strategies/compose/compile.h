@@ -1,0 +1,58 @@
+// From declarations to Flows. Pure.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "strategies/interface/strategy.h"
+
+namespace salvor::strategies {
+
+// The driver's components with the application's laid over them (see ApplicationSpec.components).
+StatusOr<std::vector<v1::Component>> ResolveComponents(const StrategyRegistry& strategies,
+                                                       const v1::ApplicationSpec& application,
+                                                       const v1::DriverSpec* driver);
+
+// Every problem of every object: names, grammar, references (to objects in `existing` or in `objects`
+// itself), each component's strategy. `existing` maps "Kind/name". Problem.object is the index in `objects`;
+// field is the path as written in YAML ("spec.components[0].postgres.databases").
+std::vector<v1::Problem> ValidateObjects(const StrategyRegistry& strategies,
+                                         const std::vector<v1::Object>& objects,
+                                         const std::map<std::string, v1::Object>& existing);
+
+struct BackupPlan {
+  v1::Flow flow;
+  std::vector<v1::PlannedEffect> effects;
+};
+
+// location.open → all components' preflights and captures → manifest.write (after all captures, whatever their
+// outcome, unless the location could not be opened). The manifest's components are `components`, its other
+// fields those of `header`. FailedPrecondition when a component's declaration is not valid.
+StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
+                                   const std::vector<v1::Component>& components, const v1::Manifest& header,
+                                   const BackupRequest& request);
+
+struct RestorePlan {
+  v1::Flow flow;
+  std::vector<v1::PlannedEffect> effects;
+};
+
+// Restore of these components (empty: all) of request.manifest; `to` holds the target application's
+// components by name. It begins with manifest.check, as a drill does: what the Location holds is compared with
+// request.manifest. All guardrails of all components come before anything is written. FailedPrecondition
+// when the backup lacks something of them, naming it, or when `to` has no place for a component (files need
+// none when request.disk_root is given).
+StatusOr<RestorePlan> CompileRestore(const StrategyRegistry& strategies, const RestoreRequest& request,
+                                     const std::map<std::string, v1::Component>& to,
+                                     const std::vector<std::string>& components);
+
+// Drill: scratch.start (an obligation released by scratch.stop), the components' restores and checks. What
+// the backup lacks is left out, with an effect that says so; FailedPrecondition when nothing is left.
+StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const RestoreRequest& request);
+
+// Every flow passes it before a run starts: unique ids, edges and inputs to ancestors only, no cycle,
+// payloads within 64 KiB, obligations that name existing steps.
+Status ValidateFlow(const v1::Flow& flow);
+
+}  // namespace salvor::strategies

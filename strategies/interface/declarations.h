@@ -1,0 +1,41 @@
+// Checks of declared values that several kinds of components share. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "strategies/interface/strategy.h"
+
+namespace salvor::strategies {
+
+// Collects problems below a field: Problems("postgres").Add("databases[0]", …).
+class Problems {
+ public:
+  void Add(const std::string& field, const std::string& message) {
+    found_.push_back({field, message, false});
+  }
+  void AddIncomplete(const std::string& field, const std::string& message) {
+    found_.push_back({field, message, true});
+  }
+  // Adds the status' message unless it is OK.
+  void Check(const std::string& field, const Status& status);
+  // Empty is fine; anything else must be a duration ("90s"), longer than nothing unless zero is allowed.
+  void CheckDuration(const std::string& field, const std::string& text, bool zero_is_allowed);
+  // Empty is fine; anything else must be an absolute path without "." and "..".
+  void CheckPath(const std::string& field, const std::string& path);
+  // Likewise, for a file that holds a secret: people write the secret itself there, so its text is never shown.
+  void CheckSecretFile(const std::string& field, const std::string& path);
+  // Non-empty, no control characters, no leading '-'. `what` names it: "role".
+  void CheckWord(const std::string& field, const std::string& text, const std::string& what);
+
+  std::vector<FieldProblem> Take() { return std::move(found_); }
+
+ private:
+  std::vector<FieldProblem> found_;
+};
+
+// The component's application checks. `databases` is what SQL probes may name; null where there is no SQL.
+void ValidateChecks(const v1::Component& component, const std::vector<std::string>* databases,
+                    Problems* problems);
+
+}  // namespace salvor::strategies

@@ -1,0 +1,41 @@
+#include "strategies/interface/strategy.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace salvor::strategies {
+
+std::vector<std::string> IdsOfPurposes(const std::vector<v1::Step>& steps,
+                                       std::initializer_list<v1::Purpose> purposes) {
+  std::vector<std::string> ids;
+  for (const v1::Step& step : steps) {
+    if (std::find(purposes.begin(), purposes.end(), step.purpose()) != purposes.end())
+      ids.push_back(step.id());
+  }
+  return ids;
+}
+
+std::vector<FieldProblem> Strategy::ValidateWithLocation(const v1::Component&, const std::string&,
+                                                         const v1::LocationSpec&) const {
+  return {};
+}
+
+void Strategy::PrepareOverlay(const v1::Component&, v1::Component*) const {}
+
+bool Strategy::NeedsTarget(const RestoreRequest& request) const { return !request.drill; }
+
+const Strategy* StrategyRegistry::Find(const v1::Component& component) const {
+  for (const std::unique_ptr<const Strategy>& strategy : strategies_) {
+    if (strategy->IsOf(component)) return strategy.get();
+  }
+  return nullptr;
+}
+
+std::string StrategyRegistry::Names() const {
+  std::vector<std::string> names;
+  for (const std::unique_ptr<const Strategy>& strategy : strategies_) names.emplace_back(strategy->Name());
+  return Join(names, ", ");
+}
+
+}  // namespace salvor::strategies

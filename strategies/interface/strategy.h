@@ -1,0 +1,127 @@
+// How a kind of component is captured, restored and checked. Pure: a strategy answers with Steps that hold
+// Actions as values, and calls nothing.
+//
+// The composer (strategies/compose/compile.h) joins the fragments of all components into one Flow. Step ids of a
+// fragment start with the component's name ("db.dump.shop"); edges inside the fragment are the strategy's,
+// the composer adds those from the run's opening steps and to its closing steps. What a step is for stands in its
+// purpose: the composer asks that, and never which action it holds.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "salvor/v1/flow.pb.h"
+#include "salvor/v1/manifest.pb.h"
+#include "salvor/v1/object.pb.h"
+
+namespace salvor::strategies {
+
+// Something wrong with a component, at a field relative to it: "postgres.databases[1]".
+struct FieldProblem {
+  std::string field;
+  std::string message;
+  // Only the whole component can be judged by it: a driver's may leave it to the application laid over it.
+  bool incomplete = false;
+};
+
+struct BackupRequest {
+  std::string run;
+  std::string backup;
+  v1::ResticLocation location;
+  std::string environment;  // filled by the composer from the manifest's header; names concurrency keys
+  std::vector<std::string> forget_runs;  // over and no backup: LocationOpen.forget_runs
+};
+
+// Where a restore goes. A drill goes to scratch; a restore to what `to` declares.
+struct RestoreRequest {
+  std::string run;
+  bool drill = false;
+  v1::ResticLocation location;             // of the backup
+  const v1::Manifest* manifest = nullptr;  // borrowed for the call
+  const v1::Manifest* recorded = nullptr;  // as in the Location, where `manifest` has other checks
+  std::optional<v1::Component> to;         // restore only; empty: the target declares none of that name
+  std::map<std::string, std::string> rename_databases;  // restore only
+  std::string disk_root;                                // restore only; empty: the same paths
+  bool keep_going = false;         // restore only; what cannot be built is left out and named
+  bool require_isolation = false;  // drill only; of the environment
+};
+
+// One place that a restore writes to. Two of one run must not meet: they may not be the same and, in a space of
+// folders, neither may lie in the other.
+struct Destination {
+  std::string space;        // places of different spaces never meet: "files", "postgres /run/postgresql:5432"
+  std::string place;        // "/srv/shop", "shop"
+  bool is_folder = false;   // absolute, without a slash at the end
+  std::string description;  // for people: "files to /srv/shop", "database 'shop' to the same server"
+  std::string hint;         // what to do when another component has it: a sentence
+};
+
+// What one component adds to a run. Its steps stand in an order in which they could be done.
+//   backup:  preflight → quiesce, capture; what is captured is recorded by the composer's last step
+//   restore: preflight, guard (nothing is written) → restore (the writing) → verify, check
+struct Fragment {
+  std::vector<v1::Step> steps;
+  std::vector<v1::PlannedArtifact> artifacts;  // backup: what the plan promises
+  std::vector<v1::PlannedEffect> effects;      // what it would do, for people
+  std::vector<Destination> destinations;       // restore: everything that it writes to
+  // restore: declared at backup time and not in the manifest. What the steps do without it is up to the
+  // strategy; the composer refuses a restore that lacks anything, and says so in a drill.
+  std::vector<v1::MissingArtifact> missing;
+  bool needs_scratch = false;           // drill: its steps use the scratch folder or server
+  bool needs_scratch_postgres = false;  // drill
+  int64_t scratch_bytes = 0;            // drill: space it will take
+  int server_version_num = 0;           // drill: of the source server
+};
+
+// The ids of those steps that are for one of the purposes, in order.
+std::vector<std::string> IdsOfPurposes(const std::vector<v1::Step>& steps,
+                                       std::initializer_list<v1::Purpose> purposes);
+
+// Everything that the rest of the program needs to know of a kind of component. Stateless and thread-safe.
+class Strategy {
+ public:
+  virtual ~Strategy() = default;
+  virtual std::string_view Name()
+      const = 0;  // for people and in YAML: the field's name in Component.strategy
+
+  // Whether it is the strategy of that component.
+  virtual bool IsOf(const v1::Component& component) const = 0;
+  // All problems of a component's declaration.
+  virtual std::vector<FieldProblem> Validate(const v1::Component& component) const = 0;
+  // Problems that a component has with the Location its backups go to.
+  virtual std::vector<FieldProblem> ValidateWithLocation(const v1::Component& component,
+                                                         const std::string& location_name,
+                                                         const v1::LocationSpec& location) const;
+  // Before `top` is laid over `base`, which are both of this kind: clears what excludes what `top` has.
+  virtual void PrepareOverlay(const v1::Component& top, v1::Component* base) const;
+
+  virtual StatusOr<Fragment> Backup(const v1::Component& component, const BackupRequest& request) const = 0;
+  // Whether a restore cannot do without a component of that name in the target.
+  virtual bool NeedsTarget(const RestoreRequest& request) const;
+  // `component` is the one that was backed up (from the manifest).
+  virtual StatusOr<Fragment> Restore(const v1::Component& component, const RestoreRequest& request) const = 0;
+};
+
+// The kinds of components that a program knows. Immutable, so thread-safe.
+class StrategyRegistry {
+ public:
+  explicit StrategyRegistry(std::vector<std::unique_ptr<const Strategy>> strategies)
+      : strategies_(std::move(strategies)) {}
+
+  // Null for a component of a kind that this program does not know, or of none.
+  const Strategy* Find(const v1::Component& component) const;
+  // "postgres, disk, dummy".
+  std::string Names() const;
+
+ private:
+  const std::vector<std::unique_ptr<const Strategy>> strategies_;
+};
+
+}  // namespace salvor::strategies

@@ -1,0 +1,25 @@
+#include "strategies/registry.h"
+
+#include "strategies/disk/disk_strategy.h"
+#include "strategies/dummy/dummy_strategy.h"
+#include "strategies/postgres/postgres_strategy.h"
+
+namespace salvor::strategies {
+namespace {
+
+StrategyRegistry Make() {
+  std::vector<std::unique_ptr<const Strategy>> strategies;
+  strategies.push_back(std::make_unique<PostgresStrategy>());
+  strategies.push_back(std::make_unique<DiskStrategy>());
+  strategies.push_back(std::make_unique<DummyStrategy>());
+  return StrategyRegistry(std::move(strategies));
+}
+
+}  // namespace
+
+const StrategyRegistry& BuiltInStrategies() {
+  static const auto* registry = new StrategyRegistry(Make());  // never destroyed: threads may outlive main
+  return *registry;
+}
+
+}  // namespace salvor::strategies

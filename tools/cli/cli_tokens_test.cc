@@ -1,0 +1,79 @@
+// Agents' tokens: made, shown once or written where only their owner reads, listed, revoked.
+#include <sys/stat.h>
+
+#include "tools/cli/testing/cli_fixture.h"
+
+namespace salvor::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class CliTokensTest : public CliTest {
+ protected:
+  Result Create(const std::vector<std::string>& more = {}, const std::string& name = "web") {
+    std::vector<std::string> words = {"agent-token", "create",  name,   "--environment",
+                                      "vps-1",       "--agent", "web-1"};
+    words.insert(words.end(), more.begin(), more.end());
+    return Run(words);
+  }
+};
+
+TEST_F(CliTokensTest, TheTokenAloneIsOnStdoutSoThatAScriptCanKeepIt) {
+  const Result made = Create();
+  EXPECT_EQ(made.code, 0) << made.err;
+  EXPECT_EQ(made.out, std::string(FakeControl::kMadeToken) + "\n");
+  EXPECT_THAT(made.err, HasSubstr("made web; the token is shown this once"));
+  EXPECT_THAT(made.err, Not(HasSubstr(FakeControl::kMadeToken)));
+  EXPECT_EQ(Create().code, 7) << "a name is taken once";
+}
+
+TEST_F(CliTokensTest, AFileHoldsItForItsOwnerAndNothingElseShowsIt) {
+  const std::string path = directory_ + "/web.token";
+  const Result made = Create({"--output-file", path});
+  EXPECT_EQ(made.code, 0) << made.err;
+  EXPECT_THAT(made.out + made.err, Not(HasSubstr(FakeControl::kMadeToken)));
+  EXPECT_EQ(*ReadSecretFile(path), FakeControl::kMadeToken);
+  struct stat status = {};
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+}
+
+TEST_F(CliTokensTest, WhereItCannotBeWrittenNoneIsMade) {
+  const std::string path = WriteFile("web.token", "of somebody\n");
+  const Result exists = Create({"--output-file", path});
+  EXPECT_EQ(exists.code, 7) << exists.err;
+  EXPECT_THAT(exists.err, HasSubstr("exists, and is not overwritten"));
+  EXPECT_EQ(*ReadFile(path), "of somebody\n");
+  EXPECT_NE(Create({"--output-file", directory_ + "/nowhere/web.token"}).code, 0);
+  EXPECT_EQ(Run({"agent-token", "list", "-o", "name"}).out, "");
+}
+
+TEST_F(CliTokensTest, ListsAndRevokes) {
+  EXPECT_THAT(Run({"agent-token", "list"}).err, HasSubstr("no tokens of agents were made"));
+  Create();
+  Create({}, "db");
+  EXPECT_EQ(Run({"agent-token", "revoke", "web"}).out, "revoked web\n");
+  EXPECT_EQ(Run({"agent-token", "list"}).out,
+            "NAME  ENVIRONMENT  AGENT  STATE    CREATED\n"
+            "db    vps-1        web-1  valid    -\n"
+            "web   vps-1        web-1  revoked  -\n");
+  EXPECT_EQ(Run({"agent-token", "list", "-o", "name"}).out, "db\nweb\n");
+  EXPECT_THAT(Run({"agent-token", "list", "-o", "json"}).out, HasSubstr("\"kind\": \"Agent\""));
+  EXPECT_EQ(Run({"agent-token", "revoke", "nobody"}).code, 6);
+}
+
+TEST_F(CliTokensTest, WhatATokenIsForMustBeSaid) {
+  EXPECT_EQ(Run({"agent-token", "create", "web"}).code, 2);
+  EXPECT_EQ(Run({"agent-token", "create", "web", "--environment", "vps-1"}).code, 2);
+  EXPECT_EQ(Run({"agent-token", "create", "--environment", "vps-1", "--agent", "web-1"}).code, 2);
+  for (const char* agent : {"*-1", "Web-1", "", "web-"}) {
+    const Result wrong = Run({"agent-token", "create", "web", "--environment", "vps-1", "--agent", agent});
+    EXPECT_EQ(wrong.code, 2) << agent << wrong.err;
+  }
+  EXPECT_EQ(Run({"agent-token", "create", "web", "--environment", "vps-*", "--agent", "web-1"}).code, 2);
+  EXPECT_EQ(Run({"agent-token", "list", "-o", "name"}).out, "");
+}
+
+}  // namespace
+}  // namespace salvor::cli
