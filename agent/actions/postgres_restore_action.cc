@@ -24,7 +24,7 @@ namespace salvor::agent {
 namespace {
 
 constexpr absl::Duration kCleanUpPatience = absl::Seconds(30);
-constexpr int kMostNotBuilt = 1000;
+constexpr int kMostNotBuilt = 1000;  // in a result; the log has all
 constexpr char kCloseToPublic[] = "REVOKE ALL ON DATABASE %DB% FROM PUBLIC";
 
 class DatabaseRestore {
