@@ -20,6 +20,11 @@ class CheckList {
   void Failed(const std::string& kind, const std::string& subject, const std::string& compared) {
     Add(kind, subject, v1::Check::VERDICT_FAILED, compared);
   }
+  // Failed, and no wonder: a restore that keeps going could not build it.
+  void NotBuilt(const std::string& kind, const std::string& subject, const std::string& compared) {
+    Failed(kind, subject, compared);
+    result_.mutable_checks()->rbegin()->set_not_built(true);
+  }
   void Unverifiable(const std::string& kind, const std::string& subject, const std::string& compared) {
     Add(kind, subject, v1::Check::VERDICT_UNVERIFIABLE, compared);
   }

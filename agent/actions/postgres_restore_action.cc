@@ -5,7 +5,9 @@
 #include "agent/actions/postgres_actions.h"
 #include "agent/actions/postgres_beyond_dump.h"
 #include "agent/actions/postgres_common.h"
+#include "agent/actions/postgres_load_watch.h"
 #include "agent/actions/postgres_lock_watch.h"
+#include "agent/actions/postgres_not_built.h"
 #include "agent/actions/postgres_refresh.h"
 #include "agent/actions/postgres_restore_marker.h"
 #include "agent/actions/restore_record.h"
@@ -22,6 +24,7 @@ namespace salvor::agent {
 namespace {
 
 constexpr absl::Duration kCleanUpPatience = absl::Seconds(30);
+constexpr int kMostNotBuilt = 1000;  // in a result; the log has all
 constexpr char kCloseToPublic[] = "REVOKE ALL ON DATABASE %DB% FROM PUBLIC";
 
 class DatabaseRestore {
@@ -35,6 +38,8 @@ class DatabaseRestore {
   StatusOr<v1::ActionResult> Run() {
     RETURN_IF_ERROR(CheckDatabaseName(name_));
     RETURN_IF_ERROR(CheckObjectName(action_.run()));
+    if (action_.keep_going() && !action_.target().scratch().empty())
+      return InvalidArgument("a drill leaves nothing out");
     ASSIGN_OR_RETURN(details_, LoadDetails(context_, action_.location(), action_.database().details()));
     ASSIGN_OR_RETURN(target_, ResolveTarget(action_.target(), context_));
     ASSIGN_OR_RETURN(session_, OpenSession(target_.connection, "", context_));
@@ -47,22 +52,7 @@ class DatabaseRestore {
       if (!made.ok()) DropHalf();
       RETURN_IF_ERROR(made);
     }
-    v1::ActionResult result;
-    result.set_note(fmt::format("database {} restored, {}", AsUtf8(name_),
-                                HumanBytes(action_.database().dump().bytes())));
-    for (const std::string& warning : warnings_) {
-      result.add_warnings(fmt::format("database {}: {}", AsUtf8(name_), warning));
-    }
-    if (!without_statistics_.empty()) {
-      result.add_warnings(
-          fmt::format("no statistics of {}: collecting them failed, or would connect to foreign servers",
-                      AsUtf8(Names(without_statistics_))));
-    }
-    if (!left_empty_.empty()) {
-      result.add_warnings("materialized views left empty, which a restore would fill: " +
-                          DescribeLeftEmpty(left_empty_));
-    }
-    return result;
+    return std::move(result_);
   }
 
  private:
@@ -75,8 +65,15 @@ class DatabaseRestore {
   Status Load();
   Status LoadInDrill();
   Status Pipe(RefreshesLeftOut* left_out, const std::string& list);
+  StatusOr<std::vector<std::string>> LoaderArguments();
+  std::function<void(int64_t)> ShowsBytes();
+  std::function<Status(const ExitStatus&)> Explained(std::function<Status(const ExitStatus&)> explain,
+                                                     Connection& inside);
+  void LeaveOut(v1::NotBuilt one);
   Status Finish();
+  void FillResult();
   Status ApplyProperties(Connection& inside);
+  Status Apply(Connection& inside, const std::string& statement, const std::string& kept);
   std::unique_ptr<LockWatch> WatchLocks(const std::string& database);
 
   // Of this run and this database alone: what a crash left before the marker could be set.
@@ -94,6 +91,26 @@ class DatabaseRestore {
   std::vector<std::string> without_statistics_, warnings_;
   ViewsLeftEmpty left_empty_;
   BeyondDump beyond_dump_{details_};
+  std::optional<LoadWatch> watch_;  // of the pg_restore that runs, or ran last
+  v1::ActionResult result_;
+};
+
+// Two that look at one stream.
+class BothObserve final : public StreamObserver {
+ public:
+  BothObserve(StreamObserver& first, StreamObserver* second) : first_(first), second_(second) {}
+  Status OnBytes(std::string_view bytes) override {
+    RETURN_IF_ERROR(first_.OnBytes(bytes));
+    return second_ == nullptr ? OkStatus() : second_->OnBytes(bytes);
+  }
+  Status OnEnd() override {
+    RETURN_IF_ERROR(first_.OnEnd());
+    return second_ == nullptr ? OkStatus() : second_->OnEnd();
+  }
+
+ private:
+  StreamObserver& first_;
+  StreamObserver* const second_;
 };
 
 // On a server of our own nothing but the dump can be to blame for states that speak of data and definitions.
@@ -109,6 +126,10 @@ std::function<Status(const ExitStatus&)> JudgedByState(std::function<Status(cons
 }
 
 std::string FinishedText(std::string_view oid) { return fmt::format("finished database {}\n", oid); }
+
+constexpr char kGoOn[] =
+    "Mend what is named in the original and back it up again; or restore with --keep-going, which leaves out what "
+    "cannot be built (rows of a table all or none), names it, and ends partial.";
 
 Status DatabaseRestore::Drop(const std::string& name) {
   ASSIGN_OR_RETURN(const Rows rows,
@@ -136,11 +157,18 @@ StatusOr<bool> DatabaseRestore::DropOwnLeftovers() {
     return false;
   }
   ASSIGN_OR_RETURN(const std::string before, record_->Read());
-  if (before == FinishedText(rows.View(0, 1))) {
+  const std::string finished = FinishedText(rows.View(0, 1));
+  if (before.starts_with(finished)) {
     ASSIGN_OR_RETURN(const bool emptied, WasEmptiedByRestart(action_.target(), name_, context_));
-    if (!emptied) return true;
-    RETURN_IF_ERROR(Drop(name_));
-    return false;
+    if (emptied) {
+      RETURN_IF_ERROR(Drop(name_));
+      return false;
+    }
+    // What it had to say goes on being true. A record of an earlier version ends here.
+    if (!result_.ParseFromString(before.substr(finished.size())))
+      return Internal("the record of the finished restore of database {} is damaged", AsUtf8(name_));
+    if (result_.note().empty()) FillResult();
+    return true;
   }
   return WithHint(FailedPrecondition("database {} exists on the target", AsUtf8(name_)),
                   "Restore under another name, or rename or drop the existing database yourself.");
@@ -219,7 +247,44 @@ StatusOr<bool> DatabaseRestore::FitsOneTransaction() {
   return locks < room / 2;
 }
 
-Status DatabaseRestore::Load() { return target_.scratch ? LoadInDrill() : Pipe(nullptr, ""); }
+std::function<void(int64_t)> DatabaseRestore::ShowsBytes() {
+  return [this, started = SteadyNow()](int64_t bytes) {
+    if (!context_.progress) return;
+    v1::Progress progress;
+    progress.set_bytes_done(bytes);
+    progress.set_bytes_total(action_.database().dump().bytes());
+    const double seconds = absl::ToDoubleSeconds(SteadyNow() - started);
+    if (seconds > 0) progress.set_bytes_per_second(static_cast<double>(bytes) / seconds);
+    context_.progress(progress);
+  };
+}
+
+// With the name of what could not be built, which the server's words often lack, and with the way on.
+std::function<Status(const ExitStatus&)> DatabaseRestore::Explained(
+    std::function<Status(const ExitStatus&)> explain, Connection& inside) {
+  return [this, &inside, explain = std::move(explain)](const ExitStatus& status) {
+    if (action_.keep_going() && watch_->Failed()) {
+      // What was left out before stands in front of it, and is not why it ended.
+      ExitStatus judged = status;
+      judged.error_tail = "pg_restore: error: " + watch_->WhyItEnded();
+      return explain(judged);
+    }
+    const Status error = explain(status);
+    if (!watch_->Failed()) return error;
+    const Status named = WithContext(error, watch_->All(inside, name_).front().title());
+    const bool refused_by_server = !target_.scratch && watch_->FirstOfServer().empty();
+    return refused_by_server ? WithHint(named, kGoOn) : named;
+  };
+}
+
+Status DatabaseRestore::Load() {
+  {
+    ASSIGN_OR_RETURN(const std::unique_ptr<Connection> inside,
+                     OpenSession(target_.connection, name_, context_));
+    RETURN_IF_ERROR(beyond_dump_.BeforeLoad(*inside));
+  }
+  return target_.scratch ? LoadInDrill() : Pipe(nullptr, "");
+}
 
 // All but the materialized views, and then those that can be filled without a look at anything outside.
 Status DatabaseRestore::LoadInDrill() {
@@ -237,44 +302,84 @@ Status DatabaseRestore::LoadInDrill() {
   return context_.scratch->MarkLeftEmpty(drill, name_, left_empty_);
 }
 
-Status DatabaseRestore::Pipe(RefreshesLeftOut* left_out, const std::string& list) {
-  const v1::Artifact& dump = action_.database().dump();
-  // The empty --dbname makes it connect at all; where to, the environment says.
-  std::vector<std::string> arguments = {"--exit-on-error", "--no-password", "--no-tablespaces", "--dbname="};
+// The empty --dbname makes it connect at all; where to, the environment says. It is --verbose that makes it name the
+// entry that failed.
+StatusOr<std::vector<std::string>> DatabaseRestore::LoaderArguments() {
+  std::vector<std::string> arguments = {"--verbose", "--no-password", "--no-tablespaces", "--dbname="};
+  if (action_.keep_going()) return arguments;
+  arguments.emplace_back("--exit-on-error");
   // All or nothing either way: what was not finished is dropped.
   ASSIGN_OR_RETURN(const bool at_once, FitsOneTransaction());
   if (at_once) arguments.emplace_back("--single-transaction");
+  return arguments;
+}
+
+Status DatabaseRestore::Pipe(RefreshesLeftOut* left_out, const std::string& list) {
+  const v1::Artifact& dump = action_.database().dump();
+  ASSIGN_OR_RETURN(std::vector<std::string> arguments, LoaderArguments());
   if (left_out != nullptr) arguments.push_back("--use-list=" + list);
   ASSIGN_OR_RETURN(const std::unique_ptr<Connection> inside,
                    OpenSession(target_.connection, name_, context_));
   ASSIGN_OR_RETURN(ProcessSpec loader, PostgresTool(context_, "pg_restore", std::move(arguments),
                                                     target_.connection, name_, *inside));
-  RETURN_IF_ERROR(beyond_dump_.BeforeLoad(*inside));
+  watch_.emplace();
   if (target_.scratch && inside->SpeaksEnglish()) loader.explain = JudgedByState(std::move(loader.explain));
+  loader.explain = Explained(std::move(loader.explain), *inside);
+  loader.on_error_line = [this, log = std::move(loader.on_error_line)](std::string_view line) {
+    watch_->OnErrorLine(line);
+    if (!IsVerboseLine(line)) log(line);
+  };
+  BothObserve both(*watch_, left_out);
   PipeOptions options;
-  options.observer = left_out;
+  options.observer = &both;
   options.expect_bytes = dump.bytes();
   options.expect_sha256 = dump.sha256();
-  options.on_progress = [this, &dump, started = SteadyNow()](int64_t bytes) {
-    if (!context_.progress) return;
-    v1::Progress progress;
-    progress.set_bytes_done(bytes);
-    progress.set_bytes_total(dump.bytes());
-    const double seconds = absl::ToDoubleSeconds(SteadyNow() - started);
-    if (seconds > 0) progress.set_bytes_per_second(static_cast<double>(bytes) / seconds);
-    context_.progress(progress);
-  };
+  options.on_progress = ShowsBytes();
+  if (action_.keep_going()) {
+    options.accept_consumer = [this](const ExitStatus& status) {
+      return watch_->WentOnToItsEnd(status) && watch_->FirstOfServer().empty();
+    };
+  }
   ProcessSpec producer = context_.Repository(action_.location()).Dump(dump.snapshot(), dump.path());
   ASSIGN_OR_RETURN_IN(const PipeOutcome outcome,
                       RunPipe(context_.config.supervisor, std::move(producer), std::move(loader), options,
                               context_.stop, context_.deadline),
                       fmt::format("restoring database {}", AsUtf8(name_)));
   context_.LogTransfer("restic | pg_restore", outcome.bytes, outcome.took);
+  for (v1::NotBuilt& one : watch_->All(*inside, name_)) LeaveOut(std::move(one));
   return OkStatus();
 }
 
-// What the dump left to be done, statistics, then settings and grants of the database itself, and last of all the real comment for the
-// marker.
+void DatabaseRestore::LeaveOut(v1::NotBuilt one) {
+  if (result_.not_built_size() < kMostNotBuilt) {
+    *result_.add_not_built() = std::move(one);
+  } else {
+    result_.set_not_built_left_out(result_.not_built_left_out() + 1);
+  }
+}
+
+void DatabaseRestore::FillResult() {
+  const int64_t left_out = result_.not_built_size() + result_.not_built_left_out();
+  result_.set_note(
+      fmt::format("database {} restored{}, {}", AsUtf8(name_),
+                  left_out == 0 ? "" : fmt::format(" without what could not be built ({})", left_out),
+                  HumanBytes(action_.database().dump().bytes())));
+  for (const std::string& warning : warnings_) {
+    result_.add_warnings(fmt::format("database {}: {}", AsUtf8(name_), warning));
+  }
+  if (!without_statistics_.empty()) {
+    result_.add_warnings(
+        fmt::format("no statistics of {}: collecting them failed, or would connect to foreign servers",
+                    AsUtf8(Names(without_statistics_))));
+  }
+  if (!left_empty_.empty()) {
+    result_.add_warnings("materialized views left empty, which a restore would fill: " +
+                         DescribeLeftEmpty(left_empty_));
+  }
+}
+
+// What the dump left to be done, statistics, then settings and grants of the database itself, and last of all the
+// real comment for the marker.
 Status DatabaseRestore::Finish() {
   // Opened before the settings: they could hinder a new session.
   ASSIGN_OR_RETURN(std::unique_ptr<Connection> inside, OpenSession(target_.connection, name_, context_));
@@ -284,7 +389,8 @@ Status DatabaseRestore::Finish() {
   ASSIGN_OR_RETURN(const Rows rows,
                    session_->Query("SELECT oid FROM pg_database WHERE datname = $1", {name_}));
   if (rows.Count() == 0) return Aborted("database {} was dropped while it was restored", AsUtf8(name_));
-  RETURN_IF_ERROR(record_->Write(FinishedText(rows.View(0, 0))));
+  FillResult();
+  RETURN_IF_ERROR(record_->Write(FinishedText(rows.View(0, 0)) + result_.SerializeAsString()));
   const std::string& comment = details_.properties().comment();
   ASSIGN_OR_RETURN(const std::string name, inside->Value("SELECT current_database()"));
   return inside->Execute(fmt::format(
@@ -301,11 +407,28 @@ Status DatabaseRestore::ApplyProperties(Connection& inside) {
   const std::string quoted = inside.Identifier(name);
   for (const std::string& kept : properties.statements()) {
     const std::string statement = inside.TextEncoding() == "UTF8" ? kept : BytesOf(kept);
-    RETURN_IF_ERROR(inside.Execute(ForDatabase(statement, quoted)));
+    RETURN_IF_ERROR(Apply(inside, ForDatabase(statement, quoted), kept));
   }
   if (properties.connection_limit() == -1) return OkStatus();
   return inside.Execute(
       fmt::format("ALTER DATABASE {} CONNECTION LIMIT {}", quoted, properties.connection_limit()));
+}
+
+Status DatabaseRestore::Apply(Connection& inside, const std::string& statement, const std::string& kept) {
+  const Status applied = inside.Execute(statement);
+  const bool refused = !inside.LastSqlState().empty() && inside.Alive() && !IsOfSurroundings(applied) &&
+                       applied.code() != absl::StatusCode::kCancelled &&
+                       applied.code() != absl::StatusCode::kDeadlineExceeded;
+  if (applied.ok() || !action_.keep_going() || !refused) return applied;
+  v1::NotBuilt one;
+  one.set_database(AsUtf8(name_));
+  one.set_kind(kDatabaseSetting);
+  one.set_name(kept);
+  one.set_title("setting of the database: " + ForDatabase(kept, AsUtf8(name_)));
+  one.set_cause(MessageOf(applied));
+  one.set_sqlstate(inside.LastSqlState());
+  LeaveOut(std::move(one));
+  return OkStatus();
 }
 
 }  // namespace

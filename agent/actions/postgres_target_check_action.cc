@@ -103,9 +103,16 @@ Status TargetCheck::CheckExtensions(const v1::DatabaseDetails& details) {
         fmt::format("extension {} of database {} was {}, and will be {} on the target", extension.name,
                     details.database(), extension.version, extension.default_version);
     if (extension.default_version.empty()) {
-      problems_.Add(fmt::format("extension {} of database {} is not installed on the target", extension.name,
-                                details.database()),
-                    "Install the extension's package on the target's host.");
+      const std::string missing = fmt::format("extension {} of database {} is not installed on the target",
+                                              extension.name, details.database());
+      if (action_.keep_going()) {
+        result_.add_warnings(missing + ": it and what needs it will be left out");
+      } else {
+        problems_.Add(
+            missing,
+            "Install the extension's package on the target's host; or restore with --keep-going, which "
+            "leaves out what needs it, names it, and ends partial.");
+      }
     } else if (!extension.has_version) {
       result_.add_warnings(will_be + ", which cannot install the older one");
     } else if (super != "t") {

@@ -3,6 +3,7 @@
 
 #include "agent/actions/check_list.h"
 #include "agent/actions/postgres_common.h"
+#include "agent/actions/postgres_not_built.h"
 #include "base/status.h"
 #include "salvor/v1/manifest.pb.h"
 
@@ -14,6 +15,7 @@ struct Verification {
   const std::string& database;         // as it was restored
   const v1::DatabaseDetails& details;  // as it was
   CheckList& checks;
+  const NotBuiltThings& not_built;  // has its own checks; whatever follows from it gives none
 
   std::string Subject(const std::string& what = "") const {
     return what.empty() ? database : database + "." + what;

@@ -128,6 +128,9 @@ class ArchiveStream::Impl {
   std::string why_;
   ArchiveSummary summary_;
   int64_t tables_done_ = 0;
+  std::function<void(ArchiveEntry)> on_entry_;
+
+  bool ContentsRead() const { return state_ != State::kHeader && state_ != State::kContents; }
 
  private:
   enum class State { kHeader, kContents, kBlockType, kBlockId, kObjectId, kChunkLength, kChunk, kUnreadable };
@@ -290,6 +293,10 @@ bool ArchiveStream::Impl::ParseEntry(Status& status) {
   if (reader.Bad()) status = Broken("an entry of the table of contents");
   if (!reader.Ok()) return false;
   front_at_ += reader.Used();
+  if (on_entry_) {
+    on_entry_({id, std::string(description.value_or("")), std::string(schema.value_or("")),
+               std::string(tag.value_or(""))});
+  }
 
   if (description == "MATERIALIZED VIEW DATA") {
     summary_.refreshes.push_back(
@@ -481,6 +488,12 @@ bool ArchiveStream::Readable() const { return impl_->readable_; }
 std::string ArchiveStream::Why() const { return impl_->why_; }
 bool ArchiveStream::ContentsKnown() const { return impl_->ContentsKnown(); }
 const ArchiveSummary& ArchiveStream::Summary() const { return impl_->summary_; }
+void ArchiveStream::OnEntry(std::function<void(ArchiveEntry)> on_entry) {
+  impl_->on_entry_ = std::move(on_entry);
+}
+
+bool ArchiveStream::ContentsRead() const { return impl_->ContentsRead(); }
+
 int64_t ArchiveStream::TablesDone() const { return impl_->tables_done_; }
 
 }  // namespace salvor::agent

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -62,6 +63,14 @@ struct ArchiveSummary {
   std::string large_object_hash;  // 16 bytes; empty when only counted
 };
 
+// One entry of the table of contents, with the names in the archive's encoding.
+struct ArchiveEntry {
+  int64_t id = 0;           // by which pg_restore calls it: "from TOC entry 3280; …"
+  std::string description;  // "FK CONSTRAINT"
+  std::string schema;       // empty where it is in none
+  std::string tag;          // "orders orders_customer_fkey"
+};
+
 class ArchiveStream {
  public:
   explicit ArchiveStream(RowDigest::Mode mode = RowDigest::Mode::kHash);
@@ -83,6 +92,12 @@ class ArchiveStream {
 
   // After Finish; what ContentsKnown speaks of, from then on.
   const ArchiveSummary& Summary() const;
+
+  // Called with every entry of the table of contents, before any data. Set before the first Feed.
+  void OnEntry(std::function<void(ArchiveEntry)> on_entry);
+
+  // All entries were read, or never will be because what flows by is not readable.
+  bool ContentsRead() const;
 
   // Tables so far, for progress.
   int64_t TablesDone() const;

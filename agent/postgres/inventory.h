@@ -2,6 +2,7 @@
 // from the restored copy.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -58,7 +59,11 @@ struct Difference {
 
 // Facts that `then` does not hold, as an earlier version of Salvor or of the server did not know them, are
 // uncertain, by name.
-std::vector<Difference> CompareInventories(const v1::DatabaseDetails& then, const v1::DatabaseDetails& now);
+// `is_known`, where it is set, is asked for each line (of a kind of Check) that one side has and the other has not:
+// true for one that is accounted for elsewhere, and makes no difference here.
+using KnownLine = std::function<bool(const std::string& check, const std::string& line)>;
+std::vector<Difference> CompareInventories(const v1::DatabaseDetails& then, const v1::DatabaseDetails& now,
+                                           const KnownLine& is_known = {});
 
 // `statement` with the quoted database name for every %DB% outside of quotes.
 std::string ForDatabase(const std::string& statement, const std::string& quoted_database);

@@ -35,11 +35,21 @@ std::string Describe(const Lines& missing, const Lines& extra) {
   return fmt::format("expected: {}; found instead: {}", list(missing), list(extra));
 }
 
+// Without the lines that are accounted for elsewhere.
+void DropKnown(const std::string& check, const KnownLine& is_known, Lines& lines) {
+  if (!is_known) return;
+  lines.erase(std::remove_if(lines.begin(), lines.end(),
+                             [&](const std::string& line) { return is_known(check, line); }),
+              lines.end());
+}
+
 void CompareLines(const std::string& check, const std::string& subject, const Lines& then, const Lines& now,
-                  std::vector<Difference>& differences) {
+                  const KnownLine& is_known, std::vector<Difference>& differences) {
   Lines missing, extra;
   std::set_difference(then.begin(), then.end(), now.begin(), now.end(), std::back_inserter(missing));
   std::set_difference(now.begin(), now.end(), then.begin(), then.end(), std::back_inserter(extra));
+  DropKnown(check, is_known, missing);
+  DropKnown(check, is_known, extra);
   if (missing.empty() && extra.empty()) return;
   differences.push_back({check, subject, Describe(missing, extra)});
 }
@@ -66,7 +76,7 @@ Statements ByObject(const v1::CatalogSection& section) {
 
 // Statements of objects that both sides have; the objects themselves are compared as lines.
 void CompareStatements(const CatalogQuery& query, const v1::CatalogSection& then,
-                       const v1::CatalogSection& now, bool other_major,
+                       const v1::CatalogSection& now, bool other_major, const KnownLine& is_known,
                        std::vector<Difference>& differences) {
   const Statements found = ByObject(now);
   for (const auto& [object, expected] : ByObject(then)) {
@@ -76,7 +86,7 @@ void CompareStatements(const CatalogQuery& query, const v1::CatalogSection& then
     for (size_t i = 0; i < std::min(expected.size(), at->second.size()); ++i) {
       const v1::CatalogStatement& was = *expected[i];
       const v1::CatalogStatement& is = *at->second[i];
-      if (was.sql() == is.sql()) continue;
+      if (was.sql() == is.sql() || (is_known && is_known(query.check, object))) continue;
       std::string text =
           fmt::format("{}: expected {}; found {}", object, AroundDifference(was.sql(), is.sql()),
                       AroundDifference(is.sql(), was.sql()));
@@ -103,9 +113,11 @@ Lines Minus(const Lines& from, const Lines& what) {
 }
 
 void CompareSection(const CatalogQuery& query, const v1::CatalogSection& then, const v1::CatalogSection& now,
-                    bool other_major, std::vector<Difference>& differences) {
+                    bool other_major, const KnownLine& is_known, std::vector<Difference>& differences) {
   const Lines was = AllLines(then), is = AllLines(now);
   Lines missing = Minus(was, is), extra = Minus(is, was);
+  DropKnown(query.check, is_known, missing);
+  DropKnown(query.check, is_known, extra);
   // A dropped or renamed "public" comes back with every new database, unused: that takes nothing away.
   // Nor does one whose last object is missing, which is a difference of its own.
   const auto unused = std::find(extra.begin(), extra.end(), kUnusedPublicSchema);
@@ -124,7 +136,7 @@ void CompareSection(const CatalogQuery& query, const v1::CatalogSection& then, c
     differences.push_back(
         {query.check, query.kind, Describe(missing, extra) + (uncertain ? kOtherMajor : ""), uncertain});
   }
-  CompareStatements(query, then, now, other_major, differences);
+  CompareStatements(query, then, now, other_major, is_known, differences);
 }
 
 // Kinds of facts by the check they belong to, for one sentence about all of them.
@@ -186,7 +198,7 @@ class FirstGrants {
 };
 
 void CompareCatalog(const v1::DatabaseDetails& then, const v1::DatabaseDetails& now, bool other_major,
-                    std::vector<Difference>& differences) {
+                    const KnownLine& is_known, std::vector<Difference>& differences) {
   const int format = std::max(1, then.format());
   Sections was, is;
   for (const v1::CatalogSection& section : then.catalog()) was[section.kind()] = &section;
@@ -202,7 +214,7 @@ void CompareCatalog(const v1::DatabaseDetails& then, const v1::DatabaseDetails& 
     } else if (query->format > format || format > kDetailsFormat) {
       other_form[query->check].push_back(kind);
     } else {
-      CompareSection(*query, *section, *found->second, other_major, differences);
+      CompareSection(*query, *section, *found->second, other_major, is_known, differences);
     }
   }
   for (const auto& [kind, section] : is) {
@@ -224,7 +236,7 @@ bool IsGrant(const std::string& statement) {
 }
 
 void CompareProperties(const v1::DatabaseDetails& then, const v1::DatabaseDetails& now,
-                       std::vector<Difference>& differences) {
+                       const KnownLine& is_known, std::vector<Difference>& differences) {
   const auto facts = [](const v1::DatabaseProperties& p) {
     Lines lines = {"encoding " + p.encoding(), "collate " + p.collate(),
                    "ctype " + p.ctype(),       "provider " + p.locale_provider(),
@@ -244,13 +256,15 @@ void CompareProperties(const v1::DatabaseDetails& then, const v1::DatabaseDetail
     std::sort(lines.begin(), lines.end());
     return lines;
   };
-  CompareLines("schema", "database", facts(then.properties()), facts(now.properties()), differences);
-  CompareLines("grants", "database", grants(then.properties()), grants(now.properties()), differences);
+  CompareLines("schema", "database", facts(then.properties()), facts(now.properties()), is_known,
+               differences);
+  CompareLines("grants", "database", grants(then.properties()), grants(now.properties()), is_known,
+               differences);
 }
 
 // PL/pgSQL comes with every new database, so a dump cannot say that it was dropped.
 void CompareExtensions(const v1::DatabaseDetails& then, const v1::DatabaseDetails& now,
-                       std::vector<Difference>& differences) {
+                       const KnownLine& is_known, std::vector<Difference>& differences) {
   std::map<std::string, std::string> was, is;
   for (const auto& extension : then.extensions()) was[extension.name()] = extension.version();
   for (const auto& extension : now.extensions()) is[extension.name()] = extension.version();
@@ -271,32 +285,36 @@ void CompareExtensions(const v1::DatabaseDetails& then, const v1::DatabaseDetail
   for (const auto& [name, version] : is) {
     if (was.count(name) == 0 && name != "plpgsql") extra.push_back(name + " " + version);
   }
+  DropKnown("extensions", is_known, missing);
   if (missing.empty() && extra.empty()) return;
   differences.push_back({"extensions", "extensions", Describe(missing, extra)});
 }
 
 void CompareMigrations(const v1::DatabaseDetails& then, const v1::DatabaseDetails& now,
-                       std::vector<Difference>& differences) {
+                       const KnownLine& is_known, std::vector<Difference>& differences) {
   std::map<std::string, Lines> found;
   for (const auto& table : now.migrations()) found[table.table()] = Sorted(table.rows());
   for (const auto& table : then.migrations()) {
+    const bool same = found.count(table.table()) > 0 && found[table.table()] == Sorted(table.rows());
+    if (!same && is_known && is_known("migrations", table.table())) continue;
     if (found.count(table.table()) == 0) {
       differences.push_back({"migrations", table.table(), "the table is missing"});
       continue;
     }
-    CompareLines("migrations", table.table(), Sorted(table.rows()), found[table.table()], differences);
+    CompareLines("migrations", table.table(), Sorted(table.rows()), found[table.table()], {}, differences);
   }
 }
 
 }  // namespace
 
-std::vector<Difference> CompareInventories(const v1::DatabaseDetails& then, const v1::DatabaseDetails& now) {
+std::vector<Difference> CompareInventories(const v1::DatabaseDetails& then, const v1::DatabaseDetails& now,
+                                           const KnownLine& is_known) {
   std::vector<Difference> differences;
   const bool other_major = then.server_version_num() / 10000 != now.server_version_num() / 10000;
-  CompareProperties(then, now, differences);
-  CompareCatalog(then, now, other_major, differences);
-  CompareExtensions(then, now, differences);
-  CompareMigrations(then, now, differences);
+  CompareProperties(then, now, is_known, differences);
+  CompareCatalog(then, now, other_major, is_known, differences);
+  CompareExtensions(then, now, is_known, differences);
+  CompareMigrations(then, now, is_known, differences);
   return differences;
 }
 

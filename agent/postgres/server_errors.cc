@@ -194,6 +194,14 @@ Status PostgresToolError(const std::vector<std::string>& argv, const ExitStatus&
   return MakeStatus(absl::StatusCode::kUnavailable, message);
 }
 
+bool SaysServerWasInTheWay(std::string_view error) {
+  // A definition that asks for what is gone says these, whoever else works there.
+  if (HasAny(error, {"could not open relation with OID", "cache lookup failed"})) return false;
+  return std::any_of(Meanings().begin(), Meanings().end(), [error](const Meaning& meaning) {
+    return meaning.code != absl::StatusCode::kInternal && HasAny(error, meaning.texts);
+  });
+}
+
 std::string_view SqlStateOfBadDump(std::string_view said) {
   struct State {
     const char* text;

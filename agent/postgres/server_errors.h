@@ -36,6 +36,10 @@ absl::StatusCode CodeOfRefusal(std::string_view text);
 // nothing about a backup. The texts are libpq's (fe-connect.c, fe-misc.c), the programs' and the server's own.
 Status PostgresToolError(const std::vector<std::string>& argv, const ExitStatus& status);
 
+// Whether an error of pg_restore's says something about the server or about others that work there: it went away, ran
+// out of something, another session was in the way. False for words that nobody knows.
+bool SaysServerWasInTheWay(std::string_view error);
+
 // The SQLSTATE of what a pg_restore that failed said, if it says that the dump's own data or definitions cannot
 // be loaded: of classes 22 (data), 23 (integrity) and 42 (a definition that refers to what is not there). ""
 // for anything else, above all for what its surroundings lack. Only of a server whose lc_messages is C, which a

@@ -132,7 +132,9 @@ class OwnedPipe {
     const StatusOr<ExitStatus>& consumed = consumer.Join();
     RETURN_IF_ERROR(verdict);
     RETURN_IF_ERROR(consumed.status());
-    if (!consumed->Ok()) return consumer_->ErrorOf(*consumed);
+    const bool accepted =
+        consumed->Ok() || (whole && options.accept_consumer && options.accept_consumer(*consumed));
+    if (!accepted) return consumer_->ErrorOf(*consumed);
     if (!whole)
       return Internal("{}: ended before it had read everything ({})", consumer_program_,
                       consumed->Describe());

@@ -57,6 +57,9 @@ struct PipeOptions {
   std::function<void(int64_t bytes)> on_progress;  // at most some times a second; may be null
   int64_t expect_bytes = -1;                       // when known (a restore): anything else is DataLoss …
   std::string expect_sha256;                       // … found before the consumer sees end of file
+  // Whether an unsuccessful end of the consumer is one to go on from, as pg_restore's that counts what it left out.
+  // Asked only when the whole stream was given to it; null: never.
+  std::function<bool(const ExitStatus&)> accept_consumer;
   absl::Duration producer_stall = kProducerStall;
   absl::Duration consumer_stall = kConsumerStall;
 };

@@ -47,12 +47,14 @@ const char* VerdictWord(const v1::Run& run, v1::Backup::Coverage coverage) {
                                                                              : "unverifiable";
     }
     default: {
-      bool all_checked = true;
+      bool all_checked = true, all_built = true;
       for (const v1::Check& check : ChecksOf(run)) {
-        if (check.verdict() == v1::Check::VERDICT_FAILED) return "failed";
+        if (check.verdict() == v1::Check::VERDICT_FAILED && !check.not_built()) return "failed";
+        all_built = all_built && !check.not_built();
         all_checked = all_checked && check.verdict() == v1::Check::VERDICT_PASSED;
       }
-      return !succeeded ? unfinished : all_checked ? "restored" : "unverifiable";
+      if (!succeeded) return unfinished;
+      return !all_built ? "partial" : all_checked ? "restored" : "unverifiable";
     }
   }
 }

@@ -177,6 +177,28 @@ TEST(RunMetrics, CountARunByWhatItFound) {
   EXPECT_EQ(now.Runs("shop", "restore", "failed"), 1);
 }
 
+TEST(RunMetrics, ARestoreThatLeftOutWhatCouldNotBeBuiltIsPartialUnlessMoreIsWrong) {
+  std::map<std::string, v1::Backup> records;
+  ControlPlane now(records);
+  v1::Run run;
+  run.mutable_header()->set_kind(v1::RUN_KIND_RESTORE);
+  run.mutable_header()->set_application("shop");
+  run.set_phase(v1::RUN_PHASE_SUCCEEDED);
+  v1::ActionResult& result = *run.add_steps()->mutable_result();
+  v1::Check& left_out = *result.add_checks();
+  left_out.set_verdict(kFailed);
+  left_out.set_not_built(true);
+  now.metrics().OnRun(run);
+  EXPECT_EQ(now.Runs("shop", "restore", "partial"), 1);
+  result.add_checks()->set_verdict(kUnverifiable);
+  now.metrics().OnRun(run);
+  EXPECT_EQ(now.Runs("shop", "restore", "partial"), 2);
+  result.add_checks()->set_verdict(kFailed);
+  now.metrics().OnRun(run);
+  EXPECT_EQ(now.Runs("shop", "restore", "partial"), 2);
+  EXPECT_EQ(now.Runs("shop", "restore", "failed"), 1);
+}
+
 TEST(RunMetrics, ReadWhatIsDeclaredAndCountedAtEachScrape) {
   std::map<std::string, v1::Backup> records;
   ControlPlane now(records);

@@ -419,6 +419,7 @@ StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const Res
   drill.to.reset();
   drill.rename_databases.clear();
   drill.disk_root.clear();
+  drill.keep_going = false;
   RETURN_IF_ERROR(CheckRequest(drill, {}));
   ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(strategies, drill, nullptr, {}));
   const auto has_steps = [](const Part& part) { return !part.fragment.steps.empty(); };

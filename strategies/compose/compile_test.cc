@@ -188,6 +188,39 @@ TEST(CompileRestore, AsksEveryGuardrailBeforeAnythingIsWritten) {
   ExpectGolden("restore", plan->flow, plan->effects);
 }
 
+TEST(CompileRestore, KeepsGoingWhereItIsToldToAndSaysSoInItsPlan) {
+  const v1::Manifest manifest = AManifest({DatabaseComponent(), FilesComponent()});
+  RestoreRequest request = ARestoreRequest(manifest);
+  const auto goes_on = [](const RestorePlan& plan) {
+    int restores = 0, checks = 0, inputs = 0;
+    for (const v1::Step& step : plan.flow.steps()) {
+      restores += step.action().postgres_restore().keep_going() ? 1 : 0;
+      checks += step.action().postgres_target_check().keep_going() ? 1 : 0;
+      if (!step.action().has_postgres_verify()) continue;
+      for (const std::string& input : step.inputs()) inputs += input.rfind("db.restore.", 0) == 0 ? 1 : 0;
+    }
+    return std::vector<int>{restores, checks, inputs};
+  };
+  const auto says_so = [](const RestorePlan& plan) {
+    return std::any_of(plan.effects.begin(), plan.effects.end(), [](const v1::PlannedEffect& effect) {
+      return effect.verb() == "skip" && effect.subject() == "what cannot be built";
+    });
+  };
+  const auto stops = CompileRestore(BuiltInStrategies(), request, OtherPlace(), {});
+  ASSERT_TRUE(stops.ok()) << stops.status();
+  EXPECT_EQ(goes_on(*stops), (std::vector<int>{0, 0, 0}));
+  EXPECT_FALSE(says_so(*stops));
+  request.keep_going = true;
+  const auto plan = CompileRestore(BuiltInStrategies(), request, OtherPlace(), {});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(goes_on(*plan), (std::vector<int>{2, 1, 2})) << "each comparison knows what its restore left out";
+  EXPECT_TRUE(says_so(*plan));
+  const auto drill = CompileDrill(BuiltInStrategies(), request);
+  ASSERT_TRUE(drill.ok()) << drill.status();
+  EXPECT_EQ(goes_on(*drill), (std::vector<int>{0, 0, 0})) << "a drill leaves nothing out";
+  EXPECT_FALSE(says_so(*drill));
+}
+
 TEST(CompileRestore, TakesTheChecksOfTheTargetWithItsNames) {
   const v1::Manifest manifest = AManifest({DatabaseComponent()});
   RestoreRequest request = ARestoreRequest(manifest);

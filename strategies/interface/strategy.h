@@ -49,7 +49,8 @@ struct RestoreRequest {
   std::optional<v1::Component> to;         // restore only; empty: the target declares none of that name
   std::map<std::string, std::string> rename_databases;  // restore only
   std::string disk_root;                                // restore only; empty: the same paths
-  bool require_isolation = false;                       // drill only; of the environment
+  bool keep_going = false;         // restore only; what cannot be built is left out and named
+  bool require_isolation = false;  // drill only; of the environment
 };
 
 // One place that a restore writes to. Two of one run must not meet: they may not be the same and, in a space of

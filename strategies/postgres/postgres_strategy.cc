@@ -108,6 +108,11 @@ class RestorePlanner {
           MakeEffect("check", "these databases",
                      fmt::format("must not exist on {} yet, or the restore is refused", server_)));
     }
+    if (request_.keep_going) {
+      fragment_.effects.push_back(MakeEffect(
+          "skip", "what cannot be built",
+          fmt::format("by {}, as --keep-going says: it is named, and the restore is partial", server_)));
+    }
     AddApplicationChecks();
     return std::move(fragment_);
   }
@@ -173,6 +178,7 @@ class RestorePlanner {
       *check->mutable_target() = target_;
       *check->mutable_location() = request_.location;
       *check->mutable_globals() = ForAction(*globals_);
+      check->set_keep_going(request_.keep_going);
       for (size_t i = begin; i < std::min(databases_.size(), begin + kDatabasesPerTargetCheck); ++i) {
         *check->add_databases() = databases_[i].restore;
       }
@@ -211,6 +217,7 @@ class RestorePlanner {
     *action->mutable_location() = request_.location;
     *action->mutable_database() = database.restore;
     action->set_run(request_.run);
+    action->set_keep_going(request_.keep_going);
     After(&restore, name_ + ".restore-roles");
     UseLocation(&restore, request_.location);
     UseKey(&restore, key_, 1, kServerTitle);
@@ -223,6 +230,7 @@ class RestorePlanner {
     *compare->mutable_database() = database.restore;
     *compare->mutable_globals() = ForAction(*globals_);
     After(&verify, restore.id());
+    if (request_.keep_going) verify.add_inputs(restore.id());  // which says what it left out
     UseLocation(&verify, request_.location);
     UseKey(&verify, key_, 1, kServerTitle);
     Retry(&verify, 3, 10, 120);

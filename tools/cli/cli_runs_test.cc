@@ -167,6 +167,31 @@ TEST_F(CliTest, RestoreDryRunShowsThePlanAndARefusalIsAConflict) {
   EXPECT_THAT(refused.err, HasSubstr("error: this would be refused: database shop\n  cause: it exists\n"));
 }
 
+TEST_F(CliTest, RestoreThatKeepsGoingIsThreeAndSaysWhatItLeftOut) {
+  control_.AddScript(ScriptTo(PartialRestore()));
+  const Result result =
+      Run({"restore", "create", "--backup", "latest:shop", "--to", "shop", "--keep-going", "--wait"});
+  EXPECT_EQ(result.code, 3);
+  EXPECT_TRUE(control_.last_restore().keep_going());
+  EXPECT_THAT(result.out, HasSubstr("could not be built\n  db shop, rows of table public.vouchers: new row"));
+  EXPECT_THAT(result.err,
+              HasSubstr("error: the restore of backup-shop-20261121-101500-4f2a to shop is partial\n"
+                        "  cause: could not be built: rows of table public.vouchers"));
+  EXPECT_EQ(Run({"run", "watch", "restore-shop-20261121-101600-9c01"}).code, 3);
+  const Result shown = Run({"run", "show", "restore-shop-20261121-101600-9c01"});
+  EXPECT_THAT(shown.out, HasSubstr("verdict      partial in"));
+  EXPECT_THAT(shown.out, HasSubstr("could not be built\n  db shop, rows of table public.vouchers: new row"));
+  const Result json = Run({"run", "show", "restore-shop-20261121-101600-9c01", "-o", "json"});
+  EXPECT_THAT(json.out, HasSubstr("\"title\": \"foreign key public.orders orders_customer_fkey\""));
+}
+
+TEST_F(CliTest, RestoreKeepsGoingOnlyWhenToldTo) {
+  control_.AddScript(ScriptTo(PartialRestore()));
+  Run({"restore", "create", "--backup", "latest:shop", "--to", "shop"});
+  EXPECT_FALSE(control_.last_restore().keep_going());
+  EXPECT_THAT(Run({"restore", "create", "--help"}).out, HasSubstr("--keep-going"));
+}
+
 TEST_F(CliTest, RestoreRefusesARenameThatCannotBeMeant) {
   for (const char* rename : {"shop", "=x", "x=", "a=b=c", "a=-x"}) {
     EXPECT_EQ(Run({"restore", "create", "--backup", "b", "--to", "a", "--rename-database", rename}).code, 2)

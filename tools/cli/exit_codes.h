@@ -12,7 +12,7 @@ enum class ExitCode {
   kOk = 0,
   kFailed = 1,
   kUsage = 2,
-  kPartial = 3,  // a backup that misses something, a drill that could not check everything
+  kPartial = 3,  // a backup or restore that misses something, a drill that could not check everything
   kNotAuthenticated = 4,
   kForbidden = 5,
   kNotFound = 6,

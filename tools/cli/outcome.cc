@@ -14,6 +14,9 @@ namespace salvor::cli {
 namespace {
 
 constexpr int kMostChecksNamed = 20;
+constexpr char kBuildByHand[] =
+    "All the rest is restored and compared. Once the cause is mended, build what is named by hand: the operations "
+    "manual says how.";
 
 // "backup of shop: complete in 2m05s".
 std::string Headline(const v1::Run& run, const v1::Backup* backup, const Style& style) {
@@ -121,7 +124,7 @@ std::string NamesOfFailed(const std::vector<const v1::Check*>& checks) {
   std::vector<std::string> names;
   int more = 0;
   for (const v1::Check* check : checks) {
-    if (check->verdict() != v1::Check::VERDICT_FAILED) continue;
+    if (check->verdict() != v1::Check::VERDICT_FAILED || check->not_built()) continue;
     if (names.size() == 5) {
       ++more;
       continue;
@@ -200,13 +203,21 @@ Outcome RestoreOutcome(const v1::Run& run, const Style& style) {
   const CheckCounts counts = CountChecks(checks);
   Outcome outcome;
   outcome.text = Headline(run, nullptr, style) + RestoredBy(run, style);
+  outcome.text += RenderNotBuilt(run, kMostChecksNamed, style);
   const std::string table = RenderChecks(checks, kMostChecksNamed, style);
   if (!table.empty()) outcome.text += "\n" + table;
   outcome.text += "\n" + SummarizeChecks(counts) + "\n";
   AddUnconfirmed(run, style, outcome);
-  if (counts.failed > 0) {
-    outcome.error = fmt::format("{}: {} failed", SubjectOf(run.header()), Count(counts.failed, "check"));
+  if (const int wrong = counts.failed - counts.not_built; wrong > 0) {
+    outcome.error = fmt::format("{}: {} failed", SubjectOf(run.header()), Count(wrong, "check"));
     outcome.cause = NamesOfFailed(checks);
+  } else if (run.phase() == v1::RUN_PHASE_SUCCEEDED && CountNotBuilt(run) > 0) {
+    outcome.code = ExitCode::kPartial;
+    outcome.error = fmt::format("the {} is partial", SubjectOf(run.header()));
+    outcome.cause = "could not be built: " + TitlesOfNotBuilt(run);
+    FillFailure(run, outcome);
+    outcome.hint = kBuildByHand;
+    return outcome;
   } else if (run.phase() == v1::RUN_PHASE_SUCCEEDED && counts.unverifiable > 0) {
     outcome.code = ExitCode::kPartial;
     outcome.error = fmt::format("{} is unverifiable", SubjectOf(run.header()));
@@ -244,8 +255,10 @@ Worded DrillVerdict(const v1::Run& run, const v1::Backup* backup) {
 
 Worded RestoreVerdict(const v1::Run& run) {
   const CheckCounts counts = CountChecks(ChecksOf(run));
-  if (counts.failed > 0 || run.phase() != v1::RUN_PHASE_SUCCEEDED) return {"failed", Tone::kBad};
+  if (counts.failed > counts.not_built || run.phase() != v1::RUN_PHASE_SUCCEEDED)
+    return {"failed", Tone::kBad};
   if (run.steps().empty()) return {"finished", Tone::kPlain};
+  if (CountNotBuilt(run) > 0) return {"partial", Tone::kWarning};
   return counts.unverifiable > 0 ? Worded{"unverifiable", Tone::kWarning} : Worded{"restored", Tone::kGood};
 }
 

@@ -164,6 +164,44 @@ TEST(RestoreOutcome, IsThreeWhenACheckCouldNotBeMadeAsItsDrillWouldBe) {
   EXPECT_EQ(outcome.cause, "1 check could not be made");
 }
 
+TEST(RestoreOutcome, IsThreeAndPartialAndNamesWhatCouldNotBeBuilt) {
+  const v1::Run run = PartialRestore();
+  EXPECT_EQ(VerdictWord(run, nullptr).text, "partial");
+  const Outcome outcome = OutcomeOf(run, nullptr, StyleOf(0));
+  EXPECT_EQ(outcome.code, ExitCode::kPartial);
+  EXPECT_EQ(outcome.error, "the restore of backup-shop-20261121-101500-4f2a to shop is partial");
+  EXPECT_EQ(
+      outcome.cause,
+      "could not be built: rows of table public.vouchers, foreign key public.orders orders_customer_fkey");
+  EXPECT_THAT(outcome.text, StartsWith("restore of backup-shop-20261121-101500-4f2a to shop: partial in "));
+  EXPECT_THAT(
+      outcome.text,
+      HasSubstr("\ncould not be built\n"
+                "  db shop, rows of table public.vouchers: new row for relation \"vouchers\" violates "
+                "check constraint \"still_valid\"\n"
+                "  db shop, foreign key public.orders orders_customer_fkey: insert or update on table "
+                "\"orders\" violates foreign key constraint\n"));
+  EXPECT_THAT(outcome.text, HasSubstr("6 checks: 4 passed, 2 failed"));
+  EXPECT_EQ(outcome.text.find("\nfailed\n"), std::string::npos) << "each is named once\n" << outcome.text;
+}
+
+TEST(RestoreOutcome, IsOneWhenMoreIsWrongThanWhatCouldNotBeBuilt) {
+  v1::Run run = PartialRestore();
+  run.mutable_steps(1)->mutable_result()->mutable_checks(1)->set_verdict(v1::Check::VERDICT_FAILED);
+  const Outcome outcome = OutcomeOf(run, nullptr, StyleOf(0));
+  EXPECT_EQ(outcome.code, ExitCode::kFailed);
+  EXPECT_EQ(outcome.error, "restore of backup-shop-20261121-101500-4f2a to shop: 1 check failed");
+  EXPECT_EQ(outcome.cause, "db rows shop.public.orders");
+  EXPECT_EQ(VerdictWord(run, nullptr).text, "failed");
+  EXPECT_THAT(outcome.text, HasSubstr("could not be built"));
+}
+
+TEST(RestoreOutcome, ThatDidNotFinishIsFailedWhateverItLeftOut) {
+  const v1::Run run = WithPhase(PartialRestore(), v1::RUN_PHASE_FAILED);
+  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kFailed);
+  EXPECT_EQ(VerdictWord(run, nullptr).text, "failed");
+}
+
 TEST(RestoreOutcome, IsSevenWhenAGuardrailRefusedIt) {
   v1::Run run = WithPhase(SucceededDrill(), v1::RUN_PHASE_FAILED);
   run.mutable_header()->set_kind(v1::RUN_KIND_RESTORE);

@@ -19,6 +19,7 @@ void CountOne(const v1::Check& check, CheckCounts& counts) {
       break;
     case v1::Check::VERDICT_FAILED:
       ++counts.failed;
+      if (check.not_built()) ++counts.not_built;
       break;
     default:
       ++counts.unverifiable;
@@ -32,7 +33,7 @@ std::string RenderNamed(const std::vector<const v1::Check*>& checks, v1::Check::
   std::string text;
   int shown = 0, more = 0;
   for (const v1::Check* check : checks) {
-    if (Word(check->verdict()).text != wanted.text) continue;
+    if (Word(check->verdict()).text != wanted.text || check->not_built()) continue;
     if (most > 0 && shown == most) {
       ++more;
       continue;
@@ -98,6 +99,42 @@ std::string RenderChecks(const std::vector<const v1::Check*>& checks, int most, 
   }
   return table.Render(style) + RenderNamed(checks, v1::Check::VERDICT_FAILED, most, style) +
          RenderNamed(checks, v1::Check::VERDICT_UNVERIFIABLE, most, style);
+}
+
+std::string RenderNotBuilt(const v1::Run& run, int most, const Style& style) {
+  std::string lines;
+  int64_t shown = 0;
+  for (const v1::StepStatus& step : run.steps()) {
+    for (const v1::NotBuilt& one : step.result().not_built()) {
+      if (most > 0 && shown == most) break;
+      ++shown;
+      lines += Indented(fmt::format("{} {}, {}: {}", CleanText(step.component()), CleanText(one.database()),
+                                    CleanText(one.title()), CleanText(one.cause())),
+                        2, style.width);
+    }
+  }
+  const int64_t more = CountNotBuilt(run) - shown;
+  if (more > 0) lines += fmt::format("  … and {} more\n", more);
+  return lines.empty() ? "" : "\n" + Paint(style, Tone::kBad, "could not be built") + "\n" + lines;
+}
+
+int64_t CountNotBuilt(const v1::Run& run) {
+  int64_t count = 0;
+  for (const v1::StepStatus& step : run.steps())
+    count += step.result().not_built_size() + step.result().not_built_left_out();
+  return count;
+}
+
+std::string TitlesOfNotBuilt(const v1::Run& run) {
+  constexpr size_t kMost = 5;
+  std::vector<std::string> titles;
+  for (const v1::StepStatus& step : run.steps()) {
+    for (const v1::NotBuilt& one : step.result().not_built()) {
+      if (titles.size() < kMost) titles.push_back(CleanText(one.title()));
+    }
+  }
+  const int64_t more = CountNotBuilt(run) - static_cast<int64_t>(titles.size());
+  return Join(titles, ", ") + (more > 0 ? fmt::format(" and {} more", more) : "");
 }
 
 }  // namespace salvor::cli

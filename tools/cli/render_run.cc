@@ -208,6 +208,7 @@ std::string RenderRun(const v1::Run& run, const v1::Backup* backup, const Style&
             fmt::format("  {} of {} finished\n", StepsOver(run), run.steps_size()) + RenderSteps(run, style);
   }
   text += RenderObligations(run, style);
+  text += RenderNotBuilt(run, 0, style);
   if (const std::string checks = RenderChecks(ChecksOf(run), 0, style); !checks.empty()) {
     text += "\n" + Paint(style, Tone::kStrong, "checks") + "\n" + checks;
   }

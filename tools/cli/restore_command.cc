@@ -12,7 +12,7 @@ namespace {
 struct RestoreOptions {
   std::string backup, to, disk_root;
   std::vector<std::string> renames, components;
-  bool accept_disproven = false;
+  bool accept_disproven = false, keep_going = false;
   StartOptions start;
 };
 
@@ -40,6 +40,7 @@ StatusOr<v1::CreateRestoreRequest> MakeRequest(const RestoreOptions& options) {
   if (!options.disk_root.empty()) RETURN_IF_ERROR_IN(CheckAbsolutePath(options.disk_root), "--disk-root");
   request.set_disk_root(options.disk_root);
   request.set_accept_disproven(options.accept_disproven);
+  request.set_keep_going(options.keep_going);
   for (const std::string& component : options.components) request.add_components(component);
   return request;
 }
@@ -66,7 +67,8 @@ void AddRestoreCommands(CommandLine& line) {
                                  "salvor restore create --backup latest:shop --to shop --wait \\",
                                  "    --rename-database shop=shop_old",
                                  "salvor restore create --backup proven:shop --to shop --component files \\",
-                                 "    --disk-root /srv/restored"},
+                                 "    --disk-root /srv/restored",
+                                 "salvor restore create --backup latest:shop --to shop --wait --keep-going"},
                                 [options](Context& context) { return Create(context, *options); });
   create.add_option("--backup", options->backup, "its name, latest:APPLICATION or proven:APPLICATION")
       ->type_name("BACKUP")
@@ -86,6 +88,9 @@ void AddRestoreCommands(CommandLine& line) {
       ->allow_extra_args(false);
   create.add_flag("--accept-disproven", options->accept_disproven,
                   "restore although a drill has shown that the backup is wrong");
+  create.add_flag(
+      "--keep-going", options->keep_going,
+      "leave out what the server refuses to build (rows of a table all or none), name it, and end partial");
   AddStartOptions(create, options->start);
 }
 

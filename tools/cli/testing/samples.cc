@@ -127,6 +127,37 @@ v1::Run DisprovenDrill() {
   return run;
 }
 
+v1::Run PartialRestore() {
+  v1::Run run = SucceededDrill();
+  run.mutable_header()->set_name("restore-shop-20261121-101600-9c01");
+  run.mutable_header()->set_kind(v1::RUN_KIND_RESTORE);
+  v1::StepStatus* restore = run.mutable_steps(0);
+  restore->set_id("db.restore.shop");
+  restore->set_component("db");
+  restore->set_action("postgres_restore");
+  restore->set_purpose(v1::PURPOSE_RESTORE);
+  restore->set_title("restore database shop");
+  *restore->mutable_result() = FromText<v1::ActionResult>(R"(
+    note: "database shop restored without what could not be built (2), 3.10 GiB"
+    not_built { database: "shop" kind: "TABLE DATA" schema: "public" name: "vouchers"
+                title: "rows of table public.vouchers"
+                cause: "new row for relation \"vouchers\" violates check constraint \"still_valid\""
+                sqlstate: "23514" }
+    not_built { database: "shop" kind: "FK CONSTRAINT" schema: "public" name: "orders orders_customer_fkey"
+                title: "foreign key public.orders orders_customer_fkey"
+                cause: "insert or update on table \"orders\" violates foreign key constraint" sqlstate: "23503" })");
+  for (const char* subject :
+       {"shop: rows of table public.vouchers", "shop: foreign key public.orders orders_customer_fkey"}) {
+    v1::Check* check = run.mutable_steps(1)->mutable_result()->add_checks();
+    check->set_component("db");
+    check->set_kind("rows");
+    check->set_subject(subject);
+    check->set_verdict(v1::Check::VERDICT_FAILED);
+    check->set_not_built(true);
+  }
+  return run;
+}
+
 v1::Backup CompleteBackup() {
   return FromText<v1::Backup>(R"(
     name: "backup-shop-20261121-101500-4f2a" application: "shop" environment: "vps-1" location: "main"

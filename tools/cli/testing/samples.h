@@ -18,6 +18,7 @@ v1::Run RunningBackup();      // db is dumped, files are done, at 10:15:40
 v1::Run PartialBackup();      // the dump of "audit" failed
 v1::Run SucceededDrill();     // all checks passed
 v1::Run DisprovenDrill();     // one check failed, one is unverifiable
+v1::Run PartialRestore();     // a foreign key and a table's rows were left out, all else is well
 v1::Backup CompleteBackup();  // unproven
 v1::Backup PartialBackupRecord();
 

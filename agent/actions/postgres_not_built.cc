@@ -1,0 +1,128 @@
+#include "agent/actions/postgres_not_built.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace salvor::agent {
+namespace {
+
+// Texts of the catalogue quote names where SQL needs it, pg_restore never does.
+std::string WithoutQuotes(std::string_view text) {
+  std::string plain(text);
+  plain.erase(std::remove(plain.begin(), plain.end(), '"'), plain.end());
+  return plain;
+}
+
+bool IsOfName(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$' ||
+         (c & 0x80) != 0;
+}
+
+// Whole: "public.t" is in "public.t.id", and neither in "public.t2" nor in "my.public.t".
+bool HoldsName(std::string_view line, std::string_view name) {
+  for (size_t at = line.find(name); at != std::string_view::npos; at = line.find(name, at + 1)) {
+    const bool begins = at == 0 || (!IsOfName(line[at - 1]) && line[at - 1] != '.');
+    const size_t end = at + name.size();
+    if (begins && (end == line.size() || !IsOfName(line[end]) || !IsOfName(name.back()))) return true;
+  }
+  return false;
+}
+
+bool IsRows(const std::string& kind) { return kind == "TABLE DATA" || kind == "SEQUENCE SET"; }
+
+// As texts of the catalogue name it. Of a tag of several words ("orders orders_customer_fkey", "TABLE orders") it is
+// not known where the first name ends, for names may hold spaces: every cut is a candidate.
+std::vector<std::string> NamesIn(const v1::NotBuilt& thing) {
+  const std::string tag = WithoutQuotes(thing.name()), schema = WithoutQuotes(thing.schema());
+  const std::string prefix = schema.empty() ? "" : schema + ".";
+  if (thing.kind() == kDatabaseSetting) return {tag};
+  const size_t arguments = tag.find('(');
+  if (arguments != std::string::npos) {  // whose types are printed in more than one way
+    std::vector<std::string> names = {prefix + tag.substr(0, arguments + 1)};
+    for (size_t cut = tag.find(' '); cut < arguments; cut = tag.find(' ', cut + 1))
+      names.push_back(prefix + tag.substr(cut + 1, arguments - cut));
+    return names;
+  }
+  std::vector<std::string> names = {prefix + tag};
+  for (size_t cut = tag.find(' '); cut != std::string::npos; cut = tag.find(' ', cut + 1)) {
+    const std::string left = prefix + tag.substr(0, cut), right = tag.substr(cut + 1);
+    if (right.empty()) continue;
+    names.push_back(fmt::format("{} {}", left, right));     // a constraint
+    names.push_back(fmt::format("{}.{}", left, right));     // a column
+    names.push_back(fmt::format("{} on {}", right, left));  // as the server identifies them
+    names.push_back(fmt::format("TRIGGER {} ", right));     // as it prints triggers …
+    names.push_back(fmt::format("clone {} on ", right));    // … and those of partitions are called
+    names.push_back(prefix + right);  // the index behind a constraint; whom a comment is on
+  }
+  return names;
+}
+
+std::string KindOfCheck(const v1::NotBuilt& thing) {
+  const std::string& kind = thing.kind();
+  if (kind == "TABLE DATA") return "rows";
+  if (kind == "SEQUENCE SET") return "sequences";
+  if (kind == "EXTENSION") return "extensions";
+  if (kind.starts_with("BLOB")) return "large objects";
+  if (kind == "ACL" || kind == "DEFAULT ACL") return "grants";
+  const bool grant = thing.name().starts_with("GRANT ") || thing.name().starts_with("REVOKE ");
+  return kind == kDatabaseSetting && grant ? "grants" : "schema";
+}
+
+}  // namespace
+
+NotBuiltThings::NotBuiltThings(const v1::Task& task, const std::string& database) : database_(database) {
+  for (const auto& [step, result] : task.inputs()) {
+    left_out_ += result.not_built_left_out();
+    for (const v1::NotBuilt& one : result.not_built()) things_.push_back({one, NamesIn(one)});
+  }
+}
+
+void NotBuiltThings::Report(CheckList& checks) const {
+  for (const Thing& thing : things_) {
+    const std::string& state = thing.what.sqlstate();
+    checks.NotBuilt(KindOfCheck(thing.what), fmt::format("{}: {}", database_, thing.what.title()),
+                    fmt::format("could not be built: {}{}", thing.what.cause(),
+                                state.empty() ? "" : fmt::format(" (SQLSTATE {})", state)));
+  }
+  if (left_out_ > 0) {
+    checks.NotBuilt("schema", database_,
+                    fmt::format("{} more could not be built; the run's log names them", left_out_));
+  }
+}
+
+bool NotBuiltThings::Explains(const std::string& check, std::string_view line) const {
+  if (things_.empty()) return false;
+  const std::string plain = WithoutQuotes(line);
+  return std::any_of(things_.begin(), things_.end(), [&](const Thing& thing) {
+    if (thing.what.kind() == kDatabaseSetting) return plain == thing.names.front();
+    // Rows say nothing about definitions; what migration tools keep are rows.
+    if (IsRows(thing.what.kind()) && check != "migrations") return false;
+    if (thing.what.kind().starts_with("BLOB")) return plain.find(" large objects ") != std::string::npos;
+    return std::any_of(thing.names.begin(), thing.names.end(),
+                       [&plain](const std::string& name) { return HoldsName(plain, name); });
+  });
+}
+
+bool NotBuiltThings::Has(const std::vector<std::string_view>& kinds, const std::string& schema,
+                         const std::string& name) const {
+  return std::any_of(things_.begin(), things_.end(), [&](const Thing& thing) {
+    return thing.what.schema() == schema && thing.what.name() == name &&
+           std::find(kinds.begin(), kinds.end(), thing.what.kind()) != kinds.end();
+  });
+}
+
+bool NotBuiltThings::ExplainsRows(const std::string& schema, const std::string& table) const {
+  return Has({"TABLE", "TABLE DATA"}, schema, table);
+}
+
+bool NotBuiltThings::ExplainsSequence(const std::string& schema, const std::string& sequence) const {
+  return Has({"SEQUENCE", "SEQUENCE SET"}, schema, sequence);
+}
+
+bool NotBuiltThings::ExplainsLargeObjects() const {
+  return std::any_of(things_.begin(), things_.end(),
+                     [](const Thing& thing) { return thing.what.kind().starts_with("BLOB"); });
+}
+
+}  // namespace salvor::agent
