@@ -2,7 +2,7 @@
 #include "base/text.h"
 #include "controlplane/services/services_testing.h"
 #include "proto/time.h"
-#include "strategies/strategy_testing.h"
+#include "strategies/interface/strategy_testing.h"
 
 namespace salvor::controlplane {
 namespace {
