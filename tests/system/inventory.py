@@ -134,7 +134,7 @@ def _locks(stack):
 def _named_in(stack, manifest):
     known = stack.__dict__.setdefault("_manifests", {})  # which never change
     if manifest["id"] not in known:
-        document = json.loads(stack.restic("dump", manifest["id"], manifest["paths"][0]).stdout)
+        document = json.loads(stack.restic("dump", "--no-lock", manifest["id"], manifest["paths"][0]).stdout)
         known[manifest["id"]] = {artifact["snapshot"] for artifact in document["artifacts"]}
     return known[manifest["id"]]
 
