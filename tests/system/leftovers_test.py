@@ -233,7 +233,7 @@ class Walk(unittest.TestCase):
         try:
             wait_for("those that worked for it to end", lambda: not alive_yet(), SETTLES_S)
             self.assertEqual(left | inventory.shared_memory({pid for pid, _ in victims}), set(), f"left by {run}, {outcome}")
-            self.assertEqual({each["phase"] for each in stack.run(run).get("obligations", [])} - {"Released", "NotNeeded"}, set(), run)
+            self._obligations_end(stack, run)
             if outcome == "CANCELLED" and disturb in (cancelled, agent_killed_and_cancelled):
                 getattr(subject, "check_cancelled", lambda *_: None)(run, number)
             else:
@@ -248,6 +248,15 @@ class Walk(unittest.TestCase):
             if left:
                 self._before = inventory.take(stack)  # it is told once
         return reached
+
+
+    def _obligations_end(self, stack, run):
+        def still_open():
+            return [each for each in stack.run(run).get("obligations", []) if each["phase"] not in ("Released", "NotNeeded")]
+        try:
+            wait_for("what was to be undone to be undone", lambda: not still_open(), SETTLES_S)
+        except AssertionError as late:
+            raise AssertionError(f"{late}; {run} still says: {still_open()}") from late
 
 
 class BackupLeavesNothing(Walk):
