@@ -345,7 +345,7 @@ spec:
 
     def snapshots(self, *tags):
         arguments = [a for tag in tags for a in ("--tag", tag)]
-        return json.loads(self.restic("snapshots", "--json", *arguments).stdout) or []
+        return json.loads(self.restic("snapshots", "--json", "--no-lock", *arguments).stdout) or []
 
     def dumps_kept(self):
         """Snapshots of databases, without those of their details and of the roles."""

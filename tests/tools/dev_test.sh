@@ -48,6 +48,35 @@ printf '# a comment\nbash\n\nno-such-package-anywhere # another\ncoreutils\n' >"
 [[ $(missing_of) == no-such-package-anywhere ]] || { echo "wrong list of missing packages" >&2; exit 1; }
 echo "passed: commands, help and missing packages"
 
+# Tests: the slow ones only with --all, and what follows goes to ctest. With stand-ins for all that takes time.
+# shellcheck disable=SC2317 # cmd_test calls the stand-ins
+ctest_of() {
+  (
+    PARTS=$scratch
+    echo 'cmd_setup() { :; }' >"$scratch/setup.sh"
+    # shellcheck source=tools/dev.d/common.sh
+    source "$ROOT/tools/dev.d/common.sh"
+    # shellcheck source=tools/dev.d/test.sh
+    source "$ROOT/tools/dev.d/test.sh"
+    configure() { :; }
+    cmake() { :; }
+    test_jobs() { echo 3; }
+    ctest() { echo "$*"; }
+    cmd_test "$@"
+  )
+}
+ctest_is() {
+  local wanted=$1 got
+  shift
+  got=$(ctest_of "$@")
+  [[ $got == "$wanted" ]] || { printf 'test %s runs: ctest %s\n' "$*" "$got" >&2; exit 1; }
+}
+ctest_is '--preset dev -j 3 --label-exclude ^slow$'
+ctest_is '--preset dev -j 3 --label-exclude ^slow$ -R name' -R name
+ctest_is '--preset dev -j 3' --all
+ctest_is '--preset dev -j 3 -L slow' --all -L slow
+echo "passed: the two tiers of tests"
+
 # Setup inside a longer command (the demo's first run): what the caller has to do at its end is still done, and
 # the guards are gone, also when the installation fails. `install_packages` runs with stand-ins for root's tools.
 # shellcheck disable=SC2317 # setup calls the stand-ins

@@ -25,6 +25,8 @@ UP_SECONDS = 180
 DOWN_SECONDS = 10
 # Velero looks every ten seconds whether a location is due, and connects anew if the store was away.
 LOCATION_SECONDS = 60
+# It takes a moment, and on a busy machine as long as it takes.
+FORCE_SECONDS = 120
 WORD = f"of-{RUN}"
 DENY = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny"},
         "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}}
@@ -63,7 +65,8 @@ class Lifecycle(ClusterTest):
         took = time.monotonic() - begin
         self.assertEqual(done.returncode, 0, f"up: {done.stdout[-2000:]}{done.stderr}")
         now = time.time()
-        wait_for("the storage location to be seen Available", lambda: seen_available(now), LOCATION_SECONDS)
+        wait_for("the storage location to be seen Available", lambda: seen_available(now), LOCATION_SECONDS,
+                 lambda: location().get("status"))
         status = json.loads(cluster("status", "-o", "json").stdout)
         unwell = [f"{each['name']}: {each['detail']}" for each in status["components"] if each["state"] != "ok"]
         self.assertEqual(unwell, [])
@@ -109,9 +112,11 @@ class Lifecycle(ClusterTest):
         apply(space, DENY)
         volumes.start(space, volumes.pod("user", "data", "exec sleep 3600"))
         address = get(space, "pod", "user")["status"]["podIP"]
-        wait_for("the policy to be in force", lambda: any(address in each for each in traces.all_traces()), 15)
+        wait_for("the policy to be in force", lambda: any(address in each for each in traces.all_traces()),
+                 FORCE_SECONDS, lambda: [each for each in traces.all_traces() if "SALVOR-" in each])
         os.kill(processes.find("network-policy").pid, signal.SIGKILL)
-        wait_for("the enforcer to be gone", lambda: processes.find("network-policy") is None, 10)
+        wait_for("the enforcer to be gone", lambda: processes.find("network-policy") is None, FORCE_SECONDS,
+                 lambda: processes.find("network-policy"))
         self.assertTrue([each for each in traces.all_traces() if each.startswith("set SALVOR-")])
         print(f"down {self.down():.1f} s, up {self.up():.1f} s, ", end="", flush=True)
         kubectl("-n", space, "delete", "networkpolicy", "deny")

@@ -2,7 +2,8 @@
 
 import json
 
-from support import ENDED, GONE_SECONDS, LABEL, READY_SECONDS, VELERO, find, get, kubectl, phase, reach, wait_for
+from support import (ENDED, GONE_SECONDS, LABEL, READY_SECONDS, VELERO, find, get, kubectl, phase, pods_of, reach,
+                     wait_for)
 
 from bed.probes import condition
 
@@ -20,11 +21,13 @@ def restart(name: str) -> None:
             f"--timeout={GONE_SECONDS}s", seconds=GONE_SECONDS + 10)
     wait_for(f"a new pod of {name} to be Ready", lambda: any(
         pod["metadata"]["uid"] not in old and condition(pod, "Ready") == "True"
-        for pod in find(VELERO, "pods", selector)), READY_SECONDS)
+        for pod in find(VELERO, "pods", selector)), READY_SECONDS, lambda: pods_of(VELERO, selector))
     if name == "velero":
         # It is Ready as soon as it runs, and learns only then which kinds there are.
-        wait_for("Velero's server to have started", lambda: STARTED in kubectl(
-            "-n", VELERO, "logs", "-l", selector, "-c", "velero", "--tail=-1"), READY_SECONDS)
+        def said() -> str:
+            return kubectl("-n", VELERO, "logs", "-l", selector, "-c", "velero", "--tail=-1")
+        wait_for("Velero's server to have started", lambda: STARTED in said(), READY_SECONDS,
+                 lambda: f"{pods_of(VELERO, selector)}, which said last: {said()[-1000:]}")
 
 
 def forget_transfers(backup: str) -> None:

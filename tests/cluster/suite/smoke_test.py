@@ -8,8 +8,8 @@ import unittest
 import uuid
 
 import database
-from support import (HERE, OBJECTS, ClusterTest, apply, delete_namespace, find, kubectl, succeeds, velero, volume_info,
-                     wait_for, wait_until_ready)
+from support import (HERE, OBJECTS, ClusterTest, apply, delete_namespace, find, get, kubectl, pods_of, succeeds, velero,
+                     volume_info, wait_for, wait_until_ready)
 
 from bed import s3
 from bed.configuration import s3_access
@@ -23,7 +23,8 @@ JOB_SECONDS = 60
 class Components(ClusterTest):
     def test_the_node_is_ready(self):
         node = wait_for(f"node {NODE} to be Ready", lambda: next(
-            (each for each in find("default", "nodes") if condition(each, "Ready") == "True"), None), NODE_SECONDS)
+            (each for each in find("default", "nodes") if condition(each, "Ready") == "True"), None), NODE_SECONDS,
+            lambda: [each["status"].get("conditions") for each in find("default", "nodes")])
         self.assertEqual(node["metadata"]["name"], NODE)
         self.assertFalse(node["spec"].get("taints"))
 
@@ -65,8 +66,8 @@ class Workloads(ClusterTest):
         page = kubectl("-n", space, "exec", "deployment/web", "--", "cat", "/www/index.html")
         self.assertIn("It works", page)
         apply(space, OBJECTS / "job.yaml")
-        kubectl("-n", space, "wait", "--for=condition=Complete", f"--timeout={JOB_SECONDS}s", "job/visitor",
-                seconds=JOB_SECONDS + 10)
+        wait_for("the Job to be Complete", lambda: condition(get(space, "job", "visitor"), "Complete") == "True",
+                 JOB_SECONDS, lambda: f"{(get(space, 'job', 'visitor') or {}).get('status')}, {pods_of(space)}")
         seen = kubectl("-n", space, "logs", "job/visitor").splitlines()
         self.assertEqual((len(seen), seen[-1]), (3, "visited"))
         self.assertIn("response:200", kubectl("-n", space, "logs", "deployment/web"))

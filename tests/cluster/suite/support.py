@@ -84,15 +84,38 @@ def apply(space: str, *objects: Json | Path) -> None:
 
 
 def wait_for(what: str, question: Callable[[], Value], seconds: float,
-             instead: Callable[[], Any] | None = None) -> Value:
-    """Waits until question() is true, and gives what it gave. instead() tells what there was at the end in vain."""
+             instead: Callable[[], Any]) -> Value:
+    """Waits until question() is true, and gives what it gave. instead() tells what there was at the end in vain. The
+    question is asked again after its time is over: who is kept from asking by a busy machine does not fail by that."""
     limit = time.monotonic() + seconds
     while not (value := question()):
         if time.monotonic() > limit:
-            found = f"; there was: {instead()}" if instead else ""
-            raise AssertionError(f"waited {seconds:.0f} s in vain for {what}{found}")
+            if value := question():
+                return value
+            raise AssertionError(f"waited {seconds:.0f} s in vain for {what}; there was: {_told(instead)}")
         time.sleep(PAUSE)
     return value
+
+
+def _told(instead: Callable[[], Any]) -> str:
+    """What cannot be told must not hide what was waited for."""
+    try:
+        return str(instead())
+    except (AssertionError, OSError, subprocess.SubprocessError) as failed:
+        return f"(not to be told: {failed})"
+
+
+def pods_of(space: str, selector: str = "") -> list[str]:
+    """Each pod with its phase, what it waits for, and its conditions that are not true."""
+    found = []
+    for each in find(space, "pods", selector):
+        status = each.get("status", {})
+        states = [state.get("state", {}).get("waiting", {}).get("reason", "")
+                  for state in status.get("initContainerStatuses", []) + status.get("containerStatuses", [])]
+        missing = [one["type"] for one in status.get("conditions", []) if one["status"] != "True"]
+        words = [phase(each), *filter(None, states), *(f"not {one}" for one in missing)]
+        found.append(f"{each['metadata']['name']}: {', '.join(words)}")
+    return found
 
 
 def reach(what: str, ask: Callable[[], Value], wanted: Value, seconds: float) -> None:
@@ -115,11 +138,16 @@ def hold(what: str, ask: Callable[[], Value], wanted: Value, seconds: float) -> 
 
 
 def wait_until_ready(space: str, *names: str) -> None:
-    kubectl("-n", space, "rollout", "status", f"--timeout={READY_SECONDS}s", *names, seconds=READY_SECONDS + 10)
+    try:
+        kubectl("-n", space, "rollout", "status", f"--timeout={READY_SECONDS}s", *names, seconds=READY_SECONDS + 10)
+    except AssertionError as failed:
+        raise AssertionError(f"{failed}; there was: {_told(lambda: pods_of(space))}") from failed
 
 
 def delete_namespace(space: str) -> None:
-    kubectl("delete", "namespace", space, "--ignore-not-found", f"--timeout={GONE_SECONDS}s", seconds=GONE_SECONDS + 10)
+    kubectl("delete", "namespace", space, "--ignore-not-found", "--wait=false")
+    wait_for(f"namespace {space} to be gone", lambda: not get("default", "namespace", space), GONE_SECONDS,
+             lambda: (get("default", "namespace", space) or {}).get("status"))
 
 
 def backup_phase(name: str) -> str:
@@ -131,7 +159,9 @@ def delete_backup(name: str) -> None:
     if backup_phase(name) in ENDED:
         velero("backup", "delete", name, "--confirm")
         try:
-            wait_for(f"the deletion of backup {name}", lambda: not get(VELERO, "backups.velero.io", name), GONE_SECONDS)
+            wait_for(f"the deletion of backup {name}", lambda: not get(VELERO, "backups.velero.io", name), GONE_SECONDS,
+                     lambda: [each.get("status") for each in find(VELERO, "deletebackuprequests",
+                                                                  f"velero.io/backup-name={name}")])
             return
         finally:
             kubectl("-n", VELERO, "delete", "deletebackuprequests", "-l", f"velero.io/backup-name={name}")
@@ -191,7 +221,8 @@ class ClusterTest(unittest.TestCase):
             apply(space, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space, "labels": {LABEL: RUN}}})
             # The service account that every pod wants comes a moment after the namespace.
             wait_for(f"the service account of {space}",
-                     lambda: get(space, "serviceaccount", "default"), READY_SECONDS)
+                     lambda: get(space, "serviceaccount", "default"), READY_SECONDS,
+                     lambda: (get("default", "namespace", space) or {}).get("status"))
         return space
 
     def start_backup(self, name: str, space: str, *options: str) -> str:

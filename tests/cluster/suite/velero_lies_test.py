@@ -8,9 +8,11 @@ import unittest
 import volumes
 from mending import forget_transfers, restart, serve_snapshots
 from support import (BACKUP_SECONDS, GONE_SECONDS, OBJECTS, READY_SECONDS, RUN, VELERO, ClusterTest, Json, apply,
-                     backup_phase, delete_namespace, find, get, hold, kubectl, phase, reach, stored, volume_info,
-                     wait_for, wait_until_ready)
+                     backup_phase, delete_namespace, find, get, hold, kubectl, phase, pods_of, reach, stored,
+                     volume_info, wait_for, wait_until_ready)
 from volumes import EMPTY, claim, pod, read, retaining_class, start, volume_of, write
+
+from bed.probes import condition
 
 FILES = ("--default-volumes-to-fs-backup", "--snapshot-volumes=false")
 RUNNING = "InProgress"
@@ -71,8 +73,8 @@ class ClosedVolume(ClusterTest):
         backup = self.back_up("closed", space, *FILES)
         delete_namespace(space)
         self.restore("closed", backup)
-        kubectl("-n", space, "wait", "--for=condition=Ready", "pod/told", f"--timeout={READY_SECONDS}s",
-                seconds=READY_SECONDS + 10)
+        wait_for("pod told to be Ready", lambda: condition(get(space, "pod", "told"), "Ready") == "True", READY_SECONDS,
+                 lambda: pods_of(space))
         hold("the pod", lambda: phase(get(space, "pod", "closed")), "Pending", LEAK_SECONDS)
         said = kubectl("-n", space, "logs", "closed", "-c", "restore-wait", "--tail=1")
         self.assertIn("permission denied", said)
@@ -139,7 +141,8 @@ class VeleroRestarts(ClusterTest):
             "pre.hook.backup.velero.io/command": json.dumps(["sh", "-c", slow_once]),
             "pre.hook.backup.velero.io/timeout": "300s"}))
         first = self.start_backup("restart-first", space, *FILES)
-        wait_for("the backup to reach its hook", lambda: volumes.has_file(space, "user", "/tmp/asked"), BACKUP_SECONDS)
+        wait_for("the backup to reach its hook", lambda: volumes.has_file(space, "user", "/tmp/asked"), BACKUP_SECONDS,
+                 lambda: f"the backup {backup_phase(first)}, {pods_of(space)}")
         self.assertEqual(backup_phase(first), RUNNING)
         restart("velero")
         second = self.start_backup("restart-second", space, *FILES)

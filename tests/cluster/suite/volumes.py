@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from support import GONE_SECONDS, LABEL, READY_SECONDS, RUN, Json, apply, find, get, kubectl, phase, succeeds, wait_for
+from support import (GONE_SECONDS, LABEL, READY_SECONDS, RUN, Json, apply, find, get, kubectl, phase, pods_of, succeeds,
+                     wait_for)
 
+from bed.probes import condition
 from bed.settings import CSI_DRIVER, STORAGE_CLASS
 
 IMAGE = "salvor.test/busybox:1"
@@ -40,9 +42,10 @@ def stateful_set(name: str) -> Json:
 
 def start(space: str, *pods: Json) -> None:
     apply(space, *pods)
-    names = [f"pod/{each['metadata']['name']}" for each in pods]
-    kubectl("-n", space, "wait", "--for=condition=Ready", f"--timeout={READY_SECONDS}s", *names,
-            seconds=READY_SECONDS + 10)
+    names = {each["metadata"]["name"] for each in pods}
+    wait_for(f"{', '.join(sorted(names))} in {space} to be Ready", lambda: names <= {
+        each["metadata"]["name"] for each in find(space, "pods") if condition(each, "Ready") == "True"}, READY_SECONDS,
+        lambda: pods_of(space))
 
 
 def run(space: str, claim_name: str, command: str) -> str:
@@ -89,7 +92,8 @@ def delete_volumes(storage_class: str) -> None:
                 if each["spec"].get("storageClassName") == storage_class]
     for volume in left():
         kubectl("patch", "persistentvolume", volume, "-p", '{"spec": {"persistentVolumeReclaimPolicy": "Delete"}}')
-    wait_for(f"the volumes of {storage_class} to be deleted", lambda: not left(), GONE_SECONDS)
+    wait_for(f"the volumes of {storage_class} to be deleted", lambda: not left(), GONE_SECONDS,
+             lambda: [(volume, volume_phase(volume)) for volume in left()])
 
 
 def has_file(space: str, name: str, path: str) -> bool:
