@@ -93,9 +93,9 @@ Status Journal::Write(const std::string& sql, const std::vector<std::string>& va
 }
 
 Status Journal::Together(const std::function<Status()>& write) {
-  RETURN_IF_ERROR(database_->Execute("BEGIN IMMEDIATE"));
+  RETURN_IF_ERROR_IN(database_->Execute("BEGIN IMMEDIATE"), "agent journal");
   Status status = write();
-  if (status.ok()) status = database_->Execute("COMMIT");
+  if (status.ok()) status = WithContext(database_->Execute("COMMIT"), "agent journal");
   if (!status.ok()) (void)database_->Execute("ROLLBACK");
   return status;
 }

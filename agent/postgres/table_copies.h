@@ -18,8 +18,8 @@
 #include "agent/postgres/connection.h"
 #include "agent/postgres/row_digest.h"
 #include "agent/process/process.h"
-#include "base/steady_time.h"
 #include "base/status.h"
+#include "base/steady_time.h"
 
 namespace salvor::agent {
 

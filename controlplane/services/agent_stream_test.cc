@@ -1,7 +1,5 @@
 // The agents' stream as an agent sees it: a real server in this process, the engine behind it, and agents that do as
 // they should, and others.
-#include "controlplane/services/agent_service.h"
-
 #include <gmock/gmock.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
@@ -16,6 +14,7 @@
 
 #include "base/io/files.h"
 #include "base/io/system_clock.h"
+#include "controlplane/services/agent_service.h"
 #include "controlplane/store/memory_store.h"
 
 namespace salvor::controlplane {

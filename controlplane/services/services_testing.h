@@ -36,7 +36,8 @@ class ServicesTest : public testing::Test {
         store_, clock_,
         {.version = "test", .random = [] { return 0.0; }, .on_fatal = [](const Status&) { FAIL(); }},
         nullptr);
-    planner_ = std::make_unique<Planner>(*catalog_, *engine_, strategies::BuiltInStrategies(), clock_, "test");
+    planner_ =
+        std::make_unique<Planner>(*catalog_, *engine_, strategies::BuiltInStrategies(), clock_, "test");
     tokens_ = *TokenRegistry::Load(store_, clock_);
     authenticator_ = std::make_unique<Authenticator>(Token(kPeople), Token(kAgents), *tokens_);
     agents_ = std::make_unique<AgentServiceImpl>(*engine_, *authenticator_, *tokens_);

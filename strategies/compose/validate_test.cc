@@ -231,7 +231,8 @@ TEST(ResolveComponents, TheApplicationsWordOnShrinkingGoesOverTheDrivers) {
   const auto driver = FromText<v1::DriverSpec>(
       R"(components { name: "a" doubt_below: "20%" dummy {} } components { name: "b" doubt_below: "20%" dummy {} })");
   const auto resolved = ResolveComponents(
-      BuiltInStrategies(), FromText<v1::ApplicationSpec>(R"(components { name: "b" doubt_below: "never" })"), &driver);
+      BuiltInStrategies(), FromText<v1::ApplicationSpec>(R"(components { name: "b" doubt_below: "never" })"),
+      &driver);
   ASSERT_TRUE(resolved.ok()) << resolved.status();
   EXPECT_EQ((*resolved)[0].doubt_below(), "20%");
   EXPECT_EQ((*resolved)[1].doubt_below(), "never");

@@ -14,7 +14,7 @@ constexpr Meaning kMeanings[] = {
     {ExitCode::kOk, "done; after --wait: complete, proven, restored"},
     {ExitCode::kFailed, "failed, or a check of a drill or restore failed"},
     {ExitCode::kUsage, "the command line cannot be understood"},
-    {ExitCode::kPartial, "incomplete: a backup or restore lacks something, or not all could be checked"},
+    {ExitCode::kPartial, "incomplete: something is missing, or not all could be checked"},
     {ExitCode::kNotAuthenticated, "not authenticated: no token, or not a valid one"},
     {ExitCode::kForbidden, "forbidden"},
     {ExitCode::kNotFound, "not found"},
