@@ -102,6 +102,8 @@ StatusOr<v1::ActionResult> RunLocationOpen(const v1::Action& action, ActionConte
   RETURN_IF_ERROR(CheckWritable(open.location()));
   RETURN_IF_ERROR(AwaitExclusiveLocks(restic, context, &result));
   const StatusOr<int> forgotten = ForgetRuns(restic, {open.forget_runs().begin(), open.forget_runs().end()});
+  // Who is stopped here is cleaned up after, as restic leaves its lock then.
+  if (!forgotten.ok() && context.stop.stop_requested()) return forgotten.status();
   if (!forgotten.ok()) {
     result.add_warnings("what earlier runs left in the repository stays: " + MessageOf(forgotten.status()));
   } else if (*forgotten > 0 && context.log) {

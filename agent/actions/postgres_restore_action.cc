@@ -25,6 +25,7 @@ namespace {
 
 constexpr absl::Duration kCleanUpPatience = absl::Seconds(30);
 constexpr int kMostNotBuilt = 1000;  // in a result; the log has all
+constexpr char kUniqueViolation[] = "23505", kDuplicateDatabase[] = "42P04";
 constexpr char kCloseToPublic[] = "REVOKE ALL ON DATABASE %DB% FROM PUBLIC";
 
 class DatabaseRestore {
@@ -116,7 +117,7 @@ class BothObserve final : public StreamObserver {
 // On a server of our own nothing but the dump can be to blame for states that speak of data and definitions.
 std::function<Status(const ExitStatus&)> JudgedByState(std::function<Status(const ExitStatus&)> explain) {
   return [explain = std::move(explain)](const ExitStatus& status) {
-    const Status error = explain(status);
+    Status error = explain(status);
     const std::string_view state = SqlStateOfBadDump(status.error_tail);
     if (state.empty()) return error;
     return WithHint(DataLoss("{}: SQLSTATE {}", MessageOf(error), state),
@@ -226,7 +227,12 @@ Status DatabaseRestore::CreateMarked() {
   if (properties.locale_provider() == "b") {
     sql += " LOCALE_PROVIDER builtin BUILTIN_LOCALE " + literal(properties.icu_locale());
   }
-  RETURN_IF_ERROR(session_->Execute(sql));
+  if (Status created = session_->Execute(sql); !created.ok()) {
+    // The name is ours alone: a session of an agent that was killed goes on with its CREATE DATABASE to the end.
+    const std::string_view state = session_->LastSqlState();
+    if (state != kUniqueViolation && state != kDuplicateDatabase) return created;
+    return Unavailable("an attempt whose agent was killed is still creating it: {}", MessageOf(created));
+  }
   RETURN_IF_ERROR(
       session_->Execute(fmt::format("COMMENT ON DATABASE {} IS {}", temporary, literal(marker_))));
   // Where the original is not open to everybody, the copy never is.
@@ -269,7 +275,7 @@ std::function<Status(const ExitStatus&)> DatabaseRestore::Explained(
       judged.error_tail = "pg_restore: error: " + watch_->WhyItEnded();
       return explain(judged);
     }
-    const Status error = explain(status);
+    Status error = explain(status);
     if (!watch_->Failed()) return error;
     const Status named = WithContext(error, watch_->All(inside, name_).front().title());
     const bool refused_by_server = !target_.scratch && watch_->FirstOfServer().empty();
@@ -415,7 +421,7 @@ Status DatabaseRestore::ApplyProperties(Connection& inside) {
 }
 
 Status DatabaseRestore::Apply(Connection& inside, const std::string& statement, const std::string& kept) {
-  const Status applied = inside.Execute(statement);
+  Status applied = inside.Execute(statement);
   const bool refused = !inside.LastSqlState().empty() && inside.Alive() && !IsOfSurroundings(applied) &&
                        applied.code() != absl::StatusCode::kCancelled &&
                        applied.code() != absl::StatusCode::kDeadlineExceeded;

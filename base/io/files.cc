@@ -119,7 +119,12 @@ Status MakeDirectories(const std::string& path, int mode) {
 
 Status RemoveTree(const std::string& path) {
   std::error_code error;
-  std::filesystem::remove_all(path, error);
+  for (int round = 0; round < 100;
+       ++round) {  // who else removes it is no failure, as an initdb that was interrupted
+    error.clear();
+    std::filesystem::remove_all(path, error);
+    if (error != std::errc::no_such_file_or_directory) break;
+  }
   if (error) return ErrnoStatus(error.value(), "remove " + path);
   return OkStatus();
 }

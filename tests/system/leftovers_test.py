@@ -195,7 +195,8 @@ def attempts_of_what_is_done(stack, run):
 
 def is_a_record(thing):
     """What the agent remembers of each restore, and the folders that the first drill makes."""
-    return thing.startswith(f"file {inventory.RECORDS}/") or thing in (f"folder {inventory.RECORDS}", "folder agent/scratch")
+    return thing.startswith(f"file {inventory.RECORDS}/") or thing in (f"folder {inventory.RECORDS}", "folder agent/scratch",
+                                                                       "folder agent/spool")
 
 
 # ---- the walk
