@@ -1,6 +1,7 @@
 #include "agent/actions/dump_file.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,7 +34,11 @@ StatusOr<UniqueFd> DumpFile::Create() {
   if (::mkdirat(parent_.Get(), folder_.c_str(), 0700) != 0 && errno != EEXIST)
     return ErrnoStatus(errno, "create " + directory_ + "/" + folder_);
   auto inside = OpenDirectoryBelow(parent_.Get(), folder_, Missing::kIsNotFound);
-  if (!inside.ok()) return WithHint(WithContext(inside.status(), "dump directory " + directory_), kHint);
+  if (!inside.ok()) {  // whose hint is for who restores
+    return WithHint(MakeStatus(inside.status().code(),
+                               fmt::format("dump directory {}: {}", directory_, MessageOf(inside.status()))),
+                    kHint);
+  }
   inside_ = *std::move(inside);
   if (::unlinkat(inside_.Get(), name_.c_str(), 0) != 0 && errno != ENOENT)
     return ErrnoStatus(errno, "remove " + Path());

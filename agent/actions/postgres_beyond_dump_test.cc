@@ -60,7 +60,7 @@ TEST_F(PostgresBeyondDumpTest, ExtensionsComeBackAtTheirVersionsInTheirSchemas) 
   EXPECT_EQ(Versions("copy"), Versions("old"));
   EXPECT_NE(Versions("copy").find("hstore 1.4 in odd"), std::string::npos) << Versions("copy");
   EXPECT_EQ(LeftBehind("copy"), "0");
-  EXPECT_EQ(Server().Value("copy", "SELECT evtname || evtenabled FROM pg_event_trigger"), "no_ddlO");
+  EXPECT_EQ(Server().Value("copy", "SELECT evtname || evtenabled::text FROM pg_event_trigger"), "no_ddlO");
   ExpectEqual(Here(), kept, "copy");
   const v1::PostgresTarget drill = Scratch("beyond-1");
   ASSERT_TRUE(RestoreRoles(drill, kept).ok());
@@ -124,7 +124,7 @@ TEST_F(PostgresBeyondDumpTest, ADroppedOrRenamedPublicComesBackAsItWas) {
   const Case kCases[] = {
       {"dropped", "DROP SCHEMA public", "to_regnamespace('public') IS NULL"},
       {"renamed", "ALTER SCHEMA public RENAME TO \"Main\"",
-       "to_regnamespace('public') IS NULL AND has_schema_privilege('reader', '\"Main\"', 'USAGE')"},
+       "to_regnamespace('public') IS NULL AND has_schema_privilege('reader', 'Main', 'USAGE')"},
       {"closed",
        "ALTER SCHEMA public RENAME TO main; REVOKE ALL ON SCHEMA main FROM PUBLIC; GRANT USAGE ON SCHEMA main TO"
        " reader",
@@ -133,7 +133,7 @@ TEST_F(PostgresBeyondDumpTest, ADroppedOrRenamedPublicComesBackAsItWas) {
        "has_schema_privilege('writer', 'main', 'USAGE') AND has_schema_privilege('reader', 'main', 'CREATE')"},
       {"given_away", "ALTER SCHEMA public OWNER TO writer; ALTER SCHEMA public RENAME TO main",
        "has_schema_privilege('reader', 'main', 'USAGE') AND has_schema_privilege('writer', 'main', 'CREATE')"},
-      {"both",
+      {"two_publics",
        "ALTER SCHEMA public RENAME TO main; CREATE SCHEMA public; GRANT CREATE ON SCHEMA public TO reader",
        "has_schema_privilege('writer', 'main', 'USAGE') AND NOT has_schema_privilege('writer', 'public', 'USAGE')"},
       {"guarded",

@@ -45,6 +45,10 @@ std::vector<std::string> NamesIn(const v1::NotBuilt& thing) {
     return names;
   }
   std::vector<std::string> names = {prefix + tag};
+  // The index behind a constraint, and whom a comment or grant is on. The second name of anything else is no object of
+  // its own: a foreign key "of parent" says nothing about the table parent.
+  const std::string& kind = thing.kind();
+  const bool alone = kind == "CONSTRAINT" || kind == "COMMENT" || kind == "ACL" || kind == "SECURITY LABEL";
   for (size_t cut = tag.find(' '); cut != std::string::npos; cut = tag.find(' ', cut + 1)) {
     const std::string left = prefix + tag.substr(0, cut), right = tag.substr(cut + 1);
     if (right.empty()) continue;
@@ -53,7 +57,7 @@ std::vector<std::string> NamesIn(const v1::NotBuilt& thing) {
     names.push_back(fmt::format("{} on {}", right, left));  // as the server identifies them
     names.push_back(fmt::format("TRIGGER {} ", right));     // as it prints triggers …
     names.push_back(fmt::format("clone {} on ", right));    // … and those of partitions are called
-    names.push_back(prefix + right);  // the index behind a constraint; whom a comment is on
+    if (alone) names.push_back(prefix + right);
   }
   return names;
 }
