@@ -19,7 +19,25 @@ uint64_t PlaceOf(uint64_t device, uint64_t inode) {
   return mixed ^ (mixed >> 31);
 }
 
+// On a disk that is nearly full only a part of them may be written at first; the rest then says why.
+Status WriteWhole(int file, std::string_view bytes, off_t offset) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::pwrite(file, bytes.data(), bytes.size(), offset);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return SpoolError(errno, "write");
+    if (count == 0) return SpoolError(ENOSPC, "write");
+    bytes.remove_prefix(static_cast<size_t>(count));
+    offset += count;
+  }
+  return OkStatus();
+}
+
 }  // namespace
+
+Status DigestTable::Write(int file, uint64_t place, const Slot& slot) {
+  return WriteWhole(file, {reinterpret_cast<const char*>(&slot), sizeof slot},
+                    static_cast<off_t>(place * sizeof slot));
+}
 
 StatusOr<uint64_t> DigestTable::Look(int file, uint64_t slots, uint64_t device, uint64_t inode,
                                      Slot* slot) const {
@@ -55,8 +73,7 @@ Status DigestTable::Grow() {
     std::memcpy(&slot, bytes.data(), sizeof slot);
     if (slot.is_used == 0) continue;
     ASSIGN_OR_RETURN(const uint64_t place, Look(file.Get(), slots, slot.device, slot.inode, &free));
-    if (::pwrite(file.Get(), &slot, sizeof slot, static_cast<off_t>(place * sizeof slot)) != sizeof slot)
-      return SpoolError(errno, "write");
+    RETURN_IF_ERROR(Write(file.Get(), place, slot));
   }
   file_ = std::move(file);
   slots_ = slots;
@@ -73,8 +90,7 @@ Status DigestTable::Put(uint64_t device, uint64_t inode, const std::string& dige
   slot.inode = inode;
   slot.is_used = 1;
   std::memcpy(slot.digest, digest.data(), sizeof slot.digest);
-  if (::pwrite(file_.Get(), &slot, sizeof slot, static_cast<off_t>(place * sizeof slot)) != sizeof slot)
-    return SpoolError(errno, "write");
+  RETURN_IF_ERROR(Write(file_.Get(), place, slot));
   ++used_;
   return OkStatus();
 }

@@ -29,6 +29,7 @@ class DigestTable {
   // The slot of the inode, or the free one where it belongs.
   StatusOr<uint64_t> Look(int file, uint64_t slots, uint64_t device, uint64_t inode, Slot* slot) const;
   Status Grow();
+  static Status Write(int file, uint64_t place, const Slot& slot);
 
   SpoolFolder folder_;
   UniqueFd file_;
