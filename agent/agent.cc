@@ -8,6 +8,7 @@
 #include "agent/actions/clean_up.h"
 #include "agent/actions/disk_leftovers.h"
 #include "agent/actions/host_actions.h"
+#include "agent/actions/postgres_actions.h"
 #include "agent/disk/spool_file.h"
 #include "agent/executor/executor.h"
 #include "agent/journal/journal.h"
@@ -117,7 +118,9 @@ class AgentImpl final : public Agent {
     options.actions = HostActions();
     options.observer = &agent_metrics_;
     options.clean_up = [this](const v1::Task& task, absl::Duration patience) {
-      if (Status status = CleanUpAfter(task, options_.config, patience); !status.ok()) {
+      for (const Status& status : {CleanUpAfter(task, options_.config, patience),
+                                   CleanUpAfterPostgres(task, options_.config, patience)}) {
+        if (status.ok()) continue;
         LogWarning("clean-up after {}: {}; the next attempt does it", task.lease().step(), MessageOf(status));
       }
     };

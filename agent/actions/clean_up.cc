@@ -83,13 +83,19 @@ Status ForgetEarlierAttempts(const ActionContext& context, const std::vector<v1:
   return WithContext(ForgetAll(context, targets), "forget earlier attempts");
 }
 
-Status CleanUpAfter(const v1::Task& task, const AgentConfig& config, absl::Duration patience) {
+Status RemoveOwnLocks(const v1::Task& task, const AgentConfig& config, absl::Duration patience) {
   const v1::ResticLocation* location = LocationOf(task.action());
   if (location == nullptr) return OkStatus();
   const ActionContext context{config, task, {}, SteadyNow() + patience, nullptr, nullptr};
-  RETURN_IF_ERROR(context.Repository(*location).RemoveStaleLocks().status());
+  return context.Repository(*location).RemoveStaleLocks().status();
+}
+
+Status CleanUpAfter(const v1::Task& task, const AgentConfig& config, absl::Duration patience) {
+  const SteadyTime deadline = SteadyNow() + patience;
+  RETURN_IF_ERROR(RemoveOwnLocks(task, config, patience));
   const v1::ArtifactTarget* target = TargetOf(task.action());
-  return target == nullptr ? OkStatus() : ForgetAll(context, WithDetails(*target));
+  if (target == nullptr) return OkStatus();
+  return ForgetAll({config, task, {}, deadline, nullptr, nullptr}, WithDetails(*target));
 }
 
 }  // namespace salvor::agent

@@ -20,6 +20,10 @@ StatusOr<int> ForgetRuns(const Restic& restic, const std::vector<std::string>& r
 // What this run kept under these names before this attempt. Nothing to do in a first attempt.
 Status ForgetEarlierAttempts(const ActionContext& context, const std::vector<v1::ArtifactTarget>& targets);
 
+// Removes the stale locks of the Location that the task works with: restic leaves its own when it is stopped. Nothing for
+// actions without a Location. DeadlineExceeded past the patience.
+Status RemoveOwnLocks(const v1::Task& task, const AgentConfig& config, absl::Duration patience);
+
 // Of an attempt that was cut short: removes stale locks of the Location it worked with, and forgets the
 // snapshots of its own artifacts (a whole one whose acknowledgement was lost is made again). DeadlineExceeded
 // past the patience.

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "agent/actions/disk_actions_testing.h"
+#include "agent/disk/digest_table.h"
 #include "agent/disk/file_attributes.h"
 #include "agent/disk/tree_coverage.h"
 
@@ -276,6 +277,21 @@ TEST_F(DiskMountsTest, AFullDiskOfTheAgentIsAnErrorWithAHintAndNoVerdict) {
   ASSERT_EQ(::umount2(spool.c_str(), MNT_DETACH), 0);
   mounted_.clear();
   EXPECT_THAT(Verify(), ElementsAre("files PASSED", "content PASSED", "metadata PASSED"));
+}
+
+// Wherever an entry lies, across the end of the last page that there is room for too: of that a part is written.
+TEST_F(DiskMountsTest, ATableOfDigestsThatHasNoRoomSaysSoWhereverItsEntriesLie) {
+  const std::string spool = SpoolFolder(state_).Path();
+  ASSERT_TRUE(MakeDirectories(spool, 0700).ok());
+  ASSERT_EQ(::mount("memory", spool.c_str(), "tmpfs", 0, "size=4k,mode=0700"), 0);
+  mounted_.push_back(spool);
+  for (uint64_t first = 0; first < 2000; ++first) {
+    DigestTable table{SpoolFolder(state_)};
+    Status status;
+    for (uint64_t inode = 1000 * first; status.ok() && inode < 1000 * first + 100; ++inode)
+      status = table.Put(1, inode, std::string(32, 'd'));
+    ASSERT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << first << ": " << status;
+  }
 }
 
 TEST_F(DiskMountsTest, AnotherFileSystemIsLeftOutAndNamedUnlessItIsWanted) {

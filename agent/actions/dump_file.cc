@@ -29,10 +29,7 @@ DumpFile::~DumpFile() {
   ::unlinkat(parent_.Get(), folder_.c_str(), AT_REMOVEDIR);
 }
 
-StatusOr<UniqueFd> DumpFile::Create() {
-  ASSIGN_OR_RETURN(parent_, OpenTrustedDirectory(directory_, Missing::kIsNotFound));
-  if (::mkdirat(parent_.Get(), folder_.c_str(), 0700) != 0 && errno != EEXIST)
-    return ErrnoStatus(errno, "create " + directory_ + "/" + folder_);
+Status DumpFile::OpenFolder() {
   auto inside = OpenDirectoryBelow(parent_.Get(), folder_, Missing::kIsNotFound);
   if (!inside.ok()) {  // whose hint is for who restores
     return WithHint(MakeStatus(inside.status().code(),
@@ -40,6 +37,20 @@ StatusOr<UniqueFd> DumpFile::Create() {
                     kHint);
   }
   inside_ = *std::move(inside);
+  return OkStatus();
+}
+
+Status DumpFile::Remove() {
+  ASSIGN_OR_RETURN(parent_, OpenTrustedDirectory(directory_, Missing::kIsNotFound));
+  const Status opened = OpenFolder();  // the destructor does the rest
+  return opened.code() == absl::StatusCode::kNotFound ? OkStatus() : opened;
+}
+
+StatusOr<UniqueFd> DumpFile::Create() {
+  ASSIGN_OR_RETURN(parent_, OpenTrustedDirectory(directory_, Missing::kIsNotFound));
+  if (::mkdirat(parent_.Get(), folder_.c_str(), 0700) != 0 && errno != EEXIST)
+    return ErrnoStatus(errno, "create " + directory_ + "/" + folder_);
+  RETURN_IF_ERROR(OpenFolder());
   if (::unlinkat(inside_.Get(), name_.c_str(), 0) != 0 && errno != ENOENT)
     return ErrnoStatus(errno, "remove " + Path());
   UniqueFd file(

@@ -8,6 +8,7 @@
 
 #include "base/io/files.h"
 #include "base/status.h"
+#include "salvor/v1/action.pb.h"
 
 namespace salvor::agent {
 
@@ -23,14 +24,20 @@ class DumpFile {
   // Fresh, mode 0600; what an earlier attempt left under its name goes. FailedPrecondition when the folder is a symlink,
   // or somebody else's, who could exchange what is in it.
   StatusOr<UniqueFd> Create();
+  // What an attempt left that was killed; its folder goes with the last file in it. Nothing there is fine.
+  Status Remove();
   Status Sync() const;  // on disk; then as CheckPath
   // Aborted unless its path leads to the file that was written: by that path it is snapshotted, so it is asked before
   // and after.
   Status CheckPath() const;
 
+  // Of the file for this artifact.
+  static std::string NameOf(const v1::ArtifactTarget& target) { return target.artifact() + ".dump"; }
+
   std::string Path() const { return directory_ + "/" + folder_ + "/" + name_; }
 
  private:
+  Status OpenFolder();
   Status CheckFolder() const;
 
   std::string directory_, folder_, name_;

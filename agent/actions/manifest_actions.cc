@@ -18,6 +18,7 @@ namespace {
 
 constexpr int kFormat = 1;
 constexpr char kFileName[] = "manifest.json";
+constexpr absl::Duration kLocksPatience = absl::Seconds(15);
 
 StatusOr<std::string> ToJson(const v1::Manifest& manifest) {
   google::protobuf::util::JsonPrintOptions options;
@@ -148,6 +149,9 @@ StatusOr<v1::ActionResult> RunManifestWrite(const v1::Action& action, ActionCont
   *result.mutable_manifest() = std::move(manifest);
   const Status forgotten = ForgetIfPossible(restic, left);
   if (!forgotten.ok()) result.add_warnings("what earlier attempts left stays: " + MessageOf(forgotten));
+  // The backup is made, so this is no attempt that is cleaned up after; restic leaves its lock when it is stopped.
+  if (!forgotten.ok() && context.stop.stop_requested())
+    (void)RemoveOwnLocks(context.task, context.config, kLocksPatience);
   return result;
 }
 

@@ -26,7 +26,15 @@ StatusOr<v1::ActionResult> RunPostgresRestoreRoles(const v1::Action& action, Act
 // it.
 StatusOr<v1::ActionResult> RunPostgresRestore(const v1::Action& action, ActionContext& context);
 
+// What an attempt of a restore to a declared server left that did not come to its end: the database under its temporary
+// name, or with the marker. One that is finished, or somebody else's, stays.
+Status CleanUpPostgresRestore(const v1::PostgresRestore& restore, ActionContext& context);
+
 // The checks of one restored database. A check that fails is a verdict, not an error of the action.
 StatusOr<v1::ActionResult> RunPostgresVerify(const v1::Action& action, ActionContext& context);
+
+// Beside what CleanUpAfter (agent/actions/clean_up.h) does in the Location: what an attempt that was cut short left on
+// this host and on the servers of its component. Nothing for actions of other kinds. DeadlineExceeded past the patience.
+Status CleanUpAfterPostgres(const v1::Task& task, const AgentConfig& config, absl::Duration patience);
 
 }  // namespace salvor::agent

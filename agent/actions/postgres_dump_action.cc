@@ -362,7 +362,7 @@ StatusOr<v1::Artifact> Dump::ToVolume(DumpObserver& observer) {
   RETURN_IF_ERROR(CheckAbsolutePath(component_.dump_directory()));
   RETURN_IF_ERROR(CheckObjectName(context_.task.lease().run()));
   DumpFile file(component_.dump_directory(), context_.task.lease().run(),
-                action_.target().artifact() + ".dump");
+                DumpFile::NameOf(action_.target()));
   ASSIGN_OR_RETURN(ProcessSpec dumper, Dumper());
   ProcessSpec writer;
   writer.argv = {"cat"};

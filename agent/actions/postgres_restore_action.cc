@@ -56,8 +56,20 @@ class DatabaseRestore {
     return std::move(result_);
   }
 
+  // Drops what an attempt left that did not come to its end, and nothing else.
+  Status CleanUp() {
+    RETURN_IF_ERROR(CheckDatabaseName(name_));
+    RETURN_IF_ERROR(CheckObjectName(action_.run()));
+    ASSIGN_OR_RETURN(target_, ResolveTarget(action_.target(), context_));
+    ASSIGN_OR_RETURN(session_, OpenSession(target_.connection, "", context_));
+    ASSIGN_OR_RETURN(record_, RestoreRecord::For(context_.config, action_.run(), TemporaryName()));
+    const Status dropped = DropOwnLeftovers().status();
+    return dropped.code() == absl::StatusCode::kFailedPrecondition ? OkStatus() : dropped;  // somebody else's
+  }
+
  private:
   Status Drop(const std::string& name);
+  Status EndCreation();
   StatusOr<bool> DropOwnLeftovers();
   Status Make();
   void DropHalf();
@@ -145,9 +157,23 @@ Status DatabaseRestore::Drop(const std::string& name) {
   return session_->Execute(fmt::format("DROP DATABASE IF EXISTS {}{}", session_->Identifier(name), force));
 }
 
+// The session of an agent that was killed goes on with its CREATE DATABASE, and what it makes is not there to be dropped
+// before it is done. The name is of this run and database alone. (Older servers end a session without waiting for it;
+// the next attempt then meets what was made.)
+Status DatabaseRestore::EndCreation() {
+  const char* patience = session_->ServerVersion() >= 140000 ? ", 5000" : "";
+  return session_
+      ->Query(fmt::format("SELECT pg_terminate_backend(pid{}) FROM pg_stat_activity"
+                          " WHERE pid <> pg_backend_pid() AND starts_with(query, $1)",
+                          patience),
+              {"CREATE DATABASE " + session_->Identifier(TemporaryName()) + " "})
+      .status();
+}
+
 // True when an earlier attempt has finished the database, and its agent died before it could say so. With the agent
 // goes a drill's server, and what that emptied when it started again is no longer what was finished.
 StatusOr<bool> DatabaseRestore::DropOwnLeftovers() {
+  RETURN_IF_ERROR(EndCreation());
   RETURN_IF_ERROR(Drop(TemporaryName()));
   ASSIGN_OR_RETURN(Rows rows, session_->Query("SELECT COALESCE(shobj_description(oid, 'pg_database'), ''), "
                                               "oid FROM pg_database WHERE datname = $1",
@@ -438,6 +464,10 @@ Status DatabaseRestore::Apply(Connection& inside, const std::string& statement, 
 }
 
 }  // namespace
+
+Status CleanUpPostgresRestore(const v1::PostgresRestore& restore, ActionContext& context) {
+  return DatabaseRestore(restore, context).CleanUp();
+}
 
 StatusOr<v1::ActionResult> RunPostgresRestore(const v1::Action& action, ActionContext& context) {
   return DatabaseRestore(action.postgres_restore(), context).Run();

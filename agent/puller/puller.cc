@@ -28,7 +28,7 @@ constexpr absl::Duration kLastBackoff = absl::Seconds(10);
 constexpr int kMostLogLines = 20'000;
 constexpr int64_t kMostLogBytes = kMostMessageBytes / 2;
 // Of reports and log lines in one message, which leaves room for the rest of it.
-constexpr size_t kMostBytesAtOnce = kMostMessageBytes / 8 * 7;
+constexpr size_t kMostBytesAtOnce = size_t{kMostMessageBytes} / 8 * 7;
 // So often the control plane itself ends the stream over one report before that report is put aside.
 constexpr int kMostRefusals = 3;
 
@@ -45,7 +45,7 @@ class GrpcPuller final : public Puller, public ReportSink {
     absl::Duration backoff = kFirstBackoff;
     std::mt19937 random(std::random_device{}());
     while (!Stopping()) {
-      const Status status = Session(backoff);
+      Status status = Session(backoff);
       if (Stopping()) return OkStatus();
       if (status.code() == absl::StatusCode::kFailedPrecondition) return status;
       const std::string hint = HintOf(status);
@@ -182,7 +182,7 @@ class GrpcPuller final : public Puller, public ReportSink {
       context_ = nullptr;
     }
     if (!status.ok()) context.TryCancel();  // else it has ended by itself, and Finish says how
-    const Status closed = FromGrpc(stream->Finish(), context);
+    Status closed = FromGrpc(stream->Finish(), context);
     NoteRefusal(closed);
     if (!closed.ok()) return closed;
     return status.ok() ? Unavailable("the control plane ended the stream") : status;

@@ -164,7 +164,7 @@ void Engine::Impl::GiveUpQuarantined(const std::string& name, const std::string&
 Status Engine::Impl::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location) {
   PutRun put{header, flow};
   ASSIGN_OR_RETURN(flows::Graph graph, flows::Graph::Make(std::move(flow)));
-  const Status known = store_.LoadRunSummary(header.name()).status();
+  Status known = store_.LoadRunSummary(header.name()).status();
   if (known.ok()) return AlreadyExists("run {} exists already", header.name());
   if (known.code() != absl::StatusCode::kNotFound) return known;
   {

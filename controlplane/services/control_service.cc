@@ -18,6 +18,13 @@ bool IsOver(const v1::Run& run) {
          run.phase() == v1::RUN_PHASE_CANCELLED || run.phase() == v1::RUN_PHASE_QUARANTINED;
 }
 
+template <typename Message>
+grpc::Status Answer(StatusOr<Message> made, Message* response, grpc::ServerContext& context) {
+  if (!made.ok()) return ToGrpc(made.status(), context);
+  *response = *std::move(made);
+  return grpc::Status::OK;
+}
+
 }  // namespace
 
 ControlServiceImpl::ControlServiceImpl(Catalog& catalog, Engine& engine, Planner& planner, Store& store,
@@ -115,27 +122,24 @@ grpc::Status ControlServiceImpl::CreateBackup(grpc::ServerContext* context,
                                               const v1::CreateBackupRequest* request,
                                               v1::CreateRunResponse* response) {
   ADMIT_PERSON();
-  auto made = planner_.Execute(planner_.PlanBackup(*request, caller->name), request->dry_run());
-  if (made.ok()) *response = *std::move(made);
-  return ToGrpc(made.status(), *context);
+  return Answer(planner_.Execute(planner_.PlanBackup(*request, caller->name), request->dry_run()), response,
+                *context);
 }
 
 grpc::Status ControlServiceImpl::CreateRestore(grpc::ServerContext* context,
                                                const v1::CreateRestoreRequest* request,
                                                v1::CreateRunResponse* response) {
   ADMIT_PERSON();
-  auto made = planner_.Execute(planner_.PlanRestore(*request, caller->name), request->dry_run());
-  if (made.ok()) *response = *std::move(made);
-  return ToGrpc(made.status(), *context);
+  return Answer(planner_.Execute(planner_.PlanRestore(*request, caller->name), request->dry_run()), response,
+                *context);
 }
 
 grpc::Status ControlServiceImpl::CreateDrill(grpc::ServerContext* context,
                                              const v1::CreateDrillRequest* request,
                                              v1::CreateRunResponse* response) {
   ADMIT_PERSON();
-  auto made = planner_.Execute(planner_.PlanDrill(*request, caller->name), request->dry_run());
-  if (made.ok()) *response = *std::move(made);
-  return ToGrpc(made.status(), *context);
+  return Answer(planner_.Execute(planner_.PlanDrill(*request, caller->name), request->dry_run()), response,
+                *context);
 }
 
 grpc::Status ControlServiceImpl::ListRuns(grpc::ServerContext* context, const v1::ListRunsRequest* request,
@@ -151,9 +155,7 @@ grpc::Status ControlServiceImpl::ListRuns(grpc::ServerContext* context, const v1
 grpc::Status ControlServiceImpl::GetRun(grpc::ServerContext* context, const v1::GetRunRequest* request,
                                         v1::Run* response) {
   ADMIT_PERSON();
-  auto run = engine_.GetRun(request->name());
-  if (run.ok()) *response = *std::move(run);
-  return ToGrpc(run.status(), *context);
+  return Answer(engine_.GetRun(request->name()), response, *context);
 }
 
 grpc::Status ControlServiceImpl::WatchRun(grpc::ServerContext* context, const v1::GetRunRequest* request,
@@ -180,9 +182,7 @@ grpc::Status ControlServiceImpl::CancelRun(grpc::ServerContext* context, const v
   if (!before.ok()) return ToGrpc(before.status(), *context);
   if (Status status = engine_.CancelRun(request->name(), caller->name, request->reason()); !status.ok())
     return ToGrpc(status, *context);
-  auto run = engine_.GetRun(request->name());
-  if (run.ok()) *response = *std::move(run);
-  return ToGrpc(run.status(), *context);
+  return Answer(engine_.GetRun(request->name()), response, *context);
 }
 
 grpc::Status ControlServiceImpl::GetRunLogs(grpc::ServerContext* context,
@@ -218,17 +218,13 @@ grpc::Status ControlServiceImpl::AcceptBackup(grpc::ServerContext* context,
   ADMIT_PERSON();
   if (Trim(request->reason()).empty())
     return ToGrpc(WithHint(InvalidArgument("a reason is missing"), "Say why with --reason TEXT."), *context);
-  auto backup = engine_.AcceptBackup(request->name(), caller->name, request->reason());
-  if (backup.ok()) *response = *std::move(backup);
-  return ToGrpc(backup.status(), *context);
+  return Answer(engine_.AcceptBackup(request->name(), caller->name, request->reason()), response, *context);
 }
 
 grpc::Status ControlServiceImpl::GetBackup(grpc::ServerContext* context, const v1::GetBackupRequest* request,
                                            v1::Backup* response) {
   ADMIT_PERSON();
-  auto backup = engine_.FindBackup(request->name());
-  if (backup.ok()) *response = *std::move(backup);
-  return ToGrpc(backup.status(), *context);
+  return Answer(engine_.FindBackup(request->name()), response, *context);
 }
 
 grpc::Status ControlServiceImpl::ListAgents(grpc::ServerContext* context, const v1::ListAgentsRequest*,
