@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "agent/actions/application_check_room.h"
@@ -18,6 +19,7 @@
 #include "base/io/files.h"
 #include "base/io/log.h"
 #include "base/io/metrics/registry.h"
+#include "base/io/steady_clock.h"
 #include "base/io/system_clock.h"
 #include "base/names.h"
 #include "base/text.h"
@@ -118,8 +120,10 @@ class AgentImpl final : public Agent {
     options.actions = HostActions();
     options.observer = &agent_metrics_;
     options.clean_up = [this](const v1::Task& task, absl::Duration patience) {
-      for (const Status& status : {CleanUpAfter(task, options_.config, patience),
-                                   CleanUpAfterPostgres(task, options_.config, patience)}) {
+      const SteadyTime until = SteadyNow() + patience;
+      const auto left = [until] { return std::max(until - SteadyNow(), absl::Seconds(1)); };
+      for (const Status& status : {CleanUpAfter(task, options_.config, left()),
+                                   CleanUpAfterPostgres(task, options_.config, left())}) {
         if (status.ok()) continue;
         LogWarning("clean-up after {}: {}; the next attempt does it", task.lease().step(), MessageOf(status));
       }

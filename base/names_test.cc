@@ -12,7 +12,6 @@ TEST(Names, ObjectsAreDnsLabels) {
   EXPECT_FALSE(CheckObjectName(std::string(64, 'a')).ok());
 }
 
-// CVE-2026-20253: a "database" that is a connection string. It is a legal name; libpq gets it as a value.
 TEST(Names, ANameOrTheBeginningOfSeveral) {
   for (const char* good : {"web-1", "node-*", "n*", "*", "a-b-*"})
     EXPECT_TRUE(CheckNameOrBeginning(good).ok()) << good;
@@ -21,6 +20,7 @@ TEST(Names, ANameOrTheBeginningOfSeveral) {
   EXPECT_FALSE(CheckNameOrBeginning(std::string(64, 'a') + "*").ok());
 }
 
+// CVE-2026-20253: a "database" that is a connection string. It is a legal name; libpq gets it as a value.
 TEST(Names, DatabasesMayBeOddButNotDangerous) {
   for (const char* good : {"shop", "Shop Größe", "host=evil", "a\"b"})
     EXPECT_TRUE(CheckDatabaseName(good).ok()) << good;

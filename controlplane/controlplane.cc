@@ -44,7 +44,8 @@ double RandomFraction() {
 // Members in order of need; destroyed in reverse.
 class ControlPlaneImpl final : public ControlPlane {
  public:
-  explicit ControlPlaneImpl(ControlPlaneOptions options) : options_(std::move(options)) {}
+  ControlPlaneImpl(ControlPlaneOptions options, const strategies::StrategyRegistry& strategies)
+      : options_(std::move(options)), strategies_(strategies) {}
 
   ~ControlPlaneImpl() override {
     StopTimer();
@@ -60,13 +61,13 @@ class ControlPlaneImpl final : public ControlPlane {
                         "API token");
     ASSIGN_OR_RETURN_IN(Token agent_token, Token::Load(options_.state_directory + "/agent.token", true),
                         "agent token");
-    ASSIGN_OR_RETURN(catalog_, Catalog::Load(*store_, *options_.strategies));
+    ASSIGN_OR_RETURN(catalog_, Catalog::Load(*store_, strategies_));
     EngineOptions engine_options;
     engine_options.version = options_.version;
     engine_options.random = RandomFraction;
     engine_options.on_fatal = EndAtOnce;
     ASSIGN_OR_RETURN(engine_, Engine::Create(*store_, clock_, std::move(engine_options), &run_metrics_));
-    planner_ = std::make_unique<Planner>(*catalog_, *engine_, *options_.strategies, clock_, options_.version);
+    planner_ = std::make_unique<Planner>(*catalog_, *engine_, strategies_, clock_, options_.version);
     ASSIGN_OR_RETURN(tokens_, TokenRegistry::Load(*store_, clock_));
     authenticator_ = std::make_unique<Authenticator>(std::move(api_token), std::move(agent_token), *tokens_);
     agent_service_ = std::make_unique<AgentServiceImpl>(*engine_, *authenticator_, *tokens_);
@@ -161,6 +162,7 @@ class ControlPlaneImpl final : public ControlPlane {
   }
 
   const ControlPlaneOptions options_;
+  const strategies::StrategyRegistry& strategies_;
   SystemClock clock_;
   MetricRegistry metrics_;
   RunMetrics run_metrics_{metrics_, options_.version};
@@ -187,8 +189,9 @@ class ControlPlaneImpl final : public ControlPlane {
 
 }  // namespace
 
-StatusOr<std::unique_ptr<ControlPlane>> ControlPlane::Start(ControlPlaneOptions options) {
-  auto control_plane = std::make_unique<ControlPlaneImpl>(std::move(options));
+StatusOr<std::unique_ptr<ControlPlane>> ControlPlane::Start(ControlPlaneOptions options,
+                                                            const strategies::StrategyRegistry& strategies) {
+  auto control_plane = std::make_unique<ControlPlaneImpl>(std::move(options), strategies);
   RETURN_IF_ERROR(control_plane->Open());
   return std::unique_ptr<ControlPlane>(std::move(control_plane));
 }

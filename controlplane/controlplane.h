@@ -16,15 +16,15 @@ struct ControlPlaneOptions {
   TlsFiles tls;
   std::string metrics_listen;  // empty: no metrics
   std::string version;
-  const strategies::StrategyRegistry* strategies =
-      nullptr;  // needed: the kinds of components it knows; borrowed
 };
 
 class ControlPlane {
  public:
   // Opens the store, recovers the active runs and listens. Tokens are made in the state directory on first
-  // use: api.token for people, agent.token for agents.
-  static StatusOr<std::unique_ptr<ControlPlane>> Start(ControlPlaneOptions options);
+  // use: api.token for people, agent.token for agents. `strategies` are the kinds of components it knows; they must
+  // outlive it.
+  static StatusOr<std::unique_ptr<ControlPlane>> Start(ControlPlaneOptions options,
+                                                       const strategies::StrategyRegistry& strategies);
   virtual ~ControlPlane() = default;
 
   // Blocks until Stop; then ends streams and closes the store.

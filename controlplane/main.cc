@@ -9,7 +9,6 @@
 int main(int argc, char** argv) {
   salvor::controlplane::ControlPlaneOptions options;
   options.version = salvor::ProgramVersion();
-  options.strategies = &salvor::strategies::BuiltInStrategies();
   std::string log_level = "info";
   CLI::App app(
       "The control plane of Salvor: catalogue, durable runs, records.\n\n"
@@ -39,7 +38,8 @@ int main(int argc, char** argv) {
     stop = true;
     if (running != nullptr) running->Stop();
   });
-  auto control_plane = salvor::controlplane::ControlPlane::Start(std::move(options));
+  auto control_plane =
+      salvor::controlplane::ControlPlane::Start(std::move(options), salvor::strategies::BuiltInStrategies());
   if (!control_plane.ok()) return salvor::ReportFailure(control_plane.status());
   {
     salvor::MutexLock lock(mutex);

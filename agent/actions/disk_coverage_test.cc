@@ -289,7 +289,7 @@ TEST_F(DiskMountsTest, ATableOfDigestsThatHasNoRoomSaysSoWhereverItsEntriesLie) 
     DigestTable table{SpoolFolder(state_)};
     Status status;
     for (uint64_t inode = 1000 * first; status.ok() && inode < 1000 * first + 100; ++inode)
-      status = table.Put(1, inode, std::string(32, 'd'));
+      status = table.Put({1, inode, 0, 0}, std::string(32, 'd'));
     ASSERT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << first << ": " << status;
   }
 }

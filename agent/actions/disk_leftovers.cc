@@ -31,6 +31,9 @@ StatusOr<std::vector<v1::HeldObligation>> UnfinishedDiskRestores(const AgentConf
   for (const RestoreRecord& record : records) {
     const StatusOr<RestoreState> state = ReadUnfinished(record);
     if (!state.ok() || state->phase == RestoreState::Phase::kNone) continue;
+    // Another name is that of the temporary file of a write that was cut short.
+    const auto own = RestoreRecord::For(config, state->run, state->component);
+    if (!own.ok() || own->Path() != record.Path()) continue;
     if (state->prefix.rfind(config.state_directory + "/scratch/", 0) == 0) continue;
     v1::HeldObligation& held = unfinished.emplace_back();
     held.set_run(state->run);

@@ -60,6 +60,14 @@ TEST_F(DiskLeftoversTest, WhatIsInPlaceStaysAndTheCopiesThatAreNotGo) {
   EXPECT_TRUE(Exists(Restored("/in place")));
 }
 
+// As an agent leaves it that is killed before it has given the file its name.
+TEST_F(DiskLeftoversTest, ATemporaryFileOfARecordIsNone) {
+  Interrupted("half");
+  const std::string path = RecordOf("restore-shop-1").Path();
+  ASSERT_EQ(::rename(path.c_str(), (path + ".a1B2c3").c_str()), 0);
+  EXPECT_THAT(Unfinished(), IsEmpty());
+}
+
 TEST_F(DiskLeftoversTest, AFolderThatOnlyHasTheNameIsLeftAloneAndNotAskedForAgain) {
   const std::string folder = FolderOf(Interrupted("half"));
   ASSERT_EQ(::rename(folder.c_str(), (directory_ / "taken away").c_str()), 0);

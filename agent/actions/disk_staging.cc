@@ -1,6 +1,5 @@
 #include "agent/actions/disk_staging.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>

@@ -41,7 +41,9 @@ Status DumpFile::OpenFolder() {
 }
 
 Status DumpFile::Remove() {
-  ASSIGN_OR_RETURN(parent_, OpenTrustedDirectory(directory_, Missing::kIsNotFound));
+  auto parent = OpenTrustedDirectory(directory_, Missing::kIsNotFound);
+  if (parent.status().code() == absl::StatusCode::kNotFound) return OkStatus();
+  ASSIGN_OR_RETURN(parent_, std::move(parent));
   const Status opened = OpenFolder();  // the destructor does the rest
   return opened.code() == absl::StatusCode::kNotFound ? OkStatus() : opened;
 }

@@ -8,8 +8,9 @@
 #include "agent/actions/postgres_actions.h"
 #include "agent/actions/postgres_actions_testing.h"
 #include "agent/actions/postgres_restore_marker.h"
-#include "agent/process/sha256.h"
+#include "agent/process/process_testing.h"
 #include "base/io/files.h"
+#include "base/io/sha256.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -69,23 +70,27 @@ TEST_F(PostgresCleanUpTest, ADatabaseThatAKilledAgentsSessionIsStillCreatingIsNo
   options.deadline = SteadyTime::InfiniteFuture();
   const auto holder = Connection::Open(Server().Where(), options);
   ASSERT_TRUE(holder.ok());
-  ASSERT_TRUE((*holder)->Execute("BEGIN; LOCK TABLE pg_database IN SHARE MODE").ok());
+  // It lets go by itself, so that nothing waits for ever when what is tested here fails.
+  ASSERT_TRUE((*holder)
+                  ->Execute("SET idle_in_transaction_session_timeout = '60s';"
+                            "BEGIN; LOCK TABLE pg_database IN SHARE MODE")
+                  .ok());
   const std::string create = "CREATE DATABASE \"" + TemporaryName("slow") + "\" TEMPLATE template0";
   Status created;
-  std::thread creator([&] {
+  std::jthread creator([&] {
     const auto session = Connection::Open(Server().Where(), options);
     created = session.ok() ? (*session)->Execute(create) : session.status();
   });
-  while (Server().Value("postgres",
-                        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                        " AND query LIKE 'CREATE DATABASE \"salvor-%'") != "1") {
-    std::this_thread::yield();
-  }
   Status cleaned;
-  std::thread cleaner([&] { cleaned = CleanUp(RestoreOf("slow")); });
+  ASSERT_TRUE(Eventually([] {
+    return Server().Value("postgres",
+                          "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                          " AND query LIKE 'CREATE DATABASE \"salvor-%'") == "1";
+  }));
+  std::jthread cleaner([&] { cleaned = CleanUp(RestoreOf("slow")); });
   creator.join();  // it is ended although its lock is not to be had
   EXPECT_FALSE(created.ok());
-  ASSERT_TRUE((*holder)->Execute("COMMIT").ok());
+  EXPECT_TRUE((*holder)->Execute("COMMIT").ok()) << "it was ended in time";
   cleaner.join();
   EXPECT_TRUE(cleaned.ok()) << MessageOf(cleaned);
   EXPECT_EQ(Databases("salvor-%"), "");

@@ -5,7 +5,7 @@
 #include "agent/postgres/details_json.h"
 #include "agent/postgres/scratch_server.h"
 #include "agent/postgres/server_errors.h"
-#include "agent/process/sha256.h"
+#include "base/io/sha256.h"
 #include "base/text.h"
 
 namespace salvor::agent {

@@ -305,11 +305,31 @@ TEST(NotBuiltThings, ExplainLinesAboutThemAndTheirPartsAndNoOthers) {
                "ALTER DATABASE %DB% SET x TO '12'", false},
            Row{"BLOB", "", "16508", "1 large objects owner=app acl=", true},
            Row{"BLOB", "", "16508", "table public.t owner app", false},
+           Row{"", "", "", "public.t.id integer", false},
+           Row{"COMMENT", "public", "TABLE t", "table public.t: what people order", true},
+           Row{"COMMENT", "public", "TABLE t", "public.t.id integer not null", false},
+           Row{"COMMENT", "public", "TABLE t", "public.t kind=r", false},
+           Row{"COMMENT", "", "SCHEMA public", "public.t.id integer", false},
+           Row{"ROW SECURITY", "public", "t", "public.t.id integer", false},
+           Row{"ACL", "public", "TABLE t", "public.t.id integer", false},
+           Row{"OWNER OF TABLE", "public", "t", "public.t.id integer", false},
+           Row{"OWNER OF TABLE", "public", "t", "public.t kind=r", false},
+           Row{"OWNER OF SCHEMA", "", "public", "public.t.id integer", false},
+           Row{"OWNER OF BLOB", "", "16508", "1 large objects owner=app acl=", false},
        }) {
     const NotBuiltThings things(LeftOut(row.kind, row.schema, row.name), "shop");
     EXPECT_EQ(things.Explains("schema", row.line), row.explained)
         << row.kind << " " << row.name << ": " << row.line;
   }
+  for (const char* kind : {"ACL", "OWNER OF TABLE"}) {
+    const NotBuiltThings grants(LeftOut(kind, "public", "t"), "shop");
+    EXPECT_TRUE(grants.Explains("grants", "table public.t owner app")) << kind;
+    EXPECT_FALSE(grants.Explains("grants", "column public.t.id app=r/app")) << kind;
+    EXPECT_FALSE(grants.ExplainsRows("public", "t")) << kind << " hides no row";
+  }
+  EXPECT_TRUE(NotBuiltThings(LeftOut("OWNER OF BLOB", "", "16508"), "shop")
+                  .Explains("grants", "1 large objects owner=app acl="));
+  EXPECT_FALSE(NotBuiltThings(LeftOut("OWNER OF BLOB", "", "16508"), "shop").ExplainsLargeObjects());
   const NotBuiltThings rows(LeftOut("TABLE DATA", "public", "schema_migrations"), "shop");
   EXPECT_TRUE(rows.Explains("migrations", "public.schema_migrations"));
   EXPECT_TRUE(rows.ExplainsRows("public", "schema_migrations"));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "agent/actions/postgres_not_built.h"
 #include "agent/postgres/server_errors.h"
 #include "base/redact.h"
 #include "base/text.h"
@@ -50,6 +51,10 @@ std::vector<v1::NotBuilt> LoadWatch::All(Connection& inside, const std::string& 
       one.set_schema(Readable(inside, entry->second.schema));
       one.set_name(Readable(inside, entry->second.tag));
       one.set_title(TitleOfEntry(one.kind(), one.schema(), one.name()));
+      if (failure.of_owner) {
+        one.set_title("owner of " + one.title());
+        one.set_kind(kOwnerOf + one.kind());
+      }
     } else {
       one.set_title(failure.entry == 0 ? TitleOfEntry("", "", "") : fmt::format("entry {}", failure.entry));
     }

@@ -41,6 +41,8 @@ class LoadWatch final : public StreamObserver {
   std::string WhyItEnded() const;
 
   bool Failed() const { return !errors_.All().empty(); }
+  // Failed() only. False when it could not even begin, or set up its session: nothing of the archive is to blame.
+  bool FirstIsOfEntry() const { return errors_.All().front().entry != 0; }
 
  private:
   ArchiveStream archive_;

@@ -19,14 +19,26 @@ bool IsOfName(char c) {
          (c & 0x80) != 0;
 }
 
-// Whole: "public.t" is in "public.t.id", and neither in "public.t2" nor in "my.public.t".
-bool HoldsName(std::string_view line, std::string_view name) {
+// Whole: "public.t" is in "public.t.id", and neither in "public.t2" nor in "my.public.t". Without parts it is not in
+// "public.t.id" either.
+bool HoldsName(std::string_view line, std::string_view name, bool with_parts) {
   for (size_t at = line.find(name); at != std::string_view::npos; at = line.find(name, at + 1)) {
     const bool begins = at == 0 || (!IsOfName(line[at - 1]) && line[at - 1] != '.');
     const size_t end = at + name.size();
+    if (!with_parts && end < line.size() && line[end] == '.') continue;
     if (begins && (end == line.size() || !IsOfName(line[end]) || !IsOfName(name.back()))) return true;
   }
   return false;
+}
+
+bool IsOfGrants(const std::string& kind) {
+  return kind == "ACL" || kind == "DEFAULT ACL" || kind.starts_with(kOwnerOf);
+}
+
+// It says something about a thing that is there, and nothing about the thing's parts.
+bool IsAside(const std::string& kind) {
+  return IsOfGrants(kind) || kind == "COMMENT" || kind == "SECURITY LABEL" || kind == "ROW SECURITY" ||
+         kind == "TABLE ATTACH" || kind == "INDEX ATTACH";
 }
 
 bool IsRows(const std::string& kind) { return kind == "TABLE DATA" || kind == "SEQUENCE SET"; }
@@ -37,6 +49,7 @@ std::vector<std::string> NamesIn(const v1::NotBuilt& thing) {
   const std::string tag = WithoutQuotes(thing.name()), schema = WithoutQuotes(thing.schema());
   const std::string prefix = schema.empty() ? "" : schema + ".";
   if (thing.kind() == kDatabaseSetting) return {tag};
+  if (tag.empty()) return {};  // of no entry, or of one without a name
   const size_t arguments = tag.find('(');
   if (arguments != std::string::npos) {  // whose types are printed in more than one way
     std::vector<std::string> names = {prefix + tag.substr(0, arguments + 1)};
@@ -68,7 +81,7 @@ std::string KindOfCheck(const v1::NotBuilt& thing) {
   if (kind == "SEQUENCE SET") return "sequences";
   if (kind == "EXTENSION") return "extensions";
   if (kind.starts_with("BLOB")) return "large objects";
-  if (kind == "ACL" || kind == "DEFAULT ACL") return "grants";
+  if (IsOfGrants(kind)) return "grants";
   const bool grant = thing.name().starts_with("GRANT ") || thing.name().starts_with("REVOKE ");
   return kind == kDatabaseSetting && grant ? "grants" : "schema";
 }
@@ -99,12 +112,16 @@ bool NotBuiltThings::Explains(const std::string& check, std::string_view line) c
   if (things_.empty()) return false;
   const std::string plain = WithoutQuotes(line);
   return std::any_of(things_.begin(), things_.end(), [&](const Thing& thing) {
-    if (thing.what.kind() == kDatabaseSetting) return plain == thing.names.front();
+    const std::string& kind = thing.what.kind();
+    if (kind == kDatabaseSetting) return plain == thing.names.front();
     // Rows say nothing about definitions; what migration tools keep are rows.
-    if (IsRows(thing.what.kind()) && check != "migrations") return false;
-    if (thing.what.kind().starts_with("BLOB")) return plain.find(" large objects ") != std::string::npos;
+    if (IsRows(kind) && check != "migrations") return false;
+    if (IsOfGrants(kind) && check != "grants") return false;
+    if (kind == "COMMENT" && plain.find(": ") == std::string::npos) return false;  // "type name: text"
+    if (kind.starts_with("BLOB") || kind.starts_with(kOwnerOf + "BLOB"))
+      return plain.find(" large objects ") != std::string::npos;
     return std::any_of(thing.names.begin(), thing.names.end(),
-                       [&plain](const std::string& name) { return HoldsName(plain, name); });
+                       [&](const std::string& name) { return HoldsName(plain, name, !IsAside(kind)); });
   });
 }
 

@@ -12,10 +12,12 @@ namespace salvor::agent {
 
 // The kind of a setting or grant of the database itself; its name is the statement as it was kept.
 inline constexpr char kDatabaseSetting[] = "DATABASE SETTING";
+// In front of the kind of a thing that is there, and whose owner could not be set.
+inline const std::string kOwnerOf = "OWNER OF ";
 
 class NotBuiltThings {
  public:
-  // Of the results that travel with the task.
+  // Takes the things from the results that travel with the task.
   explicit NotBuiltThings(const v1::Task& task, const std::string& database);
 
   bool Empty() const { return things_.empty(); }
@@ -24,7 +26,7 @@ class NotBuiltThings {
   void Report(CheckList& checks) const;
 
   // Whether a line of the catalogue speaks of something that was left out, or is a part of it: a column of a table
-  // that is not there. Lines are compared by the names in them.
+  // that is not there. Lines are compared by the names in them. What cannot be attributed is not explained.
   bool Explains(const std::string& check, std::string_view line) const;
 
   bool ExplainsRows(const std::string& schema, const std::string& table) const;

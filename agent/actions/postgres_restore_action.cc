@@ -15,7 +15,7 @@
 #include "agent/postgres/scratch_server.h"
 #include "agent/postgres/server_errors.h"
 #include "agent/process/pipe_owner.h"
-#include "agent/process/sha256.h"
+#include "base/io/sha256.h"
 #include "base/io/steady_clock.h"
 #include "base/names.h"
 #include "base/text.h"
@@ -302,7 +302,7 @@ std::function<Status(const ExitStatus&)> DatabaseRestore::Explained(
       return explain(judged);
     }
     Status error = explain(status);
-    if (!watch_->Failed()) return error;
+    if (!watch_->Failed() || !watch_->FirstIsOfEntry()) return error;
     const Status named = WithContext(error, watch_->All(inside, name_).front().title());
     const bool refused_by_server = !target_.scratch && watch_->FirstOfServer().empty();
     return refused_by_server ? WithHint(named, kGoOn) : named;
@@ -405,7 +405,7 @@ void DatabaseRestore::FillResult() {
                     AsUtf8(Names(without_statistics_))));
   }
   if (!left_empty_.empty()) {
-    result_.add_warnings("materialized views left empty, which a restore would fill: " +
+    result_.add_warnings("materialized views left empty, whose queries a restore runs: " +
                          DescribeLeftEmpty(left_empty_));
   }
 }

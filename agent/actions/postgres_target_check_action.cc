@@ -39,11 +39,13 @@ class TargetCheck {
     RETURN_IF_ERROR(CheckRoles());
     RETURN_IF_ERROR(CheckSpace());
     RETURN_IF_ERROR(CheckConnections());
+    RETURN_IF_ERROR(CheckLanguage());
     RETURN_IF_ERROR(problems_.AsRefusal());
     return std::move(result_);
   }
 
  private:
+  Status CheckLanguage();
   Status CheckVersion(const v1::DatabaseDetails& details);
   Status CheckName(const v1::RestoreDatabase& database);
   Status CheckExtensions(const v1::DatabaseDetails& details);
@@ -212,6 +214,24 @@ Status TargetCheck::CheckSpace() {
 
 // A restore needs sessions of its own beside this one: pg_restore's, one in the database, one of a clean-up, one
 // that looks who holds a lock.
+// What is left out is told from a server that lacks room, or goes away, by pg_restore's words, some of which are the
+// server's own.
+Status TargetCheck::CheckLanguage() {
+  if (!action_.keep_going() || session_->SpeaksEnglish()) return OkStatus();
+  ASSIGN_OR_RETURN(const std::string language, session_->Value("SHOW lc_messages"));
+  const bool is_english = language.empty() || language == "C" || language == "POSIX" ||
+                          language.rfind("C.", 0) == 0 || language.rfind("en", 0) == 0;
+  if (!is_english) {
+    problems_.Add(
+        fmt::format(
+            "the target's messages are in {}, so what it refuses can't be told from what it has no room"
+            " for, as --keep-going needs",
+            language),
+        "Restore as a superuser, or let one say: ALTER ROLE … SET lc_messages = 'C'.");
+  }
+  return OkStatus();
+}
+
 Status TargetCheck::CheckConnections() {
   constexpr int64_t kNeeded = 4;
   ASSIGN_OR_RETURN(const Rows rows, session_->Query(R"sql(

@@ -299,8 +299,9 @@ Status NameViewsLeftEmpty(const std::string& drill, const Verification& verifica
   size_t named = 0;
   for (const auto& [view, why] : left) {
     if (++named > kMostNamed) break;
-    verification.checks.Unverifiable("materialized views", verification.Subject(view),
-                                     fmt::format("left empty in the drill: {}. A restore fills it", why));
+    verification.checks.Unverifiable(
+        "materialized views", verification.Subject(view),
+        fmt::format("left empty in the drill: {}. A restore runs its query, and stops if that fails", why));
   }
   if (left.size() > kMostNamed) {
     verification.checks.Unverifiable(

@@ -19,45 +19,34 @@ uint64_t PlaceOf(uint64_t device, uint64_t inode) {
   return mixed ^ (mixed >> 31);
 }
 
-// On a disk that is nearly full only a part of them may be written at first; the rest then says why.
-Status WriteWhole(int file, std::string_view bytes, off_t offset) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::pwrite(file, bytes.data(), bytes.size(), offset);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return SpoolError(errno, "write");
-    if (count == 0) return SpoolError(ENOSPC, "write");
-    bytes.remove_prefix(static_cast<size_t>(count));
-    offset += count;
-  }
-  return OkStatus();
-}
-
 }  // namespace
 
-Status DigestTable::Write(int file, uint64_t place, const Slot& slot) {
-  return WriteWhole(file, {reinterpret_cast<const char*>(&slot), sizeof slot},
+Status DigestTable::Write(int table, uint64_t place, const Slot& slot) {
+  return SpoolWrite(table, {reinterpret_cast<const char*>(&slot), sizeof slot},
                     static_cast<off_t>(place * sizeof slot));
 }
 
-StatusOr<uint64_t> DigestTable::Look(int file, uint64_t slots, uint64_t device, uint64_t inode,
-                                     Slot* slot) const {
-  for (uint64_t place = PlaceOf(device, inode) & (slots - 1);; place = (place + 1) & (slots - 1)) {
-    const ssize_t count = ::pread(file, slot, sizeof *slot, static_cast<off_t>(place * sizeof *slot));
-    if (count < 0 && errno != EINTR) return SpoolError(errno, "read");
-    if (count < 0) {
-      place = (place - 1) & (slots - 1);
-      continue;
-    }
+StatusOr<uint64_t> DigestTable::Look(int table, uint64_t slots, const File& file, Slot* slot) const {
+  const uint64_t last = slots - 1;
+  for (uint64_t place = PlaceOf(file.device, file.inode) & last;; place = (place + 1) & last) {
+    ssize_t count;
+    do {
+      count = ::pread(table, slot, sizeof *slot, static_cast<off_t>(place * sizeof *slot));
+    } while (count < 0 && errno == EINTR);
+    if (count < 0) return SpoolError(errno, "read");
     if (count != sizeof *slot) return Internal("a file for what does not fit into memory became shorter");
-    if (slot->is_used == 0 || (slot->device == device && slot->inode == inode)) return place;
+    const bool is_of_inode = slot->file.device == file.device && slot->file.inode == file.inode;
+    if (slot->is_used == 0 || is_of_inode) return place;
   }
 }
 
-StatusOr<std::optional<std::string>> DigestTable::Find(uint64_t device, uint64_t inode) const {
+StatusOr<std::optional<std::string>> DigestTable::Find(const File& file) const {
   if (slots_ == 0) return std::optional<std::string>();
   Slot slot;
-  RETURN_IF_ERROR(Look(file_.Get(), slots_, device, inode, &slot).status());
-  if (slot.is_used == 0) return std::optional<std::string>();
+  RETURN_IF_ERROR(Look(file_.Get(), slots_, file, &slot).status());
+  const bool is_known =
+      slot.is_used != 0 && slot.file.ctime_ns == file.ctime_ns && slot.file.bytes == file.bytes;
+  if (!is_known) return std::optional<std::string>();
   return std::optional<std::string>(std::string(slot.digest, sizeof slot.digest));
 }
 
@@ -72,7 +61,7 @@ Status DigestTable::Grow() {
     Slot slot, free;
     std::memcpy(&slot, bytes.data(), sizeof slot);
     if (slot.is_used == 0) continue;
-    ASSIGN_OR_RETURN(const uint64_t place, Look(file.Get(), slots, slot.device, slot.inode, &free));
+    ASSIGN_OR_RETURN(const uint64_t place, Look(file.Get(), slots, slot.file, &free));
     RETURN_IF_ERROR(Write(file.Get(), place, slot));
   }
   file_ = std::move(file);
@@ -80,18 +69,17 @@ Status DigestTable::Grow() {
   return OkStatus();
 }
 
-Status DigestTable::Put(uint64_t device, uint64_t inode, const std::string& digest) {
+Status DigestTable::Put(const File& file, const std::string& digest) {
   if (2 * (used_ + 1) > slots_) RETURN_IF_ERROR(Grow());
   Slot slot;
   if (digest.size() != sizeof slot.digest) return Internal("a digest has {} bytes", digest.size());
-  ASSIGN_OR_RETURN(const uint64_t place, Look(file_.Get(), slots_, device, inode, &slot));
-  if (slot.is_used != 0) return OkStatus();
-  slot.device = device;
-  slot.inode = inode;
+  ASSIGN_OR_RETURN(const uint64_t place, Look(file_.Get(), slots_, file, &slot));
+  const bool is_new = slot.is_used == 0;
+  slot.file = file;
   slot.is_used = 1;
   std::memcpy(slot.digest, digest.data(), sizeof slot.digest);
   RETURN_IF_ERROR(Write(file_.Get(), place, slot));
-  ++used_;
+  if (is_new) ++used_;
   return OkStatus();
 }
 

@@ -15,21 +15,28 @@ class DigestTable {
  public:
   explicit DigestTable(SpoolFolder folder) : folder_(std::move(folder)) {}
 
-  StatusOr<std::optional<std::string>> Find(uint64_t device, uint64_t inode) const;
-  // A digest has 32 bytes; one that is there is not put again.
-  Status Put(uint64_t device, uint64_t inode, const std::string& digest);
+  // A file in the state in which it was hashed. One that was written to between its names, and one that has the inode
+  // of another which is gone, is another state.
+  struct File {
+    uint64_t device = 0, inode = 0;
+    int64_t ctime_ns = 0, bytes = 0;
+  };
+
+  StatusOr<std::optional<std::string>> Find(const File& file) const;
+  // A digest has 32 bytes. It takes the place of that of another state of the same inode.
+  Status Put(const File& file, const std::string& digest);
 
  private:
   struct Slot {
-    uint64_t device = 0, inode = 0;
+    File file;
     uint64_t is_used = 0;
     char digest[32] = {};
   };
 
   // The slot of the inode, or the free one where it belongs.
-  StatusOr<uint64_t> Look(int file, uint64_t slots, uint64_t device, uint64_t inode, Slot* slot) const;
+  StatusOr<uint64_t> Look(int table, uint64_t slots, const File& file, Slot* slot) const;
   Status Grow();
-  static Status Write(int file, uint64_t place, const Slot& slot);
+  static Status Write(int table, uint64_t place, const Slot& slot);
 
   SpoolFolder folder_;
   UniqueFd file_;

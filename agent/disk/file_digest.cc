@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <memory>
 
-#include "agent/process/sha256.h"
+#include "base/io/sha256.h"
 
 namespace salvor::agent {
 namespace {

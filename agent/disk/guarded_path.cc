@@ -136,11 +136,15 @@ StatusOr<std::vector<std::string>> NamesIn(int directory) {
     return ErrnoStatus(error, "read directory");
   }
   std::vector<std::string> names;
+  errno = 0;
   while (const dirent* item = ::readdir(stream)) {
     const std::string_view name = item->d_name;
     if (name != "." && name != "..") names.emplace_back(name);
+    errno = 0;
   }
+  const int error = errno;  // else a directory that can't be read would look like one that ends here
   ::closedir(stream);
+  if (error != 0) return ErrnoStatus(error, "read directory");
   return names;
 }
 

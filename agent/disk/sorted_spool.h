@@ -1,8 +1,9 @@
 // Pairs of bytes in, the same pairs sorted out, in bounded memory: what is more is sorted piece by piece into files
 // (runs; spool_file.h), which are read back side by side. What fits into memory never touches a disk.
 //
-// Sorted by the keys' bytes; pairs of equal keys come in the order in which they were added. At most about 20 MiB
-// while it is filled or when all of it fits, none once it is sealed on disk, and, for each cursor, 8 MiB for 4 GiB of pairs (16 MiB beyond) plus its greatest pairs. Not thread-safe.
+// Sorted by the keys' bytes; pairs of equal keys come in the order in which they were added. It takes at most about
+// 20 MiB while it is filled or when all of it fits (26 MiB while files are joined, beyond 4 GiB), none once it is sealed
+// on disk, and, for each cursor, 8 MiB for 4 GiB of pairs (16 MiB beyond) plus its greatest pairs. Not thread-safe.
 #pragma once
 
 #include <cstdint>

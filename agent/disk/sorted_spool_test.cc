@@ -204,16 +204,26 @@ TEST_F(SortedSpoolTest, DigestsAreFoundByInode) {
   DigestTable table(Folder());
   const auto digest = [](uint64_t number) { return std::string(31, 'd') + static_cast<char>(number % 251); };
   for (uint64_t inode = 0; inode < 5'000; ++inode) {
-    ASSERT_TRUE(table.Put(1, inode, digest(inode)).ok());
-    ASSERT_TRUE(table.Put(2, 3 * inode, digest(inode + 1)).ok());
+    ASSERT_TRUE(table.Put({1, inode, 10, 20}, digest(inode)).ok());
+    ASSERT_TRUE(table.Put({2, 3 * inode, 10, 20}, digest(inode + 1)).ok());
   }
-  ASSERT_TRUE(table.Put(1, 7, digest(99)).ok());
   for (uint64_t inode = 0; inode < 5'000; ++inode) {
-    EXPECT_EQ(table.Find(1, inode).value().value_or(""), digest(inode));
-    EXPECT_EQ(table.Find(2, 3 * inode).value().value_or(""), digest(inode + 1));
+    EXPECT_EQ(table.Find({1, inode, 10, 20}).value().value_or(""), digest(inode));
+    EXPECT_EQ(table.Find({2, 3 * inode, 10, 20}).value().value_or(""), digest(inode + 1));
   }
-  EXPECT_FALSE(table.Find(3, 7).value().has_value());
-  EXPECT_FALSE(table.Find(2, 7).value().has_value());
+  EXPECT_FALSE(table.Find({3, 7, 10, 20}).value().has_value());
+  EXPECT_FALSE(table.Find({2, 7, 10, 20}).value().has_value());
+}
+
+TEST_F(SortedSpoolTest, ADigestIsOfTheStateThatWasHashed) {
+  DigestTable table(Folder());
+  const std::string old(32, 'o'), now(32, 'n');
+  ASSERT_TRUE(table.Put({1, 7, 10, 20}, old).ok());
+  EXPECT_FALSE(table.Find({1, 7, 11, 20}).value().has_value()) << "written to meanwhile";
+  EXPECT_FALSE(table.Find({1, 7, 10, 21}).value().has_value());
+  ASSERT_TRUE(table.Put({1, 7, 11, 20}, now).ok());
+  EXPECT_EQ(table.Find({1, 7, 11, 20}).value().value_or(""), now);
+  EXPECT_FALSE(table.Find({1, 7, 10, 20}).value().has_value()) << "one state of an inode at a time";
 }
 
 }  // namespace

@@ -25,6 +25,18 @@ Status SpoolError(int error_number, std::string_view what) {
       "or point --state-directory to a larger disk, then try again.");
 }
 
+// On a disk that is nearly full only a part may be written at first; the rest then says why.
+Status SpoolWrite(int file, std::string_view bytes, int64_t offset) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return SpoolError(count < 0 ? errno : ENOSPC, "write");
+    bytes.remove_prefix(static_cast<size_t>(count));
+    offset += count;
+  }
+  return OkStatus();
+}
+
 StatusOr<UniqueFd> SpoolFolder::NewFile() const {
   UniqueFd file(::open(path_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   if (!file.Valid() && errno == ENOENT) {
@@ -49,18 +61,8 @@ Status SpoolOutput::Append(std::string_view bytes) {
 }
 
 Status SpoolOutput::Flush() {
-  std::string_view left = buffer_;
-  while (!left.empty()) {
-    const ssize_t count = ::pwrite(file_, left.data(), left.size(), written_);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) {
-      const int error = errno;
-      buffer_.erase(0, buffer_.size() - left.size());
-      return SpoolError(error, "write");
-    }
-    left.remove_prefix(static_cast<size_t>(count));
-    written_ += count;
-  }
+  RETURN_IF_ERROR(SpoolWrite(file_, buffer_, written_));
+  written_ += static_cast<int64_t>(buffer_.size());
   buffer_.clear();
   return OkStatus();
 }

@@ -34,6 +34,9 @@ class SpoolFolder {
 // The error that a failed read or write of such a file is.
 Status SpoolError(int error_number, std::string_view what);
 
+// Writes all of it at that place of the file. Errors as SpoolError makes them.
+Status SpoolWrite(int file, std::string_view bytes, int64_t offset);
+
 // Writes from an offset on. The file is borrowed. Nothing is there for sure before Flush.
 class SpoolOutput {
  public:

@@ -74,6 +74,10 @@ bool SameState(const struct stat& a, const struct stat& b) {
          Nanoseconds(a.st_mtim) == Nanoseconds(b.st_mtim) && Nanoseconds(a.st_ctim) == Nanoseconds(b.st_ctim);
 }
 
+DigestTable::File StateOf(const struct stat& facts) {
+  return {facts.st_dev, facts.st_ino, Nanoseconds(facts.st_ctim), facts.st_size};
+}
+
 // Symlinks in directories and odd file systems: the path by which /proc reaches what stands at `name` in
 // `parent`.
 std::string ProcPath(int parent, const std::string& name) {
@@ -360,7 +364,7 @@ Status Walker::Hash(int parent, const std::string& name, const struct stat& fact
   entry->set_attributes(AttributesOf(file.Get()));
   entry->set_allocated_bytes(AllocatedBytesWithHoles(file.Get(), facts));
   if (facts.st_nlink > 1) {
-    const auto known = digests_.Find(facts.st_dev, facts.st_ino);
+    const auto known = digests_.Find(StateOf(facts));
     if (!known.ok()) return failed_ = known.status();
     if (known->has_value()) {
       entry->set_sha256(ToHex(**known));
@@ -375,7 +379,7 @@ Status Walker::Hash(int parent, const std::string& name, const struct stat& fact
   if (::fstat(file.Get(), &after) != 0) return ErrnoStatus(errno, "look at");
   if (!SameState(facts, after)) return Aborted("changed while it was read");
   entry->set_sha256(ToHex(digest));
-  if (facts.st_nlink > 1) failed_ = digests_.Put(facts.st_dev, facts.st_ino, digest);
+  if (facts.st_nlink > 1) failed_ = digests_.Put(StateOf(facts), digest);
   return failed_;
 }
 

@@ -9,7 +9,7 @@
 
 #include "agent/disk/captured_tree.h"
 #include "agent/disk/spool_file.h"
-#include "agent/process/sha256.h"
+#include "base/io/sha256.h"
 #include "base/status.h"
 #include "salvor/v1/manifest.pb.h"
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "agent/disk/tree_testing.h"
+#include "agent/process/process_testing.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -36,7 +37,7 @@ class MemoryWatch {
     begin_ = ResidentBytes();
   }
   void Look() { most_ = std::max(most_, ResidentBytes() - begin_); }
-  int64_t Growth() const { return most_; }
+  int64_t Growth() const { return kPeaksAreMeaningful ? most_ : 0; }
 
  private:
   int64_t begin_ = 0, most_ = 0;

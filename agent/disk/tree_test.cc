@@ -11,7 +11,7 @@
 #include "agent/disk/file_digest.h"
 #include "agent/disk/tree_testing.h"
 #include "agent/process/process_testing.h"
-#include "agent/process/sha256.h"
+#include "base/io/sha256.h"
 #include "base/steady_time.h"
 #include "base/text.h"
 

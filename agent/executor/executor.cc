@@ -130,10 +130,11 @@ std::optional<v1::HeldObligation> Executor::ObligationOf(const v1::Task& task) {
   obligation.set_run(task.lease().run());
   obligation.set_name(task.obligation());
   obligation.set_kind(kScratch);
+  MutexLock lock(mutex_);
+  undone_.erase({obligation.run(), obligation.name()});  // it is opened anew
   if (task.has_obligation_deadline()) {
     const absl::Duration left = FromProto(task.obligation_deadline());
     *obligation.mutable_deadline() = ToProto(options_.clock->Now() + left);
-    MutexLock lock(mutex_);
     deadlines_[{obligation.run(), obligation.name()}] = options_.clock->Monotonic() + left;
   }
   return obligation;
@@ -240,6 +241,13 @@ v1::ActionResult Executor::Act(const AttemptPointer& attempt, const ActionEntry&
 }
 
 void Executor::Finish(const AttemptPointer& attempt, v1::ActionResult result, bool journaled) {
+  bool is_stopping;
+  {
+    MutexLock lock(mutex_);
+    is_stopping = stopping_;  // then the journal has it begun and not ended: that is what happened
+  }
+  // Before it counts as ended: a later attempt of the step begins after that.
+  const bool is_written = !is_stopping && (!journaled || journal_.Finish(attempt->task.lease(), result));
   {
     MutexLock lock(mutex_);
     --running_;
@@ -247,12 +255,11 @@ void Executor::Finish(const AttemptPointer& attempt, v1::ActionResult result, bo
     superseded_.erase(std::remove(superseded_.begin(), superseded_.end(), attempt), superseded_.end());
     ended_.NotifyAll();
     if (options_.observer != nullptr && journaled) options_.observer->OnRunning(running_);
-    if (stopping_) return;  // the journal has it begun and not ended: that is what happened
   }
-  if (!journaled || journal_.Finish(attempt->task.lease(), result)) Deliver(attempt, std::move(result));
+  if (is_written) Deliver(attempt, std::move(result));
 }
 
-// To the control plane, and to who counts.
+// Tells a result to the control plane and to the metrics.
 void Executor::Deliver(const AttemptPointer& attempt, v1::ActionResult result) {
   const v1::Task& task = attempt->task;
   const bool succeeded = !result.has_error();
@@ -344,10 +351,10 @@ void Executor::Reject(const v1::LeaseKey& lease, const std::string& why) {
     attempt = found->second;
     attempts_.erase(found);
   }
-  LogError("the control plane can't take the result of {} of run {}: {}; it is put aside in the journal",
-           lease.step(), lease.run(), why);
+  LogError("the control plane can't take the result of {} of run {}: {}", lease.step(), lease.run(), why);
   if (Status status = options_.journal->PutAside(lease, *attempt->result, why, std::nullopt); !status.ok())
-    LogError("{}", MessageOf(status));
+    return LogError("the result is not put aside: {}", MessageOf(status));
+  LogInfo("the result is put aside in the agent's journal");
 }
 
 void Executor::ReplaceUnreportable(const v1::LeaseKey& lease, const std::string& why) {
@@ -361,11 +368,14 @@ void Executor::ReplaceUnreportable(const v1::LeaseKey& lease, const std::string&
     result = *found->second->result;
     *instead.mutable_started_at() = result.started_at();
     *instead.mutable_finished_at() = result.finished_at();
-    found->second->result = instead;
   }
   LogError("{} of run {}: {}", lease.step(), lease.run(), why);
+  // First on the disk: until then the result is offered again, and refused again.
   if (Status status = options_.journal->PutAside(lease, result, why, instead); !status.ok())
-    LogError("{}", MessageOf(status));
+    return LogError("{}", MessageOf(status));
+  MutexLock lock(mutex_);
+  const auto found = attempts_.find(KeyOf(lease));
+  if (found != attempts_.end()) found->second->result = std::move(instead);
 }
 
 void Executor::Release(const v1::HeldObligation& obligation) {
@@ -391,20 +401,26 @@ void Executor::ReleaseExpired() {
 void Executor::Undo(const v1::HeldObligation& obligation, const std::string& early_reason) {
   const ObligationKey key{obligation.run(), obligation.name()};
   if (stopping_ || !releasing_.insert(key).second) return;
-  Launch([this, obligation, key, early_reason] {
-    Status status = options_.release(obligation);
-    LogInfo("obligation {} of run {}: {}", obligation.name(), obligation.run(),
-            status.ok() ? "released" : MessageOf(status));
+  const bool is_undone = undone_.count(key) > 0;
+  Launch([this, obligation, key, early_reason, is_undone] {
+    Status status = is_undone ? OkStatus() : options_.release(obligation);
+    if (!is_undone) {
+      LogInfo("obligation {} of run {}: {}", obligation.name(), obligation.run(),
+              status.ok() ? "released" : MessageOf(status));
+    }
+    bool has_no_room = false;
     if (status.ok()) {
       status = early_reason.empty()
                    ? options_.journal->CloseObligation(obligation.run(), obligation.name())
                    : options_.journal->MarkReleasedEarly(obligation.run(), obligation.name(), early_reason);
-      if (!status.ok()) LogError("{}", MessageOf(status));
+      has_no_room = !status.ok();
+      if (has_no_room && !is_undone) LogError("{}", MessageOf(status));
     }
     ReportSink* sink = nullptr;
     {
       MutexLock lock(mutex_);
       releasing_.erase(key);
+      has_no_room ? void(undone_.insert(key)) : void(undone_.erase(key));
       sink = stopping_ || !status.ok() ? nullptr : sink_;
     }
     if (sink == nullptr) return;

@@ -119,7 +119,8 @@ class Executor {
     bool running = false;
     absl::Duration last_progress = -absl::InfiniteDuration();
     int64_t last_bytes = 0;
-    absl::Duration took;  // by the clock that nobody sets; written and read by the thread that runs it
+    absl::Duration
+        took;  // by the clock that nobody sets; written by its thread before the result is journalled, read after
   };
   using AttemptPointer = std::shared_ptr<Attempt>;
 
@@ -153,6 +154,7 @@ class Executor {
   std::map<Key, AttemptPointer> attempts_ ABSL_GUARDED_BY(mutex_);
   std::vector<AttemptPointer> superseded_ ABSL_GUARDED_BY(mutex_);  // and running still
   std::set<ObligationKey> releasing_ ABSL_GUARDED_BY(mutex_);
+  std::set<ObligationKey> undone_ ABSL_GUARDED_BY(mutex_);  // and the journal has no room to say so yet
   std::map<ObligationKey, absl::Duration> deadlines_
       ABSL_GUARDED_BY(mutex_);  // by the clock that nobody sets
   int running_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -1,9 +1,11 @@
 // The agent while the disk of its journal is full, and after: what it says, and what it must not say yet.
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <thread>
 
 #include "agent/executor/executor.h"
+#include "agent/process/process_testing.h"
 #include "base/io/small_disk_testing.h"
 #include "base/io/system_clock.h"
 
@@ -61,7 +63,10 @@ class ExecutorOnAFullDisk : public testing::Test {
     options.clean_up = [this](const v1::Task& task, absl::Duration) {
       cleaned_.push_back(task.lease().step());
     };
-    options.release = [](const v1::HeldObligation&) { return OkStatus(); };
+    options.release = [this](const v1::HeldObligation&) {
+      ++released_;
+      return OkStatus();
+    };
     executor_ = std::make_unique<Executor>(std::move(options));
     executor_->SetSink(&sink_);
     ASSERT_TRUE(executor_->Recover().ok());
@@ -86,12 +91,13 @@ class ExecutorOnAFullDisk : public testing::Test {
   }
   // As the agent's watchdog calls it.
   v1::Report NextReport() {
-    while (true) {
-      std::vector<v1::Report> reports = sink_.Take();
-      if (!reports.empty()) return reports.front();
-      executor_->ReleaseExpired();
-      std::this_thread::yield();
-    }
+    std::vector<v1::Report> reports;
+    EXPECT_TRUE(Eventually([&] {
+      reports = sink_.Take();
+      if (reports.empty()) executor_->ReleaseExpired();
+      return !reports.empty();
+    }));
+    return reports.empty() ? v1::Report() : reports.front();
   }
 
   SmallDisk disk_;
@@ -99,6 +105,7 @@ class ExecutorOnAFullDisk : public testing::Test {
   SystemClock clock_;
   Reports sink_;
   std::vector<std::string> cleaned_;
+  std::atomic<int> released_ = 0;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Executor> executor_;
 };
@@ -116,6 +123,27 @@ TEST_F(ExecutorOnAFullDisk, AResultIsReportedWhenItIsOnTheDiskAndNotBefore) {
   EXPECT_EQ((*journal_->Entries())[0].result->note(), "kept");
   executor_->Acknowledge(Task("dump").lease());
   EXPECT_THAT(*journal_->Entries(), IsEmpty());
+}
+
+TEST_F(ExecutorOnAFullDisk, WhatIsUndoneIsNotUndoneAgainUntilTheJournalCanSaySo) {
+  v1::Task task = Task("start");
+  task.set_obligation("scratch");
+  task.mutable_obligation_deadline()->set_seconds(0);
+  executor_->Submit(task);
+  NextReport();
+  const int before = released_;  // its deadline may have passed already
+  disk_.Fill();
+  for (int i = 0; i < 5; ++i) {
+    executor_->ReleaseExpired();
+    AwaitEnd();
+  }
+  EXPECT_LE(released_, before + 1);
+  disk_.MakeRoom();
+  EXPECT_TRUE(Eventually([&] {
+    executor_->ReleaseExpired();
+    return !executor_->EarlyReleases().empty();
+  }));
+  EXPECT_EQ(released_, 1);
 }
 
 TEST_F(ExecutorOnAFullDisk, AnAgentThatDiesThenHasToldNobodyAndCleansUp) {

@@ -7,7 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "base/redact.h"  // ReportableText
+#include "base/io/grpc/limits.h"  // kLargestResult
+#include "base/redact.h"          // ReportableText
 #include "salvor/v1/action.pb.h"
 #include "salvor/v1/agent_service.pb.h"
 
@@ -15,8 +16,6 @@ namespace salvor::agent {
 
 inline constexpr size_t kLongestText = 8 << 10;     // of an error, a hint, what was compared …
 inline constexpr size_t kLongestLogLine = 4 << 10;  // as LogLine has it
-inline constexpr size_t kLargestResult =
-    4 << 20;  // far above any honest one: what is larger lies in the Location
 
 // A result that is too large even so becomes the error that says it.
 void MakeReportable(v1::ActionResult& result);

@@ -15,6 +15,7 @@ constexpr std::string_view kProgram = "pg_restore: ";
 constexpr std::string_view kEntry = "pg_restore: from TOC entry ";
 constexpr std::string_view kError = "pg_restore: error: ";
 constexpr std::string_view kIgnored = "pg_restore: warning: errors ignored on restore: ";
+constexpr std::string_view kAlter = "Command was: ALTER ";
 constexpr size_t kLongestError = 2000;
 
 // The number that `text` begins with; `otherwise` where there is none.
@@ -53,6 +54,9 @@ void RestoreErrors::AddLine(std::string_view line) {
     entry_ = LeadingNumber(line.substr(kEntry.size()), 0);
   } else if (line.starts_with(kError)) {
     failures_.push_back({entry_, Elide(line.substr(kError.size()), kLongestError)});
+  } else if (!failures_.empty() && line.starts_with(kAlter) &&
+             line.find(" OWNER TO ") != std::string_view::npos) {
+    failures_.back().of_owner = true;
   } else if (line.starts_with(kIgnored)) {
     ignored_ = LeadingNumber(line.substr(kIgnored.size()), -1);
   }
@@ -62,8 +66,12 @@ bool IsVerboseLine(std::string_view line) {
   if (!line.starts_with(kProgram)) return false;
   const std::string_view said = line.substr(kProgram.size());
   const auto begins = [said](std::string_view start) { return said.starts_with(start); };
-  return !begins("error: ") && !begins("warning: ") && !begins("detail: ") && !begins("hint: ") &&
-         !begins("from TOC entry ") && !begins("while ");
+  // "WARNING:  …": libpq sets two spaces behind a severity of the server's, whatever its language.
+  const size_t severity = said.find(":  ");
+  const bool is_servers =
+      severity != std::string_view::npos && said.substr(0, severity).find(' ') == std::string_view::npos;
+  return !is_servers && !begins("error: ") && !begins("warning: ") && !begins("detail: ") &&
+         !begins("hint: ") && !begins("from TOC entry ") && !begins("while ");
 }
 
 std::string ServersWords(std::string_view error) {

@@ -14,8 +14,9 @@
 namespace salvor::agent {
 
 struct RestoreFailure {
-  int64_t entry = 0;  // of the table of contents; 0: of none, as when a session is set up
-  std::string error;  // the first line: "could not execute query: ERROR:  no such shop"
+  int64_t entry = 0;      // of the table of contents; 0: of none, as when a session is set up
+  std::string error;      // the first line: "could not execute query: ERROR:  no such shop"
+  bool of_owner = false;  // the entry's thing is there, and only its owner could not be set
 };
 
 // Lines of its stderr, in order.

@@ -1,5 +1,5 @@
-// What an error of PostgreSQL's means: by its SQLSTATE; by its English text where there is no state to go by: of a refused connection, and of
-// the programs (pg_dump, pg_restore) whose stderr is all they say. Pure.
+// Says what an error of PostgreSQL's means: by its SQLSTATE, or by its English text where there is none (a refused
+// connection, pg_dump and pg_restore). Pure.
 #pragma once
 
 #include <optional>

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "agent/process/process_testing.h"
-#include "agent/process/sha256.h"
+#include "base/io/sha256.h"
 #include "base/io/steady_clock.h"
 #include "base/text.h"
 

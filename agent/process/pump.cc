@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "agent/process/sha256.h"
+#include "base/io/sha256.h"
 #include "base/io/steady_clock.h"
 #include "base/text.h"
 

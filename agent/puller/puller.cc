@@ -165,6 +165,7 @@ class GrpcPuller final : public Puller, public ReportSink {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    arguments.SetMaxReceiveMessageSize(kMostAnswerBytes);
     KeepAlive(arguments);
     auto stub = v1::AgentService::NewStub(
         grpc::CreateCustomChannel(options_.endpoint.address, credentials, arguments));

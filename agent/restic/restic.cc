@@ -8,12 +8,12 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "agent/process/sha256.h"
 #include "agent/restic/environment_file.h"
 #include "agent/restic/restic_errors.h"
 #include "agent/restic/restic_json.h"
 #include "agent/restic/restic_stall.h"
 #include "base/io/files.h"
+#include "base/io/sha256.h"
 #include "base/io/steady_clock.h"
 #include "base/text.h"
 

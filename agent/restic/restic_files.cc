@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "agent/process/pipe_owner.h"
-#include "agent/process/sha256.h"
 #include "agent/restic/restic.h"
+#include "base/io/sha256.h"
 
 namespace salvor::agent {
 namespace {

@@ -12,9 +12,9 @@
 #include <filesystem>
 
 #include "agent/process/pipe_owner.h"
-#include "agent/process/sha256.h"
 #include "agent/restic/restic_testing.h"
 #include "base/io/files.h"
+#include "base/io/sha256.h"
 #include "base/steady_time.h"
 
 namespace salvor::agent {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/io/mutex.h"
+#include "controlplane/runs/agent_key.h"
 #include "controlplane/runs/step_holders.h"
 #include "flows/run/reducer.h"
 #include "salvor/v1/agent_service.pb.h"
@@ -31,6 +32,8 @@ struct ActiveRun {
 
   const v1::Step& Step(int step) const { return state.graph->Step(step); }
   const flows::StepState& At(int step) const { return state.steps[static_cast<size_t>(step)]; }
+  AgentKey BoundAgent() const { return {header.environment(), bound_agent}; }
+  AgentKey Holder(int step) const { return {header.environment(), At(step).agent}; }
   bool Releases(int step) const { return state.graph->At(step).releases >= 0; }
   // From the clock that nobody sets to the run's own time (flows/run/reducer.h) and back.
   absl::Time RunTime(absl::Duration monotonic) const { return state.requested_at + (monotonic - began); }

@@ -11,6 +11,12 @@ void Session::SetObligations(const v1::AgentHello& hello) {
   for (const v1::HeldObligation& held : hello.obligations()) obligations[{held.run(), held.name()}] = held;
 }
 
+// A store of before 0.2 has it under its name alone, beside what was written since.
+void AgentSessions::Know(const v1::AgentStatus& agent) {
+  v1::AgentStatus& known = known_[{agent.environment(), agent.name()}];
+  if (FromProto(agent.last_seen_at()) >= FromProto(known.last_seen_at())) known = agent;
+}
+
 SessionPointer AgentSessions::Add(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link,
                                   const Clock& clock) {
   auto session = std::make_shared<Session>();
@@ -28,14 +34,14 @@ SessionPointer AgentSessions::Add(const v1::AgentHello& hello, std::shared_ptr<A
   status.set_host(hello.host());
   status.set_connected(true);
   sessions_[session->id] = session;
-  lost_.erase(hello.agent());
+  lost_.erase(session->Key());
   return session;
 }
 
 v1::AgentStatus AgentSessions::Remove(const SessionPointer& session) {
   sessions_.erase(session->id);
-  lost_[session->status.name()] = session->heard_at;
-  v1::AgentStatus& known = known_[session->status.name()];
+  lost_[session->Key()] = session->heard_at;
+  v1::AgentStatus& known = known_[session->Key()];
   known = session->status;
   known.set_connected(false);
   *known.mutable_last_seen_at() = ToProto(session->last_seen);
@@ -47,9 +53,9 @@ SessionPointer AgentSessions::Find(int64_t id) const {
   return found == sessions_.end() ? nullptr : found->second;
 }
 
-SessionPointer AgentSessions::Find(const std::string& agent) const {
+SessionPointer AgentSessions::Find(const AgentKey& agent) const {
   for (const auto& [id, session] : sessions_) {
-    if (session->status.name() == agent) return session;
+    if (session->Key() == agent) return session;
   }
   return nullptr;
 }
@@ -76,13 +82,13 @@ std::vector<SessionPointer> AgentSessions::SilentSince(absl::Duration time) cons
   return silent;
 }
 
-std::optional<absl::Duration> AgentSessions::LastHeard(const std::string& agent) const {
+std::optional<absl::Duration> AgentSessions::LastHeard(const AgentKey& agent) const {
   const auto found = lost_.find(agent);
   if (found == lost_.end()) return std::nullopt;
   return found->second;
 }
 
-std::optional<absl::Time> AgentSessions::LastSeen(const std::string& agent) const {
+std::optional<absl::Time> AgentSessions::LastSeen(const AgentKey& agent) const {
   const auto found = known_.find(agent);
   if (found == known_.end() || !found->second.has_last_seen_at()) return std::nullopt;
   return FromProto(found->second.last_seen_at());
@@ -90,22 +96,22 @@ std::optional<absl::Time> AgentSessions::LastSeen(const std::string& agent) cons
 
 std::optional<absl::Time> AgentSessions::LastSeenIn(const std::string& environment) const {
   std::optional<absl::Time> last;
-  for (const auto& [name, agent] : known_) {
-    if (agent.environment() != environment || !agent.has_last_seen_at()) continue;
+  for (const auto& [key, agent] : known_) {
+    if (key.environment != environment || !agent.has_last_seen_at()) continue;
     last = std::max(last.value_or(absl::InfinitePast()), FromProto(agent.last_seen_at()));
   }
   return last;
 }
 
 std::vector<v1::AgentStatus> AgentSessions::List() const {
-  std::map<std::string, v1::AgentStatus> agents = known_;
+  std::map<AgentKey, v1::AgentStatus> agents = known_;
   for (const auto& [id, session] : sessions_) {
-    v1::AgentStatus& status = agents[session->status.name()];
+    v1::AgentStatus& status = agents[session->Key()];
     status = session->status;
     *status.mutable_last_seen_at() = ToProto(session->last_seen);
   }
   std::vector<v1::AgentStatus> listed;
-  for (auto& [name, status] : agents) listed.push_back(std::move(status));
+  for (auto& [key, status] : agents) listed.push_back(std::move(status));
   return listed;
 }
 

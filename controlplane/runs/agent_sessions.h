@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "controlplane/runs/agent_key.h"
 #include "controlplane/runs/engine.h"
 #include "salvor/v1/agent_service.pb.h"
 #include "salvor/v1/control_service.pb.h"
@@ -34,6 +35,7 @@ struct Session {
   std::map<std::pair<std::string, std::string>, v1::HeldObligation>
       obligations;  // by run and name, as it last said
 
+  AgentKey Key() const { return {status.environment(), status.name()}; }
   int64_t Room() const { return task_limit ? *task_limit - tasks_sent : credits; }
   void TakeRoom() {
     ++tasks_sent;
@@ -50,29 +52,29 @@ using SessionPointer = std::shared_ptr<Session>;
 class AgentSessions {
  public:
   // What the store remembers of an agent.
-  void Know(const v1::AgentStatus& agent) { known_[agent.name()] = agent; }
+  void Know(const v1::AgentStatus& agent);
 
   SessionPointer Add(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link, const Clock& clock);
   // The agent is not connected any more. What to remember of it.
   v1::AgentStatus Remove(const SessionPointer& session);
 
   SessionPointer Find(int64_t id) const;  // null when it is not connected
-  SessionPointer Find(const std::string& agent) const;
+  SessionPointer Find(const AgentKey& agent) const;
   std::vector<SessionPointer> All() const;
   std::vector<SessionPointer> Of(const std::string& environment) const;
   std::vector<SessionPointer> SilentSince(absl::Duration time) const;
   // Of an agent that was connected since the start and is not now.
-  std::optional<absl::Duration> LastHeard(const std::string& agent) const;
+  std::optional<absl::Duration> LastHeard(const AgentKey& agent) const;
   // When an agent, or the last one of an environment, that is not connected was last seen, as far as is known.
-  std::optional<absl::Time> LastSeen(const std::string& agent) const;
+  std::optional<absl::Time> LastSeen(const AgentKey& agent) const;
   std::optional<absl::Time> LastSeenIn(const std::string& environment) const;
-  std::vector<v1::AgentStatus> List() const;  // connected or not, by name; without `running`
+  std::vector<v1::AgentStatus> List() const;  // connected or not, by environment and name; without `running`
 
  private:
   std::map<int64_t, SessionPointer> sessions_;
   int64_t last_id_ = 0;
-  std::map<std::string, absl::Duration> lost_;  // when they were last heard
-  std::map<std::string, v1::AgentStatus> known_;
+  std::map<AgentKey, absl::Duration> lost_;  // when they were last heard
+  std::map<AgentKey, v1::AgentStatus> known_;
 };
 
 }  // namespace salvor::controlplane

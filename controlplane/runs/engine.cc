@@ -109,7 +109,11 @@ Status Engine::Impl::Recover() {
   for (const v1::AgentStatus& agent : agents) sessions_.Know(agent);
   ASSIGN_OR_RETURN(const std::vector<StoredObligation> obligations, store_.ListObligations());
   for (const StoredObligation& held : obligations) {
-    unconfirmed_[{held.obligation.run(), held.obligation.name()}] = held;
+    const auto run = store_.LoadRunSummary(held.obligation.run());
+    if (!run.ok() && run.status().code() != absl::StatusCode::kNotFound && !IsDamage(run.status()))
+      return run.status();
+    const AgentKey agent = {run.ok() ? run->header().environment() : "", held.agent};
+    unconfirmed_[{held.obligation.run(), held.obligation.name()}] = {agent, held.obligation};
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> names, store_.ActiveRuns());
   Turn turn;
@@ -352,7 +356,13 @@ Status Engine::Impl::RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUS
     Happen(turn, run, std::move(event));
     return OkStatus();
   }
-  for (const flows::Effect& effect : flows::Outstanding(run->state)) Act(turn, run, effect);
+  for (flows::Effect& effect : flows::Outstanding(run->state)) {
+    // Nobody can have come back yet: agents get a lease's time, as for their leases.
+    auto* timer = std::get_if<flows::StartTimer>(&effect);
+    if (timer != nullptr && timer->kind == v1::TimerFired::KIND_START_DEADLINE)
+      timer->at = std::max(timer->at, run->RunTime(started_at_ + options_.lease_duration));
+    Act(turn, run, effect);
+  }
   return OkStatus();
 }
 
@@ -388,7 +398,7 @@ void Engine::Impl::Act(Turn& turn, const RunPointer& run, const flows::Effect& e
     timers_.push({at, run->header.name(), timer->step, timer->attempt, timer->kind});
     if (earliest && wake_up_) wake_up_();
   } else if (const auto* cancel = std::get_if<flows::CancelStep>(&effect)) {
-    if (const SessionPointer session = sessions_.Find(run->At(cancel->step).agent)) {
+    if (const SessionPointer session = sessions_.Find(run->Holder(cancel->step))) {
       *turn.messages[session].add_cancels() = run->Lease(cancel->step);
     }
   } else {
@@ -462,7 +472,7 @@ void Engine::Impl::Forget(const std::vector<RunPointer>& finished) {
     run->finish_is_durable = true;
     ++run->revision;
     runs_.erase(run->header.name());
-    finished_holders_.Put(run->header.name(), std::move(run->holders));
+    finished_holders_.Put(run->header.name(), {run->header.environment(), std::move(run->holders)});
     run->changed.NotifyAll();
     run->finished.NotifyAll();
   }

@@ -3,15 +3,13 @@
 #include <tuple>
 #include <utility>
 
+#include "base/io/grpc/limits.h"
 #include "base/io/log.h"
 #include "controlplane/runs/engine_impl.h"
 #include "proto/time.h"
 
 namespace salvor::controlplane {
 namespace {
-
-// What the journal takes of one result. Agents keep theirs below it.
-constexpr size_t kLargestResult = 8 << 20;
 
 // Acknowledges the report, or says that its result can't be taken and puts the error in its place.
 void AnswerReport(v1::ControlMessage& answer, v1::Report& report) {
@@ -53,7 +51,7 @@ bool Matters(const ActiveRun& run, const Timer& timer) {
 std::vector<v1::AgentStatus> Engine::Impl::ListAgents() {
   MutexLock lock(mutex_);
   std::vector<v1::AgentStatus> agents = sessions_.List();
-  for (v1::AgentStatus& agent : agents) agent.set_running(RunningOn(agent.name()));
+  for (v1::AgentStatus& agent : agents) agent.set_running(RunningOn({agent.environment(), agent.name()}));
   return agents;
 }
 
@@ -74,7 +72,7 @@ StatusOr<int64_t> Engine::Impl::Connect(const v1::AgentHello& hello, std::shared
   *welcome->mutable_lease_duration() = ToProto(options_.lease_duration);
   welcome->set_control_plane_version(options_.version);
   ResumeLeases(turn, session, hello);
-  SettleObligations(turn, session);
+  SettleObligations(turn, session, true);
   LogInfo("agent {} of environment {} is connected", hello.agent(), hello.environment());
   TouchRunsOf(turn, hello.environment());
   turn.dispatch.insert(hello.environment());
@@ -98,7 +96,7 @@ void Engine::Impl::Receive(int64_t id, v1::AgentMessage message) {
   for (const v1::EarlyRelease& release : message.early_releases()) OnEarlyRelease(turn, session, release);
   if (message.has_hello()) {  // an agent that still lives says again what it holds
     session->SetObligations(message.hello());
-    SettleObligations(turn, session);
+    SettleObligations(turn, session, false);
   }
   turn.dispatch.insert(session->status.environment());
   Conclude(turn);
@@ -126,9 +124,9 @@ void Engine::Impl::ExplainWaiting(const ActiveRun& run, int step, v1::StepStatus
   Waiting waiting;
   if (status.phase() == v1::STEP_PHASE_READY) {
     waiting = WhyItWaits(run, step, sessions_, runs_);
-  } else if (status.phase() == v1::STEP_PHASE_RUNNING && sessions_.Find(status.agent()) == nullptr) {
+  } else if (status.phase() == v1::STEP_PHASE_RUNNING && sessions_.Find(run.Holder(step)) == nullptr) {
     waiting = {fmt::format("agent {} is not connected; its result is awaited", status.agent()),
-               sessions_.LastSeen(status.agent())};
+               sessions_.LastSeen(run.Holder(step))};
   } else {
     return;
   }
@@ -154,17 +152,18 @@ absl::Duration Engine::Impl::Tick() {
   return next;
 }
 
-int Engine::Impl::RunningOn(const std::string& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+int Engine::Impl::RunningOn(const AgentKey& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   int running = 0;
   for (const auto& [name, run] : runs_) {
+    if (run->header.environment() != agent.environment) continue;
     for (const flows::StepState& at : run->state.steps)
-      running += at.phase == v1::STEP_PHASE_RUNNING && at.agent == agent;
+      running += at.phase == v1::STEP_PHASE_RUNNING && at.agent == agent.name;
   }
   return running;
 }
 
 Status Engine::Impl::CloseOlder(const v1::AgentHello& hello) {
-  const SessionPointer older = sessions_.Find(hello.agent());
+  const SessionPointer older = sessions_.Find({hello.environment(), hello.agent()});
   if (older == nullptr) return OkStatus();
   // Not the same process, and the first one is alive: a machine that was cloned, say. Both would do the same work.
   const bool another =
@@ -195,7 +194,7 @@ void Engine::Impl::ResumeLeases(Turn& turn, const SessionPointer& session, const
   for (const auto& [name, run] : runs) {
     for (int step = 0; step < run->state.graph->StepCount(); ++step) {
       const flows::StepState& at = run->At(step);
-      if (at.phase != v1::STEP_PHASE_RUNNING || at.agent != hello.agent()) continue;
+      if (at.phase != v1::STEP_PHASE_RUNNING || run->Holder(step) != session->Key()) continue;
       if (held.count({name, run->Step(step).id(), at.attempt}) == 0) {
         ReportLost(turn, run, step);
       } else {
@@ -224,17 +223,19 @@ void Engine::Impl::ReportLost(Turn& turn, const RunPointer& run, int step)
   Happen(turn, run, std::move(event));
 }
 
-void Engine::Impl::SettleObligations(Turn& turn, const SessionPointer& session)
+void Engine::Impl::SettleObligations(Turn& turn, const SessionPointer& session, bool is_connecting)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   for (const auto& [key, held] : session->obligations) {
     const RunPointer run = FindActive(key.first);
     if (run != nullptr && !run->state.Finished()) continue;
+    const ReleaseSchedule::Key asked = {session->Key(), key.first, key.second};
+    // Who only says again what it holds is asked for what is new and what is due.
+    if (!is_connecting && !releases_.IsDue(asked, clock_.Monotonic())) continue;
     *turn.messages[session].add_release() = held;
-    releases_.NoteAsked({session->status.name(), key.first, key.second}, clock_.Monotonic());
+    if (is_connecting) releases_.NoteAsked(asked, clock_.Monotonic());
   }
   for (auto it = unconfirmed_.begin(); it != unconfirmed_.end();) {
-    const bool gone =
-        it->second.agent == session->status.name() && session->obligations.count(it->first) == 0;
+    const bool gone = it->second.agent == session->Key() && session->obligations.count(it->first) == 0;
     if (gone) {
       LogInfo("obligation {} of run {} is released", it->first.second, it->first.first);
       turn.batch.push_back(EraseObligation{it->first.first, it->first.second});
@@ -247,8 +248,8 @@ void Engine::Impl::SettleObligations(Turn& turn, const SessionPointer& session)
 
 void Engine::Impl::KeepObligation(Turn& turn, const RunPointer& run, size_t i)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-  StoredObligation held;
-  held.agent = run->bound_agent;
+  Unconfirmed held;
+  held.agent = run->BoundAgent();
   held.obligation.set_run(run->header.name());
   held.obligation.set_name(run->state.graph->ObligationAt(static_cast<int>(i)).name());
   if (const SessionPointer session = sessions_.Find(held.agent)) {
@@ -256,7 +257,7 @@ void Engine::Impl::KeepObligation(Turn& turn, const RunPointer& run, size_t i)
     releases_.NoteAsked({held.agent, run->header.name(), held.obligation.name()}, clock_.Monotonic());
   }
   unconfirmed_[{run->header.name(), held.obligation.name()}] = held;
-  turn.batch.push_back(PutObligation{held.agent, held.obligation});
+  turn.batch.push_back(PutObligation{held.agent.name, held.obligation});
 }
 
 void Engine::Impl::OnReport(Turn& turn, const SessionPointer& session, v1::Report report)
@@ -319,31 +320,41 @@ RunPointer Engine::Impl::FindHeld(const SessionPointer& session, const std::stri
   const RunPointer active = FindActive(run);
   if (active == nullptr) return nullptr;
   const int index = active->state.graph->Find(step);
-  return index >= 0 && active->At(index).agent == session->status.name() ? active : nullptr;
+  return index >= 0 && active->Holder(index) == session->Key() ? active : nullptr;
 }
 
-// The last lines of a run may come when it is over.
+// The last lines of a run may come when it is over, and of one that ended before this start.
 bool Engine::Impl::MayLog(const SessionPointer& session, const v1::LogLines& lines) {
   const std::pair<std::string, std::string> held = {lines.step(), session->status.name()};
-  if (const RunPointer run = FindActive(lines.run())) return run->holders.count(held) > 0;
-  const StepHolders* holders = finished_holders_.Find(lines.run());
-  if (holders == nullptr) {
-    // Of before this start, or of no run at all.
-    const StatusOr<StoredRun> stored = store_.LoadRun(lines.run());
-    finished_holders_.Put(lines.run(), stored.ok() ? HoldersIn(stored->events) : StepHolders());
-    holders = finished_holders_.Find(lines.run());
+  bool may = false;
+  if (const RunPointer run = FindActive(lines.run())) {
+    may = run->header.environment() == session->status.environment() && run->holders.count(held) > 0;
+  } else if (const FinishedHolders::Kept* kept = FinishedRun(lines.run())) {
+    may = kept->environment == session->status.environment() && kept->holders.count(held) > 0;
   }
-  if (holders->count(held) > 0) return true;
-  LogWarning("agent {} logs to {} of run {}, which it never held: not taken", session->status.name(),
-             lines.step(), lines.run());
-  return false;
+  if (!may) {
+    LogWarning("agent {} logs to {} of run {}, which it never held: not taken", session->status.name(),
+               lines.step(), lines.run());
+  }
+  return may;
+}
+
+// Null when the store does not have it, or can't say now: that is not remembered.
+const FinishedHolders::Kept* Engine::Impl::FinishedRun(const std::string& name) {
+  if (const FinishedHolders::Kept* kept = finished_holders_.Find(name)) return kept;
+  // The summary is a single row: whoever names runs that there are not makes us read no more than that.
+  if (!store_.LoadRunSummary(name).ok()) return nullptr;
+  const StatusOr<StoredRun> stored = store_.LoadRun(name);
+  if (!stored.ok()) return nullptr;
+  finished_holders_.Put(name, {stored->header.environment(), HoldersIn(stored->events)});
+  return finished_holders_.Find(name);
 }
 
 void Engine::Impl::OnEarlyRelease(Turn& turn, const SessionPointer& session,
                                   const v1::EarlyRelease& release) {
   *turn.messages[session].add_early_release_acks() = release;
   const RunPointer run = FindActive(release.run());
-  if (run == nullptr || run->state.Finished() || run->bound_agent != session->status.name()) return;
+  if (run == nullptr || run->state.Finished() || run->BoundAgent() != session->Key()) return;
   LogWarning("agent {} released {} of run {} early: {}", session->status.name(), release.name(),
              release.run(), release.reason());
   v1::Event event;
@@ -358,12 +369,12 @@ void Engine::Impl::RepeatReleases(Turn& turn, absl::Duration now) {
     if (const SessionPointer session = sessions_.Find(held.agent))
       open[{held.agent, key.first, key.second}] = {session, held.obligation};
   }
-  // As it last said, so with its kind.
+  // The agent's own words replace ours: they name the obligation's kind.
   for (const SessionPointer& session : sessions_.All()) {
     for (const auto& [key, held] : session->obligations) {
       const RunPointer run = FindActive(key.first);
       if (run == nullptr || run->state.Finished())
-        open[{session->status.name(), key.first, key.second}] = {session, held};
+        open[{session->Key(), key.first, key.second}] = {session, held};
     }
   }
   std::set<ReleaseSchedule::Key> keys;
@@ -409,10 +420,10 @@ void Engine::Impl::ExpireLeases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_L
     for (int step = 0; step < run->state.graph->StepCount(); ++step) {
       const flows::StepState& at = run->At(step);
       if (at.phase != v1::STEP_PHASE_RUNNING || at.lease_expired || !run->Step(step).movable()) continue;
-      if (sessions_.Find(at.agent) != nullptr) continue;
+      if (sessions_.Find(run->Holder(step)) != nullptr) continue;
       // After a restart nobody has been heard from: agents get a lease's time to come back.
-      const absl::Duration since =
-          sessions_.LastHeard(at.agent).value_or(std::max(run->Monotonic(at.granted_at), started_at_));
+      const absl::Duration since = sessions_.LastHeard(run->Holder(step))
+                                       .value_or(std::max(run->Monotonic(at.granted_at), started_at_));
       if (now - since <= options_.lease_duration) continue;
       v1::Event event;
       event.mutable_lease_expired()->set_step(run->Step(step).id());

@@ -136,7 +136,7 @@ class Engine::Impl {
 
   // ---- agents --------------------------------------------------------------------------------------------
 
-  int RunningOn(const std::string& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int RunningOn(const AgentKey& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // AlreadyExists when another process of that name is there.
   Status CloseOlder(const v1::AgentHello& hello) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -150,7 +150,8 @@ class Engine::Impl {
 
   // Obligations that the agent still holds although their run is over (or unknown) are to be released now;
   // those that were unconfirmed and that it does not hold any more are released.
-  void SettleObligations(Turn& turn, const SessionPointer& session) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SettleObligations(Turn& turn, const SessionPointer& session, bool is_connecting)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void KeepObligation(Turn& turn, const RunPointer& run, size_t i) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -163,6 +164,7 @@ class Engine::Impl {
 
   // Whether the agent holds or held this step, be the run over or not.
   bool MayLog(const SessionPointer& session, const v1::LogLines& lines) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  const FinishedHolders::Kept* FinishedRun(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void OnProgress(const SessionPointer& session, v1::ProgressReport report)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -208,7 +210,11 @@ class Engine::Impl {
   ReadyQueue ready_ ABSL_GUARDED_BY(mutex_);
   AgentSessions sessions_ ABSL_GUARDED_BY(mutex_);
   BackupIndex backups_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::pair<std::string, std::string>, StoredObligation> unconfirmed_ ABSL_GUARDED_BY(mutex_);
+  struct Unconfirmed {
+    AgentKey agent;
+    v1::HeldObligation obligation;
+  };
+  std::map<std::pair<std::string, std::string>, Unconfirmed> unconfirmed_ ABSL_GUARDED_BY(mutex_);
   std::priority_queue<Timer> timers_ ABSL_GUARDED_BY(mutex_);
   ReleaseSchedule releases_ ABSL_GUARDED_BY(mutex_);
   FinishedHolders finished_holders_ ABSL_GUARDED_BY(mutex_);

@@ -46,6 +46,19 @@ TEST_F(EngineWaitingTest, TheDeadlineHoldsAcrossARestart) {
   EXPECT_EQ(PhaseOf("r2"), v1::RUN_PHASE_RUNNING) << "its neighbour has more time";
 }
 
+TEST_F(EngineWaitingTest, WhatPassedWhileNobodyWasHereLeavesAgentsTimeToComeBack) {
+  StartWithin("r1", absl::Seconds(6));
+  StartWithin("r2", absl::Seconds(6));
+  Restart();
+  Pass(absl::Seconds(7));  // the deadline is over, and agents are on their way
+  EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_RUNNING);
+  Agent agent = Connect("agent-a", {}, 1);
+  EXPECT_EQ(Take(agent).tasks_size(), 1);
+  KeepConnected(agent, absl::Minutes(1));
+  EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_RUNNING);
+  EXPECT_EQ(PhaseOf("r2"), v1::RUN_PHASE_FAILED) << "they had it";
+}
+
 TEST_F(EngineWaitingTest, ARunThatHasBegunHasNoStartDeadlineAlsoWhenItsAgentDies) {
   StartWithin("r1", absl::Minutes(10));
   Pass(absl::Minutes(9));

@@ -113,8 +113,8 @@ Waiting WhyItWaits(const ActiveRun& run, int step, const AgentSessions& sessions
     return session->capabilities.count(kind) > 0;
   });
   if (!able) return {fmt::format("no connected agent can do {}", kind), std::nullopt};
-  if (!run.Step(step).movable() && !run.bound_agent.empty() && sessions.Find(run.bound_agent) == nullptr) {
-    return {fmt::format("agent {} is not connected", run.bound_agent), sessions.LastSeen(run.bound_agent)};
+  if (!run.Step(step).movable() && !run.bound_agent.empty() && sessions.Find(run.BoundAgent()) == nullptr) {
+    return {fmt::format("agent {} is not connected", run.bound_agent), sessions.LastSeen(run.BoundAgent())};
   }
   if (auto waits = flows::WaitsFor(run.Step(step).keys(), HeldKeys(runs)))
     return {*std::move(waits), std::nullopt};

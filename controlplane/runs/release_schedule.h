@@ -9,12 +9,14 @@
 #include <string>
 #include <tuple>
 
+#include "controlplane/runs/agent_key.h"
+
 namespace salvor::controlplane {
 
 // Pure: it is told the time, by the clock that nobody sets.
 class ReleaseSchedule {
  public:
-  using Key = std::tuple<std::string, std::string, std::string>;  // agent, run, name
+  using Key = std::tuple<AgentKey, std::string, std::string>;  // agent, run, name
 
   // The first repetition comes after `first`; each later one after twice as long, at most kLongest.
   explicit ReleaseSchedule(absl::Duration first) : first_(first) {}

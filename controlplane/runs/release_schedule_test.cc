@@ -7,8 +7,8 @@
 namespace salvor::controlplane {
 namespace {
 
-const ReleaseSchedule::Key kScratch = {"agent-a", "drill-shop-1", "scratch"};
-const ReleaseSchedule::Key kFolders = {"agent-a", "restore-shop-1", "files of shop"};
+const ReleaseSchedule::Key kScratch = {{"local", "agent-a"}, "drill-shop-1", "scratch"};
+const ReleaseSchedule::Key kFolders = {{"local", "agent-a"}, "restore-shop-1", "files of shop"};
 
 // The seconds at which it is asked, looked at once a second.
 std::vector<int> AskedWithin(ReleaseSchedule& schedule, const ReleaseSchedule::Key& key, int from_s,

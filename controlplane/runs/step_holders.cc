@@ -10,15 +10,15 @@ StepHolders HoldersIn(const std::vector<v1::Event>& events) {
   return holders;
 }
 
-const StepHolders* FinishedHolders::Find(const std::string& run) const {
-  const auto found = holders_.find(run);
-  return found == holders_.end() ? nullptr : &found->second;
+const FinishedHolders::Kept* FinishedHolders::Find(const std::string& run) const {
+  const auto found = kept_.find(run);
+  return found == kept_.end() ? nullptr : &found->second;
 }
 
-void FinishedHolders::Put(const std::string& run, StepHolders holders) {
-  if (holders_.insert_or_assign(run, std::move(holders)).second) order_.push_back(run);
-  while (order_.size() > kKept) {
-    holders_.erase(order_.front());
+void FinishedHolders::Put(const std::string& run, Kept kept) {
+  if (kept_.insert_or_assign(run, std::move(kept)).second) order_.push_back(run);
+  while (order_.size() > kMostRuns) {
+    kept_.erase(order_.front());
     order_.pop_front();
   }
 }

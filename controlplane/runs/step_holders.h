@@ -17,17 +17,21 @@ using StepHolders = std::set<std::pair<std::string, std::string>>;  // step, age
 
 StepHolders HoldersIn(const std::vector<v1::Event>& events);
 
-// Those of runs that are over, whose last lines are still on their way. The newest are kept, the rest can be read from
-// the store. One thread at a time.
+// Keeps the holders of the newest finished runs, since their last log lines come late; the rest can be read from the
+// store. One thread at a time.
 class FinishedHolders {
  public:
-  static constexpr size_t kKept = 256;  // runs
+  static constexpr size_t kMostRuns = 256;
 
-  const StepHolders* Find(const std::string& run) const;  // null: not kept
-  void Put(const std::string& run, StepHolders holders);
+  struct Kept {
+    std::string environment;  // of the run, and so of its agents
+    StepHolders holders;
+  };
+  const Kept* Find(const std::string& run) const;  // null: not kept
+  void Put(const std::string& run, Kept kept);
 
  private:
-  std::map<std::string, StepHolders> holders_;
+  std::map<std::string, Kept> kept_;
   std::deque<std::string> order_;
 };
 

@@ -21,13 +21,13 @@ TEST(StepHolders, AreThoseWhoWereGrantedAStepEverAndNobodyElse) {
 
 TEST(FinishedHolders, KeepsTheNewestRuns) {
   FinishedHolders finished;
-  for (size_t i = 0; i <= FinishedHolders::kKept; ++i)
-    finished.Put("r" + std::to_string(i), {{"a", "agent-a"}});
+  for (size_t i = 0; i <= FinishedHolders::kMostRuns; ++i)
+    finished.Put("r" + std::to_string(i), {"local", {{"a", "agent-a"}}});
   EXPECT_EQ(finished.Find("r0"), nullptr);
   ASSERT_NE(finished.Find("r1"), nullptr);
-  EXPECT_EQ(finished.Find("r1")->count({"a", "agent-a"}), 1u);
+  EXPECT_EQ(finished.Find("r1")->holders.count({"a", "agent-a"}), 1u);
   finished.Put("r1", {});
-  EXPECT_TRUE(finished.Find("r1")->empty());
+  EXPECT_TRUE(finished.Find("r1")->holders.empty());
   EXPECT_NE(finished.Find("r2"), nullptr) << "the same run again takes no other's place";
 }
 

@@ -304,6 +304,32 @@ TEST_F(AgentStreamTest, WhoDoesNotHoldAStepChangesNothingOfIt) {
   holder->HearUntil([](const auto& message) { return message.acks_size() > 0; });
 }
 
+// A token is good for one environment: what comes with it gets nothing of an agent of the same name in another one.
+TEST_F(AgentStreamTest, AgentsOfOneNameInTwoEnvironmentsAreTwo) {
+  const auto holder = Connected(HelloOf("agent-a", "one"));
+  Start("r1");
+  const v1::LeaseKey lease = holder->NextLease();
+  v1::AgentMessage hello = HelloOf("agent-a");  // without an instance it would replace its own older stream
+  hello.mutable_hello()->set_environment("other");
+  const auto other = Connected(hello);
+  EXPECT_EQ(PhaseOf("r1", 0), v1::STEP_PHASE_RUNNING) << "its not knowing of the attempt means nothing";
+  v1::AgentMessage lie = ReportOf(lease);
+  v1::LogLines* lines = lie.add_logs();
+  lines->set_run("r1");
+  lines->set_step("a");
+  lines->add_lines()->set_text("a lie");
+  other->Say(lie);
+  other->HearUntil([](const auto& message) { return message.superseded_size() > 0; });
+  EXPECT_EQ(PhaseOf("r1", 0), v1::STEP_PHASE_RUNNING);
+  int64_t next = 0;
+  EXPECT_TRUE(store_.ReadLog("r1", 0, next)->empty());
+  EXPECT_EQ(engine_->ListAgents().size(), 2u);
+  holder->Say(ReportOf(lease));
+  EXPECT_EQ(holder->NextLease().step(), "b") << "the holder goes on as if nobody else were there";
+  other->Vanish();
+  EXPECT_TRUE(IsConnected("agent-a"));
+}
+
 TEST_F(AgentStreamTest, BytesThatAreNoMessageEndTheirStreamAndNothingElse) {
   const auto other = Connected(HelloOf("agent-b"));
   EXPECT_FALSE(SayBytes({"\xff\xff\xff no message"}).ok()) << "in place of a hello";

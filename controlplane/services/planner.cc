@@ -1,12 +1,11 @@
 #include "controlplane/services/planner.h"
 
-#include <openssl/sha.h>
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "base/io/files.h"
+#include "base/io/sha256.h"
 #include "base/names.h"
 #include "base/text.h"
 #include "proto/time.h"
@@ -55,13 +54,6 @@ Status LimitStart(const Request& request, v1::Flow& flow) {
 absl::Time StartDeadline(const v1::RunHeader& header, const v1::Flow& flow) {
   if (!flow.has_start_within()) return absl::InfiniteFuture();
   return FromProto(header.requested_at()) + FromProto(flow.start_within());
-}
-
-std::string Sha256(const std::string& bytes) {
-  std::string digest(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
-         reinterpret_cast<unsigned char*>(digest.data()));
-  return digest;
 }
 
 }  // namespace
@@ -219,12 +211,23 @@ StatusOr<Planner::Plan> Planner::PlanDrill(const v1::CreateDrillRequest& request
   return plan;
 }
 
+namespace {
+
+// A run that gives up earlier than this one may is no answer to it; nor is one that waits on when whoever asked for a
+// limit wants to know.
+bool AnswersInTime(const WaitingRun& waiting, const Planner::Plan& wanted) {
+  const absl::Time then = StartDeadline(waiting.header, waiting.flow),
+                   now = StartDeadline(wanted.header, wanted.flow);
+  return then >= now && (then <= now || !wanted.flow.has_start_within());
+}
+
+}  // namespace
+
 StatusOr<v1::CreateRunResponse> Planner::Execute(StatusOr<Plan> plan, bool dry_run) {
   RETURN_IF_ERROR(plan.status());
   if (!dry_run && plan->header.kind() == v1::RUN_KIND_BACKUP) {
     for (const WaitingRun& waiting : engine_.FindWaiting(v1::RUN_KIND_BACKUP, plan->header.application())) {
-      // One that would give up earlier than this one may is no answer to it.
-      if (StartDeadline(waiting.header, waiting.flow) < StartDeadline(plan->header, plan->flow)) continue;
+      if (!AnswersInTime(waiting, *plan)) continue;
       if (Essence(waiting.header, waiting.flow) != Essence(plan->header, plan->flow)) continue;
       v1::CreateRunResponse existing;
       existing.set_run(waiting.header.name());
@@ -242,7 +245,7 @@ StatusOr<v1::CreateRunResponse> Planner::Execute(StatusOr<Plan> plan, bool dry_r
     return response;
   }
   response.set_run(plan->header.name());
-  plan->header.set_flow_sha256(Sha256(plan->flow.SerializeAsString()));
+  plan->header.set_flow_sha256(Sha256::Of(plan->flow.SerializeAsString()));
   RETURN_IF_ERROR(engine_.StartRun(plan->header, std::move(plan->flow), plan->backup_location));
   return response;
 }

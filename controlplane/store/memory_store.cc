@@ -80,7 +80,7 @@ Status MemoryStore::Apply(const Change& change) {
   } else if (const auto* erase = std::get_if<EraseObject>(&change)) {
     objects_.erase({erase->kind, erase->name});
   } else if (const auto* agent = std::get_if<PutAgent>(&change)) {
-    agents_[agent->agent.name()] = agent->agent;
+    agents_[agent->Key()] = agent->agent;
   } else if (const auto* log = std::get_if<AppendLog>(&change)) {
     logs_[log->lines.run()].push_back(log->lines);
   } else if (const auto* held = std::get_if<PutObligation>(&change)) {

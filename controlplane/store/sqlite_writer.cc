@@ -99,7 +99,7 @@ Status SqliteWriter::Write(const EraseObject& erase) {
 
 Status SqliteWriter::Write(const PutAgent& put) {
   const std::string body = put.agent.SerializeAsString();
-  return put_agent_.Bind(0, put.agent.name()).Bind(1, body).Bind(2, Checksum({put.agent.name(), body})).Run();
+  return put_agent_.Bind(0, put.Key()).Bind(1, body).Bind(2, Checksum({put.Key(), body})).Run();
 }
 
 Status SqliteWriter::Write(const AppendLog& append) {

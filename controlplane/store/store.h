@@ -52,6 +52,8 @@ struct EraseObject {
 };
 struct PutAgent {
   v1::AgentStatus agent;
+  // Names are unique within an environment only.
+  std::string Key() const { return agent.environment() + "/" + agent.name(); }
 };
 struct AppendLog {
   v1::LogLines lines;

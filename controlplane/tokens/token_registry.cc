@@ -1,10 +1,9 @@
 #include "controlplane/tokens/token_registry.h"
 
-#include <openssl/sha.h>
-
 #include <utility>
 
 #include "base/io/files.h"
+#include "base/io/sha256.h"
 #include "base/names.h"
 #include "base/text.h"
 #include "proto/time.h"
@@ -13,13 +12,6 @@ namespace salvor::controlplane {
 namespace {
 
 constexpr size_t kSecretBytes = 32;
-
-std::string Sha256(std::string_view bytes) {
-  std::string digest(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
-         reinterpret_cast<unsigned char*>(digest.data()));
-  return digest;
-}
 
 bool IsPattern(const std::string& agent) { return !agent.empty() && agent.back() == '*'; }
 
@@ -77,13 +69,19 @@ StatusOr<TokenRegistry::Created> TokenRegistry::Create(const v1::Token& wanted, 
   created.token.set_created_by(by);
   v1::TokenRecord record;
   *record.mutable_token() = created.token;
-  record.set_sha256(Sha256(created.secret));
+  record.set_sha256(Sha256::Of(created.secret));
   MutexLock lock(mutex_);
   if (const auto known = by_name_.find(wanted.name()); known != by_name_.end()) {
     return WithHint(
         AlreadyExists("there is a token {} already{}", wanted.name(),
                       known->second.token().has_revoked_at() ? ", which was revoked" : ""),
         "Give this one another name: a name stays with its token, so that logs keep their meaning.");
+  }
+  // Of one that can't be read only the name is known: it may have been revoked, and must not come back as another.
+  for (const DamagedRecord& damaged : store_.DamagedRecords()) {
+    if (damaged.kind != "token" || damaged.name != wanted.name()) continue;
+    return WithHint(AlreadyExists("there is a token {} already, whose record can't be read", wanted.name()),
+                    "Give this one another name. The other lets nobody in.");
   }
   RETURN_IF_ERROR(CommitAndWait(store_, {PutToken{record}}));
   names_[record.sha256()] = wanted.name();
@@ -120,7 +118,7 @@ StatusOr<v1::Token> TokenRegistry::Revoke(const std::string& name, const std::st
 }
 
 StatusOr<v1::Token> TokenRegistry::Recognise(std::string_view secret) {
-  const std::string digest = Sha256(secret);
+  const std::string digest = Sha256::Of(secret);
   MutexLock lock(mutex_);
   const auto name = names_.find(digest);
   if (name == names_.end()) return Unauthenticated("the token was rejected");

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "base/io/files.h"
+#include "base/io/sqlite/database.h"
 #include "controlplane/store/memory_store.h"
 #include "controlplane/store/sqlite_store.h"
 
@@ -72,6 +73,30 @@ TEST_F(TokenRegistryTest, TheStoreHoldsNoToken) {
   ASSERT_TRUE(bytes.ok()) << bytes.status();
   EXPECT_THAT(*bytes, HasSubstr("web-1")) << "the record is in this file";
   EXPECT_THAT(*bytes, Not(HasSubstr(secret.substr(sizeof kAgentTokenPrefix))));
+  EXPECT_TRUE(RemoveTree(directory).ok());
+}
+
+// Whether it was revoked, and for whom it was, is not known any more.
+TEST_F(TokenRegistryTest, TheNameOfOneWhoseRecordWasChangedOnTheDiskStaysTaken) {
+  std::string directory = testing::TempDir() + "tokensXXXXXX";
+  ASSERT_NE(::mkdtemp(directory.data()), nullptr);
+  {
+    auto store = OpenSqliteStore(directory);
+    ASSERT_TRUE(store.ok()) << store.status();
+    ASSERT_TRUE((*TokenRegistry::Load(**store, clock_))->Create(Wanted("web", "web-1"), "anna").ok());
+  }
+  {
+    auto database = SqliteDatabase::Open(directory + "/salvor.db", SqliteDatabase::Mode::kDurable);
+    ASSERT_TRUE(database.ok() && (*database)->Execute("UPDATE token SET body = x'0a0164'").ok());
+  }
+  {
+    auto store = OpenSqliteStore(directory);
+    ASSERT_TRUE(store.ok()) << store.status();
+    const auto registry = *TokenRegistry::Load(**store, clock_);
+    EXPECT_EQ(registry->Create(Wanted("web", "web-2"), "mallory").status().code(),
+              absl::StatusCode::kAlreadyExists);
+    EXPECT_TRUE(registry->Create(Wanted("db", "web-2"), "anna").ok());
+  }
   EXPECT_TRUE(RemoveTree(directory).ok());
 }
 

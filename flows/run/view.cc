@@ -1,5 +1,6 @@
 #include "flows/run/view.h"
 
+#include "flows/run/purpose_of_0_1.h"
 #include "proto/time.h"
 
 namespace salvor::flows {
@@ -26,7 +27,8 @@ v1::StepStatus StepView(const RunState& state, int i) {
   if (at.result != nullptr) *status.mutable_result() = *at.result;
   *status.mutable_after() = step.after();
   status.set_action(ActionKind(step.action()));
-  status.set_purpose(step.purpose());
+  const bool says = step.purpose() != v1::PURPOSE_UNSPECIFIED;
+  status.set_purpose(says ? step.purpose() : PurposeOf01(status.action()));
   return status;
 }
 

@@ -36,5 +36,31 @@ TEST(View, HasTheHintOfTheStepThatItsReasonNames) {
   EXPECT_EQ(View(v1::RunHeader(), state, true).hint(), "");
 }
 
+// A flow of 0.1 does not say what its steps are for, and clients ask that.
+TEST(View, KnowsWhatTheStepsOfAnOldFlowWereFor) {
+  v1::Flow flow;
+  const auto add = [&flow](const std::string& id) {
+    v1::Step* step = flow.add_steps();
+    step->set_id(id);
+    return step->mutable_action();
+  };
+  add("open")->mutable_location_open();
+  add("guard")->mutable_disk_target_check();
+  add("roles")->mutable_postgres_restore_roles();
+  add("restore")->mutable_disk_restore();
+  add("verify")->mutable_postgres_verify();
+  add("nothing")->mutable_noop();
+  add("said")->mutable_disk_restore();
+  flow.mutable_steps(6)->set_purpose(v1::PURPOSE_CAPTURE);
+  auto graph = Graph::Make(flow);
+  ASSERT_TRUE(graph.ok());
+  const v1::Run run = View(v1::RunHeader(), NewRun(std::make_shared<const Graph>(*std::move(graph))), true);
+  const v1::Purpose expected[] = {v1::PURPOSE_PREPARE, v1::PURPOSE_GUARD,  v1::PURPOSE_RESTORE,
+                                  v1::PURPOSE_RESTORE, v1::PURPOSE_VERIFY, v1::PURPOSE_UNSPECIFIED,
+                                  v1::PURPOSE_CAPTURE};
+  for (int i = 0; i < run.steps_size(); ++i)
+    EXPECT_EQ(run.steps(i).purpose(), expected[i]) << run.steps(i).id();
+}
+
 }  // namespace
 }  // namespace salvor::flows

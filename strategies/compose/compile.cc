@@ -7,6 +7,7 @@
 
 #include "base/doubt_limit.h"
 #include "base/text.h"
+#include "strategies/interface/declarations.h"
 #include "strategies/interface/steps.h"
 
 namespace salvor::strategies {
@@ -231,17 +232,11 @@ Status CheckRequest(const RestoreRequest& request, const std::vector<std::string
   return OkStatus();
 }
 
-// Whether one of the directories is the other, or lies in it. Both are absolute, without a slash at the end.
-bool Meet(const std::string& a, const std::string& b) {
-  const std::string& outer = a.size() < b.size() ? a : b;
-  const std::string& inner = a.size() < b.size() ? b : a;
-  if (outer == "/") return true;
-  return inner.rfind(outer, 0) == 0 && (inner.size() == outer.size() || inner[outer.size()] == '/');
-}
-
 bool Meet(const Destination& one, const Destination& other) {
   if (one.space != other.space) return false;
-  return one.is_folder && other.is_folder ? Meet(one.place, other.place) : one.place == other.place;
+  return one.is_folder && other.is_folder
+             ? IsWithin(one.place, other.place) || IsWithin(other.place, one.place)
+             : one.place == other.place;
 }
 
 // Two components of the target may declare the same folders, or live on one server.
@@ -251,9 +246,9 @@ Status RefuseSharedDestinations(const std::vector<Part>& parts) {
     for (const Destination& one : part.fragment.destinations) {
       for (const auto& [other, component] : taken) {
         if (!Meet(one, *other)) continue;
-        const Destination& outer = one.place.size() < other->place.size() ? *other : one;
+        const Destination& inner = one.place.size() < other->place.size() ? *other : one;
         return WithHint(InvalidArgument("components '{}' and '{}' would both restore {}", component->name(),
-                                        part.component->name(), outer.description),
+                                        part.component->name(), inner.description),
                         one.hint);
       }
       taken.emplace_back(&one, part.component);
@@ -290,7 +285,8 @@ v1::PlannedEffect ReadBackup(const v1::Manifest& manifest) {
 // All guardrails of all components first, then what they write, then what is asked of it.
 void AppendRestore(std::vector<Part>* parts, RestorePlan* plan) {
   const auto phase = [](const v1::Step& step) {
-    const bool before = step.purpose() == v1::PURPOSE_PREFLIGHT || step.purpose() == v1::PURPOSE_GUARD;
+    const auto& before_all = kBeforeAnythingIsWritten;
+    const bool before = std::find(before_all.begin(), before_all.end(), step.purpose()) != before_all.end();
     return before ? 0 : step.purpose() == v1::PURPOSE_RESTORE ? 1 : 2;
   };
   for (int wanted = 0; wanted < 3; ++wanted) {

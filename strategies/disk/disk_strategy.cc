@@ -15,12 +15,6 @@ namespace {
 
 constexpr int kTargetCheckTimeout_s = 600;
 
-// Whether `inner` is `outer` or lies below it. Both are absolute and without a slash at the end.
-bool IsWithin(const std::string& inner, const std::string& outer) {
-  if (outer == "/") return true;
-  return inner.rfind(outer, 0) == 0 && (inner.size() == outer.size() || inner[outer.size()] == '/');
-}
-
 void ValidatePaths(const v1::DiskComponent& disk, Problems* problems) {
   if (disk.paths().empty()) problems->AddIncomplete("disk.paths", "needs at least one path");
   for (int i = 0; i < disk.paths_size(); ++i) {

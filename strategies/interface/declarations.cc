@@ -141,6 +141,11 @@ class CheckValidator {
 
 }  // namespace
 
+bool IsWithin(const std::string& inner, const std::string& outer) {
+  if (outer == "/") return true;
+  return inner.rfind(outer, 0) == 0 && (inner.size() == outer.size() || inner[outer.size()] == '/');
+}
+
 void Problems::Check(const std::string& field, const Status& status) {
   if (!status.ok()) Add(field, MessageOf(status));
 }

@@ -8,6 +8,9 @@
 
 namespace salvor::strategies {
 
+// Whether `inner` is `outer` or lies below it. Both are absolute and without a slash at the end.
+bool IsWithin(const std::string& inner, const std::string& outer);
+
 // Collects problems below a field: Problems("postgres").Add("databases[0]", …).
 class Problems {
  public:

@@ -7,12 +7,11 @@
 #include "base/io/files.h"
 #include "base/io/grpc/endpoint.h"
 #include "base/io/grpc/keepalive.h"
+#include "base/io/grpc/limits.h"
 #include "base/io/grpc/status.h"
 
 namespace salvor::cli {
 namespace {
-
-constexpr int kMostMessageBytes = 64 << 20;
 
 StatusOr<std::optional<Token>> ReadToken(const ClientOptions& options) {
   if (options.token_file.empty()) return std::optional<Token>();
@@ -57,7 +56,7 @@ StatusOr<std::unique_ptr<Client>> Client::Make(const ClientOptions& options) {
                    ChannelCredentialsFor(endpoint, tls));
   ASSIGN_OR_RETURN(std::optional<Token> token, ReadToken(options));
   grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(kMostMessageBytes);
+  arguments.SetMaxReceiveMessageSize(kMostAnswerBytes);
   // Somebody waits for the control plane to come back: look often.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace salvor::agent {
+namespace salvor {
 
 // Not thread-safe. May be used again after Finish.
 class Sha256 {
@@ -25,4 +25,4 @@ class Sha256 {
   std::unique_ptr<Context> context_;
 };
 
-}  // namespace salvor::agent
+}  // namespace salvor

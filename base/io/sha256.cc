@@ -1,10 +1,10 @@
-#include "agent/process/sha256.h"
+#include "base/io/sha256.h"
 
 #include <openssl/evp.h>
 
 #include <cstdlib>
 
-namespace salvor::agent {
+namespace salvor {
 namespace {
 
 // OpenSSL fails here only when it has no SHA-256 at all or no memory: nothing could be promised then.
@@ -45,4 +45,4 @@ std::string Sha256::Of(std::string_view bytes) {
   return sha256.Finish();
 }
 
-}  // namespace salvor::agent
+}  // namespace salvor
