@@ -16,10 +16,9 @@ function(salvor_program name)
   target_link_libraries(${name} PRIVATE ${arg_LINK})
 endfunction()
 
-# Tests of one folder: unit tests unless LABEL says otherwise. ENVIRONMENT entries are VAR=value. SLOW ones, by their
-# full names, take more than half a minute each: their label is `slow`, and `tools/dev test` runs them with --all.
+# Tests of one folder: unit tests unless LABEL says otherwise. ENVIRONMENT entries are VAR=value.
 function(salvor_test name)
-  cmake_parse_arguments(arg "SERIAL" "LABEL;TIMEOUT" "SOURCES;LINK;ENVIRONMENT;SLOW" ${ARGN})
+  cmake_parse_arguments(arg "SERIAL" "LABEL;TIMEOUT" "SOURCES;LINK;ENVIRONMENT" ${ARGN})
   if(NOT BUILD_TESTING)
     return()
   endif()
@@ -39,15 +38,8 @@ function(salvor_test name)
   if(arg_ENVIRONMENT)
     list(APPEND properties ENVIRONMENT "${arg_ENVIRONMENT}")
   endif()
-  list(JOIN arg_SLOW ":" slow)
-  set(others)
-  if(slow)
-    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_FILTER "${slow}"
-      PROPERTIES LABELS slow COST 1000 ${properties} WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
-    set(others TEST_FILTER "-${slow}")
-  endif()
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST ${others}
-    PROPERTIES LABELS ${arg_LABEL} ${properties} WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS ${arg_LABEL} ${properties}
+    WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
 endfunction()
 
 function(_salvor_common name floor)

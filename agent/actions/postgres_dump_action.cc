@@ -361,8 +361,7 @@ StatusOr<v1::Artifact> Dump::ToLocation(DumpObserver& observer) {
 StatusOr<v1::Artifact> Dump::ToVolume(DumpObserver& observer) {
   RETURN_IF_ERROR(CheckAbsolutePath(component_.dump_directory()));
   RETURN_IF_ERROR(CheckObjectName(context_.task.lease().run()));
-  DumpFile file(component_.dump_directory(), context_.task.lease().run(),
-                DumpFile::NameOf(action_.target()));
+  DumpFile file(component_.dump_directory(), context_.task.lease().run(), DumpFile::NameOf(action_.target()));
   ASSIGN_OR_RETURN(ProcessSpec dumper, Dumper());
   ProcessSpec writer;
   writer.argv = {"cat"};

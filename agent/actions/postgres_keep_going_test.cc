@@ -330,6 +330,15 @@ TEST(NotBuiltThings, ExplainLinesAboutThemAndTheirPartsAndNoOthers) {
   EXPECT_TRUE(NotBuiltThings(LeftOut("OWNER OF BLOB", "", "16508"), "shop")
                   .Explains("grants", "1 large objects owner=app acl="));
   EXPECT_FALSE(NotBuiltThings(LeftOut("OWNER OF BLOB", "", "16508"), "shop").ExplainsLargeObjects());
+  v1::Task many = LeftOut("TABLE", "public", "t");
+  many.mutable_inputs()->at("db.restore.shop").set_not_built_left_out(7);
+  v1::ActionResult result;
+  CheckList checks("db", result);
+  NotBuiltThings(many, "shop").Report(checks);
+  ASSERT_EQ(result.checks_size(), 2);
+  EXPECT_TRUE(result.checks(0).not_built());
+  EXPECT_FALSE(result.checks(1).not_built()) << "what is not named explains nothing";
+  EXPECT_EQ(result.checks(1).verdict(), v1::Check::VERDICT_FAILED);
   const NotBuiltThings rows(LeftOut("TABLE DATA", "public", "schema_migrations"), "shop");
   EXPECT_TRUE(rows.Explains("migrations", "public.schema_migrations"));
   EXPECT_TRUE(rows.ExplainsRows("public", "schema_migrations"));

@@ -157,10 +157,12 @@ class GrpcPuller final : public Puller, public ReportSink {
   Status Session(absl::Duration& backoff) {
     auto token = Token::Load(options_.token_file, false);
     if (!token.ok()) {
-      return token.status().code() == absl::StatusCode::kNotFound
-                 ? token.status()
-                 : FailedPrecondition("{}", MessageOf(token.status()));
+      // An agent that once had a token works on until it has one again: somebody may be writing the file.
+      const bool waits = had_token_ || token.status().code() == absl::StatusCode::kNotFound;
+      const std::string why = MessageOf(token.status());
+      return WithHint(waits ? Unavailable("{}", why) : FailedPrecondition("{}", why), HintOf(token.status()));
     }
+    had_token_ = true;
     ASSIGN_OR_RETURN(auto credentials, ChannelCredentialsFor(options_.endpoint, options_.tls));
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
@@ -344,6 +346,7 @@ class GrpcPuller final : public Puller, public ReportSink {
 
   Mutex mutex_;
   CondVar changed_;
+  bool had_token_ = false;  // only the thread of Run uses it
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool connected_ ABSL_GUARDED_BY(mutex_) = false;
   bool waiting_ ABSL_GUARDED_BY(mutex_) = false;

@@ -4,11 +4,14 @@
 #include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 #include <deque>
 #include <thread>
 
 #include "agent/actions/noop_action.h"
+#include "agent/process/process_testing.h"
 #include "base/io/files.h"
 #include "base/io/system_clock.h"
 #include "salvor/v1/agent_service.grpc.pb.h"
@@ -157,6 +160,27 @@ TEST_F(PullerTest, SaysHelloAndHowManyTasksItTakes) {
   const v1::AgentMessage report = control_plane_.Next();
   ASSERT_EQ(report.reports_size(), 1);
   EXPECT_EQ(report.task_limit(), 4) << "one was received, and there is room for three";
+}
+
+// As while somebody writes it: what runs goes on.
+TEST_F(PullerTest, ATokenFileThatBecomesUnfitIsWaitedFor) {
+  const std::string token = directory_ + "/token";
+  control_plane_.Next();
+  v1::ControlMessage message;
+  *message.add_tasks() = Task("a", true);
+  control_plane_.Send(message);
+  ASSERT_TRUE(Eventually([this] { return executor_->Held().size() == 1; }));
+  ASSERT_EQ(::truncate(token.c_str(), 0), 0);
+  const UniqueFd watch(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  ASSERT_GE(::inotify_add_watch(watch.Get(), token.c_str(), IN_OPEN), 0);
+  Cut();
+  char event[1024];
+  ASSERT_TRUE(Eventually([&] { return ::read(watch.Get(), event, sizeof event) > 0; }))
+      << "it was read, and is empty";
+  ASSERT_TRUE(WriteFileAtomically(token, "another-token\n", 0600).ok());
+  v1::AgentMessage hello;
+  while (!hello.has_hello()) hello = control_plane_.Next();
+  EXPECT_EQ(hello.hello().held_size(), 1) << "it runs what it ran";
 }
 
 TEST_F(PullerTest, ACancelThatTravelsWithItsTaskIsHeeded) {

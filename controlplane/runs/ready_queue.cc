@@ -106,19 +106,20 @@ absl::Duration ReadyQueue::OldestAge(absl::Duration now) const {
 Waiting WhyItWaits(const ActiveRun& run, int step, const AgentSessions& sessions, const ActiveRuns& runs) {
   const std::string& environment = run.header.environment();
   const std::vector<SessionPointer> candidates = sessions.Of(environment);
+  const absl::Time ready_at = run.At(step).ready_at;
   if (candidates.empty())
     return {fmt::format("no agent serves environment {}", environment), sessions.LastSeenIn(environment)};
   const std::string kind = flows::ActionKind(run.Step(step).action());
   const bool able = std::any_of(candidates.begin(), candidates.end(), [&](const SessionPointer& session) {
     return session->capabilities.count(kind) > 0;
   });
-  if (!able) return {fmt::format("no connected agent can do {}", kind), std::nullopt};
+  if (!able) return {fmt::format("no connected agent can do {}", kind), ready_at};
   if (!run.Step(step).movable() && !run.bound_agent.empty() && sessions.Find(run.BoundAgent()) == nullptr) {
     return {fmt::format("agent {} is not connected", run.bound_agent), sessions.LastSeen(run.BoundAgent())};
   }
   if (auto waits = flows::WaitsFor(run.Step(step).keys(), HeldKeys(runs)))
-    return {*std::move(waits), std::nullopt};
-  return {"no agent has room for one more task", std::nullopt};
+    return {*std::move(waits), ready_at};
+  return {"no agent has room for one more task", ready_at};
 }
 
 }  // namespace salvor::controlplane

@@ -24,14 +24,11 @@ _LOOK_S = 0.004  # between two looks at the agent's children
 
 
 def sample(boundaries, seed):
-    """All of them, or every nth: which, is the same each time and another for each seed."""
+    """All of them, or one in so many: which, does not depend on what else was seen, and is another for each seed."""
     if ONLY:
         return ONLY.split(",")
-
-    def order(boundary):  # not that of the run, which chance has a part in
-        name, _, what = boundary.partition(" ")
-        return (name, int(what)) if what.isdigit() else (name, what == "succeeded")
-    return sorted(boundaries, key=order)[zlib.crc32(seed.encode()) % EVERY::EVERY]
+    ordered = sorted(boundaries)
+    return [each for each in ordered if zlib.crc32(f"{seed} {each}".encode()) % EVERY == 0] or ordered[:1]
 
 
 def _tools_below(pid):

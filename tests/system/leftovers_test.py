@@ -2,8 +2,8 @@
 """Nothing is left: at every boundary of every kind of run, who works is killed, or the run is cancelled; and when it is over
 there is nothing new on the machine but its outcome, which is right.
 
-Each test follows one run to its end to learn its boundaries, then makes one run for each. The quick tier takes every 10th,
-chosen by the test's name; all of them with SALVOR_EVERY_NTH_BOUNDARY=1 (tools/dev test --all).
+Each test follows one run to its end to learn its boundaries, then makes one run for each (tools/dev test --all). By hand
+it takes about every 10th, or as SALVOR_EVERY_NTH_BOUNDARY says.
 """
 
 import hashlib
@@ -120,7 +120,8 @@ class Drill(Backup):
         return is_a_record(thing)
 
     def check_success(self, run, number):
-        self.case.assertEqual(self.stack.backup()["verification"], "Proven")
+        backup = self.stack.backup()
+        self.case.assertEqual(backup["verification"], "Proven", backup.get("verificationReason"))
 
     def finish(self):
         self.stack.cli("drill", "create", "--backup", "latest:shop", "--wait")
@@ -217,6 +218,8 @@ class Walk(unittest.TestCase):
             for number, boundary in enumerate(chosen, 1):
                 with self.subTest(boundary=boundary):
                     reached += self._disturb_once(stack, subject, disturb, boundary, number)
+            # A tool that is gone before it is seen is a boundary that is missed; a walk that misses most has shown nothing.
+            self.assertGreaterEqual(2 * reached, len(chosen), "most disturbances came after the run's end")
             print(f"{self.id()}: {len(chosen)} of {len(boundaries)} boundaries, {reached} of them in a run that went on: {chosen}")
             subject.finish()
             self.assertEqual(inventory.settled(stack, self._before, is_a_record, SETTLES_S), set(), "left in the end")

@@ -25,7 +25,7 @@ Status CheckNames(const CreateOptions& options) {
       "Give the agent's name, or the beginning of several agents' names and a '*', as in 'node-*'.");
 }
 
-// What would be found only once the token is made, and lost with it.
+// Finds now what would otherwise fail after the token was made, and lose it.
 Status CheckOutputFile(const std::string& path) {
   if (::access(path.c_str(), F_OK) == 0) {
     return WithHint(AlreadyExists("{} exists, and is not overwritten", path),
@@ -53,19 +53,24 @@ ExitCode Create(Context& context, const CreateOptions& options) {
   const StatusOr<v1::CreateTokenResponse> made = (*client)->Call(&ControlStub::CreateToken, request);
   if (!made.ok()) return context.Fail(what, made.status());
   const std::string name = CleanText(made->token().name());
+  // What nobody has seen is of no use, and its name is taken.
+  const auto give_up = [&](const Status& why) {
+    v1::RevokeTokenRequest revoke;
+    revoke.set_name(options.name);
+    const bool revoked = (*client)->Call(&ControlStub::RevokeToken, revoke).ok();
+    return context.Fail(
+        what, WithHint(why, revoked ? "The token was revoked again. Make another, by another name."
+                                    : fmt::format("Revoke it: salvor agent-token revoke {}", name)));
+  };
   if (options.output_file.empty()) {
     context.out() << made->secret() << "\n" << std::flush;
+    if (!context.out().good()) return give_up(Unavailable("the token could not be shown"));
     context.err() << "made " << name << "; the token is shown this once, and kept nowhere\n";
     return ExitCode::kOk;
   }
   if (const Status written = WriteFileAtomically(options.output_file, made->secret() + "\n", 0600);
       !written.ok()) {
-    v1::RevokeTokenRequest revoke;
-    revoke.set_name(options.name);
-    const bool revoked = (*client)->Call(&ControlStub::RevokeToken, revoke).ok();
-    return context.Fail(
-        what, WithHint(written, revoked ? "The token was revoked again. Make another, by another name."
-                                        : fmt::format("Revoke it: salvor agent-token revoke {}", name)));
+    return give_up(written);
   }
   context.out() << "made " << name << "\n";
   context.err() << "the token is in " << CleanText(options.output_file)

@@ -85,6 +85,21 @@ void AddUnconfirmed(const v1::Run& run, const Style& style, Outcome& outcome) {
   }
 }
 
+bool InDoubt(const v1::Backup& backup) { return backup.doubts_size() > 0 && !backup.has_acceptance(); }
+
+// What nobody has to look up before it matters: why it may not be whole, and what the backup itself warns of.
+std::string RenderDoubts(const v1::Backup& backup, const Style& style) {
+  std::string lines;
+  const auto add = [&](const std::string& word, const std::string& text) {
+    lines += Indented(Paint(style, Tone::kWarning, word) + CleanText(text), 0, style.width);
+  };
+  for (const std::string& doubt : backup.doubts()) {
+    if (InDoubt(backup)) add("in doubt: ", doubt);
+  }
+  for (const std::string& warning : backup.manifest().warnings()) add("warning: ", warning);
+  return lines;
+}
+
 Outcome BackupOutcome(const v1::Run& run, const v1::Backup* backup, const Style& style) {
   Outcome outcome;
   const bool partial = backup != nullptr && backup->coverage() == v1::Backup::COVERAGE_PARTIAL &&
@@ -100,11 +115,14 @@ Outcome BackupOutcome(const v1::Run& run, const v1::Backup* backup, const Style&
     const bool nothing = backup->coverage() == v1::Backup::COVERAGE_FAILED;
     outcome.text += nothing ? "\n" + Paint(style, Tone::kBad, "nothing was kept") + "\n"
                             : fmt::format("\ncoverage: {}\n", Paint(style, coverage.tone, coverage.text));
+    outcome.text += RenderDoubts(*backup, style);
   }
   AddUnconfirmed(run, style, outcome);
   if (complete) {
     outcome.code = ExitCode::kOk;
-    outcome.next = {fmt::format("salvor drill create --backup {} --wait", CleanText(backup->name()))};
+    outcome.next = {InDoubt(*backup)
+                        ? fmt::format("salvor backup accept {} --reason TEXT", CleanText(backup->name()))
+                        : fmt::format("salvor drill create --backup {} --wait", CleanText(backup->name()))};
     return outcome;
   }
   if (partial) {
@@ -193,7 +211,8 @@ std::string RestoredBy(const v1::Run& run, const Style& style) {
     if (step.purpose() != v1::PURPOSE_RESTORE || step.phase() != v1::STEP_PHASE_SUCCEEDED) continue;
     const std::string note = CleanText(step.result().note());
     std::string line = CleanText(step.title().empty() ? step.id() : step.title());
-    lines += Indented(line + (note.empty() ? "" : ": " + note), 2, style.width);
+    if (!note.empty()) line.append(": ").append(note);
+    lines += Indented(line, 2, style.width);
   }
   return lines.empty() ? "" : "\nrestored\n" + lines;
 }

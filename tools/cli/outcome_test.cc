@@ -26,6 +26,23 @@ TEST(BackupOutcome, ACompleteBackupIsZeroAndTheNextStepIsADrill) {
   ExpectGolden("outcome_backup_complete_80.txt", outcome.text);
 }
 
+TEST(BackupOutcome, ADoubtAndAWarningAreSaidAtOnce) {
+  v1::Backup backup = CompleteBackup();
+  backup.add_doubts("files.tree has 1 files, and had 51 in backup shop-1");
+  backup.mutable_manifest()->add_warnings("component db: doubtBelow is never");
+  const v1::Run run = WithPhase(PartialBackup(), v1::RUN_PHASE_SUCCEEDED);
+  Outcome outcome = OutcomeOf(run, &backup, StyleOf(80));
+  EXPECT_EQ(outcome.code, ExitCode::kOk) << "it is complete";
+  EXPECT_THAT(outcome.text, HasSubstr("in doubt: files.tree has 1 files, and had 51 in backup shop-1\n"));
+  EXPECT_THAT(outcome.text, HasSubstr("warning: component db: doubtBelow is never\n"));
+  EXPECT_THAT(outcome.next,
+              ElementsAre("salvor backup accept backup-shop-20261121-101500-4f2a --reason TEXT"));
+  backup.mutable_acceptance()->set_reason("the archive moved");
+  outcome = OutcomeOf(run, &backup, StyleOf(80));
+  EXPECT_THAT(outcome.text, testing::Not(HasSubstr("in doubt")));
+  EXPECT_THAT(outcome.next, ElementsAre(HasSubstr("salvor drill create")));
+}
+
 TEST(BackupOutcome, APartialBackupIsThreeAndNamesWhatIsMissing) {
   const v1::Backup backup = PartialBackupRecord();
   const Outcome outcome = OutcomeOf(PartialBackup(), &backup, StyleOf(80));

@@ -188,7 +188,7 @@ std::string ChangeLog::StepChange(const v1::Run& run, const v1::StepStatus& step
 
 std::string ChangeLog::WaitingChange(const v1::Run& run, const Style& style) {
   std::set<std::string> said;
-  for (const auto& [step, waited] : waits_) said.insert(waited.text);
+  for (const auto& [step, waited] : waits_) said.insert(waited.what);
   std::vector<std::pair<std::string, std::vector<std::string>>> news;  // what happened, and to which steps
   const auto add = [&news](const std::string& what, const std::string& step) {
     auto same = std::find_if(news.begin(), news.end(), [&](const auto& one) { return one.first == what; });
@@ -197,13 +197,16 @@ std::string ChangeLog::WaitingChange(const v1::Run& run, const Style& style) {
   };
   for (const v1::StepStatus& step : run.steps()) {
     const bool running = step.phase() == v1::STEP_PHASE_RUNNING;
-    const Waited now = {WaitsForText(step, style), running, step.attempt()};
+    const std::string waits_for = WaitsForText(step, style);
+    const std::string reason =
+        waits_for.empty() ? "" : fmt::format("{} since {}", step.reason(), step.waits_since().seconds());
+    const Waited now = {waits_for, reason, running, step.attempt()};
     const Waited before = std::exchange(waits_[step.id()], now);
     if (now.text.empty()) {
       // A step that begins has a line of its own.
       if (!before.text.empty() && before.running && running && before.attempt == now.attempt)
         add(kGoesOn, step.id());
-    } else if (said.count(now.text) == 0) {
+    } else if (said.count(now.what) == 0) {
       add("waiting: " + now.text, step.id());
     }
   }

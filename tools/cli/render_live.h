@@ -43,6 +43,7 @@ class ChangeLog {
   };
   struct Waited {
     std::string text;  // what it waits for; empty: nothing
+    std::string what;  // the same without its time as text, which midnight changes
     bool running = false;
     int attempt = 0;
   };

@@ -141,6 +141,9 @@ TEST(ChangeLog, SaysAtOnceThatNobodyIsThereAndSinceWhen) {
   later.now += absl::Hours(3);
   EXPECT_EQ(log.Update(WaitingRun("no agent serves environment vps-1", kThisMorning), later), "")
       << "time alone is no news";
+  later.now += absl::Hours(21);
+  EXPECT_EQ(log.Update(WaitingRun("no agent serves environment vps-1", kThisMorning), later), "")
+      << "nor is midnight, although the time is written with its day then";
   ChangeLog other;
   EXPECT_EQ(other.Update(WaitingRun("no agent serves environment vps-1", kThisMorning - 86400), StyleOf(0)),
             "10:15:40 location.open waiting: no agent serves environment vps-1 since 2026-11-20 10:02\n");

@@ -165,9 +165,9 @@ std::string RenderTokenTable(const v1::ListTokensResponse& tokens, const Style& 
                                         {.title = "STATE"},
                                         {.title = "CREATED"}};
   if (style.wide) {
-    columns.push_back({.title = "BY"});
+    columns.push_back({.title = "CREATED BY"});
     columns.push_back({.title = "REVOKED"});
-    columns.push_back({.title = "BY"});
+    columns.push_back({.title = "REVOKED BY"});
   }
   Table table(columns);
   for (const v1::Token& token : tokens.tokens()) {

@@ -7,15 +7,14 @@ cmd_test() {
     shift
     exec python3 "$ROOT/tests/cluster/suite/run.py" "$@"
   fi
-  local tier=(--label-exclude '^slow$')
-  if [[ ${1:-} == --all ]]; then
-    shift
-    tier=()
-  fi
+  local tier=(--label-exclude '^slow$') rest=() word
+  for word in "$@"; do
+    if [[ $word == --all ]]; then tier=(); else rest+=("$word"); fi
+  done
   # shellcheck source=tools/dev.d/setup.sh
   source "$PARTS/setup.sh"
   cmd_setup
   configure dev
   cmake --build --preset dev -j "$(build_jobs)"
-  ctest --preset dev -j "$(test_jobs)" "${tier[@]}" "$@"
+  ctest --preset dev -j "$(test_jobs)" "${tier[@]}" "${rest[@]}"
 }
