@@ -5,16 +5,16 @@
 #include <algorithm>
 #include <thread>
 
-#include "agent/actions/application_check_room.h"
-#include "agent/actions/clean_up.h"
-#include "agent/actions/disk_leftovers.h"
-#include "agent/actions/host_actions.h"
-#include "agent/actions/postgres_actions.h"
-#include "agent/disk/spool_file.h"
+#include "agent/engines/disk/actions/leftovers.h"
+#include "agent/engines/disk/spool_file.h"
+#include "agent/engines/postgres/actions/actions.h"
+#include "agent/engines/postgres/scratch_server.h"
 #include "agent/executor/executor.h"
+#include "agent/host_actions.h"
 #include "agent/journal/journal.h"
-#include "agent/postgres/scratch_server.h"
+#include "agent/probes/application_check_room.h"
 #include "agent/puller/puller.h"
+#include "agent/work/clean_up.h"
 #include "base/clock_jump.h"
 #include "base/io/files.h"
 #include "base/io/log.h"

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "agent/actions/action.h"
+#include "agent/work/action.h"
 #include "base/io/grpc/endpoint.h"
 #include "base/status.h"
 

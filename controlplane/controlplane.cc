@@ -17,7 +17,7 @@
 #include "base/io/metrics/registry.h"
 #include "base/io/mutex.h"
 #include "base/io/system_clock.h"
-#include "controlplane/catalog/catalog.h"
+#include "controlplane/objects/catalog.h"
 #include "controlplane/runs/engine.h"
 #include "controlplane/services/agent_service.h"
 #include "controlplane/services/authenticator.h"

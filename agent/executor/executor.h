@@ -28,9 +28,9 @@
 #include <tuple>
 #include <vector>
 
-#include "agent/actions/action.h"
 #include "agent/executor/journal_backlog.h"
 #include "agent/journal/journal.h"
+#include "agent/work/action.h"
 #include "base/clock.h"
 #include "base/io/mutex.h"
 

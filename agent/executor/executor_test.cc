@@ -6,7 +6,7 @@
 #include <atomic>
 #include <thread>
 
-#include "agent/actions/noop_action.h"
+#include "agent/work/noop_action.h"
 #include "base/io/files.h"
 #include "base/io/sqlite/database.h"
 #include "base/io/steady_clock.h"

@@ -10,8 +10,8 @@
 #include <deque>
 #include <thread>
 
-#include "agent/actions/noop_action.h"
 #include "agent/process/process_testing.h"
+#include "agent/work/noop_action.h"
 #include "base/io/files.h"
 #include "base/io/system_clock.h"
 #include "salvor/v1/agent_service.grpc.pb.h"

@@ -1,5 +1,5 @@
 // The program's own log: one line a record on stderr, for operators. Tools' output goes with the run instead
-// (agent/actions/action.h). Thread-safe. spdlog stays behind this header.
+// (agent/work/action.h). Thread-safe. spdlog stays behind this header.
 #pragma once
 
 #include <fmt/core.h>

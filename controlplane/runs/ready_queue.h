@@ -11,7 +11,7 @@
 
 #include "controlplane/runs/active_run.h"
 #include "controlplane/runs/agent_sessions.h"
-#include "flows/plan/admission.h"
+#include "flows/admission/admission.h"
 
 namespace salvor::controlplane {
 

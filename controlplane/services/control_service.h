@@ -4,7 +4,7 @@
 #include <atomic>
 #include <string>
 
-#include "controlplane/catalog/catalog.h"
+#include "controlplane/objects/catalog.h"
 #include "controlplane/runs/engine.h"
 #include "controlplane/services/authenticator.h"
 #include "controlplane/services/planner.h"

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
-#include "controlplane/catalog/catalog.h"
+#include "controlplane/objects/catalog.h"
 #include "controlplane/runs/engine.h"
 #include "salvor/v1/control_service.pb.h"
 #include "strategies/interface/strategy.h"

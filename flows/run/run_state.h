@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "flows/model/graph.h"
+#include "flows/graph/graph.h"
 #include "salvor/v1/run.pb.h"
 
 namespace salvor::flows {

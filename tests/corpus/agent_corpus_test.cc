@@ -1,11 +1,11 @@
 // Today's agent reads the journal, the documents and the orders of earlier versions.
 #include <gtest/gtest.h>
 
-#include "agent/actions/host_actions.h"
-#include "agent/actions/manifest_actions.h"
-#include "agent/disk/tree_testing.h"
+#include "agent/engines/disk/tree_testing.h"
+#include "agent/engines/postgres/details_json.h"
+#include "agent/host_actions.h"
 #include "agent/journal/journal.h"
-#include "agent/postgres/details_json.h"
+#include "agent/location/manifest_actions.h"
 #include "salvor/v1/manifest.pb.h"
 #include "tests/corpus/corpus.h"
 

@@ -9,9 +9,9 @@
 
 #include "base/io/yaml/proto_names.h"
 #include "base/text.h"
-#include "tools/cli/commands.h"
-#include "tools/cli/help.h"
-#include "tools/cli/text_layout.h"
+#include "tools/cli/commands/commands.h"
+#include "tools/cli/commands/help.h"
+#include "tools/cli/terminal/text_layout.h"
 
 namespace salvor::cli {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tools/cli/command.h"
+#include "tools/cli/commands/command.h"
 
 namespace salvor::cli {
 

@@ -2,7 +2,7 @@
 #include <thread>
 
 #include "base/text.h"
-#include "tools/cli/live_region.h"
+#include "tools/cli/terminal/live_region.h"
 #include "tools/cli/testing/cli_fixture.h"
 #include "tools/cli/testing/samples.h"
 

@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include "base/text.h"
-#include "tools/cli/help.h"
+#include "tools/cli/commands/help.h"
 #include "tools/cli/testing/cli_fixture.h"
 #include "tools/cli/testing/samples.h"
 

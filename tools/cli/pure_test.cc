@@ -5,14 +5,14 @@
 
 #include "base/io/files.h"
 #include "base/text.h"
-#include "tools/cli/exit_codes.h"
-#include "tools/cli/follow_logs.h"
-#include "tools/cli/live_region.h"
-#include "tools/cli/progress.h"
-#include "tools/cli/style.h"
-#include "tools/cli/table.h"
+#include "tools/cli/commands/follow_logs.h"
+#include "tools/cli/render/progress.h"
+#include "tools/cli/terminal/exit_codes.h"
+#include "tools/cli/terminal/live_region.h"
+#include "tools/cli/terminal/style.h"
+#include "tools/cli/terminal/table.h"
+#include "tools/cli/terminal/text_layout.h"
 #include "tools/cli/testing/samples.h"
-#include "tools/cli/text_layout.h"
 
 namespace salvor::cli {
 namespace {

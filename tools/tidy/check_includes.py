@@ -35,14 +35,14 @@ WALL_CLOCK = re.compile(r"\babsl::Now\(|\bsystem_clock::now\(|\bCLOCK_REALTIME\b
                         r"\btime\((NULL|nullptr|0)\)")
 WALL_CLOCK_FOLDERS = ("agent/", "controlplane/")
 WALL_CLOCK_ALLOWED = {
-    "agent/actions/disk_backup_action.cc": r"\b(from_|until_) = absl::Now\(\);",  # in the evidence
-    "agent/actions/location_actions.cc": r"\bDescribe\(\*lock, absl::Now\(\)\)",  # how old a lock's file says it is
-    "agent/actions/manifest_actions.cc": r"\bmutable_created_at\(\) = ToProto\(absl::Now\(\)\);",
-    "agent/actions/postgres_dump_action.cc": r"\bconsistent_at_ = absl::Now\(\);",
-    "agent/actions/postgres_roles_action.cc": r"\bconst absl::Time now = absl::Now\(\);",  # consistent_at
-    "agent/actions/scratch_actions.cc": r"\brequest\.deadline = absl::Now\(\) \+",  # stored: it outlives the agent
-    "agent/disk/tree.cc": r"\bCLOCK_REALTIME\b",  # beside a file's ctime
-    "agent/postgres/scratch_server.cc": r"\bstate\.created_at = absl::Now\(\);",
+    "agent/engines/disk/actions/backup_action.cc": r"\b(from_|until_) = absl::Now\(\);",  # in the evidence
+    "agent/location/location_actions.cc": r"\bDescribe\(\*lock, absl::Now\(\)\)",  # how old a lock's file says it is
+    "agent/location/manifest_actions.cc": r"\bmutable_created_at\(\) = ToProto\(absl::Now\(\)\);",
+    "agent/engines/postgres/actions/dump_action.cc": r"\bconsistent_at_ = absl::Now\(\);",
+    "agent/engines/postgres/actions/roles_action.cc": r"\bconst absl::Time now = absl::Now\(\);",  # consistent_at
+    "agent/scratch/scratch_actions.cc": r"\brequest\.deadline = absl::Now\(\) \+",  # stored: it outlives the agent
+    "agent/engines/disk/tree.cc": r"\bCLOCK_REALTIME\b",  # beside a file's ctime
+    "agent/engines/postgres/scratch_server.cc": r"\bstate\.created_at = absl::Now\(\);",
     "controlplane/controlplane.cc": r"\bserver_->Shutdown\(std::chrono::system_clock::now\(\)",  # gRPC's
 }
 

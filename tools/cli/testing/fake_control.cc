@@ -5,8 +5,8 @@
 
 #include "base/io/grpc/status.h"
 #include "proto/kind.h"
-#include "tools/cli/render_objects.h"
-#include "tools/cli/words.h"
+#include "tools/cli/render/render_objects.h"
+#include "tools/cli/words/words.h"
 
 namespace salvor::cli {
 namespace {

@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "base/text.h"
-#include "tools/cli/live_region.h"
+#include "tools/cli/terminal/live_region.h"
 
 namespace salvor::cli {
 

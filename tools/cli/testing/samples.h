@@ -6,7 +6,7 @@
 #include <string>
 
 #include "salvor/v1/control_service.pb.h"
-#include "tools/cli/style.h"
+#include "tools/cli/terminal/style.h"
 
 namespace salvor::cli {
 

@@ -1,0 +1,311 @@
+// What restored code may do to the way by which the agent reaches its server, and what a server that starts again is
+// held to.
+#include "agent/engines/postgres/scratch_door.h"
+
+#include <absl/time/clock.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "agent/engines/postgres/scratch_state.h"
+#include "agent/engines/postgres/test_server.h"
+#include "base/io/files.h"
+#include "base/io/steady_clock.h"
+
+namespace salvor::agent {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr char kSocket[] = ".s.PGSQL.5432";
+
+sockaddr_un AddressOf(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  return address;
+}
+
+UniqueFd Listen(const std::string& path) {
+  UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const sockaddr_un address = AddressOf(path);
+  EXPECT_EQ(::bind(listener.Get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0) << path;
+  EXPECT_EQ(::listen(listener.Get(), 16), 0);
+  return listener;
+}
+
+bool CanConnect(const std::string& path) {
+  const UniqueFd client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const sockaddr_un address = AddressOf(path);
+  return ::connect(client.Get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+}
+
+bool IsThere(const std::string& path) {
+  struct stat facts {};
+  return ::lstat(path.c_str(), &facts) == 0;
+}
+
+class DoorTest : public testing::Test {
+ protected:
+  DoorTest() {
+    char pattern[] = "/tmp/salvor-door-test-XXXXXX";
+    directory_ = ::mkdtemp(pattern);
+    EXPECT_TRUE(MakeDirectories(From()).ok());
+    EXPECT_TRUE(MakeDirectories(Door()).ok());
+  }
+  ~DoorTest() override { EXPECT_TRUE(RemoveTree(directory_).ok()); }
+
+  std::string From() const { return directory_ + "/from"; }
+  std::string Door() const { return directory_ + "/door"; }
+  Status Open(uid_t owner = ::geteuid()) const { return OpenDoor(From(), Door(), kSocket, owner); }
+  std::string First() const { return From() + "/" + kSocket; }
+  std::string Second() const { return Door() + "/" + kSocket; }
+
+  std::string directory_;
+};
+
+TEST_F(DoorTest, WhatBecomesOfTheFirstNameLeadsNobodyAstray) {
+  const UniqueFd ours = Listen(First()), other = Listen(directory_ + "/other");
+  ASSERT_EQ(Open(), OkStatus());
+  ASSERT_EQ(::unlink(First().c_str()), 0);
+  ASSERT_EQ(::symlink((directory_ + "/other").c_str(), First().c_str()), 0);
+  ASSERT_TRUE(CanConnect(Second()));
+  const UniqueFd accepted(::accept4(ours.Get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  EXPECT_TRUE(accepted.Valid());
+}
+
+TEST_F(DoorTest, ASymlinkToAnotherServersSocketIsRefused) {
+  const UniqueFd other = Listen(directory_ + "/other");
+  ASSERT_EQ(::symlink((directory_ + "/other").c_str(), First().c_str()), 0);
+  const Status status = Open();
+  EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied) << status;
+  EXPECT_THAT(MessageOf(status), HasSubstr("is no socket"));
+  EXPECT_NE(HintOf(status), "");
+  EXPECT_FALSE(IsThere(Second()));
+}
+
+TEST_F(DoorTest, WhatIsNoSocketIsRefused) {
+  ASSERT_TRUE(WriteFileAtomically(First(), "").ok());
+  EXPECT_EQ(Open().code(), absl::StatusCode::kPermissionDenied);
+  ASSERT_EQ(::unlink(First().c_str()), 0);
+  ASSERT_TRUE(MakeDirectories(First()).ok());
+  EXPECT_EQ(Open().code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_FALSE(IsThere(Second()));
+}
+
+TEST_F(DoorTest, ASocketOfAnotherUserIsRefused) {
+  const UniqueFd listener = Listen(First());
+  const Status status = Open(::geteuid() + 1);
+  EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied) << status;
+  EXPECT_THAT(MessageOf(status), HasSubstr(fmt::format("belongs to user id {}", ::geteuid())));
+  EXPECT_FALSE(IsThere(Second()));
+  EXPECT_EQ(Open(), OkStatus());
+}
+
+TEST_F(DoorTest, ADoorToWhatIsGoneIsClosed) {
+  {
+    const UniqueFd listener = Listen(First());
+    ASSERT_EQ(Open(), OkStatus());
+  }
+  ASSERT_EQ(::unlink(First().c_str()), 0);
+  EXPECT_EQ(Open().code(), absl::StatusCode::kNotFound);
+  EXPECT_FALSE(IsThere(Second()));
+}
+
+class ScratchDoorTest : public testing::Test {
+ protected:
+  ScratchDoorTest() {
+    char pattern[] = "/tmp/salvor-door-test-XXXXXX";
+    directory_ = ::mkdtemp(pattern);
+    ::chmod(directory_.c_str(), 0755);
+  }
+  ~ScratchDoorTest() override { EXPECT_TRUE(RemoveTree(directory_).ok()); }
+
+  std::unique_ptr<ScratchServers> Agent(absl::Duration bound = absl::Seconds(15),
+                                        const std::string& sandbox = "bwrap") const {
+    const std::string user = ::geteuid() == 0 && sandbox != "bwrap" ? "postgres" : "";
+    return std::make_unique<ScratchServers>(
+        ScratchOptions{directory_ + "/state", TestSupervisor(), kTestBinDirectory, user, sandbox, bound});
+  }
+  static ScratchRequest Named(const std::string& name, bool require_isolation = false) {
+    ScratchRequest request;
+    request.name = name;
+    request.require_isolation = require_isolation;
+    return request;
+  }
+  static std::string ValueOf(const StatusOr<ScratchState>& state, const std::string& sql) {
+    if (!state.ok()) return MessageOf(state.status());
+    auto session = Connection::Open(ScratchServers::ConnectionTo(*state), {});
+    if (!session.ok()) return MessageOf(session.status());
+    const auto value = (*session)->Value(sql);
+    return value.ok() ? *value : MessageOf(value.status());
+  }
+  static void Kill(const ScratchState& state) {
+    ASSERT_EQ(::kill(FindServerProcess(state.directory + "/data"), SIGKILL), 0);
+  }
+
+  std::string directory_;
+};
+
+TEST_F(ScratchDoorTest, ASymlinkInPlaceOfTheSocketIsNotFollowed) {
+  auto agent = Agent();
+  const ScratchState other = agent->Start(Named("other")).value();
+  const ScratchState state = agent->Start(Named("drill-1")).value();
+  ValueOf(other, "CREATE TABLE public.of_other (x int)");
+  const std::string socket = state.directory + "/socket/" + kSocket;
+  ASSERT_EQ(::unlink(socket.c_str()), 0);
+  ASSERT_EQ(::symlink((other.directory + "/socket/" + kSocket).c_str(), socket.c_str()), 0);
+  EXPECT_EQ(ValueOf(state, "SELECT to_regclass('public.of_other') IS NULL"), "t");
+  EXPECT_EQ(ValueOf(agent->EnsureRunning("drill-1"), "SELECT to_regclass('public.of_other') IS NULL"), "t");
+  for (const char* name : {"drill-1", "other"}) EXPECT_TRUE(agent->Remove(name).ok());
+}
+
+TEST_F(ScratchDoorTest, WhoListensIsToldApart) {
+  auto agent = Agent();
+  const ScratchState other = agent->Start(Named("other")).value();
+  const ScratchState state = agent->Start(Named("drill-1")).value();
+  const auto session = Connection::Open(ScratchServers::ConnectionTo(state), {});
+  ASSERT_TRUE(session.ok()) << MessageOf(session.status());
+  const uid_t user = ::geteuid() == 0 ? static_cast<uid_t>(state.uid) : ::getuid();
+  const std::vector<int> own = FindServerProcesses(state.directory + "/data");
+  EXPECT_EQ(CheckPeer(**session, user, own), OkStatus());
+  EXPECT_EQ(CheckPeer(**session, user + 1, own).code(), absl::StatusCode::kPermissionDenied);
+  const Status foreign = CheckPeer(**session, user, FindServerProcesses(other.directory + "/data"));
+  EXPECT_EQ(foreign.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_NE(HintOf(foreign), "");
+  for (const char* name : {"drill-1", "other"}) EXPECT_TRUE(agent->Remove(name).ok());
+}
+
+// In the server's place: takes every session, says `greeting`, and then nothing, for ever.
+class SilentServer {
+ public:
+  SilentServer(const std::string& path, std::string greeting)
+      : listener_(Listen(path)), greeting_(std::move(greeting)), thread_([this] { Serve(); }) {}
+  ~SilentServer() {
+    ::shutdown(listener_.Get(), SHUT_RDWR);
+    thread_.join();
+  }
+  SilentServer(const SilentServer&) = delete;
+  SilentServer& operator=(const SilentServer&) = delete;
+
+ private:
+  void Serve() {
+    while (true) {
+      UniqueFd session(::accept4(listener_.Get(), nullptr, nullptr, SOCK_CLOEXEC));
+      if (!session.Valid()) return;
+      (void)::send(session.Get(), greeting_.data(), greeting_.size(), MSG_NOSIGNAL);
+      sessions_.push_back(std::move(session));
+    }
+  }
+
+  UniqueFd listener_;
+  const std::string greeting_;
+  std::vector<UniqueFd> sessions_;  // kept open
+  std::thread thread_;
+};
+
+// A session to it has no other bound than the one of the agent's own: after the greeting nothing times out, and a
+// server that is asked to cancel need not answer that either. Without the bound this never ends.
+TEST_F(ScratchDoorTest, AServerThatSaysNothingHoldsNobodyUp) {
+  const std::string authenticated("R\0\0\0\x08\0\0\0\0", 9), ready("Z\0\0\0\x05I", 6);
+  for (const std::string& greeting : {std::string(), authenticated, authenticated + ready}) {
+    auto agent = Agent(absl::Seconds(1));
+    const ScratchState state = agent->Start(Named("drill-1")).value();
+    const std::string door = state.directory + "/door/" + kSocket;
+    ASSERT_EQ(::unlink(door.c_str()), 0);
+    {
+      const SilentServer silent(door, greeting);
+      SessionOptions options;
+      options.deadline = SteadyNow() + absl::Seconds(1);
+      options.cancels_on_server = false;
+      const auto session = Connection::Open(ScratchServers::ConnectionTo(state), options);
+      EXPECT_EQ(session.status().code(), absl::StatusCode::kDeadlineExceeded) << session.status();
+      // The server's processes are there: too busy to answer, for all that can be seen.
+      EXPECT_TRUE(agent->EnsureRunning("drill-1").ok());
+    }
+    EXPECT_TRUE(agent->Remove("drill-1").ok());
+  }
+}
+
+TEST_F(ScratchDoorTest, WhatWasDemandedHoldsForEveryStart) {
+  auto agent = Agent();
+  const ScratchState state = agent->Start(Named("drill-1", true)).value();
+  EXPECT_TRUE(ReadScratchState(state.directory)->require_isolation);
+  Kill(state);
+  const auto again = agent->EnsureRunning("drill-1");
+  EXPECT_EQ(ValueOf(again, "SELECT 1"), "1");
+  agent = Agent();  // and for the next agent, whatever it is asked for
+  ASSERT_TRUE(agent->Start(Named("drill-1")).ok());
+  EXPECT_TRUE(ReadScratchState(state.directory)->require_isolation);
+
+  ScratchState reached = *ReadScratchState(state.directory);
+  NameLack(reached, "reaches socket /run/other");
+  ASSERT_TRUE(WriteScratchState(reached).ok());
+  Kill(state);
+  const auto refused = agent->EnsureRunning("drill-1");
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition) << refused.status();
+  EXPECT_THAT(MessageOf(refused.status()), HasSubstr("reaches socket /run/other"));
+  EXPECT_EQ(FindServerProcess(state.directory + "/data"), 0);
+  EXPECT_TRUE(agent->Remove("drill-1").ok());
+}
+
+TEST_F(ScratchDoorTest, AServerThatMustBeIsolatedIsNotStartedAgainWithout) {
+  auto agent = Agent(absl::Seconds(15), "/nonexistent/bwrap");
+  ScratchState state = agent->Start(Named("drill-1")).value();
+  EXPECT_EQ(ValueOf(state, "SELECT 1"), "1");
+  agent.reset();
+  state = *ReadScratchState(state.directory);
+  state.require_isolation = true;
+  ASSERT_TRUE(WriteScratchState(state).ok());
+  agent = Agent(absl::Seconds(15), "/nonexistent/bwrap");
+  EXPECT_EQ(agent->EnsureRunning("drill-1").status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(FindServerProcess(state.directory + "/data"), 0);
+  EXPECT_TRUE(agent->Remove("drill-1").ok());
+}
+
+TEST_F(ScratchDoorTest, WhatWasOnceNotIsolatedStaysNamed) {
+  auto agent = Agent();
+  ScratchState state = agent->Start(Named("drill-1")).value();
+  NameLack(state, "reaches socket /run/other");
+  ASSERT_TRUE(WriteScratchState(state).ok());
+  Kill(state);
+  EXPECT_EQ(agent->EnsureRunning("drill-1")->not_isolated, "reaches socket /run/other");
+  EXPECT_EQ(ReadScratchState(state.directory)->not_isolated, "reaches socket /run/other");
+  EXPECT_TRUE(agent->Remove("drill-1").ok());
+}
+
+TEST(NameLackTest, EachIsNamedOnce) {
+  ScratchState state;
+  NameLack(state, "its user postgres also runs ", "psql (1)");
+  NameLack(state, kSharesNetwork);
+  NameLack(state, "its user postgres also runs ", "psql (2)");
+  NameLack(state, kSharesNetwork, ": refused");
+  EXPECT_EQ(state.not_isolated, fmt::format("its user postgres also runs psql (1); {}", kSharesNetwork));
+}
+
+TEST_F(ScratchDoorTest, WhatARestoreLeftEmptyIsRememberedByDatabase) {
+  auto agent = Agent();
+  ScratchRequest folder = Named("drill-1");
+  folder.postgres = false;
+  ASSERT_TRUE(agent->Start(folder).ok());
+  EXPECT_TRUE(agent->LeftEmpty("drill-1")->empty());
+  ASSERT_TRUE(agent->MarkLeftEmpty("drill-1", "shop", {{"public.\"größe\"", "why"}}).ok());
+  ASSERT_TRUE(agent->MarkLeftEmpty("drill-1", "\xe9", {{"public.a", "why"}, {"public.b", "why"}}).ok());
+  agent = Agent();
+  EXPECT_EQ(agent->LeftEmpty("drill-1")->at("shop").count("public.\"größe\""), 1U);
+  EXPECT_EQ(agent->LeftEmpty("drill-1")->at("\xe9").size(), 2U);
+  ASSERT_TRUE(agent->MarkLeftEmpty("drill-1", "shop", {}).ok());
+  EXPECT_EQ(agent->LeftEmpty("drill-1")->count("shop"), 0U);
+  ASSERT_TRUE(WriteFileAtomically(directory_ + "/state/scratch/drill-1/left.json", "{\"73\": 7}").ok());
+  EXPECT_FALSE(agent->LeftEmpty("drill-1").ok());
+  EXPECT_TRUE(agent->Remove("drill-1").ok());
+}
+
+}  // namespace
+}  // namespace salvor::agent

@@ -1,0 +1,175 @@
+// Throw-away PostgreSQL servers for drills: one directory each, in a sandbox of their own (agent/process/
+// sandbox.h): a user that owns nothing else, no network, no file or socket of anyone, no archiving, nothing
+// that would act on the world. They are an agent's obligation: removed when the run says so, when their
+// deadline has passed, or after a crash, from what stands in their directory.
+//
+//   <state_directory>/scratch/<name>/state.json   what it is, written before anything else
+//                                    data/        the server's, owned by the user it runs as
+//                                    socket/      its unix socket, in a folder of its user's
+//                                    door/        the same socket in a folder of ours, by which we reach it
+//                                    etc/         passwd and group, as they are seen inside
+//                                    files/       where a drill lays restored files
+//                                    ready        data/ is whole
+//                                    loaded.json  which database was loaded in which of its starts
+//                                    left.json    which views of which database a restore left empty
+//
+// Where the machine gives no sandbox, the server runs with as much of it as can be had, and `not_isolated`
+// says what is missing.
+#pragma once
+
+#include <absl/time/time.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/engines/postgres/connection.h"
+#include "agent/engines/postgres/scratch_probe.h"
+#include "agent/process/sandbox.h"
+#include "base/io/files.h"
+#include "base/io/mutex.h"
+#include "base/status.h"
+#include "salvor/v1/object.pb.h"
+
+namespace salvor::agent {
+
+struct ScratchOptions {
+  std::string state_directory;
+  std::string supervisor;     // path of salvor-supervise
+  std::string bin_directory;  // of initdb and postgres
+  std::string scratch_user;   // who runs servers when we are root; empty: a user id that nobody has
+  std::string sandbox_program = "bwrap";
+  absl::Duration session_bound = absl::Seconds(15);  // of our own sessions, which only ask whether it answers
+};
+
+struct ScratchRequest {
+  std::string name;      // an object name
+  bool postgres = true;  // else only the folder
+  int64_t expected_bytes = 0;
+  int32_t server_version_num = 0;  // of the source; 0: any
+  absl::Time deadline = absl::InfiniteFuture();
+  // Refused, and nothing left, where it cannot be had; a server that starts again is held to it too.
+  bool require_isolation = false;
+};
+
+struct ScratchState {
+  std::string name;
+  std::string directory;
+  bool postgres = false;
+  std::string socket_directory;      // by which this process, and what it starts, reaches the server
+  bool sandboxed = false;            // it runs inside one
+  bool shares_network = false;       // it has not even a network namespace
+  bool require_isolation = false;    // as it was asked for
+  std::string not_isolated;          // what could not be had in any of its starts; empty: it is isolated
+  int64_t uid = -1;                  // who runs it, when we are root
+  std::string start;                 // another one after each start of the server
+  std::string old_socket_directory;  // of version 0.1, below /tmp: only to remove it
+  absl::Time created_at;
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+// Materialized views that were left empty, as "schema.name" with quotes where SQL wants them, and why.
+using ViewsLeftEmpty = std::map<std::string, std::string>;
+
+// The superuser of scratch servers. Not "postgres": so that role can be restored, and compared, like any
+// other.
+inline constexpr char kScratchSuperuser[] = "salvor_scratch";
+
+// Owned by the agent. Thread-safe; work on one name is serial, on several parallel.
+class ScratchServers {
+ public:
+  explicit ScratchServers(ScratchOptions options);
+  // Stops the servers and leaves their directories: the next agent removes, or runs on, what it still needs.
+  ~ScratchServers();
+
+  // ResourceExhausted without the space; FailedPrecondition where the local PostgreSQL is older than the
+  // source. One that is there already is adopted.
+  StatusOr<ScratchState> Start(const ScratchRequest& request);
+
+  // Starts it again from its directory if need be. NotFound when there is none of that name.
+  StatusOr<ScratchState> EnsureRunning(const std::string& name);
+
+  // The same program, to be started beside the server: with its isolation, as its user. Inside, the server's
+  // socket is in SocketDirectoryInside(state); of the host it sees what `mounts` name.
+  StatusOr<ProcessSpec> Beside(const ScratchState& state, ProcessSpec spec,
+                               const std::vector<Sandbox::Mount>& mounts) const;
+  static std::string SocketDirectoryInside(const ScratchState& state);
+
+  // Tries to get out, from where the server is. Adds what it reached to `not_isolated`.
+  StatusOr<ProbeReport> Probe(ScratchState& state) const;
+
+  // A server that starts again empties its unlogged tables, and what was loaded is then not what it was. A
+  // restore marks its end, and later work asks.
+  Status MarkLoaded(const std::string& name, const std::string& database);
+  StatusOr<bool> RestartedSinceLoaded(const std::string& name, const std::string& database);
+
+  // A restore into a drill marks which materialized views it left empty, in place of what an earlier attempt
+  // marked; later work asks.
+  Status MarkLeftEmpty(const std::string& name, const std::string& database, const ViewsLeftEmpty& views);
+  StatusOr<std::map<std::string, ViewsLeftEmpty>> LeftEmpty(const std::string& name);  // by database
+
+  // Stops and deletes. Not existing is fine.
+  Status Remove(const std::string& name);
+
+  // What stands on disk, running or not.
+  StatusOr<std::vector<ScratchState>> List() const;
+
+  // Of a running server, for its superuser.
+  static v1::PostgresConnection ConnectionTo(const ScratchState& state);
+  // Whether this is one that the above gave, and so of a server that may be hostile.
+  static bool IsConnectionTo(const v1::PostgresConnection& where) {
+    return where.user() == kScratchSuperuser;
+  }
+
+  // Everything of one of them, of which the agent alone sees all.
+  static std::string PlaceOf(const std::string& state_directory, const std::string& name);
+
+  // The folder of restored files; exists after Start.
+  static std::string FilesDirectory(const std::string& state_directory, const std::string& name);
+
+ private:
+  class Server;
+  struct Slot {
+    Mutex mutex;                     // held while this name is worked on
+    std::unique_ptr<Server> server;  // guarded by mutex; null when it does not run
+    UniqueFd socket_directory;       // guarded by mutex; held where the path is too long for a socket
+  };
+
+  std::string DirectoryOf(const std::string& name) const;
+  std::shared_ptr<Slot> SlotOf(const std::string& name);
+  Status Prepare(const ScratchRequest& request, ScratchState& state) const;
+  Status MakeRoom(const ScratchRequest& request) const;
+  Status ChooseUser(ScratchState& state) const;
+  Status MakePlace(const ScratchState& state) const;
+  Status Complete(ScratchState& state) const;
+  Status InitDatabase(const ScratchState& state) const;
+  Status FindSocket(Slot& slot, ScratchState& state) const;
+  Status Launch(Slot& slot, ScratchState& state) const;
+  Status LaunchOnce(Slot& slot, ScratchState& state) const;
+  Status StartServer(Slot& slot, ScratchState& state) const;
+  Status AwaitAnswer(Slot& slot, const ScratchState& state) const;
+  SessionOptions Bounded() const;
+  Status CheckListener(const Connection& session, const ScratchState& state) const;
+  Status CheckRoomLeft() const;
+  bool Runs(Slot& slot, const ScratchState& state) const;
+  Status StopOrphan(const ScratchState& state) const;
+  void JudgeIsolation(ScratchState& state) const;
+  SandboxUser UserIn(const ScratchState& state) const;
+  Sandbox SandboxOf(const ScratchState& state) const;
+  StatusOr<ProcessSpec> ServerProcess(const ScratchState& state, ProcessSpec spec,
+                                      std::vector<Sandbox::Mount> mounts) const;
+  Status RefuseUnlessIsolated(const ScratchState& state) const;
+  Status ProbeAgain(ScratchState& state) const;
+  Status OpenToScratchUser(const ScratchState& state) const;
+  StatusOr<std::string> FallbackUser(const ScratchState& state) const;
+
+  ScratchOptions options_;
+  mutable Mutex mutex_;
+  std::map<std::string, std::shared_ptr<Slot>> slots_ ABSL_GUARDED_BY(mutex_);
+};
+
+// The version of a PostgreSQL program in the server's own notation: 150018 for "pg_dump (PostgreSQL) 15.18".
+StatusOr<int> ToolVersion(const std::string& supervisor, const std::string& program);
+
+}  // namespace salvor::agent

@@ -1,0 +1,15 @@
+// Whether backups have a place to go to.
+#pragma once
+
+#include "agent/work/action.h"
+
+namespace salvor::agent {
+
+// The repository answers and takes our password. Locks of processes that are gone are removed.
+//
+// With `create` (a backup) it is made where there is none; it must be writable; and while a living restic has
+// it for itself alone this waits, says for whom, and is Unavailable at the end of its time. What the given
+// runs left is forgotten. Without (a drill, a restore) nothing is needed but the right to read.
+StatusOr<v1::ActionResult> RunLocationOpen(const v1::Action& action, ActionContext& context);
+
+}  // namespace salvor::agent

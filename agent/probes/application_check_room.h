@@ -1,0 +1,66 @@
+// Where a command check runs: without privileges, in a sandbox, with the copy's address and nothing else in
+// its environment. In a drill that is the drill's own isolation. In a restore, a sandbox of its own, from which
+// the declared server and the restored files are seen and nothing else of the host.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/process/process.h"
+#include "agent/process/sandbox.h"
+#include "agent/work/action.h"
+
+namespace salvor::agent {
+
+// True for a copy that lies beside its original: the running application does not use it.
+bool IsBesideTheOriginal(const v1::ApplicationChecks& action);
+
+// "" or why this command would not look at the copy: it names a database that was restored under another name,
+// or one that was not restored. Pure.
+std::string WhyItMissesTheCopy(const v1::ApplicationChecks& action, const v1::CommandCheck& probe);
+
+class CheckRoom {
+ public:
+  // For a copy with this connection (ignored without a database). An error says what is lacking to run any
+  // command here. `action` and `context` must outlive the room.
+  static StatusOr<std::unique_ptr<CheckRoom>> Make(const v1::ApplicationChecks& action,
+                                                   const v1::PostgresConnection& connection,
+                                                   const ActionContext& context);
+  ~CheckRoom();  // removes what it wrote
+  // What rooms of an agent that died have left. At start, before any is made.
+  static Status RemoveLeftovers(const std::string& state_directory);
+  CheckRoom(const CheckRoom&) = delete;
+  CheckRoom& operator=(const CheckRoom&) = delete;
+
+  StatusOr<ProcessSpec> Spec(const v1::CommandCheck& probe) const;
+
+  // What of the isolation could not be had; only a drill goes on without.
+  const std::string& NotIsolated() const { return not_isolated_; }
+
+  // A file of the copy that the check's user cannot read; empty when there is none.
+  std::string FirstClosedFile() const;
+
+ private:
+  CheckRoom(const v1::ApplicationChecks& action, const v1::PostgresConnection& connection,
+            const ActionContext& context)
+      : action_(action), connection_(connection), context_(context) {}
+  Status EnterDrill();
+  Status EnterRestore();
+  Status ChooseUser();
+  Status AddFiles(const std::string& prefix);
+  Status AddServer();
+
+  const v1::ApplicationChecks& action_;
+  v1::PostgresConnection connection_;  // as it is reached from inside
+  const ActionContext& context_;
+  std::string drill_;      // name of the scratch place; empty in a restore
+  std::string directory_;  // of a restore's check: its passwd and group, and a password file
+  SandboxUser user_;
+  Sandbox sandbox_;  // of a restore
+  std::vector<Sandbox::Mount> files_;
+  std::string files_inside_ = "/scratch/files";
+  std::string not_isolated_;
+};
+
+}  // namespace salvor::agent

@@ -1,0 +1,11 @@
+// A drill's throw-away server and folder.
+#pragma once
+
+#include "agent/work/action.h"
+
+namespace salvor::agent {
+
+StatusOr<v1::ActionResult> RunScratchStart(const v1::Action& action, ActionContext& context);
+StatusOr<v1::ActionResult> RunScratchStop(const v1::Action& action, ActionContext& context);
+
+}  // namespace salvor::agent

@@ -1,0 +1,73 @@
+// What an action gets and gives. One function per kind of Action, listed in agent/host_actions.h.
+//
+// An action looks first at what is already there (names are deterministic; adopt or replace what an earlier
+// attempt of the same run left), acts, and answers. It may be asked to stop at any time and then leaves
+// nothing half done that the next attempt would mistake for whole.
+#pragma once
+
+#include <absl/time/time.h>
+
+#include <functional>
+#include <map>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include "agent/restic/restic.h"
+#include "agent/work/policy.h"
+#include "base/status.h"
+#include "base/steady_time.h"
+#include "salvor/v1/action.pb.h"
+#include "salvor/v1/agent_service.pb.h"
+
+namespace salvor::agent {
+
+class ScratchServers;  // agent/engines/postgres/scratch_server.h
+
+// Fixed for the life of the agent.
+struct AgentConfig {
+  std::string name;
+  std::string environment;
+  std::string state_directory;  // journal, scratch, caches; 0700
+  std::string supervisor;       // path of salvor-supervise
+  std::string postgres_bin_directory = "/usr/lib/postgresql/15/bin";
+  std::string scratch_user;  // who runs scratch servers when the agent is root; empty: a user id of nobody
+  int max_parallel = 8;      // tasks at once
+  AgentPolicy policy;
+};
+
+// Everything of one attempt. Lives as long as the attempt; used from its thread, sinks from any.
+struct ActionContext {
+  const AgentConfig& config;
+  const v1::Task& task;
+  std::stop_token stop;
+  SteadyTime deadline = SteadyTime::InfiniteFuture();
+  std::function<void(const v1::Progress&)> progress;                        // cheap; rate-limited behind it
+  std::function<void(std::string_view source, std::string_view line)> log;  // one line of a tool's output
+  ScratchServers* scratch = nullptr;  // borrowed, the agent's; null where no action may need a scratch server
+
+  Restic Repository(const v1::ResticLocation& location) const;
+
+  // Tags of one artifact of this run: salvor, run, backup, component, artifact.
+  std::map<std::string, std::string> Tags(const v1::ArtifactTarget& target) const;
+
+  // "pg_dump | restic: 4402341478 bytes in 61.234 s (68.6 MiB/s)" into the run's log.
+  void LogTransfer(std::string_view way, int64_t bytes, absl::Duration took) const;
+};
+
+// A status that ends the attempt becomes ActionResult.error; a partial answer is made by filling both.
+using ActionFunction = std::function<StatusOr<v1::ActionResult>(const v1::Action&, ActionContext&)>;
+
+struct ActionEntry {
+  ActionFunction run;
+  // Nothing in the world changes by it, and it is as quick as a function call: run in place, never journaled.
+  bool instant = false;
+};
+
+// What an agent can do, by the name of the field in Action ("postgres_dump").
+using ActionRegistry = std::map<std::string, ActionEntry>;
+
+// Codes to reasons: Unavailable and Aborted are retryable, FailedPrecondition is a refusal, and so on.
+v1::Error ToError(const Status& status);
+
+}  // namespace salvor::agent

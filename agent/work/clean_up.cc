@@ -1,0 +1,101 @@
+#include "agent/work/clean_up.h"
+
+#include <set>
+
+#include "base/io/steady_clock.h"
+
+namespace salvor::agent {
+namespace {
+
+const v1::ArtifactTarget* TargetOf(const v1::Action& action) {
+  switch (action.kind_case()) {
+    case v1::Action::kPostgresGlobals:
+      return &action.postgres_globals().target();
+    case v1::Action::kPostgresDump:
+      return &action.postgres_dump().target();
+    case v1::Action::kDiskBackup:
+      return &action.disk_backup().target();
+    default:
+      return nullptr;
+  }
+}
+
+// Of any action that has one; null for others.
+const v1::ResticLocation* LocationOf(const v1::Action& action) {
+  if (const v1::ArtifactTarget* target = TargetOf(action); target != nullptr) return &target->location();
+  const auto* kind = v1::Action::descriptor()->FindFieldByNumber(action.kind_case());
+  if (kind == nullptr) return nullptr;
+  const auto* location = kind->message_type()->FindFieldByName("location");
+  if (location == nullptr || location->message_type() != v1::ResticLocation::descriptor()) return nullptr;
+  const google::protobuf::Message& what = action.GetReflection()->GetMessage(action, kind);
+  if (!what.GetReflection()->HasField(what, location)) return nullptr;
+  return static_cast<const v1::ResticLocation*>(&what.GetReflection()->GetMessage(what, location));
+}
+
+Status ForgetAll(const ActionContext& context, const std::vector<v1::ArtifactTarget>& targets) {
+  if (targets.empty()) return OkStatus();
+  const Restic restic = context.Repository(targets.front().location());
+  std::vector<std::string> left;
+  for (const v1::ArtifactTarget& target : targets) {
+    ASSIGN_OR_RETURN(const std::vector<ResticSnapshot> snapshots, restic.Find(context.Tags(target)));
+    for (const ResticSnapshot& snapshot : snapshots) left.push_back(snapshot.id);
+  }
+  return ForgetIfPossible(restic, left);
+}
+
+}  // namespace
+
+std::vector<v1::ArtifactTarget> WithDetails(const v1::ArtifactTarget& target) {
+  std::vector<v1::ArtifactTarget> targets = {target, target};
+  targets[1].set_artifact(target.artifact() + ".details");
+  return targets;
+}
+
+Status ForgetIfPossible(const Restic& restic, const std::vector<std::string>& snapshots) {
+  if (snapshots.empty()) return OkStatus();
+  RETURN_IF_ERROR(restic.RemoveStaleLocks().status());
+  const Status status = restic.Forget(snapshots);
+  return Restic::IsLocked(status) ? OkStatus() : status;
+}
+
+StatusOr<int> ForgetRuns(const Restic& restic, const std::vector<std::string>& runs) {
+  if (runs.empty()) return 0;
+  ASSIGN_OR_RETURN(const std::vector<ResticSnapshot> snapshots, restic.Find({{"salvor", ""}}));
+  const auto tag = [](const ResticSnapshot& snapshot, const char* name) {
+    const auto found = snapshot.tags.find(name);
+    return found == snapshot.tags.end() ? std::string() : found->second;
+  };
+  std::set<std::string> over(runs.begin(), runs.end());
+  over.erase("");
+  for (const ResticSnapshot& snapshot : snapshots) {
+    if (tag(snapshot, "kind") == "manifest") over.erase(tag(snapshot, "run"));
+  }
+  std::vector<std::string> left;
+  for (const ResticSnapshot& snapshot : snapshots) {
+    if (over.count(tag(snapshot, "run")) != 0) left.push_back(snapshot.id);
+  }
+  RETURN_IF_ERROR(ForgetIfPossible(restic, left));
+  return static_cast<int>(left.size());
+}
+
+Status ForgetEarlierAttempts(const ActionContext& context, const std::vector<v1::ArtifactTarget>& targets) {
+  if (context.task.lease().attempt() <= 1) return OkStatus();
+  return WithContext(ForgetAll(context, targets), "forget earlier attempts");
+}
+
+Status RemoveOwnLocks(const v1::Task& task, const AgentConfig& config, absl::Duration patience) {
+  const v1::ResticLocation* location = LocationOf(task.action());
+  if (location == nullptr) return OkStatus();
+  const ActionContext context{config, task, {}, SteadyNow() + patience, nullptr, nullptr};
+  return context.Repository(*location).RemoveStaleLocks().status();
+}
+
+Status CleanUpAfter(const v1::Task& task, const AgentConfig& config, absl::Duration patience) {
+  const SteadyTime deadline = SteadyNow() + patience;
+  RETURN_IF_ERROR(RemoveOwnLocks(task, config, patience));
+  const v1::ArtifactTarget* target = TargetOf(task.action());
+  if (target == nullptr) return OkStatus();
+  return ForgetAll({config, task, {}, deadline, nullptr, nullptr}, WithDetails(*target));
+}
+
+}  // namespace salvor::agent

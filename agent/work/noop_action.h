@@ -1,0 +1,10 @@
+// The action that does nothing, or fails as told.
+#pragma once
+
+#include "agent/work/action.h"
+
+namespace salvor::agent {
+
+StatusOr<v1::ActionResult> RunNoop(const v1::Action& action, ActionContext& context);
+
+}  // namespace salvor::agent

@@ -1,0 +1,18 @@
+// The groups of commands. Each adds its own to a command line.
+#pragma once
+
+#include "tools/cli/commands/command.h"
+
+namespace salvor::cli {
+
+void AddApplyCommands(CommandLine& line);   // apply, validate
+void AddObjectCommands(CommandLine& line);  // get, delete
+void AddBackupCommands(CommandLine& line);
+void AddRestoreCommands(CommandLine& line);
+void AddDrillCommands(CommandLine& line);
+void AddRunCommands(CommandLine& line);
+void AddAgentCommands(CommandLine& line);
+void AddAgentTokenCommands(CommandLine& line);
+void AddInfoCommands(CommandLine& line);  // version, help
+
+}  // namespace salvor::cli

@@ -1,0 +1,97 @@
+#include <fmt/core.h>
+
+#include <memory>
+
+#include "base/names.h"
+#include "tools/cli/commands/commands.h"
+#include "tools/cli/commands/wait.h"
+
+namespace salvor::cli {
+namespace {
+
+struct RestoreOptions {
+  std::string backup, to, disk_root;
+  std::vector<std::string> renames, components;
+  bool accept_disproven = false, keep_going = false;
+  StartOptions start;
+};
+
+// "old=new"; neither side of a rename may hold '=', which leaves no doubt where it is cut.
+Status AddRename(const std::string& text, v1::CreateRestoreRequest& request) {
+  const size_t cut = text.find('=');
+  if (cut == std::string::npos || cut == 0 || cut + 1 == text.size() ||
+      text.find('=', cut + 1) != std::string::npos) {
+    return InvalidArgument("--rename-database wants OLD=NEW, not '{}'", text);
+  }
+  const std::string from = text.substr(0, cut), to = text.substr(cut + 1);
+  RETURN_IF_ERROR_IN(CheckDatabaseName(to), "--rename-database");
+  if (!request.mutable_rename_databases()->insert({from, to}).second) {
+    return InvalidArgument("--rename-database names '{}' twice", from);
+  }
+  return OkStatus();
+}
+
+StatusOr<v1::CreateRestoreRequest> MakeRequest(const RestoreOptions& options) {
+  v1::CreateRestoreRequest request;
+  request.set_backup(options.backup);
+  request.set_to(options.to);
+  SetStartOptions(options.start, request);
+  for (const std::string& rename : options.renames) RETURN_IF_ERROR(AddRename(rename, request));
+  if (!options.disk_root.empty()) RETURN_IF_ERROR_IN(CheckAbsolutePath(options.disk_root), "--disk-root");
+  request.set_disk_root(options.disk_root);
+  request.set_accept_disproven(options.accept_disproven);
+  request.set_keep_going(options.keep_going);
+  for (const std::string& component : options.components) request.add_components(component);
+  return request;
+}
+
+ExitCode Create(Context& context, const RestoreOptions& options) {
+  const std::string what = fmt::format("restore {} to {}", options.backup, options.to);
+  const StatusOr<v1::CreateRestoreRequest> request = MakeRequest(options);
+  if (!request.ok()) return context.Fail(what, request.status());
+  const StatusOr<Client*> client = context.Connect();
+  if (!client.ok()) return context.Fail(what, client.status());
+  const StatusOr<v1::CreateRunResponse> response = (*client)->Call(&ControlStub::CreateRestore, *request);
+  if (!response.ok()) return context.Fail(what, response.status());
+  return AfterStart(context, *response, options.start);
+}
+
+}  // namespace
+
+void AddRestoreCommands(CommandLine& line) {
+  CLI::App& noun = AddNoun(line, "restore", "Bring a backup back.");
+  auto options = std::make_shared<RestoreOptions>();
+  CLI::App& create = AddCommand(line, noun, "create",
+                                "Restore a backup to an application. What exists is never overwritten.",
+                                {"salvor restore create --backup latest:shop --to shop-copy --dry-run",
+                                 "salvor restore create --backup latest:shop --to shop --wait \\",
+                                 "    --rename-database shop=shop_old",
+                                 "salvor restore create --backup proven:shop --to shop --component files \\",
+                                 "    --disk-root /srv/restored",
+                                 "salvor restore create --backup latest:shop --to shop --wait --keep-going"},
+                                [options](Context& context) { return Create(context, *options); });
+  create.add_option("--backup", options->backup, "its name, latest:APPLICATION or proven:APPLICATION")
+      ->type_name("BACKUP")
+      ->required();
+  create.add_option("--to", options->to, "the application that says where things go")
+      ->type_name("APPLICATION")
+      ->required();
+  create
+      .add_option("--rename-database", options->renames,
+                  "restore a database under another name; may be repeated")
+      ->type_name("OLD=NEW")
+      ->allow_extra_args(false);
+  create.add_option("--disk-root", options->disk_root, "lay files below this directory")
+      ->type_name("DIRECTORY");
+  create.add_option("--component", options->components, "only this component; may be repeated")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  create.add_flag("--accept-disproven", options->accept_disproven,
+                  "restore although a drill has shown that the backup is wrong");
+  create.add_flag(
+      "--keep-going", options->keep_going,
+      "leave out what the server refuses to build (rows of a table all or none), name it, and end partial");
+  AddStartOptions(create, options->start);
+}
+
+}  // namespace salvor::cli

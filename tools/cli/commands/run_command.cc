@@ -1,0 +1,161 @@
+#include <fmt/core.h>
+
+#include <memory>
+
+#include "tools/cli/commands/commands.h"
+#include "tools/cli/commands/follow_logs.h"
+#include "tools/cli/commands/wait.h"
+#include "tools/cli/render/render_run.h"
+#include "tools/cli/terminal/text_layout.h"
+#include "tools/cli/words/words.h"
+
+namespace salvor::cli {
+namespace {
+
+struct ListOptions {
+  std::string application, output;
+  bool active = false;
+  int limit = 50;
+};
+
+ExitCode List(Context& context, const ListOptions& options) {
+  const StatusOr<Client*> client = context.Connect();
+  if (!client.ok()) return context.Fail("list runs", client.status());
+  v1::ListRunsRequest request;
+  request.set_application(options.application);
+  request.set_active_only(options.active);
+  request.set_limit(options.limit);
+  const StatusOr<v1::ListRunsResponse> runs = (*client)->Call(&ControlStub::ListRuns, request);
+  if (!runs.ok()) return context.Fail("list runs", runs.status());
+  if (options.output == "json" || options.output == "yaml")
+    return context.PrintList(runs->runs(), options.output);
+  if (options.output == "name") {
+    for (const v1::Run& run : runs->runs()) context.out() << CleanText(run.header().name()) << "\n";
+    return ExitCode::kOk;
+  }
+  if (runs->runs().empty()) {
+    context.err() << (options.active ? "no active runs\n" : "no runs\n");
+    return ExitCode::kOk;
+  }
+  // What a run found stands in the record of its backup.
+  v1::ListBackupsRequest of_application;
+  of_application.set_application(options.application);
+  const StatusOr<v1::ListBackupsResponse> backups =
+      (*client)->Call(&ControlStub::ListBackups, of_application);
+  if (!backups.ok()) {
+    context.err() << "warning: the records of backups could not be read, so not every verdict is known: "
+                  << CleanText(MessageOf(backups.status())) << "\n";
+  }
+  context.out() << RenderRunTable(*runs, backups.ok() ? *backups : v1::ListBackupsResponse(),
+                                  context.OutStyle(options.output == "wide"));
+  return ExitCode::kOk;
+}
+
+struct ShowOptions {
+  std::string name, output;
+};
+
+ExitCode Show(Context& context, const ShowOptions& options) {
+  const std::string what = "show run " + options.name;
+  const StatusOr<Client*> client = context.Connect();
+  if (!client.ok()) return context.Fail(what, client.status());
+  v1::GetRunRequest request;
+  request.set_name(options.name);
+  const StatusOr<v1::Run> run = (*client)->Call(&ControlStub::GetRun, request);
+  if (!run.ok()) return context.Fail(what, run.status());
+  if (options.output == "json" || options.output == "yaml") return context.Print(*run, options.output);
+  // What it found stands in the record of the backup it made or drilled; without one its steps say it.
+  v1::GetBackupRequest of_backup;
+  of_backup.set_name(run->header().backup());
+  StatusOr<v1::Backup> backup = NotFound("the run names no backup");
+  if (!of_backup.name().empty()) backup = (*client)->Call(&ControlStub::GetBackup, of_backup);
+  context.out() << RenderRun(*run, backup.ok() ? &*backup : nullptr,
+                             context.OutStyle(options.output == "wide"));
+  if (!IsOver(run->phase())) context.Next({"salvor run watch " + CleanText(options.name)});
+  if (run->phase() == v1::RUN_PHASE_FAILED) context.Next({"salvor run logs " + CleanText(options.name)});
+  return ExitCode::kOk;
+}
+
+struct CancelOptions {
+  std::string name, reason;
+};
+
+ExitCode Cancel(Context& context, const CancelOptions& options) {
+  const std::string what = "cancel run " + options.name;
+  const StatusOr<Client*> client = context.Connect();
+  if (!client.ok()) return context.Fail(what, client.status());
+  v1::CancelRunRequest request;
+  request.set_name(options.name);
+  request.set_reason(options.reason);
+  const StatusOr<v1::Run> run = (*client)->Call(&ControlStub::CancelRun, request);
+  if (!run.ok()) return context.Fail(what, run.status());
+  const std::string name = CleanText(options.name);
+  context.out() << name << " " << Word(run->phase()).text << "\n";
+  if (!IsOver(run->phase())) context.Next({"salvor run watch " + name});
+  return ExitCode::kOk;
+}
+
+struct WatchOptions {
+  std::string name, output;
+  std::string timeout = "24h";
+};
+
+void AddListAndShow(CommandLine& line, CLI::App& noun) {
+  auto list = std::make_shared<ListOptions>();
+  CLI::App& list_command = AddCommand(line, noun, "list", "List runs, the newest first.",
+                                      {"salvor run list --active", "salvor run list --application shop"},
+                                      [list](Context& context) { return List(context, *list); });
+  list_command.add_flag("--active", list->active, "only runs that are not over");
+  list_command.add_option("--application", list->application, "only runs of this one")->type_name("NAME");
+  list_command.add_option("--limit", list->limit, "at most this many (default 50)")
+      ->type_name("NUMBER")
+      ->check(CLI::Range(1, 10000));
+  AddOutput(list_command, list->output, {"table", "wide", "json", "yaml", "name"});
+
+  auto show = std::make_shared<ShowOptions>();
+  CLI::App& show_command =
+      AddCommand(line, noun, "show", "Show a run: its steps by waves, obligations, checks and warnings.",
+                 {"salvor run show backup-shop-20261121-101500-4f2a"},
+                 [show](Context& context) { return Show(context, *show); });
+  show_command.add_option("RUN", show->name, "its name")->required();
+  AddOutput(show_command, show->output, {"table", "wide", "json", "yaml"});
+}
+
+}  // namespace
+
+void AddRunCommands(CommandLine& line) {
+  CLI::App& noun = AddNoun(line, "run", "Look at runs, follow and cancel them.");
+  AddListAndShow(line, noun);
+
+  auto watch = std::make_shared<WatchOptions>();
+  CLI::App& watch_command = AddCommand(
+      line, noun, "watch",
+      "Follow a run to its end. Its outcome is the exit code; Ctrl-C only stops watching.",
+      {"salvor run watch backup-shop-20261121-101500-4f2a --timeout 30m"}, [watch](Context& context) {
+        return FollowRun(context, watch->name, DurationValue(watch->timeout), watch->output);
+      });
+  watch_command.add_option("RUN", watch->name, "its name")->required();
+  AddDuration(watch_command, "--timeout", watch->timeout, "how long to wait at most (default 24h)");
+  AddOutput(watch_command, watch->output, {"table", "json", "yaml"});
+
+  auto logs = std::make_shared<LogOptions>();
+  CLI::App& logs_command =
+      AddCommand(line, noun, "logs", "Print what the tools of a run said.",
+                 {"salvor run logs backup-shop-20261121-101500-4f2a -f",
+                  "salvor run logs backup-shop-20261121-101500-4f2a --step db.dump.shop"},
+                 [logs](Context& context) { return FollowLogs(context, *logs); });
+  logs_command.add_option("RUN", logs->run, "its name")->required();
+  logs_command.add_option("--step", logs->step, "only this step")->type_name("STEP");
+  logs_command.add_flag("-f,--follow", logs->follow, "go on until the run is over");
+  AddOutput(logs_command, logs->output, {"table", "wide", "json"});
+
+  auto cancel = std::make_shared<CancelOptions>();
+  CLI::App& cancel_command =
+      AddCommand(line, noun, "cancel", "Cancel a run. What it holds is released first.",
+                 {"salvor run cancel backup-shop-20261121-101500-4f2a --reason 'not needed'"},
+                 [cancel](Context& context) { return Cancel(context, *cancel); });
+  cancel_command.add_option("RUN", cancel->name, "its name")->required();
+  cancel_command.add_option("--reason", cancel->reason, "kept with the run")->type_name("TEXT");
+}
+
+}  // namespace salvor::cli

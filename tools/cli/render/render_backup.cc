@@ -1,0 +1,252 @@
+#include "tools/cli/render/render_backup.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/text.h"
+#include "tools/cli/terminal/table.h"
+#include "tools/cli/terminal/text_layout.h"
+#include "tools/cli/words/words.h"
+
+namespace salvor::cli {
+namespace {
+
+struct ComponentSummary {
+  std::string name, strategy;
+  int64_t bytes = 0, rows = 0, tables = 0, files = 0;
+  int64_t exact = 0, count = 0, none = 0;
+  int kept = 0, missing = 0;
+  absl::Time from = absl::InfiniteFuture(), until = absl::InfinitePast();
+};
+
+ComponentSummary& Named(std::vector<ComponentSummary>& all, const std::string& name) {
+  for (ComponentSummary& summary : all) {
+    if (summary.name == name) return summary;
+  }
+  all.emplace_back();
+  all.back().name = name;
+  return all.back();
+}
+
+void AddArtifact(const v1::Artifact& artifact, ComponentSummary& summary) {
+  if (!HoldsData(artifact)) return;
+  ++summary.kept;
+  summary.bytes += artifact.bytes();
+  summary.rows += artifact.rows();
+  summary.tables += artifact.tables();
+  summary.files += artifact.files();
+  summary.exact += artifact.coverage().exact();
+  summary.count += artifact.coverage().count();
+  summary.none += artifact.coverage().none();
+  if (!artifact.has_consistent_at()) return;
+  const absl::Time at = FromProto(artifact.consistent_at());
+  summary.from = std::min(summary.from, at);
+  summary.until =
+      std::max(summary.until, artifact.has_consistent_until() ? FromProto(artifact.consistent_until()) : at);
+}
+
+// Declared components first, in their order; then whatever else is named.
+std::vector<ComponentSummary> Summarize(const v1::Manifest& manifest) {
+  std::vector<ComponentSummary> all;
+  for (const v1::Component& component : manifest.components()) {
+    Named(all, component.name()).strategy = StrategyWord(component);
+  }
+  for (const v1::Artifact& artifact : manifest.artifacts()) {
+    if (!artifact.component().empty()) AddArtifact(artifact, Named(all, artifact.component()));
+  }
+  for (const v1::MissingArtifact& missing : manifest.missing()) ++Named(all, missing.component()).missing;
+  return all;
+}
+
+Table::Cell CoverageOf(const ComponentSummary& summary) {
+  if (summary.missing > 0) {
+    return summary.kept == 0 ? Table::Cell("missing", Tone::kBad)
+                             : Table::Cell(fmt::format("{} missing", summary.missing), Tone::kWarning);
+  }
+  if (summary.exact + summary.count + summary.none == 0) return summary.kept > 0 ? "kept" : "";
+  if (summary.count + summary.none == 0) return {"exact", Tone::kGood};
+  std::vector<std::string> parts;
+  if (summary.exact > 0) parts.push_back(Grouped(summary.exact) + " exact");
+  if (summary.count > 0) parts.push_back(Grouped(summary.count) + " count");
+  if (summary.none > 0) parts.push_back(Grouped(summary.none) + " none");
+  return {Join(parts, ", "), summary.none > 0 ? Tone::kWarning : Tone::kPlain};
+}
+
+std::string OrDash(int64_t number) { return number > 0 ? Grouped(number) : "-"; }
+
+// When each component's state is of, and how far the states lie apart.
+std::string RenderInstants(const std::vector<ComponentSummary>& all, const Style& style) {
+  absl::Time first = absl::InfiniteFuture(), last = absl::InfinitePast();
+  for (const ComponentSummary& summary : all) {
+    first = std::min(first, summary.from);
+    last = std::max(last, summary.until);
+  }
+  if (first > last) return "";
+  Table table({{.title = "COMPONENT"},
+               {.title = "CONSISTENT AT"},
+               {.title = "SKEW", .align = Align::kRight},
+               {.title = "SPAN", .align = Align::kRight}});
+  for (const ComponentSummary& summary : all) {
+    if (summary.from > summary.until) continue;
+    const absl::Duration span = summary.until - summary.from;
+    table.Add({summary.name, Iso(style, true, ToProto(summary.from)),
+               "+" + HumanDuration(summary.from - first),
+               span > absl::ZeroDuration() ? HumanDuration(span) : "instant"});
+  }
+  return "\n" + table.Render(style) + "all of it lies within " + HumanDuration(last - first) + "\n";
+}
+
+std::string RenderArtifacts(const v1::Manifest& manifest, const Style& style) {
+  Table table({{.title = "ARTIFACT"},
+               {.title = "COMPONENT"},
+               {.title = "KIND"},
+               {.title = "BYTES", .align = Align::kRight},
+               {.title = "SNAPSHOT"}});
+  for (const v1::Artifact& artifact : manifest.artifacts()) {
+    if (!style.wide && !HoldsData(artifact)) continue;
+    table.Add({artifact.name(), artifact.component(), Word(artifact.kind()), HumanBytes(artifact.bytes()),
+               style.wide ? artifact.snapshot() : artifact.snapshot().substr(0, 8)});
+  }
+  return table.Empty() ? "" : "\n" + table.Render(style);
+}
+
+std::string RenderNotCovered(const v1::Manifest& manifest, const Style& style) {
+  std::string lines;
+  for (const v1::Artifact& artifact : manifest.artifacts()) {
+    const v1::CoverageSummary& coverage = artifact.coverage();
+    for (const std::string& name : coverage.not_covered()) {
+      lines += Indented(CleanText(artifact.component()) + " " + CleanText(name), 2, style.width);
+    }
+    const int64_t more = coverage.not_covered_total() - coverage.not_covered_size();
+    if (more > 0) lines += fmt::format("  … and {} more in {}\n", Grouped(more), CleanText(artifact.name()));
+  }
+  return lines.empty() ? "" : "\n" + Paint(style, Tone::kWarning, "not covered") + "\n" + lines;
+}
+
+std::string RenderHead(const v1::Backup& backup, const Style& style) {
+  std::string text = Paint(style, Tone::kStrong, CleanText(backup.name())) + "\n";
+  const auto field = [&](std::string_view name, const std::string& value) {
+    if (!value.empty()) text += "  " + PadRight(name, 14) + value + "\n";
+  };
+  field("application", CleanText(backup.application()));
+  const Worded coverage = Word(backup.coverage());
+  std::string covered = Paint(style, coverage.tone, coverage.text);
+  if (!backup.reason().empty()) covered += ": " + CleanText(backup.reason());
+  field("coverage", covered);
+  const Worded verification = Word(backup.verification());
+  std::string verified = Paint(style, verification.tone, verification.text);
+  if (!backup.proven_by().empty()) verified += " by " + CleanText(backup.proven_by());
+  if (backup.has_verified_at()) verified += ", " + Exact(style, true, backup.verified_at());
+  if (!backup.verification_reason().empty()) verified += ": " + CleanText(backup.verification_reason());
+  field("verification", verified);
+  for (const std::string& doubt : backup.doubts()) field("doubt", CleanText(doubt));
+  if (backup.has_acceptance())
+    field("accepted",
+          "by " + CleanText(backup.acceptance().by()) + ": " + CleanText(backup.acceptance().reason()));
+  std::string made = Exact(style, backup.has_created_at(), backup.created_at());
+  if (backup.has_created_at() && backup.has_finished_at()) {
+    made += " in " + HumanDuration(FromProto(backup.finished_at()) - FromProto(backup.created_at()));
+  }
+  field("made", made);
+  field("run", CleanText(backup.run()));
+  field("environment", CleanText(backup.environment()));
+  field("location", CleanText(backup.location()));
+  if (style.wide) field("manifest", CleanText(backup.manifest().snapshot()));
+  return text;
+}
+
+}  // namespace
+
+std::string RenderBackupTable(const v1::ListBackupsResponse& backups, const Style& style) {
+  std::vector<Table::Column> columns = {{.title = "NAME"},
+                                        {.title = "APPLICATION"},
+                                        {.title = "COVERAGE"},
+                                        {.title = "VERIFICATION"},
+                                        {.title = "BYTES", .align = Align::kRight},
+                                        {.title = style.wide ? "MADE" : "AGE"}};
+  if (style.wide) {
+    for (const char* title : {"ENVIRONMENT", "LOCATION", "RUN", "PROVEN BY"}) {
+      columns.push_back({.title = title});
+    }
+  }
+  Table table(columns);
+  for (const v1::Backup& backup : backups.backups()) {
+    const Worded coverage = Word(backup.coverage()), verification = Word(backup.verification());
+    const int64_t bytes = DataBytes(backup.manifest());
+    std::vector<Table::Cell> row = {backup.name(),
+                                    backup.application(),
+                                    {coverage.text, coverage.tone},
+                                    {verification.text, verification.tone},
+                                    bytes > 0 ? HumanBytes(bytes) : "-",
+                                    When(style, backup.has_created_at(), backup.created_at())};
+    if (style.wide) {
+      row.emplace_back(backup.environment());
+      row.emplace_back(backup.location());
+      row.emplace_back(backup.run());
+      row.emplace_back(backup.proven_by());
+    }
+    table.Add(std::move(row));
+  }
+  return table.Render(style);
+}
+
+std::string RenderComponents(const v1::Manifest& manifest, const Style& style) {
+  Table table({{.title = "COMPONENT"},
+               {.title = "STRATEGY"},
+               {.title = "BYTES", .align = Align::kRight},
+               {.title = "ROWS", .align = Align::kRight},
+               {.title = "TABLES", .align = Align::kRight},
+               {.title = "FILES", .align = Align::kRight},
+               {.title = "COVERAGE"}});
+  for (const ComponentSummary& summary : Summarize(manifest)) {
+    table.Add({summary.name, summary.strategy, summary.kept > 0 ? HumanBytes(summary.bytes) : "-",
+               OrDash(summary.rows), OrDash(summary.tables), OrDash(summary.files), CoverageOf(summary)});
+  }
+  return table.Empty() ? "" : table.Render(style);
+}
+
+std::string RenderMissing(const v1::Manifest& manifest, const Style& style) {
+  if (manifest.missing().empty()) return "";
+  std::string text = "\n" + Paint(style, Tone::kBad, "missing") + "\n";
+  for (const v1::MissingArtifact& missing : manifest.missing()) {
+    std::string line = CleanText(missing.component()) + " " + CleanText(missing.title());
+    if (!missing.why().empty()) line += ": " + CleanText(missing.why());
+    text += Indented(line, 2, style.width);
+  }
+  return text;
+}
+
+std::string RenderBackup(const v1::Backup& backup, const Style& style) {
+  const v1::Manifest& manifest = backup.manifest();
+  std::string text = RenderHead(backup, style);
+  if (const std::string components = RenderComponents(manifest, style); !components.empty()) {
+    text += "\n" + components;
+  }
+  text += RenderInstants(Summarize(manifest), style) + RenderArtifacts(manifest, style) +
+          RenderMissing(manifest, style) + RenderNotCovered(manifest, style);
+  if (manifest.warnings_size() > 0) text += "\n" + Paint(style, Tone::kWarning, "warnings") + "\n";
+  for (const std::string& warning : manifest.warnings()) text += Indented(CleanText(warning), 2, style.width);
+  return text;
+}
+
+std::string NextForBackup(const v1::Backup& backup) {
+  const std::string name = CleanText(backup.name());
+  if (backup.coverage() == v1::Backup::COVERAGE_RUNNING) return "salvor run watch " + CleanText(backup.run());
+  if (backup.coverage() == v1::Backup::COVERAGE_FAILED) return "salvor run show " + CleanText(backup.run());
+  switch (backup.verification()) {
+    case v1::Backup::VERIFICATION_PROVEN:
+      return fmt::format("salvor restore create --backup {} --to {} --dry-run", name,
+                         CleanText(backup.application()));
+    case v1::Backup::VERIFICATION_DISPROVEN:
+    case v1::Backup::VERIFICATION_UNVERIFIABLE:
+      if (!backup.proven_by().empty()) return "salvor run show " + CleanText(backup.proven_by());
+      break;
+    default:
+      break;
+  }
+  return fmt::format("salvor drill create --backup {} --wait", name);
+}
+
+}  // namespace salvor::cli

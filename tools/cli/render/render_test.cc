@@ -1,0 +1,179 @@
+// What people see, as whole texts: testdata/*.txt are the expected screens.
+#include <gmock/gmock.h>
+
+#include "tools/cli/render/graph.h"
+#include "tools/cli/render/outcome.h"
+#include "tools/cli/render/render_backup.h"
+#include "tools/cli/render/render_objects.h"
+#include "tools/cli/render/render_run.h"
+#include "tools/cli/testing/samples.h"
+
+namespace salvor::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(RunScreen, ShowsARunningBackupByWavesIn80And120ColumnsAndInAPipe) {
+  ExpectGolden("run_running_80.txt", RenderRun(RunningBackup(), nullptr, StyleOf(80)));
+  ExpectFits(RenderRun(RunningBackup(), nullptr, StyleOf(80)), 80);
+  ExpectGolden("run_running_120.txt", RenderRun(RunningBackup(), nullptr, StyleOf(120)));
+  ExpectFits(RenderRun(RunningBackup(), nullptr, StyleOf(120)), 120);
+  ExpectGolden("run_running_pipe.txt", RenderRun(RunningBackup(), nullptr, StyleOf(0)));
+}
+
+TEST(RunScreen, ShowsWhyAStepFailedAndWhatToDo) {
+  ExpectGolden("run_partial_80.txt", RenderRun(PartialBackup(), nullptr, StyleOf(80)));
+}
+
+TEST(RunScreen, ShowsChecksThatFailedAndThoseThatCouldNotBeMade) {
+  ExpectGolden("run_disproven_80.txt", RenderRun(DisprovenDrill(), nullptr, StyleOf(80)));
+}
+
+TEST(RunScreen, WideAddsAgentsEdgesAndAbsoluteTimes) {
+  Style style = StyleOf(120);
+  style.wide = true;
+  ExpectGolden("run_running_wide_120.txt", RenderRun(RunningBackup(), nullptr, style));
+}
+
+TEST(RunScreen, PaintsStatesOnlyWhenAsked) {
+  EXPECT_THAT(RenderRun(PartialBackup(), nullptr, StyleOf(80)), Not(HasSubstr("\x1b")));
+  Style style = StyleOf(80);
+  style.color = true;
+  EXPECT_THAT(RenderRun(PartialBackup(), nullptr, style), HasSubstr("\x1b[31mfailed\x1b[0m"));
+  ExpectFits(RenderRun(PartialBackup(), nullptr, style), 80);
+}
+
+TEST(RunScreen, LetsNoNameSteerTheTerminal) {
+  v1::Run run = PartialBackup();
+  run.set_reason("evil \x1b]0;title\x07 text\nerror: forged");
+  run.mutable_steps(0)->set_title("\x1b[2J");
+  const std::string text = RenderRun(run, nullptr, StyleOf(0));
+  EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(text, Not(HasSubstr("\x07")));
+  EXPECT_THAT(text, HasSubstr("evil \\x1b]0;title\\x07 text error: forged"));
+}
+
+TEST(Graph, PutsEachStepOneWaveAfterTheLatestItWaitsFor) {
+  EXPECT_THAT(Waves(RunningBackup().steps()),
+              ElementsAre(ElementsAre(0), ElementsAre(1, 2), ElementsAre(3), ElementsAre(4)));
+}
+
+TEST(Graph, EndsOnACycleAndOnAnEdgeToNowhere) {
+  const auto run = FromText<v1::Run>(R"(
+    steps { id: "a" after { step: "b" } } steps { id: "b" after { step: "a" } }
+    steps { id: "c" after { step: "nowhere" } })");
+  EXPECT_THAT(Waves(run.steps()), ElementsAre(ElementsAre(2), ElementsAre(0, 1)));
+}
+
+TEST(RunTable, FitsATerminalByCuttingTheReasonAndIsWholeInAPipe) {
+  v1::ListRunsResponse runs;
+  *runs.add_runs() = RunningBackup();
+  *runs.add_runs() = PartialBackup();
+  *runs.add_runs() = DisprovenDrill();
+  ExpectGolden("run_list_80.txt", RenderRunTable(runs, {}, StyleOf(80)));
+  ExpectFits(RenderRunTable(runs, {}, StyleOf(80)), 80);
+  ExpectGolden("run_list_120.txt", RenderRunTable(runs, {}, StyleOf(120)));
+  EXPECT_THAT(RenderRunTable(runs, {}, StyleOf(40)), HasSubstr("\nbackup-shop-20261121-101500-4f2a  "));
+  Style wide = StyleOf(0);
+  wide.wide = true;
+  ExpectGolden("run_list_wide_pipe.txt", RenderRunTable(runs, {}, wide));
+  EXPECT_THAT(RenderRunTable(runs, {}, StyleOf(0)), Not(HasSubstr("…")));
+}
+
+TEST(RunTable, HasNoTitlesWhenNoneAreWanted) {
+  v1::ListRunsResponse runs;
+  *runs.add_runs() = RunningBackup();
+  Style style = StyleOf(0);
+  style.headers = false;
+  EXPECT_EQ(RenderRunTable(runs, {}, style),
+            "backup-shop-20261121-101500-4f2a  backup  running  40s ago  40.0s  -\n");
+}
+
+TEST(Plan, SaysWhatWouldBeDoneAndByWhichSteps) {
+  const auto plan = FromText<v1::CreateRunResponse>(R"(
+    effects { verb: "create" subject: "database shop_old" detail: "from snapshot 1a2b3c4d, 3.10 GiB, 42 tables" }
+    effects { verb: "refuse" subject: "/srv/shop/uploads" detail: "it exists and is not empty" }
+    flow { steps { id: "db.check" title: "look at the target" }
+           steps { id: "db.restore.shop" title: "restore database shop" after { step: "db.check" } }
+           steps { id: "files.check" title: "look at the target" } })");
+  ExpectGolden("plan_80.txt", RenderPlan(plan, StyleOf(80)));
+}
+
+TEST(BackupScreen, ShowsCoverageInstantsAndArtifacts) {
+  ExpectGolden("backup_complete_80.txt", RenderBackup(CompleteBackup(), StyleOf(80)));
+  ExpectFits(RenderBackup(CompleteBackup(), StyleOf(80)), 80);
+  Style wide = StyleOf(120);
+  wide.wide = true;
+  ExpectGolden("backup_complete_wide_120.txt", RenderBackup(CompleteBackup(), wide));
+}
+
+TEST(BackupScreen, NamesWhatIsMissing) {
+  ExpectGolden("backup_partial_80.txt", RenderBackup(PartialBackupRecord(), StyleOf(80)));
+}
+
+TEST(BackupScreen, AComponentOfWhichNothingWasKeptIsNotLeftOut) {
+  v1::Backup backup = PartialBackupRecord();
+  backup.mutable_manifest()->clear_artifacts();
+  backup.mutable_manifest()->clear_components();
+  EXPECT_THAT(RenderComponents(backup.manifest(), StyleOf(80)),
+              HasSubstr("db         -             -     -       -      -  missing"));
+}
+
+TEST(BackupTable, ShowsSizeAgeAndStates) {
+  v1::ListBackupsResponse backups;
+  *backups.add_backups() = CompleteBackup();
+  *backups.add_backups() = PartialBackupRecord();
+  backups.mutable_backups(0)->set_verification(v1::Backup::VERIFICATION_PROVEN);
+  ExpectGolden("backup_list_80.txt", RenderBackupTable(backups, StyleOf(80)));
+  ExpectGolden("backup_list_120.txt", RenderBackupTable(backups, StyleOf(120)));
+}
+
+TEST(NextStep, FollowsTheStateOfTheBackup) {
+  v1::Backup backup = CompleteBackup();
+  EXPECT_EQ(NextForBackup(backup), "salvor drill create --backup backup-shop-20261121-101500-4f2a --wait");
+  backup.set_verification(v1::Backup::VERIFICATION_PROVEN);
+  EXPECT_EQ(NextForBackup(backup),
+            "salvor restore create --backup backup-shop-20261121-101500-4f2a --to shop --dry-run");
+  backup.set_verification(v1::Backup::VERIFICATION_DISPROVEN);
+  backup.set_proven_by("drill-7");
+  EXPECT_EQ(NextForBackup(backup), "salvor run show drill-7");
+  backup.set_coverage(v1::Backup::COVERAGE_RUNNING);
+  EXPECT_EQ(NextForBackup(backup), "salvor run watch backup-shop-20261121-101500-4f2a");
+}
+
+TEST(AgentTable, ShowsWhoIsConnected) {
+  const auto agents = FromText<v1::ListAgentsResponse>(R"(
+    agents { name: "vps-1" environment: "vps-1" runtime: RUNTIME_HOST version: "0.1.0" connected: true running: 2
+             host: "vps-1.example" last_seen_at { seconds: 1795256139 } }
+    agents { name: "vps-2" environment: "vps-2" runtime: RUNTIME_HOST last_seen_at { seconds: 1795169740 } })");
+  ExpectGolden("agents_80.txt", RenderAgentTable(agents, StyleOf(80)));
+}
+
+TEST(ObjectTable, HasTheColumnsOfItsKind) {
+  std::vector<v1::Object> objects = {FromText<v1::Object>(R"(
+    metadata { name: "shop" generation: 3 }
+    application { environment: "vps-1" driver: "shop" components { name: "db" postgres { } }
+                  components { name: "files" disk { } } })")};
+  EXPECT_EQ(RenderObjectTable(objects, StyleOf(0)),
+            "NAME  ENVIRONMENT  DRIVER  LOCATION  COMPONENTS\n"
+            "shop  vps-1        shop    -         db (postgres), files (disk)\n");
+  objects.push_back(FromText<v1::Object>(R"(metadata { name: "main" generation: 1 } location { })"));
+  EXPECT_EQ(RenderObjectTable(objects, StyleOf(0)),
+            "KIND         NAME  GENERATION\n"
+            "Application  shop           3\n"
+            "Location     main           1\n");
+}
+
+TEST(Kinds, AreKnownInAnyCaseAndNumberAndOthersAreExplained) {
+  for (const char* word : {"application", "Applications", "APPLICATION"}) {
+    EXPECT_EQ(KindNamed(word).value(), "Application") << word;
+  }
+  EXPECT_EQ(KindNamed("all").value(), "");
+  EXPECT_EQ(HintOf(KindNamed("backups").status()), "Use `salvor backup list`.");
+  EXPECT_THAT(MessageOf(KindNamed("aplication").status()), HasSubstr("did you mean 'application'?"));
+}
+
+}  // namespace
+}  // namespace salvor::cli

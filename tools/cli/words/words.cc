@@ -1,0 +1,271 @@
+#include "tools/cli/words/words.h"
+
+#include <fmt/core.h>
+
+#include "base/text.h"
+#include "strategies/registry.h"
+#include "tools/cli/terminal/text_layout.h"
+
+namespace salvor::cli {
+
+// Values of a newer control plane are "unknown", never one of those we know.
+Worded Word(v1::RunPhase phase) {
+  switch (phase) {
+    case v1::RUN_PHASE_RUNNING:
+      return {"running", Tone::kActive};
+    case v1::RUN_PHASE_CANCELLING:
+      return {"cancelling", Tone::kWarning};
+    case v1::RUN_PHASE_SUCCEEDED:
+      return {"succeeded", Tone::kGood};
+    case v1::RUN_PHASE_FAILED:
+      return {"failed", Tone::kBad};
+    case v1::RUN_PHASE_CANCELLED:
+      return {"cancelled", Tone::kWarning};
+    case v1::RUN_PHASE_QUARANTINED:
+      return {"quarantined", Tone::kBad};
+    default:
+      return {"unknown", Tone::kPlain};
+  }
+}
+
+Worded Word(v1::StepPhase phase) {
+  switch (phase) {
+    case v1::STEP_PHASE_PENDING:
+      return {"pending", Tone::kDim};
+    case v1::STEP_PHASE_READY:
+      return {"waiting", Tone::kPlain};
+    case v1::STEP_PHASE_RUNNING:
+      return {"running", Tone::kActive};
+    case v1::STEP_PHASE_BACKOFF:
+      return {"retrying", Tone::kWarning};
+    case v1::STEP_PHASE_PAUSED:
+      return {"paused", Tone::kWarning};
+    case v1::STEP_PHASE_SUCCEEDED:
+      return {"succeeded", Tone::kGood};
+    case v1::STEP_PHASE_FAILED:
+      return {"failed", Tone::kBad};
+    case v1::STEP_PHASE_SKIPPED:
+      return {"skipped", Tone::kDim};
+    case v1::STEP_PHASE_CANCELLED:
+      return {"cancelled", Tone::kWarning};
+    default:
+      return {"unknown", Tone::kPlain};
+  }
+}
+
+Worded Word(v1::Check::Verdict verdict) {
+  switch (verdict) {
+    case v1::Check::VERDICT_PASSED:
+      return {"passed", Tone::kGood};
+    case v1::Check::VERDICT_FAILED:
+      return {"failed", Tone::kBad};
+    default:
+      return {"unverifiable", Tone::kWarning};  // a verdict we do not know is none
+  }
+}
+
+Worded Word(v1::Backup::Coverage coverage) {
+  switch (coverage) {
+    case v1::Backup::COVERAGE_COMPLETE:
+      return {"complete", Tone::kGood};
+    case v1::Backup::COVERAGE_PARTIAL:
+      return {"partial", Tone::kWarning};
+    case v1::Backup::COVERAGE_FAILED:
+      return {"nothing kept", Tone::kBad};
+    case v1::Backup::COVERAGE_RUNNING:
+      return {"running", Tone::kActive};
+    default:
+      return {"unknown", Tone::kPlain};
+  }
+}
+
+Worded Word(v1::Backup::Verification verification) {
+  switch (verification) {
+    case v1::Backup::VERIFICATION_PROVEN:
+      return {"proven", Tone::kGood};
+    case v1::Backup::VERIFICATION_DISPROVEN:
+      return {"disproven", Tone::kBad};
+    case v1::Backup::VERIFICATION_UNVERIFIABLE:
+      return {"unverifiable", Tone::kWarning};
+    default:
+      return {"unproven", Tone::kPlain};
+  }
+}
+
+Worded Word(v1::ObligationStatus::Phase phase) {
+  switch (phase) {
+    case v1::ObligationStatus::PHASE_PENDING:
+      return {"pending", Tone::kDim};
+    case v1::ObligationStatus::PHASE_OPEN:
+      return {"open", Tone::kActive};
+    case v1::ObligationStatus::PHASE_RELEASED:
+      return {"released", Tone::kGood};
+    case v1::ObligationStatus::PHASE_UNCONFIRMED:
+      return {"release unconfirmed", Tone::kBad};
+    case v1::ObligationStatus::PHASE_NOT_NEEDED:
+      return {"not needed", Tone::kDim};
+    default:
+      return {"unknown", Tone::kPlain};
+  }
+}
+
+std::string Word(v1::RunKind kind) {
+  switch (kind) {
+    case v1::RUN_KIND_BACKUP:
+      return "backup";
+    case v1::RUN_KIND_RESTORE:
+      return "restore";
+    case v1::RUN_KIND_DRILL:
+      return "drill";
+    case v1::RUN_KIND_DELETE:
+      return "delete";
+    case v1::RUN_KIND_COPY:
+      return "copy";
+    default:
+      return "run";
+  }
+}
+
+std::string Word(v1::Artifact::Kind kind) {
+  switch (kind) {
+    case v1::Artifact::KIND_POSTGRES_DUMP:
+      return "dump";
+    case v1::Artifact::KIND_POSTGRES_DETAILS:
+      return "dump details";
+    case v1::Artifact::KIND_POSTGRES_GLOBALS:
+      return "roles";
+    case v1::Artifact::KIND_TREE:
+      return "files";
+    case v1::Artifact::KIND_TREE_DETAILS:
+      return "file details";
+    case v1::Artifact::KIND_MANIFEST:
+      return "manifest";
+    default:
+      return "unknown";
+  }
+}
+
+std::string Word(v1::Runtime runtime) {
+  switch (runtime) {
+    case v1::RUNTIME_HOST:
+      return "host";
+    case v1::RUNTIME_KUBERNETES:
+      return "kubernetes";
+    default:
+      return "unknown";
+  }
+}
+
+std::string StrategyWord(const v1::Component& component) {
+  const strategies::Strategy* strategy = strategies::BuiltInStrategies().Find(component);
+  return strategy == nullptr ? "" : std::string(strategy->Name());
+}
+
+std::string SubjectOf(const v1::RunHeader& header) {
+  const bool from_backup =
+      header.kind() == v1::RUN_KIND_DRILL || (header.application().empty() && !header.backup().empty());
+  const std::string of = CleanText(from_backup ? header.backup() : header.application());
+  if (header.kind() == v1::RUN_KIND_RESTORE) {
+    return fmt::format("restore of {} to {}", CleanText(header.backup()), CleanText(header.application()));
+  }
+  return of.empty() ? Word(header.kind()) : Word(header.kind()) + " of " + of;
+}
+
+std::string ObligationText(const v1::ObligationStatus& obligation, const v1::RunHeader& run) {
+  struct Texts {
+    std::string open, released, unconfirmed, none;
+  };
+  const std::string name = CleanText(obligation.name()), application = CleanText(run.application());
+  const Texts texts = obligation.name() == "scratch"
+                          ? Texts{"scratch server running", "scratch server removed",
+                                  "scratch server may still be running", "no scratch server"}
+                      : obligation.name() == "quiesce"
+                          ? Texts{application + " is paused", application + " goes on again",
+                                  application + " may still be paused", application + " was not paused"}
+                          : Texts{name + " is to be undone", name + " is undone",
+                                  name + " may not be undone yet", name + " was not begun"};
+  switch (obligation.phase()) {
+    case v1::ObligationStatus::PHASE_OPEN:
+      return texts.open;
+    case v1::ObligationStatus::PHASE_RELEASED:
+      return texts.released;
+    case v1::ObligationStatus::PHASE_UNCONFIRMED:
+      return texts.unconfirmed;
+    default:
+      return texts.none;
+  }
+}
+
+bool IsOver(v1::RunPhase phase) {
+  return phase == v1::RUN_PHASE_SUCCEEDED || phase == v1::RUN_PHASE_FAILED ||
+         phase == v1::RUN_PHASE_CANCELLED || phase == v1::RUN_PHASE_QUARANTINED;
+}
+
+bool IsOver(v1::StepPhase phase) {
+  return phase == v1::STEP_PHASE_SUCCEEDED || phase == v1::STEP_PHASE_FAILED ||
+         phase == v1::STEP_PHASE_SKIPPED || phase == v1::STEP_PHASE_CANCELLED;
+}
+
+absl::Duration DurationOf(const v1::Run& run, absl::Time now) {
+  if (!run.header().has_requested_at()) return absl::ZeroDuration();
+  const absl::Time end = run.has_finished_at() ? FromProto(run.finished_at()) : now;
+  return std::max(absl::ZeroDuration(), end - FromProto(run.header().requested_at()));
+}
+
+absl::Duration DurationOf(const v1::StepStatus& step, absl::Time now) {
+  if (!step.has_started_at()) return absl::ZeroDuration();
+  const absl::Time end = step.has_finished_at() ? FromProto(step.finished_at()) : now;
+  return std::max(absl::ZeroDuration(), end - FromProto(step.started_at()));
+}
+
+int StepsOver(const v1::Run& run) {
+  int over = 0;
+  for (const v1::StepStatus& step : run.steps()) over += IsOver(step.phase()) ? 1 : 0;
+  return over;
+}
+
+std::string WaitsForText(const v1::StepStatus& step, const Style& style) {
+  const bool may_wait = step.phase() == v1::STEP_PHASE_READY || step.phase() == v1::STEP_PHASE_RUNNING;
+  std::string text = may_wait ? CleanText(step.reason()) : "";
+  if (text.empty() || !step.has_waits_since()) return text;
+  const absl::Time since = FromProto(step.waits_since());
+  const bool today = absl::ToCivilDay(since, style.zone) == absl::ToCivilDay(style.now, style.zone);
+  return text + " since " + absl::FormatTime(today ? "%H:%M" : "%Y-%m-%d %H:%M", since, style.zone);
+}
+
+std::string KeptBy(const v1::StepStatus& step) {
+  int64_t bytes = 0, rows = 0, files = 0;
+  for (const v1::Artifact& artifact : step.result().artifacts()) {
+    if (!HoldsData(artifact)) continue;
+    bytes += artifact.bytes();
+    rows += artifact.rows();
+    files += artifact.files();
+  }
+  std::vector<std::string> parts;
+  if (bytes > 0) parts.push_back(HumanBytes(bytes));
+  if (rows > 0) parts.push_back(Count(rows, "row"));
+  if (files > 0) parts.push_back(Count(files, "file"));
+  return Join(parts, ", ");
+}
+
+std::vector<const v1::Check*> ChecksOf(const v1::Run& run) {
+  std::vector<const v1::Check*> checks;
+  for (const v1::StepStatus& step : run.steps()) {
+    for (const v1::Check& check : step.result().checks()) checks.push_back(&check);
+  }
+  return checks;
+}
+
+bool HoldsData(const v1::Artifact& artifact) {
+  return artifact.kind() == v1::Artifact::KIND_POSTGRES_DUMP ||
+         artifact.kind() == v1::Artifact::KIND_POSTGRES_GLOBALS || artifact.kind() == v1::Artifact::KIND_TREE;
+}
+
+int64_t DataBytes(const v1::Manifest& manifest) {
+  int64_t bytes = 0;
+  for (const v1::Artifact& artifact : manifest.artifacts())
+    bytes += HoldsData(artifact) ? artifact.bytes() : 0;
+  return bytes;
+}
+
+}  // namespace salvor::cli

@@ -1,0 +1,63 @@
+// The words and tones of states, and questions about runs that several renderers ask. Pure.
+#pragma once
+
+#include <absl/time/time.h>
+
+#include <string>
+#include <vector>
+
+#include "salvor/v1/run.pb.h"
+#include "tools/cli/terminal/style.h"
+
+namespace salvor::cli {
+
+struct Worded {
+  std::string text;
+  Tone tone = Tone::kPlain;
+};
+
+Worded Word(v1::RunPhase phase);
+Worded Word(v1::StepPhase phase);
+Worded Word(v1::Check::Verdict verdict);
+Worded Word(v1::Backup::Coverage coverage);
+Worded Word(v1::Backup::Verification verification);
+Worded Word(v1::ObligationStatus::Phase phase);
+std::string Word(v1::RunKind kind);
+std::string Word(v1::Artifact::Kind kind);
+std::string Word(v1::Runtime runtime);
+
+// What a component is made of: "postgres", "disk".
+std::string StrategyWord(const v1::Component& component);
+
+// "backup of shop", "drill of backup-shop-…".
+std::string SubjectOf(const v1::RunHeader& header);
+
+// What an obligation means for a person: "scratch server running", "shop is paused".
+std::string ObligationText(const v1::ObligationStatus& obligation, const v1::RunHeader& run);
+
+bool IsOver(v1::RunPhase phase);
+bool IsOver(v1::StepPhase phase);
+
+// From its start to its end or to now; zero when it has not started.
+absl::Duration DurationOf(const v1::Run& run, absl::Time now);
+absl::Duration DurationOf(const v1::StepStatus& step, absl::Time now);
+
+int StepsOver(const v1::Run& run);
+
+// What a step that is ready, or whose agent is away, waits for: "no agent serves environment vps-1 since 14:02". Empty
+// when it waits for nothing.
+std::string WaitsForText(const v1::StepStatus& step, const Style& style);
+
+// Bytes and rows of what a step kept, "1.20 GiB, 1,234 rows"; empty when there is nothing to say.
+std::string KeptBy(const v1::StepStatus& step);
+
+// Every check of every step, in the order of the steps.
+std::vector<const v1::Check*> ChecksOf(const v1::Run& run);
+
+// Whether an artifact holds the application's data, not facts about it.
+bool HoldsData(const v1::Artifact& artifact);
+
+// Bytes of all artifacts that hold data.
+int64_t DataBytes(const v1::Manifest& manifest);
+
+}  // namespace salvor::cli
