@@ -12,8 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
+#include "base/status.h"
 #include "controlplane/runs/agent_key.h"
-#include "controlplane/runs/engine.h"
+#include "controlplane/runs/agent_link.h"
 #include "salvor/v1/agent_service.pb.h"
 #include "salvor/v1/control_service.pb.h"
 

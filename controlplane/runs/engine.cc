@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/io/log.h"
-#include "controlplane/runs/engine_impl.h"
 #include "controlplane/runs/records.h"
 #include "flows/run/invariants.h"
 #include "flows/run/view.h"
@@ -93,12 +92,12 @@ bool IsDamage(const Status& status) {
 
 }  // namespace
 
-Engine::Impl::~Impl() {
+Engine::~Engine() {
   // Callbacks of batches in flight use this object: wait for the last.
   (void)CommitAndWait(store_, {});
 }
 
-Status Engine::Impl::Recover() {
+Status Engine::Recover() {
   MutexLock lock(mutex_);
   ASSIGN_OR_RETURN(const std::vector<v1::Backup> backups, store_.ListBackups());
   for (const v1::Backup& backup : backups) {
@@ -128,7 +127,7 @@ Status Engine::Impl::Recover() {
   return OkStatus();
 }
 
-std::vector<WaitingRun> Engine::Impl::FindWaiting(v1::RunKind kind, const std::string& application) {
+std::vector<WaitingRun> Engine::FindWaiting(v1::RunKind kind, const std::string& application) {
   std::vector<WaitingRun> waiting;
   MutexLock lock(mutex_);
   for (const auto& [name, run] : runs_) {
@@ -139,7 +138,7 @@ std::vector<WaitingRun> Engine::Impl::FindWaiting(v1::RunKind kind, const std::s
   return waiting;
 }
 
-Status Engine::Impl::Quarantine(const std::string& name, const Status& why) {
+Status Engine::Quarantine(const std::string& name, const Status& why) {
   ASSIGN_OR_RETURN(v1::Run run, store_.LoadRunSummary(name));
   run.set_phase(v1::RUN_PHASE_QUARANTINED);
   run.set_reason(MessageOf(why));
@@ -149,8 +148,7 @@ Status Engine::Impl::Quarantine(const std::string& name, const Status& why) {
   return OkStatus();
 }
 
-void Engine::Impl::GiveUpQuarantined(const std::string& name, const std::string& by,
-                                     const std::string& reason) {
+void Engine::GiveUpQuarantined(const std::string& name, const std::string& by, const std::string& reason) {
   v1::Run run = std::move(quarantined_[name]);
   quarantined_.erase(name);
   run.set_phase(v1::RUN_PHASE_FAILED);
@@ -165,7 +163,7 @@ void Engine::Impl::GiveUpQuarantined(const std::string& name, const std::string&
   Conclude(turn);
 }
 
-Status Engine::Impl::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location) {
+Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location) {
   PutRun put{header, flow};
   ASSIGN_OR_RETURN(flows::Graph graph, flows::Graph::Make(std::move(flow)));
   Status known = store_.LoadRunSummary(header.name()).status();
@@ -183,13 +181,13 @@ Status Engine::Impl::StartRun(v1::RunHeader header, v1::Flow flow, const std::st
     runs_[run->header.name()] = run;
     v1::Event event;
     event.mutable_run_requested();
-    Happen(turn, run, std::move(event));
+    RecordEvent(turn, run, std::move(event));
     Conclude(turn);
   }
   return CommitAndWait(store_, {});  // batches are committed in order: ours is durable when this one is
 }
 
-Status Engine::Impl::CancelRun(const std::string& name, const std::string& by, const std::string& reason) {
+Status Engine::CancelRun(const std::string& name, const std::string& by, const std::string& reason) {
   {
     MutexLock lock(mutex_);
     const RunPointer run = FindActive(name);
@@ -202,14 +200,14 @@ Status Engine::Impl::CancelRun(const std::string& name, const std::string& by, c
       v1::Event event;
       event.mutable_cancel_requested()->set_by(by);
       event.mutable_cancel_requested()->set_reason(reason);
-      Happen(turn, run, std::move(event));
+      RecordEvent(turn, run, std::move(event));
       Conclude(turn);
     }
   }
   return CommitAndWait(store_, {});
 }
 
-StatusOr<v1::Run> Engine::Impl::GetRun(const std::string& name) {
+StatusOr<v1::Run> Engine::GetRun(const std::string& name) {
   {
     MutexLock lock(mutex_);
     if (const RunPointer run = FindActive(name)) return ViewOf(*run, true);
@@ -219,7 +217,7 @@ StatusOr<v1::Run> Engine::Impl::GetRun(const std::string& name) {
   return ViewOfStored(store_, name);
 }
 
-StatusOr<v1::Run> Engine::Impl::WaitForChange(const std::string& name, int64_t seen, absl::Duration timeout) {
+StatusOr<v1::Run> Engine::WaitForChange(const std::string& name, int64_t seen, absl::Duration timeout) {
   {
     MutexLock lock(mutex_);
     const RunPointer run = FindActive(name);
@@ -235,7 +233,7 @@ StatusOr<v1::Run> Engine::Impl::WaitForChange(const std::string& name, int64_t s
   return GetRun(name);
 }
 
-bool Engine::Impl::WaitUntilFinished(const std::string& name, absl::Duration timeout) {
+bool Engine::WaitUntilFinished(const std::string& name, absl::Duration timeout) {
   MutexLock lock(mutex_);
   const RunPointer run = FindActive(name);
   const auto until = std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(timeout);
@@ -247,8 +245,7 @@ bool Engine::Impl::WaitUntilFinished(const std::string& name, absl::Duration tim
   return true;
 }
 
-StatusOr<std::vector<v1::Run>> Engine::Impl::ListRuns(const std::string& application, int limit,
-                                                      bool active_only) {
+StatusOr<std::vector<v1::Run>> Engine::ListRuns(const std::string& application, int limit, bool active_only) {
   std::vector<v1::Run> runs;
   if (!active_only) {
     ASSIGN_OR_RETURN(runs, store_.ListRuns(application, limit));
@@ -274,18 +271,18 @@ StatusOr<std::vector<v1::Run>> Engine::Impl::ListRuns(const std::string& applica
   return runs;
 }
 
-std::vector<v1::Backup> Engine::Impl::ListBackups(const std::string& application) {
+std::vector<v1::Backup> Engine::ListBackups(const std::string& application) {
   MutexLock lock(mutex_);
   return backups_.List(application);
 }
 
-StatusOr<v1::Backup> Engine::Impl::FindBackup(const std::string& reference) {
+StatusOr<v1::Backup> Engine::FindBackup(const std::string& reference) {
   MutexLock lock(mutex_);
   return backups_.Resolve(reference);
 }
 
-StatusOr<v1::Backup> Engine::Impl::AcceptBackup(const std::string& reference, const std::string& by,
-                                                const std::string& reason) {
+StatusOr<v1::Backup> Engine::AcceptBackup(const std::string& reference, const std::string& by,
+                                          const std::string& reason) {
   v1::Backup accepted;
   {
     MutexLock lock(mutex_);
@@ -304,22 +301,22 @@ StatusOr<v1::Backup> Engine::Impl::AcceptBackup(const std::string& reference, co
   return accepted;
 }
 
-void Engine::Impl::SetWakeUp(std::function<void()> wake_up) {
+void Engine::SetWakeUp(std::function<void()> wake_up) {
   MutexLock lock(mutex_);
   wake_up_ = std::move(wake_up);
 }
 
-absl::Duration Engine::Impl::OldestReadyAge() {
+absl::Duration Engine::OldestReadyAge() {
   MutexLock lock(mutex_);
   return ready_.OldestAge(clock_.Monotonic());
 }
 
-int Engine::Impl::ActiveRunCount() {
+int Engine::ActiveRunCount() {
   MutexLock lock(mutex_);
   return static_cast<int>(runs_.size() + quarantined_.size());
 }
 
-int Engine::Impl::OpenObligationCount() {
+int Engine::OpenObligationCount() {
   MutexLock lock(mutex_);
   int open = static_cast<int>(unconfirmed_.size());
   for (const auto& [name, run] : runs_) {
@@ -329,12 +326,12 @@ int Engine::Impl::OpenObligationCount() {
   return open;
 }
 
-RunPointer Engine::Impl::FindActive(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+RunPointer Engine::FindActive(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   const auto found = runs_.find(name);
   return found == runs_.end() ? nullptr : found->second;
 }
 
-Status Engine::Impl::RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+Status Engine::RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   ASSIGN_OR_RETURN(StoredRun stored, store_.LoadRun(name));
   ASSIGN_OR_RETURN(flows::Graph graph, flows::Graph::Make(std::move(stored.flow)));
   RunPointer run = MakeRun(std::move(stored.header), std::move(graph));
@@ -353,7 +350,7 @@ Status Engine::Impl::RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUS
   if (stored.events.empty()) {
     v1::Event event;
     event.mutable_run_requested();
-    Happen(turn, run, std::move(event));
+    RecordEvent(turn, run, std::move(event));
     return OkStatus();
   }
   for (flows::Effect& effect : flows::Outstanding(run->state)) {
@@ -361,12 +358,12 @@ Status Engine::Impl::RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUS
     auto* timer = std::get_if<flows::StartTimer>(&effect);
     if (timer != nullptr && timer->kind == v1::TimerFired::KIND_START_DEADLINE)
       timer->at = std::max(timer->at, run->RunTime(started_at_ + options_.lease_duration));
-    Act(turn, run, effect);
+    PerformEffect(turn, run, effect);
   }
   return OkStatus();
 }
 
-bool Engine::Impl::Happen(Turn& turn, const RunPointer& run, v1::Event event)
+bool Engine::RecordEvent(Turn& turn, const RunPointer& run, v1::Event event)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   *event.mutable_at() = ToProto(clock_.Now());
   *event.mutable_elapsed() = ToProto(clock_.Monotonic() - run->began);
@@ -377,17 +374,17 @@ bool Engine::Impl::Happen(Turn& turn, const RunPointer& run, v1::Event event)
   }
   *run->pending.add_events() = std::move(event);
   Touch(turn, run);
-  for (const flows::Effect& effect : effects) Act(turn, run, effect);
+  for (const flows::Effect& effect : effects) PerformEffect(turn, run, effect);
   return true;
 }
 
-void Engine::Impl::Touch(Turn& turn, const RunPointer& run) {
+void Engine::Touch(Turn& turn, const RunPointer& run) {
   ++run->revision;
   if (std::find(turn.touched.begin(), turn.touched.end(), run) == turn.touched.end())
     turn.touched.push_back(run);
 }
 
-void Engine::Impl::Act(Turn& turn, const RunPointer& run, const flows::Effect& effect)
+void Engine::PerformEffect(Turn& turn, const RunPointer& run, const flows::Effect& effect)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   if (const auto* ready = std::get_if<flows::StepReady>(&effect)) {
     ready_.Push(run, ready->step);
@@ -407,7 +404,7 @@ void Engine::Impl::Act(Turn& turn, const RunPointer& run, const flows::Effect& e
   if (!run->keyed.empty()) turn.dispatch.insert(run->header.environment());  // a key may have become free
 }
 
-void Engine::Impl::FinishRun(Turn& turn, const RunPointer& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+void Engine::FinishRun(Turn& turn, const RunPointer& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   turn.finished.push_back(run);
   Touch(turn, run);
   const v1::Run view = flows::View(run->header, run->state, true);
@@ -427,13 +424,13 @@ void Engine::Impl::FinishRun(Turn& turn, const RunPointer& run) ABSL_EXCLUSIVE_L
           run->state.reason.empty() ? "" : ": ", run->state.reason);
 }
 
-void Engine::Impl::RecordBackup(Turn& turn, v1::Backup backup) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+void Engine::RecordBackup(Turn& turn, v1::Backup backup) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   if (observer_ != nullptr) observer_->OnBackup(backup);
   turn.batch.push_back(PutBackup{backup});
   backups_.Put(std::move(backup));
 }
 
-void Engine::Impl::Conclude(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+void Engine::Conclude(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   while (!turn.dispatch.empty()) {
     const std::string environment = *turn.dispatch.begin();
     turn.dispatch.erase(turn.dispatch.begin());
@@ -466,7 +463,7 @@ void Engine::Impl::Conclude(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   });
 }
 
-void Engine::Impl::Forget(const std::vector<RunPointer>& finished) {
+void Engine::Forget(const std::vector<RunPointer>& finished) {
   MutexLock lock(mutex_);
   for (const RunPointer& run : finished) {
     run->finish_is_durable = true;
@@ -478,14 +475,13 @@ void Engine::Impl::Forget(const std::vector<RunPointer>& finished) {
   }
 }
 
-void Engine::Impl::Dispatch(Turn& turn, const std::string& environment)
-    ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+void Engine::Dispatch(Turn& turn, const std::string& environment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   for (const Assignment& assigned : ready_.Assign(environment, sessions_, runs_)) {
     Grant(turn, assigned.session, assigned.ready);
   }
 }
 
-void Engine::Impl::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& ready)
+void Engine::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& ready)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   const RunPointer& run = ready.run;
   const v1::Step& step = run->Step(ready.step);
@@ -495,7 +491,7 @@ void Engine::Impl::Grant(Turn& turn, const SessionPointer& session, const ReadyS
   granted->set_attempt(run->At(ready.step).attempt + 1);
   granted->set_epoch(run->At(ready.step).epoch + 1);
   granted->set_agent(session->status.name());
-  if (!Happen(turn, run, std::move(event))) return;  // what is not on record is not sent
+  if (!RecordEvent(turn, run, std::move(event))) return;  // what is not on record is not sent
   if (!step.movable()) run->bound_agent = session->status.name();
   run->holders.insert({step.id(), session->status.name()});
   v1::Task* task = turn.messages[session].add_tasks();
@@ -512,7 +508,7 @@ void Engine::Impl::Grant(Turn& turn, const SessionPointer& session, const ReadyS
   if (obligation.has_deadline()) *task->mutable_obligation_deadline() = obligation.deadline();
 }
 
-v1::Run Engine::Impl::ViewOf(ActiveRun& run, bool steps) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+v1::Run Engine::ViewOf(ActiveRun& run, bool steps) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   v1::Run view = flows::View(run.header, run.state, steps);
   view.set_revision(run.revision);
   // What is not durable yet has not happened to anyone outside.
@@ -529,53 +525,19 @@ v1::Run Engine::Impl::ViewOf(ActiveRun& run, bool steps) ABSL_EXCLUSIVE_LOCKS_RE
 
 StatusOr<std::unique_ptr<Engine>> Engine::Create(Store& store, const Clock& clock, EngineOptions options,
                                                  EngineObserver* observer) {
-  auto impl = std::make_unique<Impl>(store, clock, std::move(options), observer);
-  RETURN_IF_ERROR(impl->Recover());
-  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+  std::unique_ptr<Engine> engine(new Engine(store, clock, std::move(options), observer));
+  RETURN_IF_ERROR(engine->Recover());
+  return engine;
 }
 
-Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Engine::~Engine() = default;
-
-Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location) {
-  return impl_->StartRun(std::move(header), std::move(flow), backup_location);
-}
-Status Engine::CancelRun(const std::string& name, const std::string& by, const std::string& reason) {
-  return impl_->CancelRun(name, by, reason);
-}
-StatusOr<v1::Run> Engine::GetRun(const std::string& name) { return impl_->GetRun(name); }
-StatusOr<v1::Run> Engine::WaitForChange(const std::string& name, int64_t seen, absl::Duration timeout) {
-  return impl_->WaitForChange(name, seen, timeout);
-}
-bool Engine::WaitUntilFinished(const std::string& name, absl::Duration timeout) {
-  return impl_->WaitUntilFinished(name, timeout);
-}
-StatusOr<std::vector<v1::Run>> Engine::ListRuns(const std::string& application, int limit, bool active_only) {
-  return impl_->ListRuns(application, limit, active_only);
-}
-std::vector<v1::Backup> Engine::ListBackups(const std::string& application) {
-  return impl_->ListBackups(application);
-}
-StatusOr<v1::Backup> Engine::FindBackup(const std::string& reference) { return impl_->FindBackup(reference); }
-std::vector<WaitingRun> Engine::FindWaiting(v1::RunKind kind, const std::string& application) {
-  return impl_->FindWaiting(kind, application);
-}
-StatusOr<v1::Backup> Engine::AcceptBackup(const std::string& reference, const std::string& by,
-                                          const std::string& reason) {
-  return impl_->AcceptBackup(reference, by, reason);
-}
-std::vector<v1::AgentStatus> Engine::ListAgents() { return impl_->ListAgents(); }
-StatusOr<int64_t> Engine::Connect(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link) {
-  return impl_->Connect(hello, std::move(link));
-}
-void Engine::Receive(int64_t session, v1::AgentMessage message) {
-  impl_->Receive(session, std::move(message));
-}
-void Engine::Disconnect(int64_t session) { impl_->Disconnect(session); }
-absl::Duration Engine::Tick() { return impl_->Tick(); }
-void Engine::SetWakeUp(std::function<void()> wake_up) { impl_->SetWakeUp(std::move(wake_up)); }
-absl::Duration Engine::OldestReadyAge() { return impl_->OldestReadyAge(); }
-int Engine::ActiveRunCount() { return impl_->ActiveRunCount(); }
-int Engine::OpenObligationCount() { return impl_->OpenObligationCount(); }
+Engine::Engine(Store& store, const Clock& clock, EngineOptions options, EngineObserver* observer)
+    : store_(store),
+      clock_(clock),
+      options_(std::move(options)),
+      observer_(observer),
+      started_at_(clock.Monotonic()),
+      started_wall_(clock.Now()),
+      releases_(options_.lease_duration),
+      clock_jump_(clock) {}
 
 }  // namespace salvor::controlplane

@@ -8,6 +8,8 @@
 //
 // Thread-safe. A store that can't write is fatal: memory is ahead of the disk then, so `on_fatal` must end
 // the process, and the next one begins from what is durable.
+//
+// engine.cc has people's calls and the way of an event; engine_agents.cc has agents' calls, leases and time.
 #pragma once
 
 #include <absl/time/time.h>
@@ -15,11 +17,23 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <queue>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/clock_jump.h"
+#include "base/io/mutex.h"
 #include "base/status.h"
+#include "controlplane/runs/active_run.h"
+#include "controlplane/runs/agent_link.h"
+#include "controlplane/runs/agent_sessions.h"
+#include "controlplane/runs/backup_index.h"
+#include "controlplane/runs/ready_queue.h"
+#include "controlplane/runs/release_schedule.h"
+#include "controlplane/runs/step_holders.h"
+#include "controlplane/runs/turn.h"
 #include "controlplane/store/store.h"
 #include "salvor/v1/agent_service.pb.h"
 #include "salvor/v1/control_service.pb.h"
@@ -44,14 +58,6 @@ class EngineObserver {
   virtual void OnRetry(const v1::RunHeader& run) = 0;
   virtual void OnRun(const v1::Run& finished) = 0;
   virtual void OnBackup(const v1::Backup& backup) = 0;
-};
-
-// The way to one connected agent. Both calls are thread-safe and never block.
-class AgentLink {
- public:
-  virtual ~AgentLink() = default;
-  virtual void Send(v1::ControlMessage message) = 0;
-  virtual void Close(const std::string& why) = 0;
 };
 
 struct WaitingRun {
@@ -108,9 +114,132 @@ class Engine {
   int OpenObligationCount();
 
  private:
-  class Impl;
-  explicit Engine(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  Engine(Store& store, const Clock& clock, EngineOptions options, EngineObserver* observer);
+
+  Status Recover();
+
+  RunPointer FindActive(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  Status RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // A run whose records can't be read is kept as it is and named; the others go on.
+  Status Quarantine(const std::string& name, const Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // A person's word that the quarantined run is over: it failed, and what it would have kept is not kept.
+  void GiveUpQuarantined(const std::string& name, const std::string& by, const std::string& reason)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- one event -----------------------------------------------------------------------------------------
+
+  // False, and nothing has changed, when the run can't take this event.
+  bool RecordEvent(Turn& turn, const RunPointer& run, v1::Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void Touch(Turn& turn, const RunPointer& run);
+
+  void PerformEffect(Turn& turn, const RunPointer& run, const flows::Effect& effect)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void FinishRun(Turn& turn, const RunPointer& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void RecordBackup(Turn& turn, v1::Backup backup) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // The end of every call: grants what can be granted, stores, and sends once that is durable.
+  void Conclude(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void Forget(const std::vector<RunPointer>& finished);
+
+  // ---- granting ------------------------------------------------------------------------------------------
+
+  void Dispatch(Turn& turn, const std::string& environment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void Grant(Turn& turn, const SessionPointer& session, const ReadyStep& ready)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- agents --------------------------------------------------------------------------------------------
+
+  int RunningOn(const AgentKey& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // AlreadyExists when another process of that name is there.
+  Status CloseOlder(const v1::AgentHello& hello) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // What the agent holds goes on; what it does not know any more is lost and may be tried again; what it
+  // holds and we do not is superseded.
+  void ResumeLeases(Turn& turn, const SessionPointer& session, const v1::AgentHello& hello)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void ReportLost(Turn& turn, const RunPointer& run, int step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Obligations that the agent still holds although their run is over (or unknown) are to be released now;
+  // those that were unconfirmed and that it does not hold any more are released.
+  void SettleObligations(Turn& turn, const SessionPointer& session, bool is_connecting)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void KeepObligation(Turn& turn, const RunPointer& run, size_t i) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // The active run of a lease that this agent holds; null for any other.
+  RunPointer FindHeld(const SessionPointer& session, const std::string& run, const std::string& step)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void OnReport(Turn& turn, const SessionPointer& session, v1::Report report)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Whether the agent holds or held this step, be the run over or not.
+  bool MayLog(const SessionPointer& session, const v1::LogLines& lines) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  const FinishedHolders::Kept* FinishedRun(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void OnProgress(const SessionPointer& session, v1::ProgressReport report)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void OnEarlyRelease(Turn& turn, const SessionPointer& session, const v1::EarlyRelease& release)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- time ----------------------------------------------------------------------------------------------
+
+  // What the runs of this environment wait for may be another thing now: watchers look again.
+  void TouchRunsOf(Turn& turn, const std::string& environment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void FireTimer(Turn& turn, const Timer& timer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Leases are held by sessions, in memory: an agent that is not heard from for a lease's time loses those of
+  // its steps that another agent may take. The others wait for it.
+  void ExpireLeases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Asks again for what a run that is over left and nobody has undone, or confirmed.
+  void RepeatReleases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void NoticeClockJump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- views ---------------------------------------------------------------------------------------------
+
+  v1::Run ViewOf(ActiveRun& run, bool steps) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Says in the step's status what it waits for, if it waits.
+  void ExplainWaiting(const ActiveRun& run, int step, v1::StepStatus& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  Store& store_;
+  const Clock& clock_;
+  const EngineOptions options_;
+  EngineObserver* const observer_;
+  const absl::Duration started_at_;
+  const absl::Time started_wall_;  // before it, agents were connected that nobody here knows of
+
+  Mutex mutex_;
+  std::function<void()> wake_up_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, v1::Run> quarantined_ ABSL_GUARDED_BY(mutex_);  // views, without steps
+  ActiveRuns runs_ ABSL_GUARDED_BY(mutex_);
+  ReadyQueue ready_ ABSL_GUARDED_BY(mutex_);
+  AgentSessions sessions_ ABSL_GUARDED_BY(mutex_);
+  BackupIndex backups_ ABSL_GUARDED_BY(mutex_);
+  struct Unconfirmed {
+    AgentKey agent;
+    v1::HeldObligation obligation;
+  };
+  std::map<std::pair<std::string, std::string>, Unconfirmed> unconfirmed_ ABSL_GUARDED_BY(mutex_);
+  std::priority_queue<Timer> timers_ ABSL_GUARDED_BY(mutex_);
+  ReleaseSchedule releases_ ABSL_GUARDED_BY(mutex_);
+  FinishedHolders finished_holders_ ABSL_GUARDED_BY(mutex_);
+  ClockJump clock_jump_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace salvor::controlplane

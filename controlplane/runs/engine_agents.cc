@@ -5,7 +5,7 @@
 
 #include "base/io/grpc/limits.h"
 #include "base/io/log.h"
-#include "controlplane/runs/engine_impl.h"
+#include "controlplane/runs/engine.h"
 #include "proto/time.h"
 
 namespace salvor::controlplane {
@@ -48,14 +48,14 @@ bool Matters(const ActiveRun& run, const Timer& timer) {
 
 }  // namespace
 
-std::vector<v1::AgentStatus> Engine::Impl::ListAgents() {
+std::vector<v1::AgentStatus> Engine::ListAgents() {
   MutexLock lock(mutex_);
   std::vector<v1::AgentStatus> agents = sessions_.List();
   for (v1::AgentStatus& agent : agents) agent.set_running(RunningOn({agent.environment(), agent.name()}));
   return agents;
 }
 
-StatusOr<int64_t> Engine::Impl::Connect(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link) {
+StatusOr<int64_t> Engine::Connect(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link) {
   if (hello.protocol() != 1) {
     return WithHint(InvalidArgument("agent {} speaks protocol {}, this control plane speaks 1", hello.agent(),
                                     hello.protocol()),
@@ -80,7 +80,7 @@ StatusOr<int64_t> Engine::Impl::Connect(const v1::AgentHello& hello, std::shared
   return session->id;
 }
 
-void Engine::Impl::Receive(int64_t id, v1::AgentMessage message) {
+void Engine::Receive(int64_t id, v1::AgentMessage message) {
   MutexLock lock(mutex_);
   const SessionPointer session = sessions_.Find(id);
   if (session == nullptr) return;
@@ -102,7 +102,7 @@ void Engine::Impl::Receive(int64_t id, v1::AgentMessage message) {
   Conclude(turn);
 }
 
-void Engine::Impl::Disconnect(int64_t id) {
+void Engine::Disconnect(int64_t id) {
   MutexLock lock(mutex_);
   const SessionPointer session = sessions_.Find(id);
   if (session == nullptr) return;
@@ -114,13 +114,13 @@ void Engine::Impl::Disconnect(int64_t id) {
   if (wake_up_) wake_up_();
 }
 
-void Engine::Impl::TouchRunsOf(Turn& turn, const std::string& environment) {
+void Engine::TouchRunsOf(Turn& turn, const std::string& environment) {
   for (const auto& [name, run] : runs_) {
     if (run->header.environment() == environment && !run->state.Finished()) Touch(turn, run);
   }
 }
 
-void Engine::Impl::ExplainWaiting(const ActiveRun& run, int step, v1::StepStatus& status) {
+void Engine::ExplainWaiting(const ActiveRun& run, int step, v1::StepStatus& status) {
   Waiting waiting;
   if (status.phase() == v1::STEP_PHASE_READY) {
     waiting = WhyItWaits(run, step, sessions_, runs_);
@@ -134,7 +134,7 @@ void Engine::Impl::ExplainWaiting(const ActiveRun& run, int step, v1::StepStatus
   if (waiting.since) *status.mutable_waits_since() = ToProto(std::max(*waiting.since, started_wall_));
 }
 
-absl::Duration Engine::Impl::Tick() {
+absl::Duration Engine::Tick() {
   MutexLock lock(mutex_);
   NoticeClockJump();
   const absl::Duration now = clock_.Monotonic();
@@ -152,7 +152,7 @@ absl::Duration Engine::Impl::Tick() {
   return next;
 }
 
-int Engine::Impl::RunningOn(const AgentKey& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+int Engine::RunningOn(const AgentKey& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   int running = 0;
   for (const auto& [name, run] : runs_) {
     if (run->header.environment() != agent.environment) continue;
@@ -162,7 +162,7 @@ int Engine::Impl::RunningOn(const AgentKey& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED
   return running;
 }
 
-Status Engine::Impl::CloseOlder(const v1::AgentHello& hello) {
+Status Engine::CloseOlder(const v1::AgentHello& hello) {
   const SessionPointer older = sessions_.Find({hello.environment(), hello.agent()});
   if (older == nullptr) return OkStatus();
   // Not the same process, and the first one is alive: a machine that was cloned, say. Both would do the same work.
@@ -179,7 +179,7 @@ Status Engine::Impl::CloseOlder(const v1::AgentHello& hello) {
   return OkStatus();
 }
 
-void Engine::Impl::ResumeLeases(Turn& turn, const SessionPointer& session, const v1::AgentHello& hello)
+void Engine::ResumeLeases(Turn& turn, const SessionPointer& session, const v1::AgentHello& hello)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   std::set<std::tuple<std::string, std::string, int>> held;
   for (const v1::LeaseKey& lease : hello.held()) {
@@ -207,8 +207,7 @@ void Engine::Impl::ResumeLeases(Turn& turn, const SessionPointer& session, const
   }
 }
 
-void Engine::Impl::ReportLost(Turn& turn, const RunPointer& run, int step)
-    ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+void Engine::ReportLost(Turn& turn, const RunPointer& run, int step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   v1::Event event;
   v1::StepReported* reported = event.mutable_step_reported();
   reported->set_step(run->Step(step).id());
@@ -220,10 +219,10 @@ void Engine::Impl::ReportLost(Turn& turn, const RunPointer& run, int step)
   error->set_message(
       fmt::format("agent {} came back and does not know of this attempt", run->At(step).agent));
   error->set_retryable(true);
-  Happen(turn, run, std::move(event));
+  RecordEvent(turn, run, std::move(event));
 }
 
-void Engine::Impl::SettleObligations(Turn& turn, const SessionPointer& session, bool is_connecting)
+void Engine::SettleObligations(Turn& turn, const SessionPointer& session, bool is_connecting)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   for (const auto& [key, held] : session->obligations) {
     const RunPointer run = FindActive(key.first);
@@ -246,7 +245,7 @@ void Engine::Impl::SettleObligations(Turn& turn, const SessionPointer& session, 
   }
 }
 
-void Engine::Impl::KeepObligation(Turn& turn, const RunPointer& run, size_t i)
+void Engine::KeepObligation(Turn& turn, const RunPointer& run, size_t i)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   Unconfirmed held;
   held.agent = run->BoundAgent();
@@ -260,7 +259,7 @@ void Engine::Impl::KeepObligation(Turn& turn, const RunPointer& run, size_t i)
   turn.batch.push_back(PutObligation{held.agent.name, held.obligation});
 }
 
-void Engine::Impl::OnReport(Turn& turn, const SessionPointer& session, v1::Report report)
+void Engine::OnReport(Turn& turn, const SessionPointer& session, v1::Report report)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   const v1::LeaseKey& lease = report.lease();
   const RunPointer run = FindActive(lease.run());
@@ -295,14 +294,14 @@ void Engine::Impl::OnReport(Turn& turn, const SessionPointer& session, v1::Repor
   reported->set_jitter(options_.random ? options_.random() : 0);
   *reported->mutable_result() = std::move(*report.mutable_result());
   const absl::Time granted_at = run->At(step).granted_at;
-  if (!Happen(turn, run, std::move(event))) return;
+  if (!RecordEvent(turn, run, std::move(event))) return;
   if (observer_ == nullptr) return;
   observer_->OnStep(run->header, run->Step(step), run->At(step).phase,
                     run->RunTime(clock_.Monotonic()) - granted_at);
   if (run->At(step).phase == v1::STEP_PHASE_BACKOFF) observer_->OnRetry(run->header);
 }
 
-void Engine::Impl::OnProgress(const SessionPointer& session, v1::ProgressReport report) {
+void Engine::OnProgress(const SessionPointer& session, v1::ProgressReport report) {
   const v1::LeaseKey& lease = report.lease();
   const RunPointer run = FindHeld(session, lease.run(), lease.step());
   if (run == nullptr) return;
@@ -315,8 +314,7 @@ void Engine::Impl::OnProgress(const SessionPointer& session, v1::ProgressReport 
   run->changed.NotifyAll();
 }
 
-RunPointer Engine::Impl::FindHeld(const SessionPointer& session, const std::string& run,
-                                  const std::string& step) {
+RunPointer Engine::FindHeld(const SessionPointer& session, const std::string& run, const std::string& step) {
   const RunPointer active = FindActive(run);
   if (active == nullptr) return nullptr;
   const int index = active->state.graph->Find(step);
@@ -324,7 +322,7 @@ RunPointer Engine::Impl::FindHeld(const SessionPointer& session, const std::stri
 }
 
 // The last lines of a run may come when it is over, and of one that ended before this start.
-bool Engine::Impl::MayLog(const SessionPointer& session, const v1::LogLines& lines) {
+bool Engine::MayLog(const SessionPointer& session, const v1::LogLines& lines) {
   const std::pair<std::string, std::string> held = {lines.step(), session->status.name()};
   bool may = false;
   if (const RunPointer run = FindActive(lines.run())) {
@@ -340,7 +338,7 @@ bool Engine::Impl::MayLog(const SessionPointer& session, const v1::LogLines& lin
 }
 
 // Null when the store does not have it, or can't say now: that is not remembered.
-const FinishedHolders::Kept* Engine::Impl::FinishedRun(const std::string& name) {
+const FinishedHolders::Kept* Engine::FinishedRun(const std::string& name) {
   if (const FinishedHolders::Kept* kept = finished_holders_.Find(name)) return kept;
   // The summary is a single row: whoever names runs that there are not makes us read no more than that.
   if (!store_.LoadRunSummary(name).ok()) return nullptr;
@@ -350,8 +348,7 @@ const FinishedHolders::Kept* Engine::Impl::FinishedRun(const std::string& name) 
   return finished_holders_.Find(name);
 }
 
-void Engine::Impl::OnEarlyRelease(Turn& turn, const SessionPointer& session,
-                                  const v1::EarlyRelease& release) {
+void Engine::OnEarlyRelease(Turn& turn, const SessionPointer& session, const v1::EarlyRelease& release) {
   *turn.messages[session].add_early_release_acks() = release;
   const RunPointer run = FindActive(release.run());
   if (run == nullptr || run->state.Finished() || run->BoundAgent() != session->Key()) return;
@@ -360,10 +357,10 @@ void Engine::Impl::OnEarlyRelease(Turn& turn, const SessionPointer& session,
   v1::Event event;
   event.mutable_released_early()->set_obligation(release.name());
   event.mutable_released_early()->set_reason(release.reason());
-  Happen(turn, run, std::move(event));
+  RecordEvent(turn, run, std::move(event));
 }
 
-void Engine::Impl::RepeatReleases(Turn& turn, absl::Duration now) {
+void Engine::RepeatReleases(Turn& turn, absl::Duration now) {
   std::map<ReleaseSchedule::Key, std::pair<SessionPointer, v1::HeldObligation>> open;
   for (const auto& [key, held] : unconfirmed_) {
     if (const SessionPointer session = sessions_.Find(held.agent))
@@ -385,12 +382,12 @@ void Engine::Impl::RepeatReleases(Turn& turn, absl::Duration now) {
   releases_.KeepOnly(keys);
 }
 
-void Engine::Impl::NoticeClockJump() {
+void Engine::NoticeClockJump() {
   if (const std::optional<absl::Duration> jump = clock_jump_.Notice())
     LogWarning("{}", DescribeClockJump(*jump));
 }
 
-void Engine::Impl::FireTimer(Turn& turn, const Timer& timer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+void Engine::FireTimer(Turn& turn, const Timer& timer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   const RunPointer run = FindActive(timer.run);
   if (run == nullptr || run->state.Finished() || !Matters(*run, timer)) return;
   v1::Event event;
@@ -404,10 +401,10 @@ void Engine::Impl::FireTimer(Turn& turn, const Timer& timer) ABSL_EXCLUSIVE_LOCK
     fired->set_reason(WhyItWaits(*run, step, sessions_, runs_).why);
     break;
   }
-  Happen(turn, run, std::move(event));
+  RecordEvent(turn, run, std::move(event));
 }
 
-void Engine::Impl::ExpireLeases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+void Engine::ExpireLeases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   for (const SessionPointer& session : sessions_.SilentSince(now - options_.lease_duration)) {
     LogWarning("agent {} is silent for {}", session->status.name(),
                absl::FormatDuration(now - session->heard_at));
@@ -428,7 +425,7 @@ void Engine::Impl::ExpireLeases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_L
       v1::Event event;
       event.mutable_lease_expired()->set_step(run->Step(step).id());
       event.mutable_lease_expired()->set_epoch(at.epoch);
-      Happen(turn, run, std::move(event));
+      RecordEvent(turn, run, std::move(event));
     }
   }
 }

@@ -1,9 +1,8 @@
 #include "tools/cli/commands/command.h"
 
-#include <CLI/CLI.hpp>  // App.hpp alone leaves out what its own defaults are made of
-
 #include <fmt/core.h>
 
+#include <CLI/CLI.hpp>  // App.hpp alone leaves out what its own defaults are made of
 #include <algorithm>
 #include <utility>
 
