@@ -1,9 +1,9 @@
 // Errors are values with a path.
 //
-// A Status carries a code, a message that grows while it travels up ("dump database shop: pg_dump: …"), and
-// two things for whoever reads it in the end: a Reason from a small closed set, which is what code decides
-// by, and a hint, which says what to do next. Messages are lower case and end without a full stop; hints are
-// sentences.
+// A Status carries a code, which is what code decides by, a message that grows while it travels up ("dump database shop:
+// pg_dump: …"), and a hint for whoever reads it in the end, which says what to do next. Messages are lower case and end
+// without a full stop; hints are sentences. An attempt's Error has a Reason of its own, which ToError (agent/work/action.h)
+// takes from the code.
 #pragma once
 
 #include <absl/status/status.h>

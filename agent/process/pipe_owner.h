@@ -2,9 +2,9 @@
 //
 // Bytes pass through the agent, which hashes and counts them and shows them to an observer. The consumer sees
 // end of file only after the producer has exited 0 and the observer agreed that the stream is whole; on
-// anything else the consumer is stopped while its input is still open, so that it keeps nothing. See
-// docs/adr on the pipe; the traps are measured in restic 0.14: end of file after a failed dump commits a
-// truncated snapshot.
+// anything else the consumer is stopped while its input is still open, so that it keeps nothing: end of file after
+// a failed dump makes restic 0.14 commit a truncated snapshot (measured). What holds when the agent itself is killed
+// stands in docs/adr/0002-supervisor-owns-child-processes.md.
 #pragma once
 
 #include <absl/time/time.h>
