@@ -96,11 +96,12 @@ Status CaptureMemberships(Connection& connection, Roles& roles) {
 }
 
 Status CaptureSettings(Connection& connection, Roles& roles) {
-  ASSIGN_OR_RETURN(
-      Rows rows,
-      connection.Query(
-          "SELECT pg_get_userbyid(s.setrole), c FROM pg_db_role_setting s, LATERAL unnest(s.setconfig) c"
-          " WHERE s.setdatabase = 0 AND s.setrole <> 0 ORDER BY 1, c COLLATE \"C\""));
+  ASSIGN_OR_RETURN(Rows rows, connection.Query(
+                                  R"(
+SELECT pg_get_userbyid(s.setrole), c
+  FROM pg_db_role_setting s, LATERAL unnest(s.setconfig) c
+ WHERE s.setdatabase = 0 AND s.setrole <> 0
+ ORDER BY 1, c COLLATE "C")"));
   for (int i = 0; i < rows.Count(); ++i) {
     const auto role = roles.find(AsUtf8(rows.View(i, 0)));
     if (role == roles.end()) continue;

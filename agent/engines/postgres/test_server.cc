@@ -90,19 +90,27 @@ void TestServer::Reset() const {
     for (int i = 0; i < statements.Count(); ++i) Require(session->Execute(statements.Text(i, 0)), "reset");
   };
   each(
-      "SELECT format('ALTER DATABASE %I IS_TEMPLATE false', datname) FROM pg_database"
-      " WHERE datistemplate AND datname NOT IN ('template0', 'template1')");
+      R"(
+SELECT format('ALTER DATABASE %I IS_TEMPLATE false', datname)
+  FROM pg_database
+ WHERE datistemplate AND datname NOT IN ('template0', 'template1'))");
   each("SELECT 'ALTER ROLE ALL RESET ALL'");
   each(
-      "SELECT format('DROP DATABASE %I WITH (FORCE)', datname) FROM pg_database"
-      " WHERE datname NOT IN ('postgres', 'template0', 'template1')");
+      R"(
+SELECT format('DROP DATABASE %I WITH (FORCE)', datname)
+  FROM pg_database
+ WHERE datname NOT IN ('postgres', 'template0', 'template1'))");
   each("SELECT format('REVOKE ALL ON PARAMETER %I FROM PUBLIC', parname) FROM pg_parameter_acl");
   each(
-      "SELECT format('REVOKE ALL ON PARAMETER %I FROM %I', parname, pg_get_userbyid(a.grantee))"
-      " FROM pg_parameter_acl, LATERAL aclexplode(paracl) a WHERE a.grantee NOT IN (0, 10)");
+      R"(
+SELECT format('REVOKE ALL ON PARAMETER %I FROM %I', parname, pg_get_userbyid(a.grantee))
+  FROM pg_parameter_acl, LATERAL aclexplode(paracl) a
+ WHERE a.grantee NOT IN (0, 10))");
   each(
-      "SELECT format('DROP ROLE %I', rolname) FROM pg_roles WHERE rolname !~ '^pg_'"
-      " AND rolname NOT IN ('postgres', 'salvor_scratch')");
+      R"(
+SELECT format('DROP ROLE %I', rolname)
+  FROM pg_roles
+ WHERE rolname !~ '^pg_' AND rolname NOT IN ('postgres', 'salvor_scratch'))");
 }
 
 std::string TestServer::Dump(const std::string& database, const std::vector<std::string>& more) const {

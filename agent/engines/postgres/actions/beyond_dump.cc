@@ -59,11 +59,12 @@ StatusOr<std::vector<ExtensionThere>> ExtensionsThatDiffer(Connection& session,
   std::vector<ExtensionThere> differ;
   for (const v1::ExtensionExpectation& extension : details.extensions()) {
     ASSIGN_OR_RETURN(
-        Rows rows,
-        session.Query("SELECT a.default_version, EXISTS (SELECT FROM pg_available_extension_versions v"
-                      " WHERE v.name = a.name AND v.version = $2) FROM pg_available_extensions a"
-                      " WHERE a.name = $1",
-                      {AsSaid(session, extension.name()), AsSaid(session, extension.version())}));
+        Rows rows, session.Query(R"(
+SELECT a.default_version,
+       EXISTS (SELECT FROM pg_available_extension_versions v WHERE v.name = a.name AND v.version = $2)
+  FROM pg_available_extensions a
+ WHERE a.name = $1)",
+                                 {AsSaid(session, extension.name()), AsSaid(session, extension.version())}));
     ExtensionThere there;
     there.name = extension.name();
     there.version = extension.version();

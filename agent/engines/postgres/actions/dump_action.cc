@@ -150,11 +150,10 @@ Status Dump::TakeSnapshot() {
   RETURN_IF_ERROR(
       holder_->Execute(fmt::format("SET LOCAL lock_timeout TO {}", absl::ToInt64Milliseconds(lock_wait_))));
   consistent_at_ = absl::Now();
-  ASSIGN_OR_RETURN(
-      Rows exported,
-      holder_->Query(
-          "SELECT pg_export_snapshot(), CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
-          " ELSE pg_current_wal_lsn() END"));
+  ASSIGN_OR_RETURN(Rows exported, holder_->Query(
+                                      R"(
+SELECT pg_export_snapshot(),
+       CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)"));
   snapshot_ = exported.Text(0, 0);
   // Going back to a savepoint gives back the locks that were taken since: those on tables of views, on
   // sequences, on the tables of migrations.

@@ -71,10 +71,9 @@ StatusOr<ArchiveSummary> InTextEncoding(Connection& session, ArchiveSummary summ
     if (ascii) return OkStatus();
     auto [at, added] = known.try_emplace(text);
     if (added) {
-      ASSIGN_OR_RETURN(at->second,
-                       session.Value("SELECT pg_catalog.convert_from(pg_catalog.decode($1, 'hex'), "
-                                     "pg_catalog.getdatabaseencoding())",
-                                     {ToHex(text)}));
+      ASSIGN_OR_RETURN(at->second, session.Value(R"(
+SELECT pg_catalog.convert_from(pg_catalog.decode($1, 'hex'), pg_catalog.getdatabaseencoding()))",
+                                                 {ToHex(text)}));
     }
     text = at->second;
     return OkStatus();

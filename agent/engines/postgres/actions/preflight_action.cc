@@ -46,12 +46,11 @@ void CheckTools(ActionContext& context, int server_version, Problems& problems, 
 // Chosen databases that are not there, and others that nobody chose.
 Status CheckDatabases(Connection& session, const v1::PostgresComponent& component, ServerFacts& facts,
                       v1::ActionResult& result) {
-  ASSIGN_OR_RETURN(
-      Rows rows,
-      session.Query(
-          "SELECT datname, datallowconn, datistemplate, has_database_privilege(oid, 'CONNECT'), CASE WHEN"
-          " has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END FROM pg_database "
-          "ORDER BY 1"));
+  ASSIGN_OR_RETURN(Rows rows, session.Query(R"(
+SELECT datname, datallowconn, datistemplate, has_database_privilege(oid, 'CONNECT'),
+       CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END
+  FROM pg_database
+ ORDER BY 1)"));
   std::map<std::string, int> found;
   int64_t empty_bytes = 0;
   for (int i = 0; i < rows.Count(); ++i) {
@@ -95,9 +94,32 @@ Status AddIfAny(Connection& session, const std::string& sql, const std::string& 
   return OkStatus();
 }
 
-constexpr char kUserRelations[] =
-    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname !~ '^pg_'"
-    " AND n.nspname <> 'information_schema' AND c.relpersistence <> 't' ";
+constexpr char kUnreadable[] = R"(
+SELECT c.oid::regclass
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relpersistence <> 't'
+   AND c.relkind IN ('r', 'p', 'S')
+   AND NOT (has_schema_privilege(n.oid, 'USAGE')
+            AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
+                               ELSE has_table_privilege(c.oid, 'SELECT') END)
+ ORDER BY c.oid::regclass::text COLLATE "C")";
+
+constexpr char kHiddenByPolicies[] = R"(
+SELECT c.oid::regclass
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relpersistence <> 't'
+   AND c.relkind IN ('r', 'p') AND c.relrowsecurity AND row_security_active(c.oid)
+ ORDER BY c.oid::regclass::text COLLATE "C")";
+
+constexpr char kUnreadableLargeObjects[] = R"(
+SELECT count(*)
+  FROM pg_largeobject_metadata m
+ WHERE current_setting('lo_compat_privileges') <> 'on'
+   AND NOT pg_has_role(m.lomowner, 'USAGE')
+   AND NOT EXISTS (SELECT FROM aclexplode(m.lomacl) a
+                    WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE'))))";
 
 // Whatever a dump would stumble over, or leave out without a word.
 Status CheckReadable(Connection& session, const std::string& database, const ServerFacts& facts,
@@ -109,27 +131,14 @@ Status CheckReadable(Connection& session, const std::string& database, const Ser
           ? fmt::format("GRANT pg_read_all_data TO {}.", facts.user)
           : fmt::format("GRANT USAGE on the schemas and SELECT on all tables and sequences to {}.",
                         facts.user);
-  RETURN_IF_ERROR(
-      AddIfAny(session,
-               std::string("SELECT c.oid::regclass") + kUserRelations +
-                   "AND c.relkind IN ('r','p','S') AND NOT (has_schema_privilege(n.oid, 'USAGE') AND"
-                   " CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') ELSE "
-                   "has_table_privilege(c.oid, 'SELECT') END) ORDER BY c.oid::regclass::text COLLATE \"C\"",
-               at + fmt::format("user {} may not read", facts.user), read_all, problems));
+  RETURN_IF_ERROR(AddIfAny(session, kUnreadable, at + fmt::format("user {} may not read", facts.user),
+                           read_all, problems));
   if (!facts.bypasses_rls) {
-    RETURN_IF_ERROR(AddIfAny(session,
-                             std::string("SELECT c.oid::regclass") + kUserRelations +
-                                 "AND c.relkind IN ('r','p') AND c.relrowsecurity AND "
-                                 "row_security_active(c.oid) ORDER BY c.oid::regclass::text COLLATE \"C\"",
+    RETURN_IF_ERROR(AddIfAny(session, kHiddenByPolicies,
                              at + fmt::format("row-level security hides rows from user {} in", facts.user),
                              fmt::format("ALTER ROLE {} BYPASSRLS.", facts.user), problems));
   }
-  ASSIGN_OR_RETURN(
-      const int64_t hidden,
-      session.Number(
-          "SELECT count(*) FROM pg_largeobject_metadata m WHERE current_setting('lo_compat_privileges') <> "
-          "'on' AND NOT pg_has_role(m.lomowner, 'USAGE') AND NOT EXISTS (SELECT FROM aclexplode(m.lomacl) a"
-          "  WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))"));
+  ASSIGN_OR_RETURN(const int64_t hidden, session.Number(kUnreadableLargeObjects));
   if (hidden > 0) {
     problems.Add(at + fmt::format("user {} may not read {} large objects", facts.user, hidden),
                  "pg_read_all_data does not cover large objects: use a superuser, or grant SELECT on them.");

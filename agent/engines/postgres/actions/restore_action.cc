@@ -163,8 +163,10 @@ Status DatabaseRestore::Drop(const std::string& name) {
 Status DatabaseRestore::EndCreation() {
   const char* patience = session_->ServerVersion() >= 140000 ? ", 5000" : "";
   return session_
-      ->Query(fmt::format("SELECT pg_terminate_backend(pid{}) FROM pg_stat_activity"
-                          " WHERE pid <> pg_backend_pid() AND starts_with(query, $1)",
+      ->Query(fmt::format(R"(
+SELECT pg_terminate_backend(pid{})
+  FROM pg_stat_activity
+ WHERE pid <> pg_backend_pid() AND starts_with(query, $1))",
                           patience),
               {"CREATE DATABASE " + session_->Identifier(TemporaryName()) + " "})
       .status();
@@ -175,8 +177,10 @@ Status DatabaseRestore::EndCreation() {
 StatusOr<bool> DatabaseRestore::DropOwnLeftovers() {
   RETURN_IF_ERROR(EndCreation());
   RETURN_IF_ERROR(Drop(TemporaryName()));
-  ASSIGN_OR_RETURN(Rows rows, session_->Query("SELECT COALESCE(shobj_description(oid, 'pg_database'), ''), "
-                                              "oid FROM pg_database WHERE datname = $1",
+  ASSIGN_OR_RETURN(Rows rows, session_->Query(R"(
+SELECT COALESCE(shobj_description(oid, 'pg_database'), ''), oid
+  FROM pg_database
+ WHERE datname = $1)",
                                               {name_}));
   if (rows.Count() == 0) return false;
   if (rows.View(0, 0) == marker_) {

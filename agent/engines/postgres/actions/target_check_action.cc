@@ -82,12 +82,13 @@ Status TargetCheck::CheckName(const v1::RestoreDatabase& database) {
     problems_.Add(named);
     return OkStatus();
   }
-  ASSIGN_OR_RETURN(
-      Rows rows,
-      session_->Query(
-          "SELECT CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END,"
-          " COALESCE(shobj_description(oid, 'pg_database'), '') FROM pg_database WHERE datname = $1",
-          {database.name()}));
+  ASSIGN_OR_RETURN(Rows rows, session_->Query(
+                                  R"(
+SELECT CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END,
+       COALESCE(shobj_description(oid, 'pg_database'), '')
+  FROM pg_database
+ WHERE datname = $1)",
+                                  {database.name()}));
   if (rows.Count() == 0 || rows.View(0, 1) == RestoreMarker(context_.task.lease().run())) return OkStatus();
   problems_.Add(
       fmt::format("database {} exists on the target ({})", database.name(), HumanBytes(rows.Int(0, 0))),
@@ -139,8 +140,10 @@ Status TargetCheck::CheckLocale(const v1::DatabaseDetails& details) {
                    session_->Query("SELECT pg_char_to_encoding($1) >= 0", {properties.encoding()}));
   if (!encoding.Bool(0, 0))
     problems_.Add(fmt::format("the target does not know encoding {}", properties.encoding()));
-  ASSIGN_OR_RETURN(Rows rows, session_->Query("SELECT collcollate FROM pg_collation WHERE collcollate IS NOT "
-                                              "NULL UNION SELECT datcollate FROM pg_database"));
+  ASSIGN_OR_RETURN(Rows rows, session_->Query(R"(
+SELECT collcollate FROM pg_collation WHERE collcollate IS NOT NULL
+ UNION
+SELECT datcollate FROM pg_database)"));
   std::set<std::string> known = {"c", "posix"};
   for (const std::string& locale : Column(rows)) known.insert(SameLocale(locale));
   for (const std::string& locale : {properties.collate(), properties.ctype()}) {

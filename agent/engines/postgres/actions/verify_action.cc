@@ -60,9 +60,10 @@ class SecondLook {
     ASSIGN_OR_RETURN(
         std::unique_ptr<Connection> session,
         OpenSession(verification_.target.connection, verification_.database, verification_.context));
-    ASSIGN_OR_RETURN(Rows rows, session->Query("SELECT FROM pg_available_extensions"
-                                               " WHERE name = $1 AND default_version = $2",
-                                               {difference.name, difference.found}));
+    ASSIGN_OR_RETURN(
+        Rows rows,
+        session->Query("SELECT FROM pg_available_extensions WHERE name = $1 AND default_version = $2",
+                       {difference.name, difference.found}));
     if (rows.Count() == 0) return true;
     difference.uncertain = true;
     difference.text += ", which is what this server installs; a dump names no version";

@@ -28,11 +28,13 @@ class StructureCheck {
 
  private:
   Status CheckIndexesAreValid() {
-    ASSIGN_OR_RETURN(
-        Rows invalid,
-        session_->Query("SELECT i.indexrelid::regclass FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
-                        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT i.indisvalid AND c.relkind "
-                        "IN ('r', 'm') AND n.nspname !~ '^pg_' ORDER BY i.indexrelid::regclass::text"));
+    ASSIGN_OR_RETURN(Rows invalid, session_->Query(R"(
+SELECT i.indexrelid::regclass
+  FROM pg_index i
+  JOIN pg_class c ON c.oid = i.indrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE NOT i.indisvalid AND c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_'
+ ORDER BY i.indexrelid::regclass::text)"));
     for (const std::string& name : Column(invalid))
       tally_.Fail(verification_.Subject(name), "the index is not valid");
     return OkStatus();
@@ -45,9 +47,11 @@ class StructureCheck {
         !quiet.ok()) {
       (void)session_->Execute("ROLLBACK TO quiet");
     }
-    const auto there = session_->Query(
-        "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON"
-        " n.oid = e.extnamespace WHERE e.extname = 'amcheck'");
+    const auto there = session_->Query(R"(
+SELECT n.nspname
+  FROM pg_extension e
+  JOIN pg_namespace n ON n.oid = e.extnamespace
+ WHERE e.extname = 'amcheck')");
     if (!there.ok()) return MessageOf(there.status());
     if (there->Count() > 0) {
       schema_ = session_->Identifier(there->View(0, 0));
@@ -86,13 +90,15 @@ class StructureCheck {
   }
 
   Status CheckIndexes() {
-    ASSIGN_OR_RETURN(
-        Rows rows, session_->Query(
-                       "SELECT c.oid, c.oid::regclass FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid"
-                       " JOIN pg_am a ON a.oid = c.relam JOIN pg_namespace n ON n.oid = c.relnamespace"
-                       " WHERE a.amname = 'btree' AND c.relkind = 'i' AND i.indisvalid AND i.indisready"
-                       " AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> "
-                       "'information_schema' ORDER BY c.oid::regclass::text"));
+    ASSIGN_OR_RETURN(Rows rows, session_->Query(R"(
+SELECT c.oid, c.oid::regclass
+  FROM pg_class c
+  JOIN pg_index i ON i.indexrelid = c.oid
+  JOIN pg_am a ON a.oid = c.relam
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE a.amname = 'btree' AND c.relkind = 'i' AND i.indisvalid AND i.indisready
+   AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ ORDER BY c.oid::regclass::text)"));
     for (int i = 0; i < rows.Count(); ++i) {
       RETURN_IF_ERROR(
           Look(fmt::format("SELECT {}.bt_index_check({}::regclass, true)", schema_, rows.Int(i, 0)),
@@ -103,19 +109,19 @@ class StructureCheck {
 
   Status CheckTables() {
     if (session_->ServerVersion() < 140000) return OkStatus();  // verify_heapam came with 14
-    ASSIGN_OR_RETURN(
-        Rows rows,
-        session_->Query(
-            "SELECT c.oid, c.oid::regclass FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " JOIN pg_am a ON a.oid = c.relam WHERE c.relkind IN ('r', 'm') AND a.amname = 'heap'"
-            " AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' "
-            "ORDER BY c.oid::regclass::text"));
+    ASSIGN_OR_RETURN(Rows rows, session_->Query(R"(
+SELECT c.oid, c.oid::regclass
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_am a ON a.oid = c.relam
+ WHERE c.relkind IN ('r', 'm') AND a.amname = 'heap'
+   AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ ORDER BY c.oid::regclass::text)"));
     for (int i = 0; i < rows.Count(); ++i) {
-      RETURN_IF_ERROR(
-          Look(fmt::format("SELECT blkno, msg FROM {}.verify_heapam({}::regclass, check_toast => true)"
-                           " LIMIT 1",
-                           schema_, rows.Int(i, 0)),
-               AsUtf8(rows.View(i, 1)), tables_));
+      RETURN_IF_ERROR(Look(
+          fmt::format("SELECT blkno, msg FROM {}.verify_heapam({}::regclass, check_toast => true) LIMIT 1",
+                      schema_, rows.Int(i, 0)),
+          AsUtf8(rows.View(i, 1)), tables_));
     }
     return OkStatus();
   }
