@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "flows/graph/place_of_0_1.h"
 
 namespace salvor::flows {
 
@@ -18,7 +19,7 @@ StatusOr<Graph> Graph::Make(v1::Flow flow) {
       problems.push_back(fmt::format("step id '{}' is used twice", id));
   }
   if (graph.flow_.steps_size() == 0) problems.push_back("a flow needs at least one step");
-  for (const Status& status : {graph.ResolveEdges(), graph.ResolveObligations()}) {
+  for (const Status& status : {graph.ResolvePlaces(), graph.ResolveEdges(), graph.ResolveObligations()}) {
     if (!status.ok()) problems.push_back(MessageOf(status));
   }
   if (!problems.empty()) return InvalidArgument("flow: {}", Join(problems, "; "));
@@ -29,6 +30,37 @@ StatusOr<Graph> Graph::Make(v1::Flow flow) {
 int Graph::Find(const std::string& id) const {
   const auto found = index_.find(id);
   return found == index_.end() ? -1 : found->second;
+}
+
+int Graph::FindPlace(const std::string& name) const {
+  for (size_t i = 0; i < places_.size(); ++i) {
+    if (places_[i].name() == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+Status Graph::ResolvePlaces() {
+  std::vector<std::string> problems;
+  for (const v1::Place& place : flow_.places()) {
+    if (place.name().empty() || FindPlace(place.name()) >= 0)
+      problems.push_back(fmt::format("place '{}' has no name of its own", place.name()));
+    places_.push_back(place);
+  }
+  for (int i = 0; i < flow_.steps_size(); ++i) {
+    const v1::Step& step = flow_.steps(i);
+    v1::Place before;
+    if (flow_.places().empty() && step.place().empty()) before = PlaceOf01(step);
+    int place = FindPlace(before.name().empty() ? step.place() : before.name());
+    if (place < 0 && !before.name().empty()) {
+      place = static_cast<int>(places_.size());
+      places_.push_back(std::move(before));
+    }
+    if (place < 0)
+      problems.push_back(
+          fmt::format("step '{}' is at place '{}', which is not in the flow", step.id(), step.place()));
+    nodes_[static_cast<size_t>(i)].place = place;
+  }
+  return problems.empty() ? OkStatus() : InvalidArgument("{}", Join(problems, "; "));
 }
 
 Status Graph::ResolveEdges() {

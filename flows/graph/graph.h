@@ -22,6 +22,7 @@ class Graph {
     std::vector<int> dependents;  // steps to look at again once this one is terminal
     int opens = -1;               // obligation that its grant opens
     int releases = -1;            // obligation that it releases: such a step follows its own rules
+    int place = -1;               // where it runs
   };
   struct Obligation {
     int opened_by;
@@ -29,7 +30,8 @@ class Graph {
     std::vector<int> guards;
   };
 
-  // InvalidArgument names every dangling reference, double id and cycle.
+  // InvalidArgument names every dangling reference, double id and cycle. A flow without places gets those that its steps
+  // had in 0.1.
   static StatusOr<Graph> Make(v1::Flow flow);
 
   const v1::Flow& Flow() const { return flow_; }
@@ -39,10 +41,15 @@ class Graph {
   const std::vector<Obligation>& Obligations() const { return obligations_; }
   const v1::Obligation& ObligationAt(int obligation) const { return flow_.obligations(obligation); }
 
+  const std::vector<v1::Place>& Places() const { return places_; }
+  const v1::Place& PlaceOf(int step) const { return places_[static_cast<size_t>(At(step).place)]; }
+
   // -1 when there is none of that id.
   int Find(const std::string& id) const;
+  int FindPlace(const std::string& name) const;
 
  private:
+  Status ResolvePlaces();
   Status ResolveEdges();
   Status ResolveObligations();
   Status RefuseCycles() const;
@@ -50,6 +57,7 @@ class Graph {
   v1::Flow flow_;
   std::vector<Node> nodes_;
   std::vector<Obligation> obligations_;
+  std::vector<v1::Place> places_;
   std::unordered_map<std::string, int> index_;
 };
 

@@ -37,7 +37,7 @@ void ParseStep(const std::vector<std::string>& words, v1::Flow& flow) {
     } else if (word == "pauses") {
       step->mutable_retry()->set_on_exhausted(v1::RetryPolicy::ON_EXHAUSTED_PAUSE);
     } else if (word == "after" || word == "attempts" || word == "timeout" || word == "queue-timeout" ||
-               word == "obliges" || word == "guarding") {
+               word == "obliges" || word == "guarding" || word == "at") {
       mode = word;
       if (word == "obliges") flow.add_obligations()->set_opened_by(words[0]);
     } else {
@@ -58,10 +58,33 @@ void ParseStep(const std::vector<std::string>& words, v1::Flow& flow) {
       } else if (mode == "obliges") {
         flow.mutable_obligations(flow.obligations_size() - 1)->set_name(word);
         flow.mutable_obligations(flow.obligations_size() - 1)->set_released_by(word);
+      } else if (mode == "at") {
+        step->set_place(word);
       } else if (mode == "guarding") {
         flow.mutable_obligations(flow.obligations_size() - 1)->add_guards(word);
       }
     }
+  }
+}
+
+// "place pod movable" and "place web of agent web-1".
+void ParsePlace(const std::vector<std::string>& words, v1::Flow& flow) {
+  v1::Place* place = flow.add_places();
+  place->set_name(words[1]);
+  place->set_movable(words.back() == "movable");
+  if (words.size() > 4) place->set_agent(words[4]);
+}
+
+// "… binding db, web" at the end of a grant, "… binding node=node-7" at the end of a report.
+template <typename Message>
+void ParseBindings(const std::vector<std::string>& words, const std::string& agent, Message& message) {
+  const auto binding = std::find(words.begin(), words.end(), "binding");
+  if (binding == words.end()) return;
+  for (auto word = binding + 1; word != words.end(); ++word) {
+    const auto parts = Split(word->back() == ',' ? word->substr(0, word->size() - 1) : *word, '=');
+    v1::Binding* one = message.add_bindings();
+    one->set_place(parts[0]);
+    one->set_agent(parts.size() > 1 ? parts[1] : agent);
   }
 }
 
@@ -108,6 +131,7 @@ v1::Event ParseEvent(const std::string& line, const RunState& state) {
       granted->set_attempt(attempt);
       granted->set_epoch(epoch);
       granted->set_agent(words[4]);
+      ParseBindings(words, words[4], *granted);
     } else if (words[2] == "lease") {
       event.mutable_lease_expired()->set_step(step);
       event.mutable_lease_expired()->set_epoch(epoch);
@@ -123,6 +147,7 @@ v1::Event ParseEvent(const std::string& line, const RunState& state) {
       reported->set_step(step);
       reported->set_attempt(attempt);
       reported->set_epoch(epoch);
+      ParseBindings(words, "", *reported->mutable_result());
       if (words[2] != "succeeded") {
         auto* error = reported->mutable_result()->mutable_error();
         error->set_retryable(line.find("retryable") != std::string::npos);
@@ -167,6 +192,10 @@ std::string RenderState(const RunState& state) {
     parts.push_back("obligation " + state.graph->ObligationAt(static_cast<int>(i)).name() + " " +
                     Lower(v1::ObligationStatus::Phase_Name(state.obligations[i].phase), "PHASE_"));
   }
+  for (size_t i = 0; i < state.bound.size() && !state.graph->Flow().places().empty(); ++i) {
+    parts.push_back(fmt::format("place {} {}", state.graph->Places()[i].name(),
+                                state.bound[i].empty() ? "not bound" : "of " + state.bound[i]));
+  }
   return "state     " + Join(parts, "\n          ");
 }
 
@@ -190,6 +219,10 @@ std::string Play(const std::string& script) {
     if (line.empty() || line[0] == '#') continue;
     if (line.rfind("start within ", 0) == 0) {
       *flow.mutable_start_within() = DurationOf(Words(line)[2]);
+      continue;
+    }
+    if (line.rfind("place ", 0) == 0) {
+      ParsePlace(Words(line), flow);
       continue;
     }
     if (line.rfind("flow", 0) == 0 || line.rfind("    ", 0) == 0) {

@@ -14,8 +14,12 @@ void CheckStep(const RunState& state, int i, std::vector<std::string>& broken) {
   if (at.phase == v1::STEP_PHASE_RUNNING && (at.agent.empty() || at.attempt < 1 || at.epoch < 1)) {
     broken.push_back(fmt::format("{} runs without a lease", id));
   }
-  if (at.attempt - at.deaths > std::max(graph.Step(i).retry().attempts(), 1) && !graph.Step(i).movable()) {
+  if (at.attempt - at.deaths > std::max(graph.Step(i).retry().attempts(), 1) && !graph.PlaceOf(i).movable()) {
     broken.push_back(fmt::format("{} had more attempts than its policy allows", id));
+  }
+  if (at.phase == v1::STEP_PHASE_RUNNING && !graph.PlaceOf(i).movable() && at.agent != state.BoundAt(i)) {
+    broken.push_back(
+        fmt::format("{} runs on {}, and its place is bound to {}", id, at.agent, state.BoundAt(i)));
   }
   if (at.phase == v1::STEP_PHASE_SUCCEEDED && at.result == nullptr) {
     broken.push_back(fmt::format("{} succeeded without a result", id));
@@ -83,6 +87,11 @@ std::vector<std::string> BrokenBetween(const RunState& before, const RunState& a
       broken.push_back(fmt::format("{} left a terminal state", id));
     if (is.attempt < was.attempt) broken.push_back(fmt::format("the attempt of {} went back", id));
     if (is.epoch < was.epoch) broken.push_back(fmt::format("the fence of {} went back", id));
+  }
+  for (size_t i = 0; i < before.bound.size(); ++i) {
+    const v1::Place& place = before.graph->Places()[i];
+    if (!place.movable() && !before.bound[i].empty() && before.bound[i] != after.bound[i])
+      broken.push_back(fmt::format("place {} left its agent", place.name()));
   }
   if (before.Finished() && before.phase != after.phase) broken.push_back("the run left a terminal state");
   return broken;

@@ -27,10 +27,20 @@ class Fate {
 v1::Flow RandomFlow(Fate& fate) {
   v1::Flow flow;
   const int count = 1 + fate.Below(9);
+  for (int i = 0; fate.OneIn(2) && i < 3; ++i) {
+    v1::Place* place = flow.add_places();
+    place->set_name("p" + std::to_string(i));
+    place->set_movable(fate.OneIn(3));
+    if (fate.OneIn(4)) place->set_agent("agent-0");
+  }
   for (int i = 0; i < count; ++i) {
     v1::Step* step = flow.add_steps();
     step->set_id("s" + std::to_string(i));
-    step->set_movable(fate.OneIn(3));
+    if (flow.places().empty()) {
+      step->set_movable(fate.OneIn(3));
+    } else {
+      step->set_place(flow.places(fate.Below(flow.places_size())).name());
+    }
     step->mutable_retry()->set_attempts(1 + fate.Below(3));
     if (fate.OneIn(3)) *step->mutable_attempt_timeout() = ToProto(absl::Seconds(10));
     if (fate.OneIn(4)) *step->mutable_queue_timeout() = ToProto(absl::Seconds(10));
@@ -44,6 +54,7 @@ v1::Flow RandomFlow(Fate& fate) {
   if (fate.OneIn(2)) {
     v1::Step* release = flow.add_steps();
     release->set_id("release");
+    if (!flow.places().empty()) release->set_place("p0");
     release->mutable_retry()->set_attempts(3);
     v1::Obligation* obligation = flow.add_obligations();
     obligation->set_name("hold");
@@ -79,6 +90,7 @@ class World {
       ASSERT_TRUE(Reduce(replayed, event, ignored).ok());
     }
     EXPECT_EQ(View({}, replayed, true).SerializeAsString(), View({}, state_, true).SerializeAsString());
+    EXPECT_EQ(replayed.bound, state_.bound);
   }
 
  private:
@@ -104,7 +116,7 @@ class World {
       granted->set_step(graph_->Step(step).id());
       granted->set_attempt(at.attempt + 1);
       granted->set_epoch(++epoch_);
-      granted->set_agent("agent");
+      SetRandomAgent(step, *granted);
       EXPECT_TRUE(DueHasReady(step)) << "a lost wake-up";
       Happen(event);
     } else if (at.phase == v1::STEP_PHASE_RUNNING && fate_.OneIn(5)) {
@@ -147,11 +159,27 @@ class World {
 
   void SetRandomResult(v1::StepReported& reported) {
     reported.mutable_result();
+    if (!graph_->Flow().places().empty() && fate_.OneIn(6)) {
+      v1::Binding* binding = reported.mutable_result()->add_bindings();
+      binding->set_place("p0");
+      binding->set_agent(state_.bound[0].empty() ? "agent-1" : state_.bound[0]);
+    }
     if (!fate_.OneIn(3)) return;
     v1::Error* error = reported.mutable_result()->mutable_error();
     error->set_message("it failed");
     error->set_retryable(fate_.OneIn(2));
     if (fate_.OneIn(3)) error->set_reason(v1::Error::REASON_LOST);
+  }
+
+  // One of three, or whom the place is bound to; now and then a movable place moves.
+  void SetRandomAgent(int step, v1::StepGranted& granted) {
+    const v1::Place& place = graph_->PlaceOf(step);
+    const std::string& bound = state_.BoundAt(step);
+    const bool binds = bound.empty() || (place.movable() && fate_.OneIn(2));
+    granted.set_agent(binds ? "agent-" + std::to_string(fate_.Below(3)) : bound);
+    if (!binds) return;
+    granted.add_bindings()->set_place(place.name());
+    granted.mutable_bindings(0)->set_agent(granted.agent());
   }
 
   bool DueHasReady(int step) {
@@ -223,6 +251,30 @@ TEST(Graph, NamesEveryProblemOfAFlow) {
   const auto graph = Graph::Make(flow);
   EXPECT_EQ(MessageOf(graph.status()),
             "flow: step id 'a' is used twice; step 'b' is after 'nowhere', which is not in the flow");
+}
+
+TEST(Graph, EveryStepHasAPlaceAndOldFlowsHaveThoseOfThen) {
+  v1::Flow flow;
+  for (const char* id : {"a", "b", "c"}) flow.add_steps()->set_id(id);
+  flow.mutable_steps(1)->set_movable(true);
+  const auto old = Graph::Make(flow);
+  ASSERT_TRUE(old.ok()) << old.status();
+  EXPECT_EQ(old->At(0).place, old->At(2).place);
+  EXPECT_FALSE(old->PlaceOf(0).movable());
+  EXPECT_TRUE(old->PlaceOf(1).movable());
+  EXPECT_EQ(old->PlaceOf(0).environment(), "") << "the run's";
+  EXPECT_TRUE(old->Flow().places().empty()) << "the flow is pinned as it is";
+  for (const char* name : {"web", "web", ""}) flow.add_places()->set_name(name);
+  for (const char* id : {"web", "cellar", ""}) flow.add_steps()->set_place(id);
+  for (int i = 0; i < 6; ++i) flow.mutable_steps(i)->set_id(std::string(1, static_cast<char>('a' + i)));
+  for (int i = 0; i < 3; ++i) flow.mutable_steps(i)->set_place("web");
+  EXPECT_EQ(MessageOf(Graph::Make(flow).status()),
+            "flow: place 'web' has no name of its own; place '' has no name of its own; "
+            "step 'e' is at place 'cellar', which is not in the flow");
+  flow.mutable_places()->DeleteSubrange(1, 2);
+  EXPECT_EQ(MessageOf(Graph::Make(flow).status()),
+            "flow: step 'e' is at place 'cellar', which is not in the flow; "
+            "step 'f' is at place '', which is not in the flow");
 }
 
 TEST(Graph, RefusesCircles) {

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "base/text.h"
+#include "flows/run/binding.h"
 #include "proto/time.h"
 
 namespace salvor::flows {
@@ -72,12 +74,13 @@ class Transition {
     if (step < 0) return FailedPrecondition("no step '{}'", granted.step());
     StepState& at = At(step);
     const bool regrant = at.phase == v1::STEP_PHASE_RUNNING && at.lease_expired &&
-                         graph().Step(step).movable() && !Cancelling();
+                         graph().PlaceOf(step).movable() && !Cancelling();
     if (at.phase != v1::STEP_PHASE_READY && !regrant)
       return FailedPrecondition("step '{}' is not ready", granted.step());
     if (granted.attempt() != at.attempt + 1)
       return FailedPrecondition("attempt of '{}' out of order", granted.step());
     if (granted.epoch() <= at.epoch) return FailedPrecondition("epoch of '{}' does not grow", granted.step());
+    RETURN_IF_ERROR(BindByGrant(state_, step, granted));
     at.phase = v1::STEP_PHASE_RUNNING;
     at.attempt = granted.attempt();
     at.epoch = granted.epoch();
@@ -108,6 +111,12 @@ class Transition {
     at.result = std::make_shared<v1::ActionResult>(reported.result());
     at.result_attempt = at.attempt;
     const v1::Error* error = reported.result().has_error() ? &reported.result().error() : nullptr;
+    v1::Error unbound;
+    if (const auto why = error == nullptr ? BindByResult(state_, reported.result()) : std::nullopt) {
+      unbound.set_reason(v1::Error::REASON_FAILED);
+      unbound.set_message(*why);
+      error = &unbound;
+    }
     // An attempt that was given up reports late, and nobody was granted since: its success is welcome, and its failure
     // changes nothing.
     if (at.phase == v1::STEP_PHASE_RUNNING || error == nullptr) EndAttempt(step, error, reported.jitter());
@@ -172,7 +181,7 @@ class Transition {
       return OkStatus();
     at.lease_expired = true;
     at.reason = fmt::format("agent {} is not heard from", at.agent);
-    if (graph().Step(step).movable() && !Cancelling()) effects_.push_back(StepReady{step});
+    if (graph().PlaceOf(step).movable() && !Cancelling()) effects_.push_back(StepReady{step});
     return OkStatus();
   }
 
@@ -423,6 +432,7 @@ RunState NewRun(std::shared_ptr<const Graph> graph) {
   RunState state;
   state.steps.resize(static_cast<size_t>(graph->StepCount()));
   state.obligations.resize(graph->Obligations().size());
+  for (const v1::Place& place : graph->Places()) state.bound.push_back(place.agent());
   state.open_steps = graph->StepCount();
   state.graph = std::move(graph);
   return state;
@@ -480,7 +490,7 @@ Effects Outstanding(const RunState& state) {
                                  at.granted_at + FromProto(step.attempt_timeout()) + kAttemptTimeoutGrace});
       }
       if (at.must_fail || (cancelling && graph.At(i).releases < 0)) due.push_back(CancelStep{i});
-      if (at.lease_expired && step.movable() && !cancelling) due.push_back(StepReady{i});
+      if (at.lease_expired && graph.PlaceOf(i).movable() && !cancelling) due.push_back(StepReady{i});
     }
   }
   return due;

@@ -41,6 +41,7 @@ struct RunState {
   v1::RunPhase phase = v1::RUN_PHASE_UNSPECIFIED;
   std::vector<StepState> steps;
   std::vector<ObligationState> obligations;
+  std::vector<std::string> bound;  // by place: the agent it is bound to; empty: nobody yet
   absl::Time requested_at = absl::InfinitePast();
   absl::Time finished_at = absl::InfinitePast();
   absl::Time cancel_at = absl::InfinitePast();
@@ -48,6 +49,8 @@ struct RunState {
   int open_steps = 0;  // not terminal yet
   bool timed_out = false;
   bool released_early = false;
+
+  const std::string& BoundAt(int step) const { return bound[static_cast<size_t>(graph->At(step).place)]; }
 
   bool Finished() const {
     return phase == v1::RUN_PHASE_SUCCEEDED || phase == v1::RUN_PHASE_FAILED ||
