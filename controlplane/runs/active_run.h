@@ -1,6 +1,7 @@
 // One active run in the engine's memory. Guarded by the engine's lock.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,18 +23,33 @@ struct ActiveRun {
   int64_t next_event = 0;  // its sequence number
   int64_t revision = 0;
   bool finish_is_durable = false;
-  absl::Duration began;     // when it was requested, by the clock that nobody sets
-  std::string bound_agent;  // who began the steps that never move
-  StepHolders holders;      // who was ever granted a step
-  std::vector<int> keyed;   // steps with concurrency keys
+  absl::Duration began;    // when it was requested, by the clock that nobody sets
+  StepHolders holders;     // who was ever granted a step
+  std::vector<int> keyed;  // steps with concurrency keys
   std::map<int, v1::Progress> progress;
   v1::EventBatch pending;  // of the call that is under way
   CondVar changed, finished;
 
   const v1::Step& Step(int step) const { return state.graph->Step(step); }
   const flows::StepState& At(int step) const { return state.steps[static_cast<size_t>(step)]; }
-  AgentKey BoundAgent() const { return {header.environment(), bound_agent}; }
-  AgentKey Holder(int step) const { return {header.environment(), At(step).agent}; }
+  const v1::Place& PlaceOf(int step) const { return state.graph->PlaceOf(step); }
+  // The places of a flow of 0.1 name none: they are in the run's.
+  const std::string& EnvironmentOf(const v1::Place& place) const {
+    return place.environment().empty() ? header.environment() : place.environment();
+  }
+  const std::string& EnvironmentOf(int step) const { return EnvironmentOf(PlaceOf(step)); }
+  bool IsIn(const std::string& environment) const {
+    const std::vector<v1::Place>& places = state.graph->Places();
+    return std::any_of(places.begin(), places.end(),
+                       [&](const v1::Place& place) { return EnvironmentOf(place) == environment; });
+  }
+  // Whom the step's place is bound to; without a name as long as that is nobody.
+  AgentKey BoundAt(int step) const { return {EnvironmentOf(step), state.BoundAt(step)}; }
+  AgentKey Holder(int step) const { return {EnvironmentOf(step), At(step).agent}; }
+  // Who made what the obligation undoes.
+  AgentKey ObligationHolder(size_t obligation) const {
+    return Holder(state.graph->Obligations()[obligation].opened_by);
+  }
   bool Releases(int step) const { return state.graph->At(step).releases >= 0; }
   // From the clock that nobody sets to the run's own time (flows/run/reducer.h) and back.
   absl::Time RunTime(absl::Duration monotonic) const { return state.requested_at + (monotonic - began); }

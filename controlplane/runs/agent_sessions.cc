@@ -26,6 +26,7 @@ SessionPointer AgentSessions::Add(const v1::AgentHello& hello, std::shared_ptr<A
   session->instance = hello.instance();
   session->capabilities = {hello.capabilities().begin(), hello.capabilities().end()};
   session->SetObligations(hello);
+  if (hello.kind() != v1::AGENT_KIND_UNSPECIFIED) session->kind = hello.kind();
   v1::AgentStatus& status = session->status;
   status.set_name(hello.agent());
   status.set_environment(hello.environment());

@@ -111,7 +111,8 @@ Status Engine::Recover() {
     const auto run = store_.LoadRunSummary(held.obligation.run());
     if (!run.ok() && run.status().code() != absl::StatusCode::kNotFound && !IsDamage(run.status()))
       return run.status();
-    const AgentKey agent = {run.ok() ? run->header().environment() : "", held.agent};
+    const std::string& noted = held.obligation.environment();
+    const AgentKey agent = {noted.empty() && run.ok() ? run->header().environment() : noted, held.agent};
     unconfirmed_[{held.obligation.run(), held.obligation.name()}] = {agent, held.obligation};
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> names, store_.ActiveRuns());
@@ -338,11 +339,8 @@ Status Engine::RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUSIVE_LO
   for (const v1::Event& event : stored.events) {
     flows::Effects ignored;
     RETURN_IF_ERROR(flows::Reduce(run->state, event, ignored));
-    if (!event.has_step_granted()) continue;
-    const int step = run->state.graph->Find(event.step_granted().step());
-    if (!run->Step(step).movable()) run->bound_agent = event.step_granted().agent();
   }
-  run->holders = HoldersIn(stored.events);
+  run->holders = HoldersIn(run->header.environment(), run->state.graph->Flow(), stored.events);
   run->next_event = static_cast<int64_t>(stored.events.size());
   run->began = clock_.Monotonic() - AgeOf(run->state, stored.events, clock_.Now());
   run->revision = FirstRevision(clock_);
@@ -388,7 +386,7 @@ void Engine::PerformEffect(Turn& turn, const RunPointer& run, const flows::Effec
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   if (const auto* ready = std::get_if<flows::StepReady>(&effect)) {
     ready_.Push(run, ready->step);
-    turn.dispatch.insert(run->header.environment());
+    turn.dispatch.insert(run->EnvironmentOf(ready->step));
   } else if (const auto* timer = std::get_if<flows::StartTimer>(&effect)) {
     const absl::Duration at = run->Monotonic(timer->at);
     const bool earliest = timers_.empty() || at < timers_.top().at;
@@ -401,7 +399,9 @@ void Engine::PerformEffect(Turn& turn, const RunPointer& run, const flows::Effec
   } else {
     FinishRun(turn, run);
   }
-  if (!run->keyed.empty()) turn.dispatch.insert(run->header.environment());  // a key may have become free
+  if (run->keyed.empty()) return;
+  for (const v1::Place& place : run->state.graph->Places())
+    turn.dispatch.insert(run->EnvironmentOf(place));  // a key may have become free
 }
 
 void Engine::FinishRun(Turn& turn, const RunPointer& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -469,7 +469,7 @@ void Engine::Forget(const std::vector<RunPointer>& finished) {
     run->finish_is_durable = true;
     ++run->revision;
     runs_.erase(run->header.name());
-    finished_holders_.Put(run->header.name(), {run->header.environment(), std::move(run->holders)});
+    finished_holders_.Put(run->header.name(), std::move(run->holders));
     run->changed.NotifyAll();
     run->finished.NotifyAll();
   }
@@ -491,9 +491,13 @@ void Engine::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& r
   granted->set_attempt(run->At(ready.step).attempt + 1);
   granted->set_epoch(run->At(ready.step).epoch + 1);
   granted->set_agent(session->status.name());
+  if (run->state.BoundAt(ready.step) != granted->agent()) {
+    v1::Binding* binding = granted->add_bindings();
+    binding->set_place(run->PlaceOf(ready.step).name());
+    binding->set_agent(granted->agent());
+  }
   if (!RecordEvent(turn, run, std::move(event))) return;  // what is not on record is not sent
-  if (!step.movable()) run->bound_agent = session->status.name();
-  run->holders.insert({step.id(), session->status.name()});
+  run->holders.insert({step.id(), session->Key()});
   v1::Task* task = turn.messages[session].add_tasks();
   *task->mutable_lease() = run->Lease(ready.step);
   *task->mutable_action() = step.action();

@@ -185,7 +185,7 @@ class Engine {
 
   // Whether the agent holds or held this step, be the run over or not.
   bool MayLog(const SessionPointer& session, const v1::LogLines& lines) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  const FinishedHolders::Kept* FinishedRun(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  const StepHolders* FinishedRun(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void OnProgress(const SessionPointer& session, v1::ProgressReport report)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

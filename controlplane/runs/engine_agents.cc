@@ -30,6 +30,14 @@ void AnswerReport(v1::ControlMessage& answer, v1::Report& report) {
   error->set_hint("The agent has put it aside in its journal; please report this.");
 }
 
+bool MadeObligation(const ActiveRun& run, const std::string& name, const AgentKey& agent) {
+  for (size_t i = 0; i < run.state.obligations.size(); ++i) {
+    if (run.state.graph->ObligationAt(static_cast<int>(i)).name() == name)
+      return run.ObligationHolder(i) == agent;
+  }
+  return false;
+}
+
 // Overtaken timers are not worth an event in the journal.
 bool Matters(const ActiveRun& run, const Timer& timer) {
   if (timer.kind == v1::TimerFired::KIND_START_DEADLINE) return !flows::HasBegun(run.state);
@@ -116,7 +124,7 @@ void Engine::Disconnect(int64_t id) {
 
 void Engine::TouchRunsOf(Turn& turn, const std::string& environment) {
   for (const auto& [name, run] : runs_) {
-    if (run->header.environment() == environment && !run->state.Finished()) Touch(turn, run);
+    if (run->IsIn(environment) && !run->state.Finished()) Touch(turn, run);
   }
 }
 
@@ -155,9 +163,8 @@ absl::Duration Engine::Tick() {
 int Engine::RunningOn(const AgentKey& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   int running = 0;
   for (const auto& [name, run] : runs_) {
-    if (run->header.environment() != agent.environment) continue;
-    for (const flows::StepState& at : run->state.steps)
-      running += at.phase == v1::STEP_PHASE_RUNNING && at.agent == agent.name;
+    for (int step = 0; step < run->state.graph->StepCount(); ++step)
+      running += run->At(step).phase == v1::STEP_PHASE_RUNNING && run->Holder(step) == agent;
   }
   return running;
 }
@@ -248,8 +255,9 @@ void Engine::SettleObligations(Turn& turn, const SessionPointer& session, bool i
 void Engine::KeepObligation(Turn& turn, const RunPointer& run, size_t i)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   Unconfirmed held;
-  held.agent = run->BoundAgent();
+  held.agent = run->ObligationHolder(i);
   held.obligation.set_run(run->header.name());
+  held.obligation.set_environment(held.agent.environment);
   held.obligation.set_name(run->state.graph->ObligationAt(static_cast<int>(i)).name());
   if (const SessionPointer session = sessions_.Find(held.agent)) {
     *turn.messages[session].add_release() = held.obligation;
@@ -323,13 +331,9 @@ RunPointer Engine::FindHeld(const SessionPointer& session, const std::string& ru
 
 // The last lines of a run may come when it is over, and of one that ended before this start.
 bool Engine::MayLog(const SessionPointer& session, const v1::LogLines& lines) {
-  const std::pair<std::string, std::string> held = {lines.step(), session->status.name()};
-  bool may = false;
-  if (const RunPointer run = FindActive(lines.run())) {
-    may = run->header.environment() == session->status.environment() && run->holders.count(held) > 0;
-  } else if (const FinishedHolders::Kept* kept = FinishedRun(lines.run())) {
-    may = kept->environment == session->status.environment() && kept->holders.count(held) > 0;
-  }
+  const RunPointer run = FindActive(lines.run());
+  const StepHolders* holders = run != nullptr ? &run->holders : FinishedRun(lines.run());
+  const bool may = holders != nullptr && holders->count({lines.step(), session->Key()}) > 0;
   if (!may) {
     LogWarning("agent {} logs to {} of run {}, which it never held: not taken", session->status.name(),
                lines.step(), lines.run());
@@ -338,20 +342,21 @@ bool Engine::MayLog(const SessionPointer& session, const v1::LogLines& lines) {
 }
 
 // Null when the store does not have it, or can't say now: that is not remembered.
-const FinishedHolders::Kept* Engine::FinishedRun(const std::string& name) {
-  if (const FinishedHolders::Kept* kept = finished_holders_.Find(name)) return kept;
+const StepHolders* Engine::FinishedRun(const std::string& name) {
+  if (const StepHolders* kept = finished_holders_.Find(name)) return kept;
   // The summary is a single row: whoever names runs that there are not makes us read no more than that.
   if (!store_.LoadRunSummary(name).ok()) return nullptr;
   const StatusOr<StoredRun> stored = store_.LoadRun(name);
   if (!stored.ok()) return nullptr;
-  finished_holders_.Put(name, {stored->header.environment(), HoldersIn(stored->events)});
+  finished_holders_.Put(name, HoldersIn(stored->header.environment(), stored->flow, stored->events));
   return finished_holders_.Find(name);
 }
 
 void Engine::OnEarlyRelease(Turn& turn, const SessionPointer& session, const v1::EarlyRelease& release) {
   *turn.messages[session].add_early_release_acks() = release;
   const RunPointer run = FindActive(release.run());
-  if (run == nullptr || run->state.Finished() || run->BoundAgent() != session->Key()) return;
+  if (run == nullptr || run->state.Finished() || !MadeObligation(*run, release.name(), session->Key()))
+    return;
   LogWarning("agent {} released {} of run {} early: {}", session->status.name(), release.name(),
              release.run(), release.reason());
   v1::Event event;
@@ -416,7 +421,7 @@ void Engine::ExpireLeases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_R
   for (const auto& [name, run] : runs) {
     for (int step = 0; step < run->state.graph->StepCount(); ++step) {
       const flows::StepState& at = run->At(step);
-      if (at.phase != v1::STEP_PHASE_RUNNING || at.lease_expired || !run->Step(step).movable()) continue;
+      if (at.phase != v1::STEP_PHASE_RUNNING || at.lease_expired || !run->PlaceOf(step).movable()) continue;
       if (sessions_.Find(run->Holder(step)) != nullptr) continue;
       // After a restart nobody has been heard from: agents get a lease's time to come back.
       const absl::Duration since = sessions_.LastHeard(run->Holder(step))

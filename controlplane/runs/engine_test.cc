@@ -140,7 +140,8 @@ TEST_F(EngineTest, CreditsBoundWhatAnAgentGets) {
   Start("r2", Chain(1));
   const v1::ControlMessage first = Take(agent);
   ASSERT_EQ(first.tasks_size(), 1);
-  EXPECT_EQ(engine_->GetRun("r2")->steps(0).reason(), "no agent has room for one more task");
+  EXPECT_EQ(engine_->GetRun("r2")->steps(0).reason(),
+            "no agent of environment local has room for one more task");
   Report(agent, first.tasks(0).lease());
   EXPECT_EQ(Take(agent).tasks_size(), 1);
 }

@@ -109,10 +109,11 @@ class EngineTest : public testing::Test {
     }
   }
 
-  Agent Connect(const std::string& name = "agent-a", std::vector<v1::LeaseKey> held = {}, int credits = 8) {
+  Agent Connect(const std::string& name = "agent-a", std::vector<v1::LeaseKey> held = {}, int credits = 8,
+                const std::string& environment = "local") {
     v1::AgentHello hello;
     hello.set_agent(name);
-    hello.set_environment("local");
+    hello.set_environment(environment);
     hello.set_protocol(1);
     hello.add_capabilities("noop");
     for (const v1::LeaseKey& lease : held) *hello.add_held() = lease;

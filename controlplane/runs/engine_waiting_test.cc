@@ -81,7 +81,8 @@ TEST_F(EngineWaitingTest, WhatHoldsUpAQueuedRunIsNamedToo) {
   StartWithin("r1", absl::Seconds(20));
   KeepConnected(agent, absl::Seconds(20));
   EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_FAILED);
-  EXPECT_EQ(engine_->GetRun("r1")->reason(), "not started within 20.0s: no agent has room for one more task");
+  EXPECT_EQ(engine_->GetRun("r1")->reason(),
+            "not started within 20.0s: no agent of environment local has room for one more task");
   EXPECT_EQ(PhaseOf("busy"), v1::RUN_PHASE_RUNNING);
 }
 
@@ -119,7 +120,7 @@ TEST_F(EngineWaitingTest, WatchersSeeThatAnAgentComesAndGoes) {
   int64_t before = seen();
   Agent agent = Connect("agent-a", {}, 0);  // without room: nothing is granted
   EXPECT_GT(seen(), before);
-  EXPECT_EQ(FirstStep().reason(), "no agent has room for one more task");
+  EXPECT_EQ(FirstStep().reason(), "no agent of environment local has room for one more task");
   before = seen();
   engine_->Disconnect(agent.session);
   EXPECT_GT(seen(), before);

@@ -1,6 +1,7 @@
 #include "controlplane/runs/ready_queue.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "flows/run/view.h"
@@ -33,18 +34,36 @@ std::vector<flows::KeyHold> HeldKeys(const ActiveRuns& runs) {
 
 bool Releases(const ReadyStep& ready) { return ready.run->Releases(ready.step); }
 
+// Whether the agent's kind works at such a place.
+bool Suits(const v1::Place& place, const Session& session) {
+  const bool any_runtime =
+      place.runtime() == v1::RUNTIME_UNSPECIFIED || session.status.runtime() == v1::RUNTIME_UNSPECIFIED;
+  const v1::AgentKind kind = place.kind() == v1::AGENT_KIND_UNSPECIFIED ? v1::AGENT_KIND_HOST : place.kind();
+  return kind == session.kind && (any_runtime || place.runtime() == session.status.runtime());
+}
+
+// Whether a step may go to this agent of its environment at all: its place is bound to that, or to nobody. A place that
+// moves stays with its agent as long as that is connected.
+bool MayGoTo(const Session& session, const ActiveRun& run, int step,
+             const std::vector<SessionPointer>& sessions) {
+  const std::string& bound = run.state.BoundAt(step);
+  if (!Suits(run.PlaceOf(step), session)) return false;
+  if (bound.empty() || bound == session.status.name()) return true;
+  return run.PlaceOf(step).movable() &&
+         std::none_of(sessions.begin(), sessions.end(),
+                      [&](const SessionPointer& other) { return other->status.name() == bound; });
+}
+
 SessionPointer Choose(const std::vector<SessionPointer>& sessions, const ReadyStep& ready) {
   const ActiveRun& run = *ready.run;
-  const v1::Step& step = run.Step(ready.step);
   const flows::StepState& at = run.At(ready.step);
-  const std::string kind = flows::ActionKind(step.action());
+  const std::string kind = flows::ActionKind(run.Step(ready.step).action());
   SessionPointer best;
   for (const SessionPointer& session : sessions) {
-    const std::string& agent = session->status.name();
-    const bool elsewhere = !step.movable() && !run.bound_agent.empty() && run.bound_agent != agent;
-    const bool has_it = at.phase == v1::STEP_PHASE_RUNNING && at.agent == agent;
+    if (!MayGoTo(*session, run, ready.step, sessions)) continue;
+    const bool has_it = at.phase == v1::STEP_PHASE_RUNNING && at.agent == session->status.name();
     const bool full = session->Room() <= 0 && !Releases(ready);
-    if (full || elsewhere || has_it || session->capabilities.count(kind) == 0) continue;
+    if (full || has_it || session->capabilities.count(kind) == 0) continue;
     if (best == nullptr || session->Room() > best->Room()) best = session;
   }
   return best;
@@ -104,22 +123,32 @@ absl::Duration ReadyQueue::OldestAge(absl::Duration now) const {
 }
 
 Waiting WhyItWaits(const ActiveRun& run, int step, const AgentSessions& sessions, const ActiveRuns& runs) {
-  const std::string& environment = run.header.environment();
-  const std::vector<SessionPointer> candidates = sessions.Of(environment);
+  const std::string& environment = run.EnvironmentOf(step);
+  const AgentKey bound = run.BoundAt(step);
+  const bool stays = !bound.name.empty() && !run.PlaceOf(step).movable();
+  const std::string who = stays ? fmt::format("agent {} of environment {}", bound.name, environment) : "";
   const absl::Time ready_at = run.At(step).ready_at;
-  if (candidates.empty())
+  if (stays && sessions.Find(bound) == nullptr) return {who + " is not connected", sessions.LastSeen(bound)};
+  const std::vector<SessionPointer> all = sessions.Of(environment);
+  std::vector<SessionPointer> candidates;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(candidates),
+               [&](const SessionPointer& session) { return MayGoTo(*session, run, step, all); });
+  if (candidates.empty() && !stays)
     return {fmt::format("no agent serves environment {}", environment), sessions.LastSeenIn(environment)};
   const std::string kind = flows::ActionKind(run.Step(step).action());
   const bool able = std::any_of(candidates.begin(), candidates.end(), [&](const SessionPointer& session) {
     return session->capabilities.count(kind) > 0;
   });
-  if (!able) return {fmt::format("no connected agent can do {}", kind), ready_at};
-  if (!run.Step(step).movable() && !run.bound_agent.empty() && sessions.Find(run.BoundAgent()) == nullptr) {
-    return {fmt::format("agent {} is not connected", run.bound_agent), sessions.LastSeen(run.BoundAgent())};
+  if (!able) {
+    return {stays ? fmt::format("{} cannot do {}", who, kind)
+                  : fmt::format("no connected agent of environment {} can do {}", environment, kind),
+            ready_at};
   }
   if (auto waits = flows::WaitsFor(run.Step(step).keys(), HeldKeys(runs)))
     return {*std::move(waits), ready_at};
-  return {"no agent has room for one more task", ready_at};
+  return {stays ? who + " has no room for one more task"
+                : fmt::format("no agent of environment {} has room for one more task", environment),
+          ready_at};
 }
 
 }  // namespace salvor::controlplane

@@ -27,10 +27,10 @@ struct Assignment {
 
 class ReadyQueue {
  public:
-  void Push(const RunPointer& run, int step) { queues_[run->header.environment()].push_back({run, step}); }
+  void Push(const RunPointer& run, int step) { queues_[run->EnvironmentOf(step)].push_back({run, step}); }
 
-  // Everything that can be granted now: an agent of the environment has room and can do it, and its
-  // concurrency keys are free. The rest stays. What releases an obligation goes first, and to an agent without room too:
+  // Everything that can be granted now: the agent of its place, or one that may become that, has room and can do
+  // it, and its concurrency keys are free. The rest stays. What releases an obligation goes first, and to an agent without room too:
   // what it undoes may hold up an application.
   std::vector<Assignment> Assign(const std::string& environment, const AgentSessions& sessions,
                                  const ActiveRuns& runs);

@@ -9,13 +9,17 @@
 #include <utility>
 #include <vector>
 
+#include "controlplane/runs/agent_key.h"
+#include "salvor/v1/flow.pb.h"
 #include "salvor/v1/run.pb.h"
 
 namespace salvor::controlplane {
 
-using StepHolders = std::set<std::pair<std::string, std::string>>;  // step, agent
+using StepHolders = std::set<std::pair<std::string, AgentKey>>;  // step, agent
 
-StepHolders HoldersIn(const std::vector<v1::Event>& events);
+// Of a run of that flow, with places in that environment where they do not name another.
+StepHolders HoldersIn(const std::string& environment, const v1::Flow& flow,
+                      const std::vector<v1::Event>& events);
 
 // Keeps the holders of the newest finished runs, since their last log lines come late; the rest can be read from the
 // store. One thread at a time.
@@ -23,15 +27,11 @@ class FinishedHolders {
  public:
   static constexpr size_t kMostRuns = 256;
 
-  struct Kept {
-    std::string environment;  // of the run, and so of its agents
-    StepHolders holders;
-  };
-  const Kept* Find(const std::string& run) const;  // null: not kept
-  void Put(const std::string& run, Kept kept);
+  const StepHolders* Find(const std::string& run) const;  // null: not kept
+  void Put(const std::string& run, StepHolders holders);
 
  private:
-  std::map<std::string, Kept> kept_;
+  std::map<std::string, StepHolders> kept_;
   std::deque<std::string> order_;
 };
 

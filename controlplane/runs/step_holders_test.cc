@@ -15,19 +15,32 @@ v1::Event Granted(const std::string& step, const std::string& agent) {
 TEST(StepHolders, AreThoseWhoWereGrantedAStepEverAndNobodyElse) {
   v1::Event reported;
   reported.mutable_step_reported()->set_step("c");
-  const StepHolders holders = HoldersIn({Granted("a", "agent-a"), Granted("a", "agent-b"), reported});
-  EXPECT_THAT(holders, testing::ElementsAre(testing::Pair("a", "agent-a"), testing::Pair("a", "agent-b")));
+  const StepHolders holders =
+      HoldersIn("local", {}, {Granted("a", "agent-a"), Granted("a", "agent-b"), reported});
+  EXPECT_EQ(holders, (StepHolders{{"a", {"local", "agent-a"}}, {"a", {"local", "agent-b"}}}));
+}
+
+TEST(StepHolders, AreOfTheEnvironmentOfTheStepsPlace) {
+  v1::Flow flow;
+  flow.add_places()->set_name("here");
+  flow.add_places()->set_name("there");
+  flow.mutable_places(1)->set_environment("cluster");
+  for (const char* id : {"a", "b"}) flow.add_steps()->set_id(id);
+  flow.mutable_steps(0)->set_place("here");
+  flow.mutable_steps(1)->set_place("there");
+  const StepHolders holders = HoldersIn("local", flow, {Granted("a", "agent-a"), Granted("b", "agent-a")});
+  EXPECT_EQ(holders, (StepHolders{{"a", {"local", "agent-a"}}, {"b", {"cluster", "agent-a"}}}));
 }
 
 TEST(FinishedHolders, KeepsTheNewestRuns) {
   FinishedHolders finished;
   for (size_t i = 0; i <= FinishedHolders::kMostRuns; ++i)
-    finished.Put("r" + std::to_string(i), {"local", {{"a", "agent-a"}}});
+    finished.Put("r" + std::to_string(i), {{"a", {"local", "agent-a"}}});
   EXPECT_EQ(finished.Find("r0"), nullptr);
   ASSERT_NE(finished.Find("r1"), nullptr);
-  EXPECT_EQ(finished.Find("r1")->holders.count({"a", "agent-a"}), 1u);
+  EXPECT_EQ(finished.Find("r1")->count({"a", {"local", "agent-a"}}), 1u);
   finished.Put("r1", {});
-  EXPECT_TRUE(finished.Find("r1")->holders.empty());
+  EXPECT_TRUE(finished.Find("r1")->empty());
   EXPECT_NE(finished.Find("r2"), nullptr) << "the same run again takes no other's place";
 }
 
