@@ -87,6 +87,12 @@ StatusOr<v1::ActionResult> RunLocationOpen(const v1::Action& action, ActionConte
   const std::string shown = WithoutCredentials(open.location().repository());
   v1::ActionResult result;
   Status answer = restic.Check();
+  if (answer.code() == absl::StatusCode::kNotFound && open.must_exist()) {
+    return WithHint(
+        FailedPrecondition("there is no repository {} here, and another host of the run has opened it",
+                           shown),
+        "A folder is that of one host: declare a Location that all hosts of the application reach.");
+  }
   if (answer.code() == absl::StatusCode::kNotFound && open.create()) {
     const Status made = restic.Init();
     answer =

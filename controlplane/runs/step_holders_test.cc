@@ -15,8 +15,10 @@ v1::Event Granted(const std::string& step, const std::string& agent) {
 TEST(StepHolders, AreThoseWhoWereGrantedAStepEverAndNobodyElse) {
   v1::Event reported;
   reported.mutable_step_reported()->set_step("c");
+  v1::Flow flow;
+  flow.add_steps()->set_id("a");
   const StepHolders holders =
-      HoldersIn("local", {}, {Granted("a", "agent-a"), Granted("a", "agent-b"), reported});
+      HoldersIn("local", flow, {Granted("a", "agent-a"), Granted("a", "agent-b"), reported});
   EXPECT_EQ(holders, (StepHolders{{"a", {"local", "agent-a"}}, {"a", {"local", "agent-b"}}}));
 }
 

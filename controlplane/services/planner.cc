@@ -162,6 +162,7 @@ StatusOr<Planner::Plan> Planner::PlanRestore(const v1::CreateRestoreRequest& req
   plan.header.set_backup(backup.name());
   strategies::RestoreRequest wanted;
   wanted.run = plan.header.name();
+  wanted.environment = target.environment;
   wanted.location = location.restic();
   wanted.manifest = &backup.manifest();
   wanted.rename_databases = {request.rename_databases().begin(), request.rename_databases().end()};
@@ -199,6 +200,7 @@ StatusOr<Planner::Plan> Planner::PlanDrill(const v1::CreateDrillRequest& request
   plan.header.set_backup(backup.name());
   strategies::RestoreRequest wanted;
   wanted.run = plan.header.name();
+  wanted.environment = backup.environment();
   wanted.drill = true;
   wanted.require_isolation = catalog_.RequiresIsolation(backup.environment());
   wanted.location = location.restic();

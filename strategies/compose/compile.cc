@@ -7,6 +7,7 @@
 
 #include "base/doubt_limit.h"
 #include "base/text.h"
+#include "strategies/compose/places.h"
 #include "strategies/interface/declarations.h"
 #include "strategies/interface/steps.h"
 
@@ -28,7 +29,17 @@ const std::initializer_list<v1::Purpose> kBeforeAnythingIsWritten = {v1::PURPOSE
 struct Part {
   const v1::Component* component;
   Fragment fragment;
+  std::string host;  // where its steps are: as Component.host
+  std::string root;  // the step that opens the Location there, or what comes right after it
 };
+
+std::vector<std::string> HostsOf(const std::vector<Part>& parts) {
+  std::vector<std::string> hosts;
+  for (const Part& part : parts) {
+    if (!part.fragment.steps.empty()) hosts.push_back(part.host);
+  }
+  return hosts;
+}
 
 v1::Step OpenLocation(const v1::ResticLocation& location, bool create) {
   v1::Step step = MakeStep(kLocationOpen, v1::PURPOSE_PREPARE, "", "open location");
@@ -39,6 +50,29 @@ v1::Step OpenLocation(const v1::ResticLocation& location, bool create) {
   Retry(&step, 5, 2, 30);
   SetAttemptTimeout(&step, kQuickStepTimeout_s);
   return step;
+}
+
+// The Location is opened on the main host; `after` that on every other one, as its own step, by the same repository.
+void OpenOnOtherHosts(const Places& places, const std::string& after, std::vector<Part>* parts,
+                      v1::Flow* flow) {
+  for (Part& part : *parts) part.root = after;
+  for (const std::string& host : places.OtherHosts()) {
+    v1::Step open = places.AlsoOpened(flow->steps(0), host, after);
+    for (Part& part : *parts) {
+      if (part.host == host) part.root = open.id();
+    }
+    *flow->add_steps() = std::move(open);
+  }
+}
+
+// The part's steps wait for the Location on their host, which its effects name.
+void Settle(const Places& places, Part* part) {
+  places.Settle(part->component->name(), part->host, part->root, &part->fragment.steps);
+  for (v1::PlannedEffect& effect : part->fragment.effects) {
+    if (!part->host.empty())
+      effect.set_detail(
+          fmt::format("{}{}on host {}", effect.detail(), effect.detail().empty() ? "" : ", ", part->host));
+  }
 }
 
 // What the manifest says of itself and of as many artifacts as fit.
@@ -77,12 +111,6 @@ v1::Step CheckManifest(const RestoreRequest& request, const std::vector<std::str
 
 bool Contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-void AfterUnlessAfterAny(std::vector<v1::Step>* steps, const std::string& earlier) {
-  for (v1::Step& step : *steps) {
-    if (step.after().empty()) After(&step, earlier);
-  }
 }
 
 StatusOr<const Strategy*> StrategyOf(const StrategyRegistry& strategies, const v1::Component& component) {
@@ -149,7 +177,7 @@ v1::Step WriteManifest(const std::vector<v1::Component>& components, const v1::M
 // be spoilt, and a component that cannot be restored must not hide whether the others can: there each
 // component's own guardrails suffice. Either way the application's checks wait until everything has been
 // written: a shop is not healthy before its files are there.
-void JoinRestore(const std::string& root, bool drill, std::vector<Part>* parts) {
+void JoinRestore(bool drill, const Places& places, std::vector<Part>* parts) {
   std::vector<std::string> guardrails, writers;
   for (Part& part : *parts) {
     const auto before = IdsOfPurposes(part.fragment.steps, kBeforeAnythingIsWritten);
@@ -169,7 +197,7 @@ void JoinRestore(const std::string& root, bool drill, std::vector<Part>* parts) 
         if (!Contains(own_writers, writer)) After(&step, writer, v1::Edge::CONDITION_FINISHED);
       }
     }
-    AfterUnlessAfterAny(&part.fragment.steps, root);
+    Settle(places, &part);
   }
 }
 
@@ -203,9 +231,14 @@ StatusOr<std::vector<Part>> RestoreParts(const StrategyRegistry& strategies, con
     if (!chosen.empty() && !Contains(chosen, component.name())) continue;
     ASSIGN_OR_RETURN(const Strategy* strategy, StrategyOf(strategies, component));
     ASSIGN_OR_RETURN(Fragment fragment, RestoreFragment(*strategy, component, request, to));
-    parts.push_back({&component, std::move(fragment)});
+    const bool is_there = to != nullptr && to->count(component.name()) != 0;
+    parts.push_back({&component, std::move(fragment), is_there ? to->at(component.name()).host() : "", ""});
   }
   return parts;
+}
+
+const std::string& EnvironmentOf(const RestoreRequest& request) {
+  return request.environment.empty() ? request.manifest->environment() : request.environment;
 }
 
 Status CheckRequest(const RestoreRequest& request, const std::vector<std::string>& chosen) {
@@ -232,8 +265,8 @@ Status CheckRequest(const RestoreRequest& request, const std::vector<std::string
   return OkStatus();
 }
 
-bool Meet(const Destination& one, const Destination& other) {
-  if (one.space != other.space) return false;
+bool Meet(const Destination& one, const Destination& other, bool same_host) {
+  if (one.space != other.space || (one.is_local && other.is_local && !same_host)) return false;
   return one.is_folder && other.is_folder
              ? IsWithin(one.place, other.place) || IsWithin(other.place, one.place)
              : one.place == other.place;
@@ -241,17 +274,17 @@ bool Meet(const Destination& one, const Destination& other) {
 
 // Two components of the target may declare the same folders, or live on one server.
 Status RefuseSharedDestinations(const std::vector<Part>& parts) {
-  std::vector<std::pair<const Destination*, const v1::Component*>> taken;
+  std::vector<std::pair<const Destination*, const Part*>> taken;
   for (const Part& part : parts) {
     for (const Destination& one : part.fragment.destinations) {
-      for (const auto& [other, component] : taken) {
-        if (!Meet(one, *other)) continue;
+      for (const auto& [other, taker] : taken) {
+        if (!Meet(one, *other, taker->host == part.host)) continue;
         const Destination& inner = one.place.size() < other->place.size() ? *other : one;
-        return WithHint(InvalidArgument("components '{}' and '{}' would both restore {}", component->name(),
-                                        part.component->name(), inner.description),
+        return WithHint(InvalidArgument("components '{}' and '{}' would both restore {}",
+                                        taker->component->name(), part.component->name(), inner.description),
                         one.hint);
       }
-      taken.emplace_back(&one, part.component);
+      taken.emplace_back(&one, &part);
     }
   }
   return OkStatus();
@@ -369,23 +402,27 @@ StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
     RETURN_IF_ERROR(CheckDeclaration(*strategy, component));
     ASSIGN_OR_RETURN_IN(Fragment fragment, strategy->Backup(component, scoped),
                         "component " + component.name());
-    AfterUnlessAfterAny(&fragment.steps, kLocationOpen);
-    plan.effects.insert(plan.effects.end(), fragment.effects.begin(), fragment.effects.end());
-    parts.push_back({&component, std::move(fragment)});
+    parts.push_back({&component, std::move(fragment), component.host(), ""});
+  }
+  const Places places(scoped.environment, HostsOf(parts));
+  *plan.flow.add_steps() = OpenLocation(request.location, true);
+  for (const std::string& run : request.forget_runs)
+    plan.flow.mutable_steps(0)->mutable_action()->mutable_location_open()->add_forget_runs(run);
+  OpenOnOtherHosts(places, kLocationOpen, &parts, &plan.flow);
+  for (Part& part : parts) {
+    Settle(places, &part);
+    plan.effects.insert(plan.effects.end(), part.fragment.effects.begin(), part.fragment.effects.end());
   }
   v1::Step manifest = WriteManifest(components, header, scoped, parts);
   const v1::ManifestWrite& write = manifest.action().manifest_write();
   std::string what = fmt::format("{} artifacts and the manifest", write.planned_size());
   for (const std::string& warning : write.manifest().warnings()) what += "; " + warning;
   plan.effects.push_back(MakeEffect("create", "backup " + request.backup, what));
-  *plan.flow.add_steps() = OpenLocation(request.location, true);
-  for (const std::string& run : request.forget_runs) {
-    plan.flow.mutable_steps(0)->mutable_action()->mutable_location_open()->add_forget_runs(run);
-  }
   for (Part& part : parts) {
     for (v1::Step& step : part.fragment.steps) *plan.flow.add_steps() = std::move(step);
   }
   *plan.flow.add_steps() = std::move(manifest);
+  places.Close(&plan.flow);
   RETURN_IF_ERROR(ValidateFlow(plan.flow));
   return plan;
 }
@@ -400,10 +437,13 @@ StatusOr<RestorePlan> CompileRestore(const StrategyRegistry& strategies, const R
   RETURN_IF_ERROR(RefuseMissing(*request.manifest, parts));
   RestorePlan plan;
   plan.effects.push_back(ReadBackup(*request.manifest));
-  JoinRestore(kManifestCheck, false, &parts);
+  const Places places(EnvironmentOf(request), HostsOf(parts));
   *plan.flow.add_steps() = OpenLocation(request.location, false);
   *plan.flow.add_steps() = CheckManifest(request, components);
+  OpenOnOtherHosts(places, kManifestCheck, &parts, &plan.flow);
+  JoinRestore(false, places, &parts);
   AppendRestore(&parts, &plan);
+  places.Close(&plan.flow);
   RETURN_IF_ERROR(RefuseSharedDestinations(parts));
   RETURN_IF_ERROR(ValidateFlow(plan.flow));
   return plan;
@@ -431,9 +471,13 @@ StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const Res
     *plan.flow.add_steps() = scratch.Start();
     plan.effects.push_back(scratch.Effect());
   }
-  JoinRestore(scratch.Needed() ? kScratchStart : kManifestCheck, true, &parts);
+  // A drill needs nothing of the hosts that its components were on: it is all at one place.
+  const Places places(EnvironmentOf(request), {});
+  for (Part& part : parts) part.root = scratch.Needed() ? kScratchStart : kManifestCheck;
+  JoinRestore(true, places, &parts);
   AppendRestore(&parts, &plan);
   if (scratch.Needed()) scratch.Close(&plan.flow);
+  places.Close(&plan.flow);
   for (const Part& part : parts) {
     for (const v1::MissingArtifact& missing : part.fragment.missing) {
       plan.effects.push_back(

@@ -26,7 +26,7 @@ struct BackupPlan {
   std::vector<v1::PlannedEffect> effects;
 };
 
-// location.open → all components' preflights and captures → manifest.write (after all captures, whatever their
+// location.open → (on every other host) location.open.HOST → all components' preflights and captures → manifest.write (after all captures, whatever their
 // outcome, unless the location could not be opened). The manifest's components are `components`, its other
 // fields those of `header`. FailedPrecondition when a component's declaration is not valid.
 StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
@@ -40,7 +40,7 @@ struct RestorePlan {
 
 // Restore of these components (empty: all) of request.manifest; `to` holds the target application's
 // components by name. It begins with manifest.check, as a drill does: what the Location holds is compared with
-// request.manifest. All guardrails of all components come before anything is written. FailedPrecondition
+// request.manifest. Each component's steps are on the host that `to` names for it. All guardrails of all components come before anything is written. FailedPrecondition
 // when the backup lacks something of them, naming it, or when `to` has no place for a component (files need
 // none when request.disk_root is given).
 StatusOr<RestorePlan> CompileRestore(const StrategyRegistry& strategies, const RestoreRequest& request,
@@ -52,7 +52,7 @@ StatusOr<RestorePlan> CompileRestore(const StrategyRegistry& strategies, const R
 StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const RestoreRequest& request);
 
 // Every flow passes it before a run starts: unique ids, edges and inputs to ancestors only, no cycle,
-// payloads within 64 KiB, obligations that name existing steps.
+// payloads within 64 KiB, obligations that name existing steps, every step at a place of the flow.
 Status ValidateFlow(const v1::Flow& flow);
 
 }  // namespace salvor::strategies

@@ -58,6 +58,7 @@ std::string FlowText(const v1::Flow& flow) {
   std::string text;
   for (const v1::Step& step : flow.steps()) {
     std::vector<std::string> parts;
+    if (flow.places_size() > 1) AddPart("at", step.place(), &parts);
     AddPart("after", EdgesText(step), &parts);
     AddPart("key", KeysText(step), &parts);
     AddPart("inputs", Join({step.inputs().begin(), step.inputs().end()}, ", "), &parts);

@@ -32,6 +32,7 @@ std::vector<FieldProblem> ValidateComponent(const StrategyRegistry& strategies,
   if (component.name().size() > kMaxComponentNameLength) {
     problems.Add("name", fmt::format("is longer than {} characters", kMaxComponentNameLength));
   }
+  if (!component.host().empty()) problems.Check("host", CheckObjectName(component.host()));
   if (!ParseDoubtLimit(component.doubt_below()).has_value()) {
     problems.Add("doubtBelow", fmt::format("'{}' is not a share of 1% to 100%; write it like 50%, or never",
                                            PercentEncode(component.doubt_below().substr(0, 40))));

@@ -28,6 +28,7 @@ class FlowValidator {
   Status Validate() {
     if (flow_.steps().empty()) return InvalidArgument("the flow has no steps");
     RETURN_IF_ERROR(IndexSteps());
+    RETURN_IF_ERROR(CheckPlaces());
     for (const v1::Step& step : flow_.steps()) {
       RETURN_IF_ERROR(CheckAction(step));
       RETURN_IF_ERROR(CheckEdges(step));
@@ -44,6 +45,22 @@ class FlowValidator {
       const std::string& id = flow_.steps(i).id();
       if (!IsStepId(id)) return InvalidArgument("'{}' is no step id", PercentEncode(id.substr(0, 100)));
       if (!index_.emplace(id, i).second) return InvalidArgument("two steps have the id '{}'", id);
+    }
+    return OkStatus();
+  }
+
+  Status CheckPlaces() const {
+    std::set<std::string> names;
+    for (const v1::Place& place : flow_.places()) {
+      if (place.name().empty() || !names.insert(place.name()).second)
+        return InvalidArgument("a place has no name of its own: '{}'", place.name());
+      if (place.environment().empty())
+        return InvalidArgument("place '{}' is in no environment", place.name());
+    }
+    for (const v1::Step& step : flow_.steps()) {
+      if (names.empty() ? !step.place().empty() : names.count(step.place()) == 0)
+        return InvalidArgument("step '{}' is at place '{}', which is not in the flow", step.id(),
+                               step.place());
     }
     return OkStatus();
   }

@@ -227,6 +227,26 @@ TEST(ValidateObjects, HowFarAComponentMayShrinkIsAShareOrNever) {
           " never"));
 }
 
+TEST(ValidateObjects, AHostIsTheNameOfAnAgent) {
+  const auto problems = [](const std::string& host) {
+    return Problems(
+        {R"(metadata { name: "a" } driver { components { name: "d" host: ")" + host + R"(" dummy {} } })"});
+  };
+  for (const char* good : {"", "web-1", "10"}) EXPECT_THAT(problems(good), IsEmpty()) << good;
+  for (const char* bad : {"web-*", "Web", "web 1", "web:1", "-"}) EXPECT_EQ(problems(bad).size(), 1u) << bad;
+  EXPECT_THAT(problems("web-*"), ElementsAre(testing::StartsWith("0 spec.components[0].host: ")));
+}
+
+TEST(ResolveComponents, TheApplicationsHostGoesOverTheDrivers) {
+  const auto driver = FromText<v1::DriverSpec>(
+      R"(components { name: "a" host: "web-1" dummy {} } components { name: "b" host: "web-1" dummy {} })");
+  const auto application = FromText<v1::ApplicationSpec>(R"(components { name: "b" host: "web-2" })");
+  const auto resolved = ResolveComponents(BuiltInStrategies(), application, &driver);
+  ASSERT_TRUE(resolved.ok()) << resolved.status();
+  EXPECT_EQ(resolved->at(0).host(), "web-1");
+  EXPECT_EQ(resolved->at(1).host(), "web-2");
+}
+
 TEST(ResolveComponents, TheApplicationsWordOnShrinkingGoesOverTheDrivers) {
   const auto driver = FromText<v1::DriverSpec>(
       R"(components { name: "a" doubt_below: "20%" dummy {} } components { name: "b" doubt_below: "20%" dummy {} })");

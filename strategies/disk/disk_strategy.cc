@@ -267,7 +267,8 @@ StatusOr<Fragment> DiskStrategy::Restore(const v1::Component& component,
     if (!request.drill) {
       fragment.destinations.push_back(
           {"files", one.destination(), true, "files to " + one.destination(),
-           "Declare paths in the target that do not lie in each other, or restore one component after another."});
+           "Declare paths in the target that do not lie in each other, or restore one component after another.",
+           true});
     }
     const std::string place =
         one.path() == one.destination() ? below : fmt::format("which the target declares for {}", one.path());

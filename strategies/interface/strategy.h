@@ -42,6 +42,7 @@ struct BackupRequest {
 // Where a restore goes. A drill goes to scratch; a restore to what `to` declares.
 struct RestoreRequest {
   std::string run;
+  std::string environment;  // where it goes to; empty: where the backup is from
   bool drill = false;
   v1::ResticLocation location;             // of the backup
   const v1::Manifest* manifest = nullptr;  // borrowed for the call
@@ -61,6 +62,7 @@ struct Destination {
   bool is_folder = false;   // absolute, without a slash at the end
   std::string description;  // for people: "files to /srv/shop", "database 'shop' to the same server"
   std::string hint;         // what to do when another component has it: a sentence
+  bool is_local = false;    // the host's own: those of two hosts never meet
 };
 
 // What one component adds to a run. Its steps stand in an order in which they could be done.

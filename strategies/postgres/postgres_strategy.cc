@@ -239,7 +239,8 @@ class RestorePlanner {
     fragment_.steps.push_back(std::move(verify));
     fragment_.destinations.push_back({fmt::format("postgres {}{}", target_.scratch(), server_), name, false,
                                       fmt::format("database '{}' to the same server", name),
-                                      "Restore them one after another, and rename one of the databases."});
+                                      "Restore them one after another, and rename one of the databases.",
+                                      target_.connection().host().empty()});
     fragment_.scratch_bytes += 2 * dump.bytes();  // the tables and their indexes
     fragment_.server_version_num = std::max(fragment_.server_version_num, dump.server_version_num());
     const std::string from = source == name ? "from dump" : fmt::format("from dump of {},", source);

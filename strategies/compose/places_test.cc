@@ -1,0 +1,163 @@
+// Applications on several hosts, and restores into other environments.
+#include "strategies/compose/places.h"
+
+#include <gmock/gmock.h>
+
+#include "strategies/compose/compile.h"
+#include "strategies/compose/flow_text.h"
+#include "strategies/interface/strategy_testing.h"
+#include "strategies/registry.h"
+
+namespace salvor::strategies {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+v1::Component On(const std::string& host, v1::Component component) {
+  component.set_host(host);
+  return component;
+}
+
+// "step at place after those" of each step.
+std::vector<std::string> Lines(const v1::Flow& flow) {
+  std::vector<std::string> lines;
+  for (const v1::Step& step : flow.steps()) {
+    std::string line = step.id() + " at " + step.place();
+    for (const v1::Edge& edge : step.after()) line += " " + edge.step();
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+std::vector<std::string> PlaceLines(const v1::Flow& flow) {
+  std::vector<std::string> lines;
+  for (const v1::Place& place : flow.places())
+    lines.push_back(place.name() + " in " + place.environment() +
+                    (place.agent().empty() ? "" : " of " + place.agent()));
+  return lines;
+}
+
+v1::Component MoreFiles() {
+  v1::Component component = FilesComponent();
+  component.set_name("more");
+  return component;
+}
+
+TEST(Places, ABackupOnOneHostHasOnePlace) {
+  const auto plan = CompileBackup(BuiltInStrategies(), {FilesComponent()}, AHeader(), ABackupRequest());
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_THAT(PlaceLines(plan->flow), ElementsAre("host in host-a"));
+  EXPECT_THAT(Lines(plan->flow), ElementsAre("location.open at host", "files.backup at host location.open",
+                                             "manifest.write at host location.open files.backup"));
+  EXPECT_EQ(plan->flow.places(0).kind(), v1::AGENT_KIND_HOST);
+  EXPECT_FALSE(plan->flow.places(0).movable()) << "what is on a host is on no other";
+}
+
+TEST(Places, EachHostOpensTheLocationAndTheManifestIsWrittenOnce) {
+  BackupRequest request = ABackupRequest();
+  request.forget_runs = {"backup-shop-20261120-101500-4f2a"};
+  const auto plan = CompileBackup(
+      BuiltInStrategies(), {On("web-1", FilesComponent()), On("web-2", MoreFiles())}, AHeader(), request);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_THAT(PlaceLines(plan->flow),
+              ElementsAre("host:web-1 in host-a of web-1", "host:web-2 in host-a of web-2"));
+  EXPECT_THAT(
+      Lines(plan->flow),
+      ElementsAre("location.open at host:web-1", "location.open.web-2 at host:web-2 location.open",
+                  "files.backup at host:web-1 location.open", "more.backup at host:web-2 location.open.web-2",
+                  "manifest.write at host:web-1 location.open files.backup more.backup"));
+  const v1::LocationOpen& first = plan->flow.steps(0).action().location_open();
+  const v1::LocationOpen& second = plan->flow.steps(1).action().location_open();
+  EXPECT_TRUE(first.create() && !first.must_exist());
+  EXPECT_TRUE(second.create() && second.must_exist()) << "two hosts must not make two repositories";
+  EXPECT_EQ(first.forget_runs_size(), 1);
+  EXPECT_EQ(second.forget_runs_size(), 0);
+  EXPECT_THAT(EffectsText(plan->effects), HasSubstr("on host web-2"));
+  EXPECT_THAT(FlowText(plan->flow), HasSubstr("at host:web-2"));
+}
+
+TEST(Places, WhatNamesNoHostIsTheMainPlaceWhereverItIsDeclared) {
+  const auto plan = CompileBackup(BuiltInStrategies(), {On("web-2", MoreFiles()), FilesComponent()},
+                                  AHeader(), ABackupRequest());
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_THAT(PlaceLines(plan->flow), ElementsAre("host in host-a", "host:web-2 in host-a of web-2"));
+  EXPECT_EQ(plan->flow.steps(0).place(), "host");
+}
+
+TEST(Places, ARestoreIntoAnotherEnvironmentIsAtTheTargetsHosts) {
+  const v1::Manifest manifest = AManifest({On("web-1", FilesComponent()), On("web-1", DatabaseComponent())});
+  RestoreRequest request = ARestoreRequest(manifest);
+  request.environment = "cluster";
+  const std::map<std::string, v1::Component> to = {{"files", On("new-2", FilesComponent())},
+                                                   {"db", On("new-1", DatabaseComponent())}};
+  const auto plan = CompileRestore(BuiltInStrategies(), request, to, {});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_TRUE(ValidateFlow(plan->flow).ok()) << ValidateFlow(plan->flow);
+  EXPECT_THAT(PlaceLines(plan->flow),
+              ElementsAre("host:new-2 in cluster of new-2", "host:new-1 in cluster of new-1"));
+  for (const v1::Step& step : plan->flow.steps()) {
+    const bool is_database = step.component() == "db" || step.id() == "location.open.new-1";
+    EXPECT_EQ(step.place(), is_database ? "host:new-1" : "host:new-2") << step.id();
+    EXPECT_FALSE(step.action().location_open().create() || step.action().location_open().must_exist());
+  }
+  EXPECT_THAT(Lines(plan->flow), Contains("location.open.new-1 at host:new-1 manifest.check"));
+  EXPECT_THAT(Lines(plan->flow), Contains("db.check-target at host:new-1 location.open.new-1"));
+}
+
+TEST(Places, TheSameFoldersOnTwoHostsDoNotMeet) {
+  v1::Manifest manifest = AManifest({FilesComponent(), MoreFiles()});
+  const auto plan = [&](const std::string& one, const std::string& other) {
+    return CompileRestore(BuiltInStrategies(), ARestoreRequest(manifest),
+                          {{"files", On(one, FilesComponent())}, {"more", On(other, MoreFiles())}}, {});
+  };
+  EXPECT_TRUE(plan("web-1", "web-2").ok()) << plan("web-1", "web-2").status();
+  EXPECT_THAT(MessageOf(plan("web-1", "web-1").status()), HasSubstr("would both restore files"));
+  EXPECT_THAT(MessageOf(plan("", "").status()), HasSubstr("would both restore files"));
+}
+
+TEST(Places, TheSameSocketOnTwoHostsIsTwoServersAndOneAddressIsOne) {
+  v1::Component second = DatabaseComponent();
+  second.set_name("more");
+  const v1::Manifest manifest = AManifest({DatabaseComponent(), second});
+  v1::Component one = On("web-1", DatabaseComponent()), other = On("web-2", second);
+  EXPECT_TRUE(
+      CompileRestore(BuiltInStrategies(), ARestoreRequest(manifest), {{"db", one}, {"more", other}}, {})
+          .ok());
+  for (v1::Component* component : {&one, &other}) {
+    component->mutable_postgres()->mutable_connection()->clear_socket_directory();
+    component->mutable_postgres()->mutable_connection()->set_host("db.example");
+  }
+  const auto met =
+      CompileRestore(BuiltInStrategies(), ARestoreRequest(manifest), {{"db", one}, {"more", other}}, {});
+  EXPECT_THAT(MessageOf(met.status()), HasSubstr("to the same server"));
+}
+
+TEST(Places, ADrillIsAtOnePlaceWhateverHostsThereWere) {
+  const v1::Manifest manifest = AManifest({On("web-1", FilesComponent()), On("web-2", MoreFiles())});
+  const auto plan = CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest, "drill-shop-1"));
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_THAT(PlaceLines(plan->flow), ElementsAre("host in host-a")) << "a host that is gone proves nothing";
+  for (const v1::Step& step : plan->flow.steps()) EXPECT_EQ(step.place(), "host") << step.id();
+}
+
+TEST(ValidateFlow, RefusesPlacesThatAreNotThere) {
+  v1::Flow flow = CompileBackup(BuiltInStrategies(), {FilesComponent()}, AHeader(), ABackupRequest())->flow;
+  ASSERT_TRUE(ValidateFlow(flow).ok()) << ValidateFlow(flow);
+  v1::Flow lost = flow;
+  lost.mutable_steps(1)->set_place("cellar");
+  EXPECT_EQ(MessageOf(ValidateFlow(lost)),
+            "step 'files.backup' is at place 'cellar', which is not in the flow");
+  lost.clear_places();
+  EXPECT_EQ(MessageOf(ValidateFlow(lost)),
+            "step 'location.open' is at place 'host', which is not in the flow");
+  v1::Flow twice = flow;
+  *twice.add_places() = flow.places(0);
+  EXPECT_EQ(MessageOf(ValidateFlow(twice)), "a place has no name of its own: 'host'");
+  flow.mutable_places(0)->clear_environment();
+  EXPECT_EQ(MessageOf(ValidateFlow(flow)), "place 'host' is in no environment");
+}
+
+}  // namespace
+}  // namespace salvor::strategies
