@@ -48,6 +48,11 @@ int main(int argc, char** argv) {
   app.add_option("--name", options.config.name, "this agent's name, the same after every restart")
       ->required();
   app.add_option("--environment", options.config.environment, "the Environment it serves")->required();
+  std::vector<std::string> labels;
+  app.add_option("--label", labels, "KEY=value, shown with the agent; repeatable")
+      ->check([](const std::string& text) {
+        return text.find('=') == 0 || text.find('=') == std::string::npos ? "must be KEY=value" : "";
+      });
   app.add_option("--server", options.server, "the control plane: unix:///path, or host:port")->required();
   app.add_option("--ca-file", options.tls.authorities, "PEM of whom to trust; needed beyond this machine");
   app.add_option("--token-file", options.token_file,
@@ -85,6 +90,8 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  for (const std::string& label : labels)
+    options.config.labels[label.substr(0, label.find('='))] = label.substr(label.find('=') + 1);
   salvor::InitLog("salvor-agent", log_level);
 
   salvor::Mutex mutex;

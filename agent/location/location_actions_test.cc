@@ -18,10 +18,11 @@ using testing::HasSubstr;
 
 class LocationOpen : public testing::Test {
  protected:
-  StatusOr<v1::ActionResult> Open(bool create) {
+  StatusOr<v1::ActionResult> Open(bool create, bool must_exist = false) {
     AttemptForTest attempt(repository_.Path() + "/state");
     *attempt.Action().mutable_location_open()->mutable_location() = repository_.Location();
     attempt.Action().mutable_location_open()->set_create(create);
+    attempt.Action().mutable_location_open()->set_must_exist(must_exist);
     return attempt.Run(RunLocationOpen);
   }
   ResticRepositoryForTest repository_;
@@ -35,6 +36,16 @@ TEST_F(LocationOpen, MakesARepositoryOnceAndOnlyWhenTold) {
   const auto again = Open(true);
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(again->note(), "");
+}
+
+TEST_F(LocationOpen, MakesNoneWhereAnotherHostHasOpenedIt) {
+  const auto refused = Open(true, true);
+  EXPECT_THAT(ToError(refused.status()).message(), HasSubstr("another host of the run has opened it"));
+  EXPECT_FALSE(ToError(refused.status()).retryable());
+  EXPECT_FALSE(std::filesystem::exists(repository_.Location().repository() + "/config"));
+  ASSERT_TRUE(Open(true).ok());
+  const auto opened = Open(true, true);
+  EXPECT_TRUE(opened.ok()) << opened.status();
 }
 
 TEST_F(LocationOpen, RefusesAnotherPasswordAndMakesNothing) {

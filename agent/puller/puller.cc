@@ -16,6 +16,7 @@
 #include "base/io/grpc/limits.h"
 #include "base/io/grpc/status.h"
 #include "base/io/log.h"
+#include "proto/protocol.h"
 #include "proto/time.h"
 #include "salvor/v1/agent_service.grpc.pb.h"
 
@@ -144,7 +145,11 @@ class GrpcPuller final : public Puller, public ReportSink {
     hello.set_environment(config_.environment);
     hello.set_runtime(v1::RUNTIME_HOST);
     hello.set_version(options_.version);
-    hello.set_protocol(1);
+    hello.set_protocol(kOldestProtocol);  // for a control plane of 0.2, which knows no range
+    hello.set_oldest_protocol(kOldestProtocol);
+    hello.set_newest_protocol(kNewestProtocol);
+    hello.set_kind(v1::AGENT_KIND_HOST);
+    hello.mutable_labels()->insert(config_.labels.begin(), config_.labels.end());
     hello.set_host(options_.host);
     hello.set_instance(options_.instance);
     for (std::string& kind : executor_.Capabilities()) hello.add_capabilities(std::move(kind));
@@ -223,7 +228,8 @@ class GrpcPuller final : public Puller, public ReportSink {
     if (!welcome.has_welcome()) {
       status = Unavailable("no welcome");
     } else {
-      LogInfo("connected to control plane {}", welcome.welcome().control_plane_version());
+      LogInfo("connected to control plane {}, by protocol {}", welcome.welcome().control_plane_version(),
+              std::max(welcome.welcome().protocol(), 1));  // 0.2 does not say it
       backoff = kFirstBackoff;
       const absl::Duration heartbeat = FromProto(welcome.welcome().heartbeat_interval());
       std::thread writer([&] { Write(stream, heartbeat); });

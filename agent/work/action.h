@@ -28,8 +28,9 @@ class ScratchServers;  // agent/engines/postgres/scratch_server.h
 struct AgentConfig {
   std::string name;
   std::string environment;
-  std::string state_directory;  // journal, scratch, caches; 0700
-  std::string supervisor;       // path of salvor-supervise
+  std::map<std::string, std::string> labels;  // for people; nothing is decided by them
+  std::string state_directory;                // journal, scratch, caches; 0700
+  std::string supervisor;                     // path of salvor-supervise
   std::string postgres_bin_directory = "/usr/lib/postgresql/15/bin";
   std::string scratch_user;  // who runs scratch servers when the agent is root; empty: a user id of nobody
   int max_parallel = 8;      // tasks at once

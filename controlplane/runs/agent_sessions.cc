@@ -26,13 +26,14 @@ SessionPointer AgentSessions::Add(const v1::AgentHello& hello, std::shared_ptr<A
   session->instance = hello.instance();
   session->capabilities = {hello.capabilities().begin(), hello.capabilities().end()};
   session->SetObligations(hello);
-  if (hello.kind() != v1::AGENT_KIND_UNSPECIFIED) session->kind = hello.kind();
   v1::AgentStatus& status = session->status;
   status.set_name(hello.agent());
   status.set_environment(hello.environment());
   status.set_runtime(hello.runtime());
   status.set_version(hello.version());
   status.set_host(hello.host());
+  status.set_kind(hello.kind() == v1::AGENT_KIND_UNSPECIFIED ? v1::AGENT_KIND_HOST : hello.kind());
+  *status.mutable_labels() = hello.labels();
   status.set_connected(true);
   sessions_[session->id] = session;
   lost_.erase(session->Key());

@@ -25,7 +25,6 @@ namespace salvor::controlplane {
 struct Session {
   int64_t id = 0;
   v1::AgentStatus status;
-  v1::AgentKind kind = v1::AGENT_KIND_HOST;
   std::set<std::string> capabilities;  // kinds of action
   std::shared_ptr<AgentLink> link;
   // Tasks that it will take: how many in all on this stream, or, of an agent of 0.1, how many more.

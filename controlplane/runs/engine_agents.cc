@@ -6,6 +6,7 @@
 #include "base/io/grpc/limits.h"
 #include "base/io/log.h"
 #include "controlplane/runs/engine.h"
+#include "controlplane/runs/protocol.h"
 #include "proto/time.h"
 
 namespace salvor::controlplane {
@@ -64,11 +65,7 @@ std::vector<v1::AgentStatus> Engine::ListAgents() {
 }
 
 StatusOr<int64_t> Engine::Connect(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link) {
-  if (hello.protocol() != 1) {
-    return WithHint(InvalidArgument("agent {} speaks protocol {}, this control plane speaks 1", hello.agent(),
-                                    hello.protocol()),
-                    "Run an agent and a control plane at most one version apart.");
-  }
+  ASSIGN_OR_RETURN(const int protocol, ChooseProtocol(hello, options_.version));
   if (hello.agent().empty() || hello.environment().empty())
     return InvalidArgument("hello without agent or environment");
   MutexLock lock(mutex_);
@@ -79,6 +76,7 @@ StatusOr<int64_t> Engine::Connect(const v1::AgentHello& hello, std::shared_ptr<A
   *welcome->mutable_heartbeat_interval() = ToProto(options_.heartbeat_interval);
   *welcome->mutable_lease_duration() = ToProto(options_.lease_duration);
   welcome->set_control_plane_version(options_.version);
+  welcome->set_protocol(protocol);
   ResumeLeases(turn, session, hello);
   SettleObligations(turn, session, true);
   LogInfo("agent {} of environment {} is connected", hello.agent(), hello.environment());

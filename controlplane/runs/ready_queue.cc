@@ -39,7 +39,7 @@ bool Suits(const v1::Place& place, const Session& session) {
   const bool any_runtime =
       place.runtime() == v1::RUNTIME_UNSPECIFIED || session.status.runtime() == v1::RUNTIME_UNSPECIFIED;
   const v1::AgentKind kind = place.kind() == v1::AGENT_KIND_UNSPECIFIED ? v1::AGENT_KIND_HOST : place.kind();
-  return kind == session.kind && (any_runtime || place.runtime() == session.status.runtime());
+  return kind == session.status.kind() && (any_runtime || place.runtime() == session.status.runtime());
 }
 
 // Whether a step may go to this agent of its environment at all: its place is bound to that, or to nobody. A place that

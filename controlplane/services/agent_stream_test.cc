@@ -224,8 +224,8 @@ TEST_F(AgentStreamTest, WhatDoesNotBeginWithAHelloIsRefused) {
   EXPECT_THAT(AnswerTo(ReportOf({})).error_message(), HasSubstr("the first message must be a hello"));
   EXPECT_EQ(Open()->End().error_code(), grpc::StatusCode::INVALID_ARGUMENT) << "nothing at all";
   v1::AgentMessage newer = HelloOf("agent-a");
-  newer.mutable_hello()->set_protocol(2);
-  EXPECT_THAT(AnswerTo(newer).error_message(), HasSubstr("speaks protocol 2"));
+  newer.mutable_hello()->set_protocol(99);
+  EXPECT_THAT(AnswerTo(newer).error_message(), HasSubstr("speaks protocol 99"));
   EXPECT_EQ(AnswerTo(HelloOf("")).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_TRUE(engine_->ListAgents().empty());
 }

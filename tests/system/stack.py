@@ -217,13 +217,16 @@ class Stack:
         if wait:
             self.wait_for_agent()
 
-    def start_second_agent(self):
-        """Of the same environment, with a state directory of its own."""
-        self.second_agent = self._spawn_agent("host-b", "agent-b", self.ports[2], self.server)
-        wait_for("the second agent to connect", lambda: "host-b" in self.cli("agent", "list").stdout)
+    def start_second_agent(self, name="host-b", of="local"):
+        """With a state directory of its own, as another host would have it."""
+        self.second_agent = self._spawn_agent(name, "agent-b", self.ports[2], self.server, of=of)
 
-    def _spawn_agent(self, name, state, port, server, environment=None):
-        return self._spawn(f"{state}.log", [BIN / "salvor-agent", "--name", name, "--environment", "local", "--server", server,
+        def connected():
+            return any(row.split()[:2] == [name, of] and " connected " in row for row in self.cli("agent", "list").stdout.splitlines())
+        wait_for("the second agent to connect", connected)
+
+    def _spawn_agent(self, name, state, port, server, environment=None, of="local"):
+        return self._spawn(f"{state}.log", [BIN / "salvor-agent", "--name", name, "--environment", of, "--server", server,
                                             "--token-file", self.agent_token, "--state-directory", self.dir / state,
                                             "--allow-write-below", self.dir, "--metrics-listen", f"127.0.0.1:{port}",
                                             *[word for program in self.check_programs
