@@ -80,6 +80,36 @@ TEST_F(EnginePlacesTest, TheBindingOutlivesARestart) {
   EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
 }
 
+TEST_F(EnginePlacesTest, ARunOf02GoesOnWithTheAgentThatBeganItAlthoughNoGrantSaidSo) {
+  v1::RunHeader header;
+  header.set_name("r1");
+  header.set_environment("local");
+  v1::EventBatch events;
+  events.add_events()->mutable_run_requested();
+  v1::StepGranted* granted = events.add_events()->mutable_step_granted();
+  granted->set_step("a");
+  granted->set_attempt(1);
+  granted->set_epoch(1);
+  granted->set_agent("web-1");
+  for (v1::Event& event : *events.mutable_events()) *event.mutable_at() = ToProto(clock_.Now());
+  ASSERT_TRUE(CommitAndWait(store_, {PutRun{header, Chain(2)}, AppendEvents{"r1", 0, events}}).ok());
+  Restart();
+  const Agent other = ConnectOf("local", "web-2");
+  v1::LeaseKey a;
+  a.set_run("r1");
+  a.set_step("a");
+  a.set_attempt(1);
+  a.set_epoch(1);
+  const Agent first = ConnectOf("local", "web-1", {a});
+  engine_->Disconnect(first.session);
+  EXPECT_EQ(WhyItWaits(0), "agent web-1 is not connected; its result is awaited");
+  const Agent again = ConnectOf("local", "web-1", {a});
+  Report(again, a);
+  EXPECT_EQ(TasksOf(other), 0);
+  Report(again, Lease(again));
+  EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
+}
+
 TEST_F(EnginePlacesTest, ANamedHostIsWaitedForAndNamedWhateverOthersThereAre) {
   const Agent other = ConnectOf("local", "web-1");
   Start("r1", ChainAt({Place("host:web-2", "local", "web-2")}));
