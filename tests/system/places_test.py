@@ -62,8 +62,8 @@ class Places(unittest.TestCase):
             self.assertEqual(stack.outcome(restore), "SUCCEEDED")
             self.assertEqual(contents(copy), contents(stack.uploads))
             self.assertEqual(stack.run(restore)["header"]["environment"], "spare")
-            planned = stack.cli("restore", "create", "--backup", "latest:shop", "--to", "shop-elsewhere", "--component", "uploads",
-                                "--dry-run").stdout
+            planned = stack.cli("restore", "create", "--backup", "latest:shop", "--to", "shop-elsewhere",
+                                "--component", "uploads", "--dry-run").stdout
             self.assertIn("on host host-a", planned)
 
     def test_an_application_on_two_hosts_of_which_one_is_killed_in_between(self):

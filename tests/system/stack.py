@@ -222,7 +222,8 @@ class Stack:
         self.second_agent = self._spawn_agent(name, "agent-b", self.ports[2], self.server, of=of)
 
         def connected():
-            return any(row.split()[:2] == [name, of] and " connected " in row for row in self.cli("agent", "list").stdout.splitlines())
+            rows = self.cli("agent", "list").stdout.splitlines()
+            return any(row.split()[:2] == [name, of] and " connected " in row for row in rows)
         wait_for("the second agent to connect", connected)
 
     def _spawn_agent(self, name, state, port, server, environment=None, of="local"):
