@@ -167,6 +167,19 @@ class DiskActionsTest : public testing::Test {
     EXPECT_TRUE(RecordOf("restore-shop-1").Write(EncodeRestoreState(*state)).ok());
     return *state;
   }
+  // What a restore leaves that was killed when its copy was whole and not in place yet.
+  void MustLay(const std::string& run) {
+    auto state = PlanStaging(Places(), target_root_);
+    ASSERT_TRUE(state.ok()) << state.status();
+    ASSERT_TRUE(MakeFolders(target_root_, &*state).ok());
+    const auto folder = OpenFolder(target_root_, *state, 0);
+    ASSERT_TRUE(folder.ok()) << folder.status();
+    const std::string& snapshot = kept_.artifacts(0).snapshot();
+    const Status laid = repository_.Open().Restore(snapshot, PathOfDescriptor(folder->Get()), {root_});
+    ASSERT_TRUE(laid.ok()) << laid;
+    ASSERT_TRUE(IdentifyCopies(target_root_, snapshot, &*state).ok());
+    ASSERT_TRUE(RecordOf(run).Write(EncodeRestoreState(*state)).ok());
+  }
   RestoreRecord RecordOf(const std::string& run) { return *RestoreRecord::For(config_, run, "files"); }
   std::string ParentOfRestored() const {
     const std::string path = Restored();
