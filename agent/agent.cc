@@ -13,6 +13,7 @@
 #include "agent/host_actions.h"
 #include "agent/journal/journal.h"
 #include "agent/probes/application_check_room.h"
+#include "agent/process/process.h"
 #include "agent/puller/puller.h"
 #include "agent/work/clean_up.h"
 #include "base/clock_jump.h"
@@ -72,16 +73,17 @@ class AgentImpl final : public Agent {
     RETURN_IF_ERROR_IN(CheckObjectName(config.name), "--name");
     RETURN_IF_ERROR_IN(CheckObjectName(config.environment), "--environment");
     RETURN_IF_ERROR_IN(CheckAbsolutePath(config.state_directory), "--state-directory");
-    if (::access(config.supervisor.c_str(), X_OK) != 0) {
-      return WithHint(NotFound("salvor-supervise is not at {}", config.supervisor),
+    if (::access(options_.supervisor.c_str(), X_OK) != 0) {
+      return WithHint(NotFound("salvor-supervise is not at {}", options_.supervisor),
                       "Name it with --supervisor.");
     }
     RETURN_IF_ERROR(config.policy.Validate());
     ASSIGN_OR_RETURN(const Endpoint endpoint, ParseEndpoint(options_.server));
     ASSIGN_OR_RETURN(journal_, Journal::Open(config.state_directory));
-    scratch_ = std::make_unique<ScratchServers>(ScratchOptions{config.state_directory, config.supervisor,
-                                                               config.postgres_bin_directory,
-                                                               config.scratch_user, "bwrap"});
+    tools_ = std::make_unique<SupervisedTools>(options_.supervisor);
+    scratch_ = std::make_unique<ScratchServers>(
+        ScratchOptions{config.state_directory, *tools_, options_.supervisor, config.postgres_bin_directory,
+                       config.scratch_user, "bwrap"});
     executor_ = std::make_unique<Executor>(MakeExecutorOptions());
     RETURN_IF_ERROR(RemoveForeignScratch());
     if (Status removed = CheckRoom::RemoveLeftovers(config.state_directory); !removed.ok())
@@ -116,14 +118,15 @@ class AgentImpl final : public Agent {
     options.config = &options_.config;
     options.clock = &clock_;
     options.journal = journal_.get();
+    options.tools = tools_.get();
     options.scratch = scratch_.get();
     options.actions = HostActions();
     options.observer = &agent_metrics_;
     options.clean_up = [this](const v1::Task& task, absl::Duration patience) {
       const SteadyTime until = SteadyNow() + patience;
       const auto left = [until] { return std::max(until - SteadyNow(), absl::Seconds(1)); };
-      for (const Status& status : {CleanUpAfter(task, options_.config, left()),
-                                   CleanUpAfterPostgres(task, options_.config, left())}) {
+      for (const Status& status : {CleanUpAfter(task, options_.config, *tools_, left()),
+                                   CleanUpAfterPostgres(task, options_.config, *tools_, left())}) {
         if (status.ok()) continue;
         LogWarning("clean-up after {}: {}; the next attempt does it", task.lease().step(), MessageOf(status));
       }
@@ -194,6 +197,7 @@ class AgentImpl final : public Agent {
   MetricRegistry metrics_;
   AgentMetrics agent_metrics_{metrics_, options_.version};
   std::unique_ptr<Journal> journal_;
+  std::unique_ptr<ToolRunner> tools_;
   std::unique_ptr<ScratchServers> scratch_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Puller> puller_;

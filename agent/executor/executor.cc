@@ -210,8 +210,9 @@ v1::ActionResult Executor::Act(const AttemptPointer& attempt, const ActionEntry&
     MutexLock lock(mutex_);
     sink = sink_;
   }
-  ActionContext context{*options_.config, task,   attempt->stop.get_token(), SteadyTime::InfiniteFuture(),
-                        nullptr,          nullptr};
+  ActionContext context{
+      *options_.config, *options_.tools, task, attempt->stop.get_token(), SteadyTime::InfiniteFuture(),
+      nullptr,          nullptr};
   context.scratch = options_.scratch;
   if (task.has_timeout()) context.deadline = began + FromProto(task.timeout());
   context.progress = [this, attempt](const v1::Progress& progress) { OnProgress(attempt, progress); };

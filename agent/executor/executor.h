@@ -64,6 +64,7 @@ struct ExecutorOptions {
   const AgentConfig* config = nullptr;
   const Clock* clock = nullptr;
   Journal* journal = nullptr;
+  ToolRunner* tools = nullptr;
   ScratchServers* scratch = nullptr;
   ActionRegistry actions;
   ExecutorObserver* observer = nullptr;  // may be null

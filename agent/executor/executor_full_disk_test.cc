@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "agent/executor/executor.h"
+#include "agent/process/process.h"
 #include "agent/process/process_testing.h"
 #include "base/io/small_disk_testing.h"
 #include "base/io/system_clock.h"
@@ -52,6 +53,7 @@ class ExecutorOnAFullDisk : public testing::Test {
     options.config = &config_;
     options.clock = &clock_;
     options.journal = journal_.get();
+    options.tools = &tools_;
     // The backup itself fills the disk, or somebody else does meanwhile.
     options.actions["disk_backup"] = {[this](const v1::Action&, ActionContext&) {
       disk_.Fill();
@@ -102,6 +104,7 @@ class ExecutorOnAFullDisk : public testing::Test {
 
   SmallDisk disk_;
   AgentConfig config_;
+  SupervisedTools tools_{"none"};  // nothing is started here
   SystemClock clock_;
   Reports sink_;
   std::vector<std::string> cleaned_;

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <thread>
 
+#include "agent/process/process.h"
 #include "agent/work/noop_action.h"
 #include "base/io/files.h"
 #include "base/io/sqlite/database.h"
@@ -118,6 +119,7 @@ class ExecutorTest : public testing::Test {
     options.config = &config_;
     options.clock = &clock_;
     options.journal = journal_.get();
+    options.tools = &tools_;
     options.actions["noop"] = {RunNoop, true};
     options.actions["location_open"] = {[this](const v1::Action&, ActionContext& context) {
       ++opened_;
@@ -183,6 +185,7 @@ class ExecutorTest : public testing::Test {
 
   std::string directory_;
   AgentConfig config_;
+  SupervisedTools tools_{"none"};  // nothing is started here
   FakeClock clock_{absl::FromUnixSeconds(1795256100)};
   Collected sink_;
   Took took_;

@@ -59,7 +59,7 @@ TEST_F(LocationOpen, RemovesAStaleLockThatIsInTheWay) {
   spec.argv = {"restic", "check", "--no-cache"};
   spec.environment = {{"RESTIC_REPOSITORY", repository_.Location().repository()},
                       {"RESTIC_PASSWORD_FILE", repository_.Location().password_file()}};
-  auto check = Process::Start(Supervisor(), std::move(spec));
+  auto check = Tools().StartProcess(std::move(spec));
   ASSERT_TRUE(check.ok()) << check.status();
   const auto has_a_whole_lock = [&] {  // its name is a hash; while it is written it has "-tmp-" in it
     for (const auto& entry : std::filesystem::directory_iterator(locks)) {
@@ -81,12 +81,11 @@ TEST_F(LocationOpen, ABackupWaitsForALivingResticAndSaysForWhom) {
   repository_.Make();
   const LivingExclusiveLock lock(repository_.Location());
   AgentConfig config;
-  config.supervisor = Supervisor();
   config.state_directory = repository_.Path() + "/state";
   v1::Task task;
   *task.mutable_action()->mutable_location_open()->mutable_location() = repository_.Location();
   task.mutable_action()->mutable_location_open()->set_create(true);
-  ActionContext context{config,  task,   {}, SteadyNow() + absl::Seconds(20),
+  ActionContext context{config,  Tools(), task, {}, SteadyNow() + absl::Seconds(20),
                         nullptr, nullptr};  // no time to wait in
   const Status refused = RunLocationOpen(task.action(), context).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable) << refused;

@@ -151,7 +151,7 @@ StatusOr<v1::ActionResult> RunManifestWrite(const v1::Action& action, ActionCont
   if (!forgotten.ok()) result.add_warnings("what earlier attempts left stays: " + MessageOf(forgotten));
   // The backup is made, so this is no attempt that is cleaned up after; restic leaves its lock when it is stopped.
   if (!forgotten.ok() && context.stop.stop_requested())
-    (void)RemoveOwnLocks(context.task, context.config, kLocksPatience);
+    (void)RemoveOwnLocks(context.task, context.config, context.tools, kLocksPatience);
   return result;
 }
 

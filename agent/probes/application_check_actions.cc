@@ -301,8 +301,8 @@ class Checker {
         if (context_.log) context_.log("check", line);
       };
     }
-    const auto process = spec.ok() ? Process::Start(context_.config.supervisor, *std::move(spec))
-                                   : StatusOr<std::unique_ptr<Process>>(spec.status());
+    const auto process = spec.ok() ? context_.tools.Start(*std::move(spec))
+                                   : StatusOr<std::unique_ptr<RunningTool>>(spec.status());
     if (!process.ok()) {
       checks_.Unverifiable("application", name,
                            "the command cannot be started: " + MessageOf(process.status()));

@@ -109,7 +109,7 @@ Status CheckRoom::EnterRestore() {
   RETURN_IF_ERROR_IN(WriteIdentity(directory_ + "/etc", user_), "run " + lease.run());
   sandbox_.identity_directory = directory_ + "/etc";
   if (IsRoot()) sandbox_.user = user_;
-  RETURN_IF_ERROR(TrySandbox(context_.config.supervisor, sandbox_));
+  RETURN_IF_ERROR(TrySandbox(context_.tools, sandbox_));
   if (action_.has_postgres()) RETURN_IF_ERROR(AddServer());
   if (!action_.has_disk()) return OkStatus();
   return AddFiles(action_.disk().root() == "/" ? "" : action_.disk().root());

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "agent/process/process.h"
 #include "agent/process/sandbox.h"
+#include "agent/process/tool_runner.h"
 #include "agent/work/action.h"
 
 namespace salvor::agent {

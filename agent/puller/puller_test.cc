@@ -10,6 +10,7 @@
 #include <deque>
 #include <thread>
 
+#include "agent/process/process.h"
 #include "agent/process/process_testing.h"
 #include "agent/work/noop_action.h"
 #include "base/io/files.h"
@@ -99,6 +100,7 @@ class PullerTest : public testing::Test {
     options.config = &config_;
     options.clock = &clock_;
     options.journal = journal_.get();
+    options.tools = &tools_;
     options.actions["noop"] = {RunNoop, false};
     options.actions["scratch_start"] = {[](const v1::Action&, ActionContext&) { return v1::ActionResult(); }};
     options.release = [](const v1::HeldObligation&) { return OkStatus(); };
@@ -140,6 +142,7 @@ class PullerTest : public testing::Test {
 
   std::string directory_;
   AgentConfig config_;
+  SupervisedTools tools_{"none"};  // nothing is started here
   SystemClock clock_;
   ScriptedControlPlane control_plane_;
   std::unique_ptr<grpc::Server> server_;

@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/process/process.h"
+#include "agent/process/tool_runner.h"
 #include "agent/restic/restic_locks.h"
 #include "base/status.h"
 #include "base/steady_time.h"
@@ -30,7 +30,7 @@ namespace salvor::agent {
 
 // What every call needs and no call changes. `log_line` gets stderr of restic, redacted by the caller.
 struct ResticContext {
-  std::string supervisor;       // path of salvor-supervise
+  ToolRunner* tools = nullptr;  // borrowed; never null in use
   std::string cache_directory;  // used when the Location names none
   std::stop_token stop;
   SteadyTime deadline = SteadyTime::InfiniteFuture();

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "agent/process/tool_runner.h"
 #include "agent/restic/restic.h"
 #include "agent/work/policy.h"
 #include "base/status.h"
@@ -29,7 +30,6 @@ struct AgentConfig {
   std::string name;
   std::string environment;
   std::string state_directory;  // journal, scratch, caches; 0700
-  std::string supervisor;       // path of salvor-supervise
   std::string postgres_bin_directory = "/usr/lib/postgresql/15/bin";
   std::string scratch_user;  // who runs scratch servers when the agent is root; empty: a user id of nobody
   int max_parallel = 8;      // tasks at once
@@ -39,6 +39,7 @@ struct AgentConfig {
 // Everything of one attempt. Lives as long as the attempt; used from its thread, sinks from any.
 struct ActionContext {
   const AgentConfig& config;
+  ToolRunner& tools;
   const v1::Task& task;
   std::stop_token stop;
   SteadyTime deadline = SteadyTime::InfiniteFuture();

@@ -83,19 +83,21 @@ Status ForgetEarlierAttempts(const ActionContext& context, const std::vector<v1:
   return WithContext(ForgetAll(context, targets), "forget earlier attempts");
 }
 
-Status RemoveOwnLocks(const v1::Task& task, const AgentConfig& config, absl::Duration patience) {
+Status RemoveOwnLocks(const v1::Task& task, const AgentConfig& config, ToolRunner& tools,
+                      absl::Duration patience) {
   const v1::ResticLocation* location = LocationOf(task.action());
   if (location == nullptr) return OkStatus();
-  const ActionContext context{config, task, {}, SteadyNow() + patience, nullptr, nullptr};
+  const ActionContext context{config, tools, task, {}, SteadyNow() + patience, nullptr, nullptr};
   return context.Repository(*location).RemoveStaleLocks().status();
 }
 
-Status CleanUpAfter(const v1::Task& task, const AgentConfig& config, absl::Duration patience) {
+Status CleanUpAfter(const v1::Task& task, const AgentConfig& config, ToolRunner& tools,
+                    absl::Duration patience) {
   const SteadyTime deadline = SteadyNow() + patience;
-  RETURN_IF_ERROR(RemoveOwnLocks(task, config, patience));
+  RETURN_IF_ERROR(RemoveOwnLocks(task, config, tools, patience));
   const v1::ArtifactTarget* target = TargetOf(task.action());
   if (target == nullptr) return OkStatus();
-  return ForgetAll({config, task, {}, deadline, nullptr, nullptr}, WithDetails(*target));
+  return ForgetAll({config, tools, task, {}, deadline, nullptr, nullptr}, WithDetails(*target));
 }
 
 }  // namespace salvor::agent

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "agent/process/process.h"
+#include "agent/process/tool_runner.h"
 
 namespace salvor::agent {
 

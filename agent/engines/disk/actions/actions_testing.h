@@ -27,7 +27,6 @@ class DiskActionsTest : public testing::Test {
     repository_.Make();
     ASSERT_NO_FATAL_FAILURE(MakeOddTree(root_));
     config_.state_directory = state_;
-    config_.supervisor = Supervisor();
     task_.mutable_lease()->set_run("backup-shop-1");
     task_.mutable_lease()->set_attempt(1);
     task_.set_component("files");
@@ -35,7 +34,7 @@ class DiskActionsTest : public testing::Test {
 
   using Function = StatusOr<v1::ActionResult> (*)(const v1::Action&, ActionContext&);
   StatusOr<v1::ActionResult> Run(Function function, const v1::Action& action) {
-    ActionContext context{config_, task_, {}, SteadyTime::InfiniteFuture(), on_progress_, nullptr};
+    ActionContext context{config_, Tools(), task_, {}, SteadyTime::InfiniteFuture(), on_progress_, nullptr};
     return function(action, context);
   }
 

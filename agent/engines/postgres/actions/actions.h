@@ -35,6 +35,7 @@ StatusOr<v1::ActionResult> RunPostgresVerify(const v1::Action& action, ActionCon
 
 // Beside what CleanUpAfter (agent/work/clean_up.h) does in the Location: what an attempt that was cut short left on
 // this host and on the servers of its component. Nothing for actions of other kinds. DeadlineExceeded past the patience.
-Status CleanUpAfterPostgres(const v1::Task& task, const AgentConfig& config, absl::Duration patience);
+Status CleanUpAfterPostgres(const v1::Task& task, const AgentConfig& config, ToolRunner& tools,
+                            absl::Duration patience);
 
 }  // namespace salvor::agent

@@ -47,8 +47,9 @@ class PostgresActionsTest : public testing::Test {
       MutexLock lock(log_mutex_);  // a producer, a consumer and who watches them log by themselves
       log_ += std::string(source) + ": " + std::string(line) + "\n";
     };
-    ActionContext context{config_,   task, stop_.get_token(),  SteadyTime::InfiniteFuture(),
-                          progress_, log,  &Server().Servers()};
+    ActionContext context{
+        config_, TestTools(),        task, stop_.get_token(), SteadyTime::InfiniteFuture(), progress_,
+        log,     &Server().Servers()};
     return function(action, context);
   }
 

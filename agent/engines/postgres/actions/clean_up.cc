@@ -13,13 +13,14 @@ Status RemoveDumpFile(const v1::PostgresDump& dump, const std::string& run) {
 
 }  // namespace
 
-Status CleanUpAfterPostgres(const v1::Task& task, const AgentConfig& config, absl::Duration patience) {
+Status CleanUpAfterPostgres(const v1::Task& task, const AgentConfig& config, ToolRunner& tools,
+                            absl::Duration patience) {
   const v1::Action& action = task.action();
   if (action.has_postgres_dump()) return RemoveDumpFile(action.postgres_dump(), task.lease().run());
   // A drill's server goes as a whole.
   if (!action.has_postgres_restore() || !action.postgres_restore().target().has_connection())
     return OkStatus();
-  ActionContext context{config, task, {}, SteadyNow() + patience, nullptr, nullptr};
+  ActionContext context{config, tools, task, {}, SteadyNow() + patience, nullptr, nullptr};
   return CleanUpPostgresRestore(action.postgres_restore(), context);
 }
 

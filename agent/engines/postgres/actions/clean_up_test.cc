@@ -36,7 +36,9 @@ class PostgresCleanUpTest : public PostgresActionsTest {
                           " WHERE datname LIKE '" +
                               like + "'");
   }
-  Status CleanUp(const v1::Task& task) { return CleanUpAfterPostgres(task, config_, absl::Minutes(2)); }
+  Status CleanUp(const v1::Task& task) {
+    return CleanUpAfterPostgres(task, config_, TestTools(), absl::Minutes(2));
+  }
 };
 
 TEST_F(PostgresCleanUpTest, HalfDatabasesOfThisRunGoAndNoOthers) {

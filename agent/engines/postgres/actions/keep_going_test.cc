@@ -58,8 +58,9 @@ class KeepGoingTest : public PostgresActionsTest {
     task.mutable_lease()->set_attempt(1);
     task.set_component("db");
     (*task.mutable_inputs())["db.restore.shop"] = restored;
-    ActionContext context{config_,   task,    stop_.get_token(),  SteadyTime::InfiniteFuture(),
-                          progress_, nullptr, &Server().Servers()};
+    ActionContext context{
+        config_, TestTools(),        task, stop_.get_token(), SteadyTime::InfiniteFuture(), progress_,
+        nullptr, &Server().Servers()};
     return RunPostgresVerify(action, context);
   }
 

@@ -27,7 +27,7 @@ struct ServerFacts {
 };
 
 void CheckTools(ActionContext& context, int server_version, Problems& problems, v1::ActionResult& result) {
-  const auto dumper = ToolVersion(context.config.supervisor, PostgresProgram(context, "pg_dump"));
+  const auto dumper = ToolVersion(context.tools, PostgresProgram(context, "pg_dump"));
   if (!dumper.ok()) {
     problems.Add(MessageOf(dumper.status()),
                  "Install postgresql-client and set postgres_bin_directory to it.");

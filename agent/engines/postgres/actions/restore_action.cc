@@ -378,8 +378,8 @@ Status DatabaseRestore::Pipe(RefreshesLeftOut* left_out, const std::string& list
   }
   ProcessSpec producer = context_.Repository(action_.location()).Dump(dump.snapshot(), dump.path());
   ASSIGN_OR_RETURN_IN(const PipeOutcome outcome,
-                      RunPipe(context_.config.supervisor, std::move(producer), std::move(loader), options,
-                              context_.stop, context_.deadline),
+                      RunPipe(context_.tools, std::move(producer), std::move(loader), options, context_.stop,
+                              context_.deadline),
                       fmt::format("restoring database {}", AsUtf8(name_)));
   context_.LogTransfer("restic | pg_restore", outcome.bytes, outcome.took);
   for (v1::NotBuilt& one : watch_->All(*inside, name_)) LeaveOut(std::move(one));

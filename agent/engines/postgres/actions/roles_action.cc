@@ -24,8 +24,7 @@ Status AddDumpall(const v1::PostgresConnection& where, const Connection& session
   ASSIGN_OR_RETURN(ProcessSpec spec,
                    PostgresTool(context, "pg_dumpall", std::move(arguments), where, "", session));
   spec.keep_output = kMostDumpallBytes;
-  ASSIGN_OR_RETURN(const ExitStatus exit,
-                   RunProcess(context.config.supervisor, std::move(spec), context.stop, context.deadline));
+  ASSIGN_OR_RETURN(const ExitStatus exit, context.tools.Run(std::move(spec), context.stop, context.deadline));
   if (exit.output_cut) return FailedPrecondition("pg_dumpall: its output is larger than 64 MiB");
   if (exit.output.find(kDumpallEnd) == std::string::npos) {
     return Aborted("pg_dumpall: its output ends in the middle, after {} bytes", exit.output.size());
