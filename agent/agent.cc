@@ -13,6 +13,7 @@
 #include "agent/host_actions.h"
 #include "agent/journal/journal.h"
 #include "agent/probes/application_check_room.h"
+#include "agent/process/orphaned_tools.h"
 #include "agent/process/process.h"
 #include "agent/puller/puller.h"
 #include "agent/work/clean_up.h"
@@ -80,7 +81,9 @@ class AgentImpl final : public Agent {
     RETURN_IF_ERROR(config.policy.Validate());
     ASSIGN_OR_RETURN(const Endpoint endpoint, ParseEndpoint(options_.server));
     ASSIGN_OR_RETURN(journal_, Journal::Open(config.state_directory));
-    tools_ = std::make_unique<SupervisedTools>(options_.supervisor);
+    // Before anything is looked at or removed that a tool of a killed predecessor may yet write.
+    ASSIGN_OR_RETURN(UniqueFd tools_lock, AwaitOrphanedTools(config.state_directory));
+    tools_ = std::make_unique<SupervisedTools>(options_.supervisor, std::move(tools_lock));
     scratch_ = std::make_unique<ScratchServers>(
         ScratchOptions{config.state_directory, *tools_, options_.supervisor, config.postgres_bin_directory,
                        config.scratch_user, "bwrap"});
