@@ -8,6 +8,7 @@
 
 #include "agent/process/process.h"
 #include "agent/work/noop_action.h"
+#include "agent/work/registry.h"
 #include "base/io/files.h"
 #include "base/io/sqlite/database.h"
 #include "base/io/steady_clock.h"
@@ -120,7 +121,7 @@ class ExecutorTest : public testing::Test {
     options.clock = &clock_;
     options.journal = journal_.get();
     options.tools = &tools_;
-    options.actions["noop"] = {RunNoop, true};
+    Register(options.actions, RunNoop, true);
     options.actions["location_open"] = {[this](const v1::Action&, ActionContext& context) {
       ++opened_;
       if (while_open_) while_open_(context);

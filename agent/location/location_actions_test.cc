@@ -7,6 +7,7 @@
 
 #include <filesystem>
 
+#include "agent/process/scripted_tools.h"
 #include "agent/restic/restic_testing.h"
 #include "agent/work/action_testing.h"
 #include "base/io/steady_clock.h"
@@ -18,11 +19,11 @@ using testing::HasSubstr;
 
 class LocationOpen : public testing::Test {
  protected:
-  StatusOr<v1::ActionResult> Open(bool create) {
+  StatusOr<v1::ActionResult> Open(bool create, ToolRunner& tools = Tools()) {
     AttemptForTest attempt(repository_.Path() + "/state");
     *attempt.Action().mutable_location_open()->mutable_location() = repository_.Location();
     attempt.Action().mutable_location_open()->set_create(create);
-    return attempt.Run(RunLocationOpen);
+    return attempt.Run(RunLocationOpen, tools);
   }
   ResticRepositoryForTest repository_;
 };
@@ -35,6 +36,18 @@ TEST_F(LocationOpen, MakesARepositoryOnceAndOnlyWhenTold) {
   const auto again = Open(true);
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(again->note(), "");
+}
+
+TEST_F(LocationOpen, ARepositoryThatSomebodyElseMakesAtTheSameMomentIsTakenAsItIs) {
+  ScriptedTools tools(Tools());
+  ToolScript script = ToolScript::Really(1);
+  script.error = "Fatal: create repository failed: config file already exists\n";
+  tools.Next({"restic", "init"}, std::move(script));
+  const auto opened = Open(true, tools);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  EXPECT_TRUE(tools.Played());
+  EXPECT_EQ(opened->note(), "");  // it was not us
+  EXPECT_TRUE(Open(false).ok());
 }
 
 TEST_F(LocationOpen, RefusesAnotherPasswordAndMakesNothing) {
@@ -87,7 +100,7 @@ TEST_F(LocationOpen, ABackupWaitsForALivingResticAndSaysForWhom) {
   task.mutable_action()->mutable_location_open()->set_create(true);
   ActionContext context{config,  Tools(), task, {}, SteadyNow() + absl::Seconds(20),
                         nullptr, nullptr};  // no time to wait in
-  const Status refused = RunLocationOpen(task.action(), context).status();
+  const Status refused = RunLocationOpen(task.action().location_open(), context).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable) << refused;
   EXPECT_THAT(MessageOf(refused), HasSubstr("(PID " + std::to_string(lock.Pid()) + ", since "));
 
@@ -97,7 +110,7 @@ TEST_F(LocationOpen, ABackupWaitsForALivingResticAndSaysForWhom) {
     lines.emplace_back(line);
     lock.LetGo();
   };
-  const auto opened = RunLocationOpen(task.action(), context);
+  const auto opened = RunLocationOpen(task.action().location_open(), context);
   EXPECT_TRUE(opened.ok()) << opened.status();
   ASSERT_FALSE(lines.empty());
   EXPECT_THAT(lines[0], HasSubstr("waiting for the repository: it is locked by restic of "));

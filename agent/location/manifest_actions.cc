@@ -105,8 +105,7 @@ StatusOr<v1::Manifest> ParseManifest(const std::string& json) {
   return manifest;
 }
 
-StatusOr<v1::ActionResult> RunManifestWrite(const v1::Action& action, ActionContext& context) {
-  const v1::ManifestWrite& write = action.manifest_write();
+StatusOr<v1::ActionResult> RunManifestWrite(const v1::ManifestWrite& write, ActionContext& context) {
   const Restic restic = context.Repository(write.location());
   const std::string& run =
       write.manifest().run().empty() ? context.task.lease().run() : write.manifest().run();
@@ -328,8 +327,7 @@ class ManifestChecker {
 
 }  // namespace
 
-StatusOr<v1::ActionResult> RunManifestCheck(const v1::Action& action, ActionContext& context) {
-  const v1::ManifestCheck& check = action.manifest_check();
+StatusOr<v1::ActionResult> RunManifestCheck(const v1::ManifestCheck& check, ActionContext& context) {
   const Restic restic = context.Repository(check.location());
   v1::ActionResult result;
   RETURN_IF_ERROR(ManifestChecker(check, restic, result).Run());

@@ -8,6 +8,7 @@
 #include "agent/probes/application_check_room.h"
 #include "agent/probes/application_http_check.h"
 #include "agent/work/check_list.h"
+#include "agent/work/registry.h"
 #include "base/io/steady_clock.h"
 #include "base/text.h"
 
@@ -355,10 +356,12 @@ class Checker {
 
 }  // namespace
 
-StatusOr<v1::ActionResult> RunApplicationChecks(const v1::Action& action, ActionContext& context) {
+StatusOr<v1::ActionResult> RunApplicationChecks(const v1::ApplicationChecks& action, ActionContext& context) {
   v1::ActionResult result;
-  RETURN_IF_ERROR(Checker(action.application_checks(), context, result).Run());
+  RETURN_IF_ERROR(Checker(action, context, result).Run());
   return result;
 }
+
+void RegisterProbeActions(ActionRegistry& registry) { Register(registry, RunApplicationChecks); }
 
 }  // namespace salvor::agent

@@ -13,6 +13,7 @@
 #include "agent/process/process.h"
 #include "agent/process/process_testing.h"
 #include "agent/work/noop_action.h"
+#include "agent/work/registry.h"
 #include "base/io/files.h"
 #include "base/io/system_clock.h"
 #include "salvor/v1/agent_service.grpc.pb.h"
@@ -101,7 +102,7 @@ class PullerTest : public testing::Test {
     options.clock = &clock_;
     options.journal = journal_.get();
     options.tools = &tools_;
-    options.actions["noop"] = {RunNoop, false};
+    Register(options.actions, RunNoop);
     options.actions["scratch_start"] = {[](const v1::Action&, ActionContext&) { return v1::ActionResult(); }};
     options.release = [](const v1::HeldObligation&) { return OkStatus(); };
     executor_ = std::make_unique<Executor>(std::move(options));

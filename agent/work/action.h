@@ -1,4 +1,4 @@
-// What an action gets and gives. One function per kind of Action, listed in agent/host_actions.h.
+// What an action gets and gives. One function per kind of Action (registry.h), all of them in agent/host_actions.h.
 //
 // An action looks first at what is already there (names are deterministic; adopt or replace what an earlier
 // attempt of the same run left), acts, and answers. It may be asked to stop at any time and then leaves

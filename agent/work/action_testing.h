@@ -5,6 +5,7 @@
 
 #include "agent/process/process_testing.h"
 #include "agent/work/action.h"
+#include "agent/work/registry.h"
 #include "base/steady_time.h"
 
 namespace salvor::agent {
@@ -17,9 +18,10 @@ class AttemptForTest {
     task.mutable_lease()->set_run(run);
     task.mutable_lease()->set_attempt(1);
   }
-  StatusOr<v1::ActionResult> Run(StatusOr<v1::ActionResult> (*function)(const v1::Action&, ActionContext&)) {
-    ActionContext context{config_, Tools(), task, {}, SteadyTime::InfiniteFuture(), nullptr, nullptr};
-    return function(task.action(), context);
+  template <typename Message>
+  StatusOr<v1::ActionResult> Run(TypedAction<Message> function, ToolRunner& tools = Tools()) {
+    ActionContext context{config_, tools, task, {}, SteadyTime::InfiniteFuture(), nullptr, nullptr};
+    return function(PartOf<Message>(task.action()), context);
   }
   v1::Action& Action() { return *task.mutable_action(); }
 

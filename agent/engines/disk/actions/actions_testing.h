@@ -11,8 +11,10 @@
 #include "agent/engines/disk/actions/actions.h"
 #include "agent/engines/disk/actions/staging.h"
 #include "agent/engines/disk/tree_testing.h"
+#include "agent/process/scripted_tools.h"
 #include "agent/restic/restic_testing.h"
 #include "agent/work/action_testing.h"
+#include "agent/work/registry.h"
 #include "agent/work/restore_record.h"
 #include "base/steady_time.h"
 #include "base/text.h"
@@ -32,10 +34,10 @@ class DiskActionsTest : public testing::Test {
     task_.set_component("files");
   }
 
-  using Function = StatusOr<v1::ActionResult> (*)(const v1::Action&, ActionContext&);
-  StatusOr<v1::ActionResult> Run(Function function, const v1::Action& action) {
-    ActionContext context{config_, Tools(), task_, {}, SteadyTime::InfiniteFuture(), on_progress_, nullptr};
-    return function(action, context);
+  template <typename Message>
+  StatusOr<v1::ActionResult> Run(TypedAction<Message> function, const v1::Action& action) {
+    ActionContext context{config_, tools_, task_, {}, SteadyTime::InfiniteFuture(), on_progress_, nullptr};
+    return function(PartOf<Message>(action), context);
   }
 
   StatusOr<v1::ActionResult> Backup(const std::vector<std::string>& exclude = {}) {
@@ -196,6 +198,7 @@ class DiskActionsTest : public testing::Test {
   bool cross_file_systems_ = false;
   std::vector<std::string> restore_warnings_;
   AgentConfig config_;
+  ScriptedTools tools_{Tools()};
   v1::Task task_;
   std::function<void(const v1::Progress&)> on_progress_;
   v1::ActionResult kept_;

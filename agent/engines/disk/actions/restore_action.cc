@@ -187,8 +187,7 @@ StatusOr<v1::ActionResult> DiskRestoreRun::Run() {
 
 }  // namespace
 
-StatusOr<v1::ActionResult> RunDiskTargetCheck(const v1::Action& action, ActionContext& context) {
-  const v1::DiskTargetCheck& check = action.disk_target_check();
+StatusOr<v1::ActionResult> RunDiskTargetCheck(const v1::DiskTargetCheck& check, ActionContext& context) {
   ASSIGN_OR_RETURN(const std::string prefix, DiskPrefix(check.target(), context.config));
   ASSIGN_OR_RETURN(const std::vector<DiskPlace> places,
                    DiskPlaces(check.paths(), check.destinations(), prefix));
@@ -198,8 +197,7 @@ StatusOr<v1::ActionResult> RunDiskTargetCheck(const v1::Action& action, ActionCo
   return v1::ActionResult();
 }
 
-StatusOr<v1::ActionResult> RunDiskRestore(const v1::Action& action, ActionContext& context) {
-  const v1::DiskRestore& restore = action.disk_restore();
+StatusOr<v1::ActionResult> RunDiskRestore(const v1::DiskRestore& restore, ActionContext& context) {
   ASSIGN_OR_RETURN(const std::string prefix, DiskPrefix(restore.target(), context.config));
   ASSIGN_OR_RETURN(const std::vector<DiskPlace> places,
                    DiskPlaces(restore.paths(), restore.destinations(), prefix));

@@ -77,6 +77,24 @@ TEST_F(DiskActionsTest, WhatAppearsMeanwhileIsNotReplaced) {
   EXPECT_THAT(Leftovers(target_root_), IsEmpty());
 }
 
+TEST_F(DiskActionsTest, WhatAppearsWhileResticWritesIsNotReplaced) {
+  ASSERT_NO_FATAL_FAILURE(MustBackup());
+  target_root_ = NormalisePaths({directory_ / "elsewhere"}).front();
+  ToolScript script = ToolScript::Really(0);
+  script.at_end = [this] {
+    ASSERT_TRUE(MakeDirectories(Restored()).ok());
+    Put(Restored("/new"), "x");
+  };
+  tools_.Next({"restic", "restore"}, std::move(script));
+  const Status status = Restore();
+  ASSERT_TRUE(tools_.Played());
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(MessageOf(status), HasSubstr("something has appeared at"));
+  EXPECT_TRUE(Exists(Restored("/new")));
+  EXPECT_FALSE(Exists(Restored("/program")));
+  EXPECT_THAT(Leftovers(target_root_), IsEmpty());
+}
+
 TEST_F(DiskActionsTest, ASymlinkOnTheWayIsFollowedByNobody) {
   ASSERT_NO_FATAL_FAILURE(MustBackup());
   target_root_ = NormalisePaths({directory_ / "elsewhere"}).front();

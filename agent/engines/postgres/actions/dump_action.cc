@@ -408,9 +408,9 @@ StatusOr<v1::ActionResult> Dump::Describe(v1::Artifact artifact) {
 
 }  // namespace
 
-StatusOr<v1::ActionResult> RunPostgresDump(const v1::Action& action, ActionContext& context) {
+StatusOr<v1::ActionResult> RunPostgresDump(const v1::PostgresDump& action, ActionContext& context) {
   for (int tries = 1;; ++tries) {
-    Dump dump(action.postgres_dump(), context, tries == kMostTries);
+    Dump dump(action, context, tries == kMostTries);
     auto result = dump.Run();
     if (result.ok() || dump.MovedObjects().empty() || tries == kMostTries || context.stop.stop_requested()) {
       return result;

@@ -61,7 +61,7 @@ class KeepGoingTest : public PostgresActionsTest {
     ActionContext context{
         config_, TestTools(),        task, stop_.get_token(), SteadyTime::InfiniteFuture(), progress_,
         nullptr, &Server().Servers()};
-    return RunPostgresVerify(action, context);
+    return RunPostgresVerify(verify, context);
   }
 
   static std::vector<std::string> Titles(const v1::ActionResult& result) {

@@ -219,8 +219,8 @@ Status Judge(const ServerFacts& facts, const Problems& of_all, v1::ActionResult&
 
 }  // namespace
 
-StatusOr<v1::ActionResult> RunPostgresPreflight(const v1::Action& action, ActionContext& context) {
-  const v1::PostgresComponent& component = action.postgres_preflight().component();
+StatusOr<v1::ActionResult> RunPostgresPreflight(const v1::PostgresPreflight& action, ActionContext& context) {
+  const v1::PostgresComponent& component = action.component();
   v1::ActionResult result;
   Problems problems;
   ServerFacts facts;

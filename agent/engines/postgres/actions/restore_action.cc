@@ -473,8 +473,8 @@ Status CleanUpPostgresRestore(const v1::PostgresRestore& restore, ActionContext&
   return DatabaseRestore(restore, context).CleanUp();
 }
 
-StatusOr<v1::ActionResult> RunPostgresRestore(const v1::Action& action, ActionContext& context) {
-  return DatabaseRestore(action.postgres_restore(), context).Run();
+StatusOr<v1::ActionResult> RunPostgresRestore(const v1::PostgresRestore& action, ActionContext& context) {
+  return DatabaseRestore(action, context).Run();
 }
 
 }  // namespace salvor::agent

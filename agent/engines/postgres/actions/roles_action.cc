@@ -59,8 +59,8 @@ Status ApplyServerStatements(Connection& session, const v1::GlobalsDetails& glob
 
 }  // namespace
 
-StatusOr<v1::ActionResult> RunPostgresGlobals(const v1::Action& action, ActionContext& context) {
-  const v1::PostgresGlobals& globals_action = action.postgres_globals();
+StatusOr<v1::ActionResult> RunPostgresGlobals(const v1::PostgresGlobals& globals_action,
+                                              ActionContext& context) {
   const v1::PostgresConnection& where = globals_action.component().connection();
   ASSIGN_OR_RETURN(std::unique_ptr<Connection> session, OpenSession(where, "", context));
   RETURN_IF_ERROR(session->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
@@ -81,8 +81,8 @@ StatusOr<v1::ActionResult> RunPostgresGlobals(const v1::Action& action, ActionCo
   return result;
 }
 
-StatusOr<v1::ActionResult> RunPostgresRestoreRoles(const v1::Action& action, ActionContext& context) {
-  const v1::PostgresRestoreRoles& restore = action.postgres_restore_roles();
+StatusOr<v1::ActionResult> RunPostgresRestoreRoles(const v1::PostgresRestoreRoles& restore,
+                                                   ActionContext& context) {
   ASSIGN_OR_RETURN(const v1::GlobalsDetails globals,
                    LoadGlobals(context, restore.location(), restore.globals()));
   ASSIGN_OR_RETURN(const ResolvedTarget target, ResolveTarget(restore.target(), context));
