@@ -7,7 +7,6 @@
 
 #include "agent/engines/disk/actions/leftovers.h"
 #include "agent/engines/disk/spool_file.h"
-#include "agent/engines/postgres/actions/actions.h"
 #include "agent/engines/postgres/scratch_server.h"
 #include "agent/executor/executor.h"
 #include "agent/host_actions.h"
@@ -17,6 +16,7 @@
 #include "agent/process/process.h"
 #include "agent/puller/puller.h"
 #include "agent/work/clean_up.h"
+#include "agent/work/registry.h"
 #include "base/clock_jump.h"
 #include "base/io/files.h"
 #include "base/io/log.h"
@@ -123,17 +123,9 @@ class AgentImpl final : public Agent {
     options.journal = journal_.get();
     options.tools = tools_.get();
     options.scratch = scratch_.get();
-    options.actions = HostActions();
+    options.actions = actions_;
     options.observer = &agent_metrics_;
-    options.clean_up = [this](const v1::Task& task, absl::Duration patience) {
-      const SteadyTime until = SteadyNow() + patience;
-      const auto left = [until] { return std::max(until - SteadyNow(), absl::Seconds(1)); };
-      for (const Status& status : {CleanUpAfter(task, options_.config, *tools_, left()),
-                                   CleanUpAfterPostgres(task, options_.config, *tools_, left())}) {
-        if (status.ok()) continue;
-        LogWarning("clean-up after {}: {}; the next attempt does it", task.lease().step(), MessageOf(status));
-      }
-    };
+    options.clean_up = [this](const v1::Task& task, absl::Duration patience) { CleanUp(task, patience); };
     options.release = [this](const v1::HeldObligation& held) {
       if (held.kind() == kRestoreFolders) return RemoveUnfinishedDiskRestore(options_.config, held);
       return scratch_->Remove(held.run());
@@ -145,6 +137,18 @@ class AgentImpl final : public Agent {
       return {};
     };
     return options;
+  }
+
+  void CleanUp(const v1::Task& task, absl::Duration patience) {
+    const SteadyTime until = SteadyNow() + patience;
+    const auto warn = [&task](const Status& status) {
+      if (status.ok()) return;
+      LogWarning("clean-up after {}: {}; the next attempt does it", task.lease().step(), MessageOf(status));
+    };
+    warn(CleanUpAfter(task, options_.config, *tools_, patience));
+    ActionContext context{options_.config, *tools_, task, {}, std::max(until, SteadyNow() + absl::Seconds(1)),
+                          nullptr,         nullptr};
+    warn(CleanUpByKind(actions_, task.action(), context));
   }
 
   // A scratch server without an obligation in the journal is nobody's: its agent died between the two.
@@ -196,6 +200,7 @@ class AgentImpl final : public Agent {
   }
 
   const AgentOptions options_;
+  const ActionRegistry actions_ = HostActions();
   SystemClock clock_;
   MetricRegistry metrics_;
   AgentMetrics agent_metrics_{metrics_, options_.version};

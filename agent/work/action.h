@@ -63,6 +63,9 @@ struct ActionEntry {
   ActionFunction run;
   // Nothing in the world changes by it, and it is as quick as a function call: run in place, never journaled.
   bool instant = false;
+  // Removes what an attempt of this kind that was cut short left on this host or on servers; null for nothing. What is in
+  // the Location is cleaned up for all kinds alike (clean_up.h).
+  std::function<Status(const v1::Action&, ActionContext&)> clean_up = nullptr;
 };
 
 // What an agent can do, by the name of the field in Action ("postgres_dump").

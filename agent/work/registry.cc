@@ -32,6 +32,13 @@ void AddAction(ActionRegistry& registry, const std::string& kind, ActionEntry en
   if (!registry.emplace(kind, std::move(entry)).second) EndProgram("two actions are of kind " + kind);
 }
 
+Status CleanUpByKind(const ActionRegistry& registry, const v1::Action& action, ActionContext& context) {
+  const auto* field = v1::Action::descriptor()->FindFieldByNumber(action.kind_case());
+  const auto entry = field == nullptr ? registry.end() : registry.find(field->name());
+  if (entry == registry.end() || !entry->second.clean_up) return OkStatus();
+  return entry->second.clean_up(action, context);
+}
+
 std::vector<std::string> KindsNotIn(const ActionRegistry& registry) {
   std::vector<std::string> kinds;
   for (int i = 0; i < Kinds().field_count(); ++i) {

@@ -16,6 +16,9 @@ namespace salvor::agent {
 template <typename Message>
 using TypedAction = StatusOr<v1::ActionResult> (*)(const Message& action, ActionContext& context);
 
+template <typename Message>
+using TypedCleanUp = Status (*)(const Message& action, ActionContext& context);
+
 // The name of the field of Action's oneof that has this type ("postgres_dump"). It ends the program when none has, or
 // more than one: that is a mistake in it.
 std::string KindOfMessage(const google::protobuf::Descriptor& message);
@@ -38,6 +41,19 @@ void Register(ActionRegistry& registry, TypedAction<Message> run, bool instant =
              },
              instant});
 }
+
+// One that leaves something when it is cut short.
+template <typename Message>
+void RegisterWithCleanUp(ActionRegistry& registry, TypedAction<Message> run, TypedCleanUp<Message> clean_up) {
+  Register(registry, run);
+  registry[KindOfMessage(*Message::descriptor())].clean_up = [clean_up](const v1::Action& action,
+                                                                        ActionContext& context) {
+    return clean_up(PartOf<Message>(action), context);
+  };
+}
+
+// What its kind has registered for that; OK for kinds without.
+Status CleanUpByKind(const ActionRegistry& registry, const v1::Action& action, ActionContext& context);
 
 // Kinds of Action that the registry has no function for.
 std::vector<std::string> KindsNotIn(const ActionRegistry& registry);

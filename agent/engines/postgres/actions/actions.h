@@ -28,17 +28,15 @@ StatusOr<v1::ActionResult> RunPostgresRestoreRoles(const v1::PostgresRestoreRole
 // it.
 StatusOr<v1::ActionResult> RunPostgresRestore(const v1::PostgresRestore& action, ActionContext& context);
 
-// What an attempt of a restore to a declared server left that did not come to its end: the database under its temporary
-// name, or with the marker. One that is finished, or somebody else's, stays.
-Status CleanUpPostgresRestore(const v1::PostgresRestore& restore, ActionContext& context);
-
 // The checks of one restored database. A check that fails is a verdict, not an error of the action.
 StatusOr<v1::ActionResult> RunPostgresVerify(const v1::PostgresVerify& action, ActionContext& context);
 
-// Beside what CleanUpAfter (agent/work/clean_up.h) does in the Location: what an attempt that was cut short left on
-// this host and on the servers of its component. Nothing for actions of other kinds. DeadlineExceeded past the patience.
-Status CleanUpAfterPostgres(const v1::Task& task, const AgentConfig& config, ToolRunner& tools,
-                            absl::Duration patience);
+// Of an attempt that was cut short: the file of a dump that goes through a volume.
+Status CleanUpPostgresDump(const v1::PostgresDump& action, ActionContext& context);
+
+// Of an attempt that was cut short: what it made on a declared server, which is the database under its temporary name,
+// or with the marker. One that is finished, or somebody else's, stays. A drill's server goes as a whole.
+Status CleanUpPostgresRestore(const v1::PostgresRestore& action, ActionContext& context);
 
 // All of them.
 void RegisterPostgresActions(ActionRegistry& registry);

@@ -11,6 +11,7 @@
 #include "agent/process/process_testing.h"
 #include "base/io/files.h"
 #include "base/io/sha256.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -37,7 +38,10 @@ class PostgresCleanUpTest : public PostgresActionsTest {
                               like + "'");
   }
   Status CleanUp(const v1::Task& task) {
-    return CleanUpAfterPostgres(task, config_, TestTools(), absl::Minutes(2));
+    ActionRegistry registry;
+    RegisterPostgresActions(registry);
+    ActionContext context{config_, TestTools(), task, {}, SteadyNow() + absl::Minutes(2), nullptr, nullptr};
+    return CleanUpByKind(registry, task.action(), context);
   }
 };
 

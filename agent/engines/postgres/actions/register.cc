@@ -6,10 +6,10 @@ namespace salvor::agent {
 void RegisterPostgresActions(ActionRegistry& registry) {
   Register(registry, RunPostgresPreflight);
   Register(registry, RunPostgresGlobals);
-  Register(registry, RunPostgresDump);
+  RegisterWithCleanUp(registry, RunPostgresDump, CleanUpPostgresDump);
   Register(registry, RunPostgresTargetCheck);
   Register(registry, RunPostgresRestoreRoles);
-  Register(registry, RunPostgresRestore);
+  RegisterWithCleanUp(registry, RunPostgresRestore, CleanUpPostgresRestore);
   Register(registry, RunPostgresVerify);
 }
 

@@ -469,8 +469,9 @@ Status DatabaseRestore::Apply(Connection& inside, const std::string& statement, 
 
 }  // namespace
 
-Status CleanUpPostgresRestore(const v1::PostgresRestore& restore, ActionContext& context) {
-  return DatabaseRestore(restore, context).CleanUp();
+Status CleanUpPostgresRestore(const v1::PostgresRestore& action, ActionContext& context) {
+  if (!action.target().has_connection()) return OkStatus();
+  return DatabaseRestore(action, context).CleanUp();
 }
 
 StatusOr<v1::ActionResult> RunPostgresRestore(const v1::PostgresRestore& action, ActionContext& context) {
