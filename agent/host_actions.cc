@@ -2,6 +2,7 @@
 
 #include "agent/engines/disk/actions/actions.h"
 #include "agent/engines/postgres/actions/actions.h"
+#include "agent/engines/postgres/actions/copy_probes.h"
 #include "agent/location/register.h"
 #include "agent/probes/application_check_actions.h"
 #include "agent/scratch/scratch_actions.h"
@@ -16,7 +17,7 @@ ActionRegistry HostActions() {
   RegisterPostgresActions(registry);
   RegisterDiskActions(registry);
   RegisterScratchActions(registry);
-  RegisterProbeActions(registry);
+  RegisterApplicationChecks(registry, {OpenPostgresCopy});
   return registry;
 }
 

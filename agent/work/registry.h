@@ -34,12 +34,19 @@ const Message& PartOf(const v1::Action& action) {
 void AddAction(ActionRegistry& registry, const std::string& kind, ActionEntry entry);
 
 template <typename Message>
-void Register(ActionRegistry& registry, TypedAction<Message> run, bool instant = false) {
+void RegisterFunction(ActionRegistry& registry,
+                      std::function<StatusOr<v1::ActionResult>(const Message&, ActionContext&)> run,
+                      bool instant = false) {
   AddAction(registry, KindOfMessage(*Message::descriptor()),
-            {[run](const v1::Action& action, ActionContext& context) {
+            {[run = std::move(run)](const v1::Action& action, ActionContext& context) {
                return run(PartOf<Message>(action), context);
              },
              instant});
+}
+
+template <typename Message>
+void Register(ActionRegistry& registry, TypedAction<Message> run, bool instant = false) {
+  RegisterFunction<Message>(registry, run, instant);
 }
 
 // One that leaves something when it is cut short.
