@@ -14,6 +14,7 @@
 #include "agent/journal/journal.h"
 #include "agent/probes/application_check_room.h"
 #include "agent/puller/puller.h"
+#include "agent/undo_of_0_1.h"
 #include "agent/work/clean_up.h"
 #include "base/clock_jump.h"
 #include "base/io/files.h"
@@ -128,10 +129,7 @@ class AgentImpl final : public Agent {
         LogWarning("clean-up after {}: {}; the next attempt does it", task.lease().step(), MessageOf(status));
       }
     };
-    options.release = [this](const v1::HeldObligation& held) {
-      if (held.kind() == kRestoreFolders) return RemoveUnfinishedDiskRestore(options_.config, held);
-      return scratch_->Remove(held.run());
-    };
+    options.undo_of_0_1 = UndoOf0_1;
     options.leftovers = [this]() -> std::vector<v1::HeldObligation> {
       auto unfinished = UnfinishedDiskRestores(options_.config);
       if (unfinished.ok()) return *std::move(unfinished);

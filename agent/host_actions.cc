@@ -1,6 +1,7 @@
 #include "agent/host_actions.h"
 
 #include "agent/engines/disk/actions/actions.h"
+#include "agent/engines/disk/actions/leftovers.h"
 #include "agent/engines/postgres/actions/actions.h"
 #include "agent/location/location_actions.h"
 #include "agent/location/manifest_actions.h"
@@ -29,6 +30,7 @@ ActionRegistry HostActions() {
       {"disk_target_check", {RunDiskTargetCheck}},
       {"disk_restore", {RunDiskRestore}},
       {"disk_verify", {RunDiskVerify}},
+      {"disk_restore_undo", {RunDiskRestoreUndo}},
       {"application_checks", {RunApplicationChecks}},
   };
 }

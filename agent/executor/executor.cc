@@ -8,21 +8,16 @@
 #include "base/io/log.h"
 #include "base/io/steady_clock.h"
 #include "base/text.h"
+#include "proto/kind.h"
 #include "proto/time.h"
 
 namespace salvor::agent {
 namespace {
 
-constexpr char kScratch[] = "scratch";
 constexpr absl::Duration kProgressPace = absl::Milliseconds(500);
 // Of a clean-up. Who cancels waits for the report, and the control plane for a minute at most, of which the
 // tool's own end may take a third.
 constexpr absl::Duration kPatience = absl::Minutes(2), kPatienceOfACancel = absl::Seconds(15);
-
-std::string KindOf(const v1::Action& action) {
-  const auto* field = v1::Action::descriptor()->FindFieldByNumber(action.kind_case());
-  return field == nullptr ? "" : field->name();
-}
 
 v1::ActionResult Failure(v1::Error::Reason reason, const std::string& message, bool retryable) {
   v1::ActionResult result;
@@ -32,9 +27,6 @@ v1::ActionResult Failure(v1::Error::Reason reason, const std::string& message, b
   return result;
 }
 
-// The obligation is undone when the step that releases it succeeded.
-bool Releases(const v1::Task& task) { return task.action().has_scratch_stop(); }
-
 }  // namespace
 
 Executor::Executor(ExecutorOptions options) : options_(std::move(options)), journal_(*options_.journal) {}
@@ -42,6 +34,7 @@ Executor::Executor(ExecutorOptions options) : options_(std::move(options)), jour
 Executor::~Executor() {
   MutexLock lock(mutex_);
   stopping_ = true;
+  undo_stop_.request_stop();
   for (const auto& [key, attempt] : attempts_) attempt->stop.request_stop();
   while (threads_ > 0) idle_.Wait(mutex_);
 }
@@ -129,7 +122,7 @@ std::optional<v1::HeldObligation> Executor::ObligationOf(const v1::Task& task) {
   v1::HeldObligation obligation;
   obligation.set_run(task.lease().run());
   obligation.set_name(task.obligation());
-  obligation.set_kind(kScratch);
+  *obligation.mutable_undo() = task.has_undo() ? task.undo() : options_.undo_of_0_1(obligation);
   MutexLock lock(mutex_);
   undone_.erase({obligation.run(), obligation.name()});  // it is opened anew
   if (task.has_obligation_deadline()) {
@@ -263,7 +256,7 @@ void Executor::Finish(const AttemptPointer& attempt, v1::ActionResult result, bo
 void Executor::Deliver(const AttemptPointer& attempt, v1::ActionResult result) {
   const v1::Task& task = attempt->task;
   const bool succeeded = !result.has_error();
-  if (succeeded && Releases(task)) CloseObligationsOf(task.lease().run());
+  if (succeeded) CloseObligationsUndoneBy(task);
   if (options_.observer != nullptr)
     options_.observer->OnTask(KindOf(task.action()), succeeded, attempt->took);
   v1::Report report;
@@ -378,13 +371,6 @@ void Executor::ReplaceUnreportable(const v1::LeaseKey& lease, const std::string&
   if (found != attempts_.end()) found->second->result = std::move(instead);
 }
 
-void Executor::Release(const v1::HeldObligation& obligation) {
-  MutexLock lock(mutex_);
-  // A control plane that kept a scratch server on record by itself names no kind.
-  const bool is_leftover = !obligation.kind().empty() && obligation.kind() != kScratch;
-  if (!is_leftover || !IsAtWork(obligation.run())) Undo(obligation, "");
-}
-
 void Executor::ReleaseExpired() {
   DeliverWhatWaited();
   const std::vector<JournalObligation> obligations = JournalledObligations();
@@ -396,46 +382,6 @@ void Executor::ReleaseExpired() {
       continue;
     Undo(obligation.held, "its deadline has passed");
   }
-}
-
-void Executor::Undo(const v1::HeldObligation& obligation, const std::string& early_reason) {
-  const ObligationKey key{obligation.run(), obligation.name()};
-  if (stopping_ || !releasing_.insert(key).second) return;
-  const bool is_undone = undone_.count(key) > 0;
-  Launch([this, obligation, key, early_reason, is_undone] {
-    Status status = is_undone ? OkStatus() : options_.release(obligation);
-    if (!is_undone) {
-      LogInfo("obligation {} of run {}: {}", obligation.name(), obligation.run(),
-              status.ok() ? "released" : MessageOf(status));
-    }
-    bool has_no_room = false;
-    if (status.ok()) {
-      status = early_reason.empty()
-                   ? options_.journal->CloseObligation(obligation.run(), obligation.name())
-                   : options_.journal->MarkReleasedEarly(obligation.run(), obligation.name(), early_reason);
-      has_no_room = !status.ok();
-      if (has_no_room && !is_undone) LogError("{}", MessageOf(status));
-    }
-    ReportSink* sink = nullptr;
-    {
-      MutexLock lock(mutex_);
-      releasing_.erase(key);
-      has_no_room ? void(undone_.insert(key)) : void(undone_.erase(key));
-      sink = stopping_ || !status.ok() ? nullptr : sink_;
-    }
-    if (sink == nullptr) return;
-    if (early_reason.empty()) return sink->HoldingsChanged();
-    v1::EarlyRelease early;
-    early.set_run(obligation.run());
-    early.set_name(obligation.name());
-    early.set_reason(early_reason);
-    sink->ReleasedEarly(early);
-  });
-}
-
-void Executor::AcknowledgeEarlyRelease(const v1::EarlyRelease& release) {
-  if (Status status = options_.journal->CloseReleasedEarly(release.run(), release.name()); !status.ok())
-    LogError("{}", MessageOf(status));
 }
 
 std::vector<v1::LeaseKey> Executor::Held() {

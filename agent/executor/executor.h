@@ -7,7 +7,9 @@
 // killed. Attempts of one step never run beside each other: a later one stops the earlier and waits for its end.
 //
 // Obligations are undone on order, or when their deadline has passed: then the control plane is told, again and again
-// until it has heard it, since whatever relied on them has failed.
+// until it has heard it, since whatever relied on them has failed. The action that undoes one is in the journal before
+// the task that opens it begins, and is performed like any other; a task that succeeds with that very action has undone
+// it, and no other.
 //
 // While the journal has no room (a full disk) new tasks fail with an error that says so, and results wait: each is
 // reported as soon as it is on the disk, and not before.
@@ -69,7 +71,8 @@ struct ExecutorOptions {
   ExecutorObserver* observer = nullptr;  // may be null
   // Removes what an attempt left that did not come to its end. Blocks, for about `patience` at most.
   std::function<void(const v1::Task&, absl::Duration patience)> clean_up;
-  std::function<Status(const v1::HeldObligation&)> release;  // undoes one obligation; may block
+  // The undo of an obligation that came without one, as journals and control planes of 0.1 have them.
+  std::function<v1::Action(const v1::HeldObligation&)> undo_of_0_1;
   // What actions left that the journal's obligations do not name: named in the hello like those. May be null.
   std::function<std::vector<v1::HeldObligation>()> leftovers;
 };
@@ -94,8 +97,8 @@ class Executor {
   // The control plane ends the stream whenever it gets this result: it is put aside, and the error that says so is
   // reported in its place.
   void ReplaceUnreportable(const v1::LeaseKey& lease, const std::string& why);
-  // Undo this obligation, in the background. A leftover is let be while an attempt of its run is at work, which may be
-  // using it: the control plane asks again.
+  // Undo this obligation, in the background. One that the journal does not have is let be while an attempt of its run is
+  // at work, which may be using it: the control plane asks again.
   void Release(const v1::HeldObligation& obligation);
   // Undo those whose deadline has passed, in the background, and report what the journal has room for by now. Call it
   // often.
@@ -141,12 +144,15 @@ class Executor {
   void Finish(const AttemptPointer& attempt, v1::ActionResult result, bool journaled);
   void Deliver(const AttemptPointer& attempt, v1::ActionResult result);
   void DeliverWhatWaited();
-  void CloseObligationsOf(const std::string& run);
+  v1::Action UndoOf(const v1::HeldObligation& obligation) const;
+  Status PerformUndo(const v1::HeldObligation& obligation);
+  void CloseObligationsUndoneBy(const v1::Task& task);
   void OnProgress(const AttemptPointer& attempt, v1::Progress progress);
   void Launch(std::function<void()> work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ExecutorOptions options_;
   JournalBacklog journal_;
+  std::stop_source undo_stop_;
   Mutex mutex_;
   CondVar idle_;   // a thread has ended
   CondVar ended_;  // an attempt has ended

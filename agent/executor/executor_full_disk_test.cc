@@ -63,9 +63,14 @@ class ExecutorOnAFullDisk : public testing::Test {
     options.clean_up = [this](const v1::Task& task, absl::Duration) {
       cleaned_.push_back(task.lease().step());
     };
-    options.release = [this](const v1::HeldObligation&) {
+    options.actions["scratch_stop"] = {[this](const v1::Action&, ActionContext&) {
       ++released_;
-      return OkStatus();
+      return v1::ActionResult();
+    }};
+    options.undo_of_0_1 = [](const v1::HeldObligation& held) {
+      v1::Action undo;
+      undo.mutable_scratch_stop()->set_name(held.run());
+      return undo;
     };
     executor_ = std::make_unique<Executor>(std::move(options));
     executor_->SetSink(&sink_);

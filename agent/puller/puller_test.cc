@@ -101,7 +101,12 @@ class PullerTest : public testing::Test {
     options.journal = journal_.get();
     options.actions["noop"] = {RunNoop, false};
     options.actions["scratch_start"] = {[](const v1::Action&, ActionContext&) { return v1::ActionResult(); }};
-    options.release = [](const v1::HeldObligation&) { return OkStatus(); };
+    options.actions["scratch_stop"] = {[](const v1::Action&, ActionContext&) { return v1::ActionResult(); }};
+    options.undo_of_0_1 = [](const v1::HeldObligation& held) {
+      v1::Action undo;
+      undo.mutable_scratch_stop()->set_name(held.run());
+      return undo;
+    };
     executor_ = std::make_unique<Executor>(std::move(options));
     PullerOptions puller{*ParseEndpoint(Address()), {}, directory_ + "/token", "test", "host", "instance-1"};
     puller_ = MakePuller(config_, *executor_, std::move(puller));

@@ -250,7 +250,9 @@ void Engine::KeepObligation(Turn& turn, const RunPointer& run, size_t i)
   Unconfirmed held;
   held.agent = run->BoundAgent();
   held.obligation.set_run(run->header.name());
-  held.obligation.set_name(run->state.graph->ObligationAt(static_cast<int>(i)).name());
+  const v1::Obligation& obligation = run->state.graph->ObligationAt(static_cast<int>(i));
+  held.obligation.set_name(obligation.name());
+  if (obligation.has_undo()) *held.obligation.mutable_undo() = obligation.undo();
   if (const SessionPointer session = sessions_.Find(held.agent)) {
     *turn.messages[session].add_release() = held.obligation;
     releases_.NoteAsked({held.agent, run->header.name(), held.obligation.name()}, clock_.Monotonic());

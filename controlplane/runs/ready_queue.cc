@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "flows/run/view.h"
+#include "proto/kind.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -37,7 +37,7 @@ SessionPointer Choose(const std::vector<SessionPointer>& sessions, const ReadySt
   const ActiveRun& run = *ready.run;
   const v1::Step& step = run.Step(ready.step);
   const flows::StepState& at = run.At(ready.step);
-  const std::string kind = flows::ActionKind(step.action());
+  const std::string kind = KindOf(step.action());
   SessionPointer best;
   for (const SessionPointer& session : sessions) {
     const std::string& agent = session->status.name();
@@ -109,7 +109,7 @@ Waiting WhyItWaits(const ActiveRun& run, int step, const AgentSessions& sessions
   const absl::Time ready_at = run.At(step).ready_at;
   if (candidates.empty())
     return {fmt::format("no agent serves environment {}", environment), sessions.LastSeenIn(environment)};
-  const std::string kind = flows::ActionKind(run.Step(step).action());
+  const std::string kind = KindOf(run.Step(step).action());
   const bool able = std::any_of(candidates.begin(), candidates.end(), [&](const SessionPointer& session) {
     return session->capabilities.count(kind) > 0;
   });
