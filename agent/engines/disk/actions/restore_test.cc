@@ -76,7 +76,8 @@ TEST_F(DiskActionsTest, WhatAppearsMeanwhileIsNotReplaced) {
   target_root_ = NormalisePaths({directory_ / "elsewhere"}).front();
   bool done = false;
   on_progress_ = [&](const v1::Progress& progress) {
-    if (done || progress.bytes_done() < progress.bytes_total()) return;  // all is written, and not in its place yet
+    if (done || progress.bytes_done() < progress.bytes_total())
+      return;  // all is written, and not in its place yet
     done = true;
     ASSERT_TRUE(MakeDirectories(Restored()).ok());
     Put(Restored("/new"), "x");
