@@ -48,6 +48,38 @@ class EngineLeftoversTest : public EngineTest {
   }
 };
 
+TEST_F(EngineLeftoversTest, WhoOpensAnObligationIsToldItsUndoAndSoIsWhoIsAskedForItOnceTheRunIsOver) {
+  v1::Flow flow = WithObligation();
+  flow.mutable_steps(1)->mutable_action()->mutable_noop()->set_fail_with("the release");
+  *flow.mutable_obligations(0)->mutable_undo() = flow.steps(1).action();
+  const Agent agent = Connect();
+  Start("r1", flow);
+  const v1::Task opener = Take(agent).tasks(0);
+  EXPECT_EQ(opener.obligation(), "scratch");
+  EXPECT_EQ(opener.undo().noop().fail_with(), "the release");
+  Report(agent, opener.lease());
+  const v1::Task release = Take(agent).tasks(0);
+  EXPECT_FALSE(release.has_undo()) << "it opens nothing";
+  Report(agent, release.lease(), "the host is gone");
+  EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_FAILED);
+  const v1::ControlMessage order = Take(agent);
+  ASSERT_EQ(order.release_size(), 1);
+  EXPECT_EQ(order.release(0).undo().noop().fail_with(), "the release");
+  EXPECT_EQ(store_.ListObligations()->at(0).obligation.undo().noop().fail_with(), "the release")
+      << "a control plane that starts again knows it too";
+}
+
+TEST_F(EngineLeftoversTest, AnObligationOfAFlowOf0_1HasNoUndoAndIsOrderedAllTheSame) {
+  const Agent agent = Connect();
+  Start("r1", WithObligation());
+  const v1::Task opener = Take(agent).tasks(0);
+  EXPECT_FALSE(opener.has_undo());
+  Report(agent, opener.lease());
+  Report(agent, Take(agent).tasks(0).lease(), "the host is gone");
+  EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_FAILED);
+  ASSERT_EQ(Take(agent).release_size(), 1);
+}
+
 TEST_F(EngineLeftoversTest, AReleaseThatFailsIsAskedForAgainAndEachTimeLater) {
   const Agent agent = Connect();
   engine_->Receive(agent.session, HelloWith({Held("nobody-knows-it")}));
