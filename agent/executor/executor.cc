@@ -15,7 +15,7 @@ namespace salvor::agent {
 namespace {
 
 constexpr absl::Duration kProgressPace = absl::Milliseconds(500);
-// Of a clean-up. Who cancels waits for the report, and the control plane for a minute at most, of which the
+// A clean-up's time. Who cancels waits for the report, and the control plane for a minute at most, of which the
 // tool's own end may take a third.
 constexpr absl::Duration kPatience = absl::Minutes(2), kPatienceOfACancel = absl::Seconds(15);
 

@@ -173,7 +173,7 @@ class ExecutorTest : public testing::Test {
     ASSERT_TRUE(executor_->Recover().ok());
   }
 
-  // Of run r1, undone by the scratch_stop of that name.
+  // Opens an obligation of run r1, which the scratch_stop of that name undoes.
   void Open(const std::string& name, int deadline_s = 0) {
     v1::Task start = Task("start " + name);
     start.mutable_action()->mutable_scratch_start();

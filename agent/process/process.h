@@ -83,7 +83,7 @@ class Process {
   // The error that this unsuccessful end of it is: by the spec's `explain`.
   Status ErrorOf(const ExitStatus& status) const;
 
-  // Of the supervised process itself (not the supervisor), for /proc look-ups and tests.
+  // The supervised process itself (not the supervisor), for /proc look-ups and tests.
   int Pid() const;
 
  private:

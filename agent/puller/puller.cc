@@ -27,7 +27,7 @@ constexpr absl::Duration kLastBackoff = absl::Seconds(10);
 // Kept while there is no connection; later ones are dropped, and that is said.
 constexpr int kMostLogLines = 20'000;
 constexpr int64_t kMostLogBytes = kMostMessageBytes / 2;
-// Of reports and log lines in one message, which leaves room for the rest of it.
+// Reports and log lines in one message take so much at most, which leaves room for the rest of it.
 constexpr size_t kMostBytesAtOnce = size_t{kMostMessageBytes} / 8 * 7;
 // So often the control plane itself ends the stream over one report before that report is put aside.
 constexpr int kMostRefusals = 3;

@@ -20,7 +20,7 @@ const v1::ArtifactTarget* TargetOf(const v1::Action& action) {
   }
 }
 
-// Of any action that has one; null for others.
+// The Location that an action works with; null for one that works with none.
 const v1::ResticLocation* LocationOf(const v1::Action& action) {
   if (const v1::ArtifactTarget* target = TargetOf(action); target != nullptr) return &target->location();
   const auto* kind = v1::Action::descriptor()->FindFieldByNumber(action.kind_case());

@@ -48,7 +48,7 @@ struct Waiting {
   std::optional<absl::Time> since;
 };
 
-// Of a ready step.
+// What a ready step waits for.
 Waiting WhyItWaits(const ActiveRun& run, int step, const AgentSessions& sessions, const ActiveRuns& runs);
 
 }  // namespace salvor::controlplane

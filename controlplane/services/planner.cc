@@ -109,7 +109,7 @@ StatusOr<Planner::Plan> Planner::PlanBackup(const v1::CreateBackupRequest& reque
   return plan;
 }
 
-// Of the newest ones: what older ones left was forgotten by the backups since.
+// Only the newest ones are looked at: what older ones left was forgotten by the backups since.
 std::vector<std::string> Planner::RunsWithoutBackup(const std::string& application,
                                                     const std::string& location) {
   constexpr size_t kMostLooked = 50;

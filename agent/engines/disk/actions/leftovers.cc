@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::string_view kNamePrefix = "files of ";
 
-// Of a restore that has folders, and can say whose it is; else nothing. Other restores have records of their own kind.
+// The state of a restore that has folders, and can say whose it is; else an empty one. Other restores have records of
+// their own kind.
 StatusOr<RestoreState> ReadUnfinished(const RestoreRecord& record) {
   ASSIGN_OR_RETURN(const std::string text, record.Read());
   StatusOr<RestoreState> state = DecodeRestoreState(text);
