@@ -55,6 +55,12 @@ Status Executor::Recover() {
   MutexLock lock(mutex_);
   for (const JournalObligation& obligation : obligations) {
     const v1::HeldObligation& held = obligation.held;
+    if (!obligation.damage.empty()) {
+      LogError(
+          "agent journal: how obligation {} of run {} is undone can't be read: {}; it is open until the control "
+          "plane says how",
+          held.name(), held.run(), obligation.damage);
+    }
     if (!held.has_deadline()) continue;
     deadlines_[{held.run(), held.name()}] =
         options_.clock->Monotonic() + (FromProto(held.deadline()) - options_.clock->Now());
@@ -378,8 +384,8 @@ void Executor::ReleaseExpired() {
   MutexLock lock(mutex_);
   for (const JournalObligation& obligation : obligations) {
     const auto deadline = deadlines_.find({obligation.held.run(), obligation.held.name()});
-    if (!obligation.released_early.empty() || deadline == deadlines_.end() || now < deadline->second)
-      continue;
+    if (!obligation.released_early.empty() || !obligation.damage.empty()) continue;
+    if (deadline == deadlines_.end() || now < deadline->second) continue;
     Undo(obligation.held, "its deadline has passed");
   }
 }

@@ -8,8 +8,8 @@
 //
 // Obligations are undone on order, or when their deadline has passed: then the control plane is told, again and again
 // until it has heard it, since whatever relied on them has failed. The action that undoes one is in the journal before
-// the task that opens it begins, and is performed like any other; a task that succeeds with that very action has undone
-// it, and no other.
+// the task that opens it begins, and is performed like any other. A task that succeeds closes the one that it says it
+// undoes, and no other. One that can't be read stays open: only an order that brings the undo along closes it.
 //
 // While the journal has no room (a full disk) new tasks fail with an error that says so, and results wait: each is
 // reported as soon as it is on the disk, and not before.

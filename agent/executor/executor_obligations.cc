@@ -5,23 +5,40 @@
 
 #include "agent/executor/executor.h"
 #include "base/io/log.h"
+#include "base/io/steady_clock.h"
 #include "proto/kind.h"
 
 namespace salvor::agent {
+namespace {
+
+using google::protobuf::util::MessageDifferencer;
+
+// One that hangs is tried again.
+constexpr absl::Duration kUndoTimeout = absl::Minutes(30);
+
+}  // namespace
 
 v1::Action Executor::UndoOf(const v1::HeldObligation& obligation) const {
   return obligation.has_undo() ? obligation.undo() : options_.undo_of_0_1(obligation);
 }
 
 void Executor::Release(const v1::HeldObligation& obligation) {
-  // The journal's word on how to undo it counts: it stood there before anything was done.
-  std::optional<v1::HeldObligation> journalled;
+  std::optional<JournalObligation> journalled;
   for (JournalObligation& each : JournalledObligations()) {
     if (each.held.run() == obligation.run() && each.held.name() == obligation.name())
-      journalled = std::move(each.held);
+      journalled = std::move(each);
+  }
+  const bool is_damaged = journalled && !journalled->damage.empty();
+  if (is_damaged && !obligation.has_undo()) {
+    // Nothing is undone by guess, and what was not undone is not closed.
+    return LogError(
+        "obligation {} of run {}: how it is undone can't be read any more; look at what is left, and "
+        "undo it by hand",
+        obligation.name(), obligation.run());
   }
   MutexLock lock(mutex_);
-  if (journalled) return Undo(*journalled, "");
+  // The journal's word on how to undo it counts: it stood there before anything was done.
+  if (journalled) return Undo(is_damaged ? obligation : journalled->held, "");
   if (!IsAtWork(obligation.run())) Undo(obligation, "");
 }
 
@@ -32,25 +49,31 @@ Status Executor::PerformUndo(const v1::HeldObligation& obligation) {
   *task.mutable_action() = UndoOf(obligation);
   const std::string kind = KindOf(task.action());
   const auto entry = options_.actions.find(kind);
+  if (kind.empty()) return FailedPrecondition("it does not say how it is undone");
   if (entry == options_.actions.end()) {
     return WithHint(FailedPrecondition("this agent can't do {}, which would undo it", kind),
                     "Start the version of the agent again that began it.");
   }
   RETURN_IF_ERROR(options_.config->policy.Permit(task.action()));
-  ActionContext context{*options_.config, task,   undo_stop_.get_token(), SteadyTime::InfiniteFuture(),
-                        nullptr,          nullptr};
+  ActionContext context{*options_.config,           task,    undo_stop_.get_token(),
+                        SteadyNow() + kUndoTimeout, nullptr, nullptr};
+  context.progress = [](const v1::Progress&) {};
   context.scratch = options_.scratch;
   context.log = [](std::string_view source, std::string_view line) { LogInfo("{}: {}", source, line); };
   ASSIGN_OR_RETURN(const v1::ActionResult result, entry->second.run(task.action(), context));
   return result.has_error() ? Internal("{}", result.error().message()) : OkStatus();
 }
 
-// Another obligation of the run stands as long as its own undo has not been done.
+// Another obligation of the run stands as long as its own undo has not been done. A control plane of 0.1 does not name
+// the one that a task undoes.
 void Executor::CloseObligationsUndoneBy(const v1::Task& task) {
   for (const JournalObligation& obligation : JournalledObligations()) {
     const v1::HeldObligation& held = obligation.held;
     if (held.run() != task.lease().run() || !obligation.released_early.empty()) continue;
-    if (!google::protobuf::util::MessageDifferencer::Equals(UndoOf(held), task.action())) continue;
+    const bool is_it = !task.releases().empty() ? held.name() == task.releases()
+                                                : obligation.damage.empty() &&
+                                                      MessageDifferencer::Equals(UndoOf(held), task.action());
+    if (!is_it) continue;
     if (const Status status = options_.journal->CloseObligation(held.run(), held.name()); !status.ok())
       LogError("{}", MessageOf(status));
   }

@@ -34,6 +34,47 @@ TEST_F(ExecutorTest, AStepThatSucceedsClosesTheObligationThatItUndoesAndNoOtherO
   ASSERT_EQ(executor_->Obligations().size(), 1u) << "in the journal too";
 }
 
+TEST_F(ExecutorTest, TwoObligationsThatAreUndoneAlikeAreClosedEachByItsOwnStep) {
+  for (const char* name : {"one", "other"}) Open(name, 0, "the same");
+  v1::Task stop = Task("stop");
+  stop.mutable_action()->mutable_scratch_stop()->set_name("the same");
+  stop.set_releases("other");
+  executor_->Submit(stop);
+  sink_.Next();
+  ASSERT_EQ(executor_->Obligations().size(), 1u);
+  EXPECT_EQ(executor_->Obligations()[0].name(), "one");
+}
+
+TEST_F(ExecutorTest, AnObligationThatCantBeReadIsUndoneByNoGuessAndByAnOrderThatSaysHow) {
+  Open("one", 3600, "the place of one");
+  StartWithDamagedObligations();
+  v1::HeldObligation order;
+  order.set_run("r1");
+  order.set_name("one");
+  clock_.Advance(absl::Hours(2));
+  executor_->ReleaseExpired();
+  executor_->Release(order);
+  Start();  // waits for what was begun
+  EXPECT_TRUE(released_.empty());
+  ASSERT_EQ(executor_->Obligations().size(), 1u);
+  order.mutable_undo()->mutable_scratch_stop()->set_name("the place of one");
+  executor_->Release(order);
+  sink_.WaitForHoldings();
+  EXPECT_EQ(released_, std::vector<std::string>{"the place of one"});
+  EXPECT_TRUE(executor_->Obligations().empty());
+}
+
+TEST_F(ExecutorTest, AnObligationThatCantBeReadIsClosedByTheStepThatSaysThatItUndoesIt) {
+  Open("one");
+  StartWithDamagedObligations();
+  v1::Task stop = Task("stop");
+  stop.mutable_action()->mutable_scratch_stop()->set_name("one");
+  stop.set_releases("one");
+  executor_->Submit(stop);
+  sink_.Next();
+  EXPECT_TRUE(executor_->Obligations().empty());
+}
+
 TEST_F(ExecutorTest, AStepThatFailsToUndoAnObligationLeavesItOpen) {
   Open("one");
   stays_ = "one";

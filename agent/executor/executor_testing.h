@@ -173,13 +173,25 @@ class ExecutorTest : public testing::Test {
     ASSERT_TRUE(executor_->Recover().ok());
   }
 
-  // Opens an obligation of run r1, which the scratch_stop of that name undoes.
-  void Open(const std::string& name, int deadline_s = 0) {
+  // Their rows are no longer what was written.
+  void StartWithDamagedObligations() {
+    executor_.reset();
+    journal_.reset();
+    {
+      auto database = SqliteDatabase::Open(directory_ + "/agent.db", SqliteDatabase::Mode::kDurable);
+      ASSERT_TRUE(database.ok()) << database.status();
+      ASSERT_TRUE((*database)->Execute("UPDATE obligation SET body = x'0a'").ok());
+    }
+    Start();
+  }
+
+  // Opens an obligation of run r1, which the scratch_stop of this place undoes, or of the obligation's name.
+  void Open(const std::string& name, int deadline_s = 0, const std::string& place = "") {
     v1::Task start = Task("start " + name);
     start.mutable_action()->mutable_scratch_start();
     start.set_obligation(name);
     if (deadline_s > 0) start.mutable_obligation_deadline()->set_seconds(deadline_s);
-    start.mutable_undo()->mutable_scratch_stop()->set_name(name);
+    start.mutable_undo()->mutable_scratch_stop()->set_name(place.empty() ? name : place);
     executor_->Submit(start);
     sink_.Next();
   }

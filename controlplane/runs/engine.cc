@@ -501,6 +501,8 @@ void Engine::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& r
   task->set_title(step.title());
   if (step.has_attempt_timeout()) *task->mutable_timeout() = step.attempt_timeout();
   for (const std::string& input : step.inputs()) (*task->mutable_inputs())[input] = InputOf(*run, input);
+  if (const int releases = run->state.graph->At(ready.step).releases; releases >= 0)
+    task->set_releases(run->state.graph->ObligationAt(releases).name());
   const int opens = run->state.graph->At(ready.step).opens;
   if (opens < 0) return;
   const v1::Obligation& obligation = run->state.graph->ObligationAt(opens);

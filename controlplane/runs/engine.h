@@ -174,6 +174,9 @@ class Engine {
   void SettleObligations(Turn& turn, const SessionPointer& session, bool is_connecting)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // The agent's own words. Where it can't read its record of the undo any more, ours are added.
+  v1::HeldObligation OrderOf(const v1::HeldObligation& held) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   void KeepObligation(Turn& turn, const RunPointer& run, size_t i) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // The active run of a lease that this agent holds; null for any other.

@@ -230,7 +230,7 @@ void Engine::SettleObligations(Turn& turn, const SessionPointer& session, bool i
     const ReleaseSchedule::Key asked = {session->Key(), key.first, key.second};
     // Who only says again what it holds is asked for what is new and what is due.
     if (!is_connecting && !releases_.IsDue(asked, clock_.Monotonic())) continue;
-    *turn.messages[session].add_release() = held;
+    *turn.messages[session].add_release() = OrderOf(held);
     if (is_connecting) releases_.NoteAsked(asked, clock_.Monotonic());
   }
   for (auto it = unconfirmed_.begin(); it != unconfirmed_.end();) {
@@ -243,6 +243,14 @@ void Engine::SettleObligations(Turn& turn, const SessionPointer& session, bool i
       ++it;
     }
   }
+}
+
+v1::HeldObligation Engine::OrderOf(const v1::HeldObligation& held) {
+  v1::HeldObligation order = held;
+  const auto ours = unconfirmed_.find({held.run(), held.name()});
+  if (!order.has_undo() && ours != unconfirmed_.end() && ours->second.obligation.has_undo())
+    *order.mutable_undo() = ours->second.obligation.undo();
+  return order;
 }
 
 void Engine::KeepObligation(Turn& turn, const RunPointer& run, size_t i)
@@ -368,12 +376,11 @@ void Engine::RepeatReleases(Turn& turn, absl::Duration now) {
     if (const SessionPointer session = sessions_.Find(held.agent))
       open[{held.agent, key.first, key.second}] = {session, held.obligation};
   }
-  // The agent's own words replace ours: they name the obligation's kind.
   for (const SessionPointer& session : sessions_.All()) {
     for (const auto& [key, held] : session->obligations) {
       const RunPointer run = FindActive(key.first);
       if (run == nullptr || run->state.Finished())
-        open[{session->Key(), key.first, key.second}] = {session, held};
+        open[{session->Key(), key.first, key.second}] = {session, OrderOf(held)};
     }
   }
   std::set<ReleaseSchedule::Key> keys;

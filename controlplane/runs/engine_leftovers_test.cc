@@ -60,6 +60,7 @@ TEST_F(EngineLeftoversTest, WhoOpensAnObligationIsToldItsUndoAndSoIsWhoIsAskedFo
   Report(agent, opener.lease());
   const v1::Task release = Take(agent).tasks(0);
   EXPECT_FALSE(release.has_undo()) << "it opens nothing";
+  EXPECT_EQ(release.releases(), "scratch");
   Report(agent, release.lease(), "the host is gone");
   EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_FAILED);
   const v1::ControlMessage order = Take(agent);
@@ -67,6 +68,12 @@ TEST_F(EngineLeftoversTest, WhoOpensAnObligationIsToldItsUndoAndSoIsWhoIsAskedFo
   EXPECT_EQ(order.release(0).undo().noop().fail_with(), "the release");
   EXPECT_EQ(store_.ListObligations()->at(0).obligation.undo().noop().fail_with(), "the release")
       << "a control plane that starts again knows it too";
+  // An agent whose record of it is damaged holds it by its name alone.
+  engine_->Receive(agent.session, HelloWith({Held("r1", "scratch")}));
+  KeepConnected(agent, absl::Hours(1));
+  const v1::ControlMessage again = Take(agent);
+  ASSERT_GE(again.release_size(), 1);
+  EXPECT_EQ(again.release(0).undo().noop().fail_with(), "the release");
 }
 
 TEST_F(EngineLeftoversTest, AnObligationOfAFlowOf0_1HasNoUndoAndIsOrderedAllTheSame) {

@@ -457,7 +457,7 @@ TEST(ValidateFlow, NamesWhatIsWrongWithObligations) {
            steps { id: "z" action { noop {} } )" +
         release + "} obligations { " + obligation + " }")));
   };
-  const std::string good = R"(name: "o" opened_by: "a" released_by: "z" guards: "b")";
+  const std::string good = R"(name: "o" opened_by: "a" released_by: "z" guards: "b" undo { noop {} })";
   EXPECT_EQ(error(good), "");
   EXPECT_EQ(error(good, R"(after { step: "a" })"),
             "step 'z' releases obligation 'o' and must not have edges");
@@ -471,11 +471,12 @@ TEST(ValidateFlow, NamesWhatIsWrongWithObligations) {
   EXPECT_EQ(error(good + R"(} obligations { name: "p" opened_by: "a" released_by: "b")"),
             "step 'b' releases obligation 'p' and must not have edges");
   EXPECT_EQ(error(good, R"(} steps { id: "y" action { noop {} } } obligations {
-                           name: "p" opened_by: "a" released_by: "y" )"),
+                           name: "p" opened_by: "a" released_by: "y" undo { noop {} } )"),
             "step 'a' opens more than one obligation");
-  EXPECT_EQ(error(good + " undo { noop {} }"), "");
-  EXPECT_EQ(error(good + " undo { noop { retryable: true } }"),
-            "obligation 'o' is undone by another action than that of step 'z'");
+  for (const char* undo : {"", "undo { noop { retryable: true } }"})
+    EXPECT_EQ(error(R"(name: "o" opened_by: "a" released_by: "z" )" + std::string(undo)),
+              "obligation 'o' is undone by another action than that of step 'z'")
+        << undo;
 }
 
 TEST(ValidateFlow, RefusesAStepThatWouldWaitForAPersonForGood) {

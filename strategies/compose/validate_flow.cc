@@ -101,8 +101,7 @@ class FlowValidator {
         return InvalidArgument("step '{}' opens more than one obligation", obligation.opened_by());
       // Else an agent that is alone would do something else than one that is told to.
       const v1::Action& release = flow_.steps(index_.at(obligation.released_by())).action();
-      if (obligation.has_undo() &&
-          !google::protobuf::util::MessageDifferencer::Equals(obligation.undo(), release)) {
+      if (!google::protobuf::util::MessageDifferencer::Equals(obligation.undo(), release)) {
         return InvalidArgument("obligation '{}' is undone by another action than that of step '{}'", name,
                                obligation.released_by());
       }
