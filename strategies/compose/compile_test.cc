@@ -345,7 +345,7 @@ TEST(CompileDrill, RestoresIntoAScratchPlaceThatIsAlwaysRemoved) {
   const v1::ScratchStart& scratch = StepOf(plan->flow, "scratch.start").action().scratch_start();
   EXPECT_TRUE(scratch.postgres());
   EXPECT_EQ(scratch.server_version_num(), 150018);
-  EXPECT_EQ(scratch.expected_bytes(), 2 * 2 * int64_t{1'181'116'006} + 4096);
+  EXPECT_EQ(scratch.expected_bytes(), int64_t{4} * 1'181'116'006 + 4096);
 }
 
 TEST(CompileDrill, CarriesTheEnvironmentsDemandForIsolation) {
