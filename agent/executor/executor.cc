@@ -287,10 +287,13 @@ void Executor::OnProgress(const AttemptPointer& attempt, v1::Progress progress) 
   int64_t more = 0;
   {
     MutexLock lock(mutex_);
-    if (now < attempt->last_progress + kProgressPace) return;
     const absl::Duration since = now - attempt->last_progress;
+    // That all is done is said at once: nothing may come after it.
+    const bool is_complete = progress.bytes_total() > 0 && progress.bytes_done() >= progress.bytes_total() &&
+                             attempt->last_bytes < progress.bytes_total();
+    if (since < kProgressPace && !is_complete) return;
     more = progress.bytes_done() - attempt->last_bytes;
-    if (attempt->last_bytes > 0 && progress.bytes_per_second() == 0 && more > 0) {
+    if (attempt->last_bytes > 0 && progress.bytes_per_second() == 0 && more > 0 && since >= kProgressPace) {
       progress.set_bytes_per_second(static_cast<double>(more) / absl::ToDoubleSeconds(since));
     }
     attempt->last_progress = now;

@@ -1,4 +1,4 @@
-// What is to be undone, and how.
+// The part of the executor that undoes what tasks opened.
 #include <google/protobuf/util/message_differencer.h>
 
 #include <utility>
@@ -42,7 +42,7 @@ void Executor::Release(const v1::HeldObligation& obligation) {
   if (!IsAtWork(obligation.run())) Undo(obligation, "");
 }
 
-// As any task does it, but for nobody who waits: its lines go to the agent's log.
+// The action runs as in a task, but for nobody who waits: its lines go to the agent's log.
 Status Executor::PerformUndo(const v1::HeldObligation& obligation) {
   v1::Task task;
   task.mutable_lease()->set_run(obligation.run());

@@ -1,4 +1,4 @@
-// What a task opens is undone: by a step, on order, at its deadline, after a crash.
+// An obligation is undone: by a step, on order, at its deadline, after a crash.
 #include "agent/executor/executor.h"
 #include "agent/executor/executor_testing.h"
 

@@ -225,6 +225,37 @@ TEST_F(ExecutorTest, AnUnknownActionIsNotDone) {
   EXPECT_EQ(sink_.Next().result().error().message(), "this agent can't do disk_verify");
 }
 
+TEST_F(ExecutorTest, ProgressIsPacedAndThatAllIsDoneIsSaidAtOnceAndOnce) {
+  while_open_ = [](const ActionContext& context) {
+    for (const int64_t done : {1, 5, 10, 10}) {
+      v1::Progress progress;
+      progress.set_bytes_done(done);
+      progress.set_bytes_total(10);
+      context.progress(progress);
+    }
+  };
+  v1::Task task = Task("open");
+  task.mutable_action()->mutable_location_open();
+  executor_->Submit(task);
+  sink_.Next();
+  EXPECT_EQ(sink_.BytesDone(), (std::vector<int64_t>{1, 10}));
+}
+
+TEST_F(ExecutorTest, ProgressWithoutAKnownEndIsPaced) {
+  while_open_ = [](const ActionContext& context) {
+    for (const int64_t done : {1, 5, 10}) {
+      v1::Progress progress;
+      progress.set_bytes_done(done);
+      context.progress(progress);
+    }
+  };
+  v1::Task task = Task("open");
+  task.mutable_action()->mutable_location_open();
+  executor_->Submit(task);
+  sink_.Next();
+  EXPECT_EQ(sink_.BytesDone(), std::vector<int64_t>{1});
+}
+
 TEST_F(ExecutorTest, ATaskWithoutATimeoutHasNoDeadline) {
   SteadyTime deadline = SteadyTime::InfinitePast();
   while_open_ = [&](ActionContext& context) { deadline = context.deadline; };

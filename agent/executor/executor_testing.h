@@ -23,7 +23,14 @@ class Collected final : public ReportSink {
     reports_.push_back(report);
     changed_.NotifyAll();
   }
-  void Progress(const v1::ProgressReport&) override {}
+  void Progress(const v1::ProgressReport& report) override {
+    MutexLock lock(mutex_);
+    bytes_done_.push_back(report.progress().bytes_done());
+  }
+  std::vector<int64_t> BytesDone() {
+    MutexLock lock(mutex_);
+    return bytes_done_;
+  }
   void Log(const v1::LeaseKey&, const v1::LogLine& line) override {
     MutexLock lock(mutex_);
     lines_.push_back(line);
@@ -73,6 +80,7 @@ class Collected final : public ReportSink {
  private:
   Mutex mutex_;
   CondVar changed_;
+  std::vector<int64_t> bytes_done_ ABSL_GUARDED_BY(mutex_);  // of each progress, in order
   std::vector<v1::LogLine> lines_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::Report> reports_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::EarlyRelease> early_ ABSL_GUARDED_BY(mutex_);

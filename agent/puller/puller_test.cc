@@ -167,7 +167,7 @@ TEST_F(PullerTest, SaysHelloAndHowManyTasksItTakes) {
   EXPECT_EQ(report.task_limit(), 4) << "one was received, and there is room for three";
 }
 
-// As while somebody writes it: what runs goes on.
+// Somebody writes the file just now: what runs goes on.
 TEST_F(PullerTest, ATokenFileThatBecomesUnfitIsWaitedFor) {
   const std::string token = directory_ + "/token";
   control_plane_.Next();

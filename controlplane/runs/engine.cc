@@ -507,7 +507,7 @@ void Engine::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& r
   if (opens < 0) return;
   const v1::Obligation& obligation = run->state.graph->ObligationAt(opens);
   task->set_obligation(obligation.name());
-  if (obligation.has_undo()) *task->mutable_undo() = obligation.undo();
+  *task->mutable_undo() = run->state.graph->UndoOf(opens);
   if (obligation.has_deadline()) *task->mutable_obligation_deadline() = obligation.deadline();
 }
 

@@ -174,8 +174,10 @@ class Engine {
   void SettleObligations(Turn& turn, const SessionPointer& session, bool is_connecting)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // The agent's own words. Where it can't read its record of the undo any more, ours are added.
-  v1::HeldObligation OrderOf(const v1::HeldObligation& held) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The order to undo what this agent holds of a run that is over. Where it does not say how (an agent of 0.1, or one
+  // whose record is damaged), the run's flow does.
+  v1::HeldObligation OrderOf(const AgentKey& agent, v1::HeldObligation held)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void KeepObligation(Turn& turn, const RunPointer& run, size_t i) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

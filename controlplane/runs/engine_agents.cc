@@ -230,7 +230,7 @@ void Engine::SettleObligations(Turn& turn, const SessionPointer& session, bool i
     const ReleaseSchedule::Key asked = {session->Key(), key.first, key.second};
     // Who only says again what it holds is asked for what is new and what is due.
     if (!is_connecting && !releases_.IsDue(asked, clock_.Monotonic())) continue;
-    *turn.messages[session].add_release() = OrderOf(held);
+    *turn.messages[session].add_release() = OrderOf(session->Key(), held);
     if (is_connecting) releases_.NoteAsked(asked, clock_.Monotonic());
   }
   for (auto it = unconfirmed_.begin(); it != unconfirmed_.end();) {
@@ -245,12 +245,18 @@ void Engine::SettleObligations(Turn& turn, const SessionPointer& session, bool i
   }
 }
 
-v1::HeldObligation Engine::OrderOf(const v1::HeldObligation& held) {
-  v1::HeldObligation order = held;
-  const auto ours = unconfirmed_.find({held.run(), held.name()});
-  if (!order.has_undo() && ours != unconfirmed_.end() && ours->second.obligation.has_undo())
-    *order.mutable_undo() = ours->second.obligation.undo();
-  return order;
+v1::HeldObligation Engine::OrderOf(const AgentKey& agent, v1::HeldObligation held) {
+  if (held.has_undo()) return held;
+  // The summary is a single row, and no agent learns of a run of another environment.
+  const StatusOr<v1::Run> summary = store_.LoadRunSummary(held.run());
+  if (!summary.ok() || summary->header().environment() != agent.environment) return held;
+  StatusOr<StoredRun> stored = store_.LoadRun(held.run());
+  if (!stored.ok()) return held;
+  const StatusOr<flows::Graph> graph = flows::Graph::Make(std::move(stored->flow));
+  if (!graph.ok()) return held;
+  if (const int obligation = graph->FindObligation(held.name()); obligation >= 0)
+    *held.mutable_undo() = graph->UndoOf(obligation);
+  return held;
 }
 
 void Engine::KeepObligation(Turn& turn, const RunPointer& run, size_t i)
@@ -258,9 +264,8 @@ void Engine::KeepObligation(Turn& turn, const RunPointer& run, size_t i)
   Unconfirmed held;
   held.agent = run->BoundAgent();
   held.obligation.set_run(run->header.name());
-  const v1::Obligation& obligation = run->state.graph->ObligationAt(static_cast<int>(i));
-  held.obligation.set_name(obligation.name());
-  if (obligation.has_undo()) *held.obligation.mutable_undo() = obligation.undo();
+  held.obligation.set_name(run->state.graph->ObligationAt(static_cast<int>(i)).name());
+  *held.obligation.mutable_undo() = run->state.graph->UndoOf(static_cast<int>(i));
   if (const SessionPointer session = sessions_.Find(held.agent)) {
     *turn.messages[session].add_release() = held.obligation;
     releases_.NoteAsked({held.agent, run->header.name(), held.obligation.name()}, clock_.Monotonic());
@@ -380,13 +385,14 @@ void Engine::RepeatReleases(Turn& turn, absl::Duration now) {
     for (const auto& [key, held] : session->obligations) {
       const RunPointer run = FindActive(key.first);
       if (run == nullptr || run->state.Finished())
-        open[{session->Key(), key.first, key.second}] = {session, OrderOf(held)};
+        open[{session->Key(), key.first, key.second}] = {session, held};
     }
   }
   std::set<ReleaseSchedule::Key> keys;
   for (const auto& [key, what] : open) {
     keys.insert(key);
-    if (releases_.IsDue(key, now)) *turn.messages[what.first].add_release() = what.second;
+    if (releases_.IsDue(key, now))
+      *turn.messages[what.first].add_release() = OrderOf(what.first->Key(), what.second);
   }
   releases_.KeepOnly(keys);
 }

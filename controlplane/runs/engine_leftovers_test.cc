@@ -76,15 +76,37 @@ TEST_F(EngineLeftoversTest, WhoOpensAnObligationIsToldItsUndoAndSoIsWhoIsAskedFo
   EXPECT_EQ(again.release(0).undo().noop().fail_with(), "the release");
 }
 
-TEST_F(EngineLeftoversTest, AnObligationOfAFlowOf0_1HasNoUndoAndIsOrderedAllTheSame) {
+TEST_F(EngineLeftoversTest, AnObligationOfAFlowOf0_1IsUndoneByWhatItsReleaseDoes) {
+  v1::Flow flow = WithObligation();
+  flow.mutable_steps(1)->mutable_action()->mutable_noop()->set_fail_with("the release");
   const Agent agent = Connect();
-  Start("r1", WithObligation());
+  Start("r1", flow);
   const v1::Task opener = Take(agent).tasks(0);
-  EXPECT_FALSE(opener.has_undo());
+  EXPECT_EQ(opener.undo().noop().fail_with(), "the release");
   Report(agent, opener.lease());
   Report(agent, Take(agent).tasks(0).lease(), "the host is gone");
   EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_FAILED);
-  ASSERT_EQ(Take(agent).release_size(), 1);
+  const v1::ControlMessage order = Take(agent);
+  ASSERT_EQ(order.release_size(), 1);
+  EXPECT_EQ(order.release(0).undo().noop().fail_with(), "the release");
+}
+
+TEST_F(EngineLeftoversTest,
+       WhoHoldsAnObligationByItsNameAloneLearnsFromTheFlowOfTheRunThatIsOverHowItIsUndone) {
+  v1::Flow flow = WithObligation();
+  flow.mutable_steps(1)->mutable_action()->mutable_noop()->set_fail_with("the release");
+  const Agent agent = Connect();
+  Start("r1", flow);
+  Report(agent, Take(agent).tasks(0).lease());
+  Report(agent, Take(agent).tasks(0).lease());  // released, and the agent could not write it down
+  ASSERT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
+  engine_->Receive(agent.session,
+                   HelloWith({Held("r1", "scratch"), Held("r1", "another"), Held("r2", "scratch")}));
+  const v1::ControlMessage order = Take(agent);
+  ASSERT_EQ(order.release_size(), 3);
+  EXPECT_FALSE(order.release(0).has_undo()) << "the flow has no obligation of that name";
+  EXPECT_EQ(order.release(1).undo().noop().fail_with(), "the release");
+  EXPECT_FALSE(order.release(2).has_undo()) << "nobody knows that run";
 }
 
 TEST_F(EngineLeftoversTest, AReleaseThatFailsIsAskedForAgainAndEachTimeLater) {
