@@ -163,7 +163,8 @@ void Engine::GiveUpQuarantined(const std::string& name, const std::string& by, c
   Conclude(turn);
 }
 
-Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location) {
+Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location,
+                        Durable durable) {
   PutRun put{header, flow};
   ASSIGN_OR_RETURN(flows::Graph graph, flows::Graph::Make(std::move(flow)));
   Status known = store_.LoadRunSummary(header.name()).status();
@@ -184,10 +185,12 @@ Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& 
     RecordEvent(turn, run, std::move(event));
     Conclude(turn);
   }
-  return CommitAndWait(store_, {});  // batches are committed in order: ours is durable when this one is
+  store_.Commit({}, std::move(durable));  // batches are committed in order: ours is durable when this one is
+  return OkStatus();
 }
 
-Status Engine::CancelRun(const std::string& name, const std::string& by, const std::string& reason) {
+Status Engine::CancelRun(const std::string& name, const std::string& by, const std::string& reason,
+                         Durable durable) {
   {
     MutexLock lock(mutex_);
     const RunPointer run = FindActive(name);
@@ -204,7 +207,8 @@ Status Engine::CancelRun(const std::string& name, const std::string& by, const s
       Conclude(turn);
     }
   }
-  return CommitAndWait(store_, {});
+  store_.Commit({}, std::move(durable));
+  return OkStatus();
 }
 
 StatusOr<v1::Run> Engine::GetRun(const std::string& name) {
@@ -282,7 +286,7 @@ StatusOr<v1::Backup> Engine::FindBackup(const std::string& reference) {
 }
 
 StatusOr<v1::Backup> Engine::AcceptBackup(const std::string& reference, const std::string& by,
-                                          const std::string& reason) {
+                                          const std::string& reason, Durable durable) {
   v1::Backup accepted;
   {
     MutexLock lock(mutex_);
@@ -297,7 +301,7 @@ StatusOr<v1::Backup> Engine::AcceptBackup(const std::string& reference, const st
     RecordBackup(turn, accepted);
     Conclude(turn);
   }
-  RETURN_IF_ERROR(CommitAndWait(store_, {}));
+  store_.Commit({}, std::move(durable));
   return accepted;
 }
 
