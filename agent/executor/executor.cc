@@ -36,7 +36,7 @@ Executor::~Executor() {
   stopping_ = true;
   undo_stop_.request_stop();
   for (const auto& [key, attempt] : attempts_) attempt->stop.request_stop();
-  while (threads_ > 0) idle_.Wait(mutex_);
+  while (threads_ > 0) Wait(idle_);
 }
 
 Executor::Key Executor::KeyOf(const v1::LeaseKey& lease) {
@@ -90,12 +90,19 @@ Status Executor::RecoverAttempt(JournalEntry entry) {
 
 void Executor::Launch(std::function<void()> work) {
   ++threads_;
-  std::thread([this, work = std::move(work)] {
+  auto run = [this, work = std::move(work)] {
     work();
     MutexLock lock(mutex_);
     --threads_;
     idle_.NotifyAll();
-  }).detach();
+  };
+  if (options_.launch) return options_.launch(std::move(run));
+  std::thread(std::move(run)).detach();
+}
+
+void Executor::Wait(CondVar& changed) {
+  if (options_.wait) return options_.wait(changed, mutex_);
+  changed.Wait(mutex_);
 }
 
 void Executor::Submit(v1::Task task) {
@@ -152,7 +159,7 @@ bool Executor::WaitForEarlierAttempts(const AttemptPointer& attempt) {
     for (const auto& [key, other] : attempts_) stop(other);
     for (const AttemptPointer& other : superseded_) stop(other);
     if (clear) return !attempt->superseded;
-    ended_.Wait(mutex_);
+    Wait(ended_);
   }
 }
 

@@ -75,6 +75,10 @@ struct ExecutorOptions {
   std::function<v1::Action(const v1::HeldObligation&)> undo_of_0_1;
   // What actions left that the journal's obligations do not name: named in the hello like those. May be null.
   std::function<std::vector<v1::HeldObligation>()> leftovers;
+  // How work that takes time is run and how it waits, for a simulator that has one thread. Null: by threads. `launch` is
+  // called with the executor's lock held, so it only takes the work; `wait` returns with the lock it was given.
+  std::function<void(std::function<void()> work)> launch;
+  std::function<void(CondVar&, Mutex&)> wait;
 };
 
 class Executor {
@@ -149,6 +153,7 @@ class Executor {
   void CloseObligationsUndoneBy(const v1::Task& task);
   void OnProgress(const AttemptPointer& attempt, v1::Progress progress);
   void Launch(std::function<void()> work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Wait(CondVar& changed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ExecutorOptions options_;
   JournalBacklog journal_;
