@@ -480,12 +480,12 @@ void Engine::Forget(const std::vector<RunPointer>& finished) {
 }
 
 void Engine::Dispatch(Turn& turn, const std::string& environment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-  for (const Assignment& assigned : ready_.Assign(environment, sessions_, runs_)) {
-    Grant(turn, assigned.session, assigned.ready);
-  }
+  ready_.Assign(environment, sessions_, runs_, [&](const ReadyStep& ready, const SessionPointer& session) {
+    return Grant(turn, session, ready);
+  });
 }
 
-void Engine::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& ready)
+bool Engine::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& ready)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   const RunPointer& run = ready.run;
   const v1::Step& step = run->Step(ready.step);
@@ -495,7 +495,7 @@ void Engine::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& r
   granted->set_attempt(run->At(ready.step).attempt + 1);
   granted->set_epoch(run->At(ready.step).epoch + 1);
   granted->set_agent(session->status.name());
-  if (!RecordEvent(turn, run, std::move(event))) return;  // what is not on record is not sent
+  if (!RecordEvent(turn, run, std::move(event))) return false;  // what is not on record is not sent
   if (!step.movable()) run->bound_agent = session->status.name();
   run->holders.insert({step.id(), session->status.name()});
   v1::Task* task = turn.messages[session].add_tasks();
@@ -506,11 +506,12 @@ void Engine::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& r
   if (step.has_attempt_timeout()) *task->mutable_timeout() = step.attempt_timeout();
   for (const std::string& input : step.inputs()) (*task->mutable_inputs())[input] = InputOf(*run, input);
   const int opens = run->state.graph->At(ready.step).opens;
-  if (opens < 0) return;
+  if (opens < 0) return true;
   const v1::Obligation& obligation = run->state.graph->ObligationAt(opens);
   task->set_obligation(obligation.name());
   if (obligation.has_undo()) *task->mutable_undo() = obligation.undo();
   if (obligation.has_deadline()) *task->mutable_obligation_deadline() = obligation.deadline();
+  return true;
 }
 
 v1::Run Engine::ViewOf(ActiveRun& run, bool steps) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

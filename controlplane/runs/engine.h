@@ -160,7 +160,8 @@ class Engine {
 
   void Dispatch(Turn& turn, const std::string& environment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  void Grant(Turn& turn, const SessionPointer& session, const ReadyStep& ready)
+  // False when the run can't take it: then nothing is sent.
+  bool Grant(Turn& turn, const SessionPointer& session, const ReadyStep& ready)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- agents --------------------------------------------------------------------------------------------
