@@ -52,6 +52,16 @@ FAULTS = {
     # Durations are measured by the clock that people set.
     "E10": (AGENTS, [("const absl::Duration now = clock_.Monotonic();\n  Turn turn;",
                       "const absl::Duration now = started_at_ + (clock_.Now() - started_wall_);\n  Turn turn;")]),
+    # An agent's deadlines, too.
+    "E10b": (EXECUTOR, [("    deadlines_[{obligation.run(), obligation.name()}] = options_.clock->Monotonic() + left;",
+                         "    deadlines_[{obligation.run(), obligation.name()}] = "
+                         "options_.clock->Now() - absl::UnixEpoch() + left;"),
+                        ("options_.clock->Monotonic() + (FromProto(held.deadline()) - options_.clock->Now());",
+                         "FromProto(held.deadline()) - absl::UnixEpoch();"),
+                        ("  const absl::Duration now = options_.clock->Monotonic();\n  MutexLock lock(mutex_);\n"
+                         "  for (const JournalObligation& obligation",
+                         "  const absl::Duration now = options_.clock->Now() - absl::UnixEpoch();\n"
+                         "  MutexLock lock(mutex_);\n  for (const JournalObligation& obligation")]),
     # A refused event is logged, and its task sent all the same.
     "E13": (ENGINE, [("if (!RecordEvent(turn, run, std::move(event))) return false;",
                       "(void)RecordEvent(turn, run, std::move(event));")]),

@@ -56,7 +56,7 @@ SimulatedAgent::SimulatedAgent(World& world, Witness& witness, Host& host, int i
       has_something_to_say_(std::move(has_something_to_say)) {
   config_.name = host.agent.name;
   config_.environment = host.agent.environment;
-  config_.max_parallel = 2;
+  config_.max_parallel = host.max_parallel;
 }
 
 Status SimulatedAgent::Open() {
@@ -163,6 +163,10 @@ StatusOr<v1::ActionResult> SimulatedAgent::Act(const v1::Action& action, agent::
     const std::stop_token stop = context.stop;
     witness_.OnBegins({instance_, Key(), lease, [stop] { return stop.stop_requested(); }},
                       executor_->EarlyReleases());
+  } else if (const auto made = host_.places.find(action.scratch_stop().name()); made != host_.places.end()) {
+    // Its own clock may have been set while another process had it.
+    if (made->second.by == instance_)
+      witness_.OnUndoneByItself(Key(), lease.run(), made->first, world_.Now() - made->second.at);
   }
   StatusOr<v1::ActionResult> result = Work(action, context);
   if (is_dying_) return Cancelled("the process dies");
@@ -174,7 +178,7 @@ StatusOr<v1::ActionResult> SimulatedAgent::Act(const v1::Action& action, agent::
 
 StatusOr<v1::ActionResult> SimulatedAgent::Work(const v1::Action& action, agent::ActionContext& context) {
   if (context.stop.stop_requested()) return Cancelled("stopped before it began");
-  if (action.has_scratch_start()) host_.places.insert(action.scratch_start().name());
+  if (action.has_scratch_start()) host_.places[action.scratch_start().name()] = {instance_, world_.Now()};
   const absl::Duration length = RandomLength();
   const absl::Duration limit = context.task.has_timeout() ? FromProto(context.task.timeout()) : length;
   SleepFor(std::min(length, limit), context.stop);

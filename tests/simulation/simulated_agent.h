@@ -2,9 +2,8 @@
 // its actions take the time and the ends that fate gives them. It dies where it stands when it is destroyed.
 #pragma once
 
+#include <map>
 #include <memory>
-#include <optional>
-#include <set>
 #include <string>
 
 #include "agent/executor/executor.h"
@@ -24,7 +23,12 @@ struct Host {
   std::string directory;
   WorldClock clock;
   bool disk_is_full = false;
-  std::set<std::string> places;  // made, and not undone
+  int max_parallel = 2;
+  struct Made {
+    int by = 0;  // which process
+    absl::Duration at;
+  };
+  std::map<std::string, Made> places;  // made, and not undone, by name
 };
 
 class SimulatedAgent {

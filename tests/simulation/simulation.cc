@@ -118,6 +118,9 @@ void Simulation::StartEngine() {
   if (!engine.ok()) return world_.Broken("the control plane does not start: {}", MessageOf(engine.status()));
   engine_ = *std::move(engine);
   world_.Trace("the control plane starts");
+  for (const std::string& name : witness_.ActiveRuns()) {
+    if (const auto run = engine_->GetRun(name); run.ok()) witness_.OnRecovered(*run);
+  }
   engine_->SetWakeUp([this] { ScheduleTick(absl::ZeroDuration()); });
   ScheduleTick(absl::ZeroDuration());
 }
@@ -171,8 +174,9 @@ void Simulation::StartRun() {
         if (durable.ok()) witness_.OnStartIsDurable(name);
       });
   if (!status.ok()) world_.Broken("{} can't be started: {}", name, MessageOf(status));
-  if (world_.fate.OneIn(4)) {
-    world_.After(world_.fate.Between(absl::Seconds(1), absl::Seconds(120)),
+  if (world_.fate.OneIn(3)) {
+    const absl::Duration most = world_.fate.OneIn(2) ? absl::Seconds(4) : absl::Seconds(120);
+    world_.After(world_.fate.Between(absl::ZeroDuration(), most),
                  [this, name] { CancelRun(name, "a person"); });
   }
 }
@@ -193,6 +197,7 @@ void Simulation::AddPlace(const std::string& environment, const std::string& nam
   hosts_.push_back(std::make_unique<Host>(world_, AgentKey{environment, name}, directory));
   Place& place = places_.emplace_back();
   place.host = hosts_.back().get();
+  place.host->max_parallel = 1 + world_.fate.Below(2);
   place.is_clone = is_clone;
 }
 
@@ -431,8 +436,8 @@ void Simulation::SayWhatRemains() {
     world_.Broken("it never ends: {}", witness_.Describe(run));
   for (const Place& place : places_) {
     if (place.is_gone) continue;
-    for (const std::string& made : place.host->places)
-      world_.Broken("{} is never undone on {}", made, Text(place.host->agent));
+    for (const auto& made : place.host->places)
+      world_.Broken("{} is never undone on {}", made.first, Text(place.host->agent));
     if (place.process == nullptr || !place.process->IsIdle())
       world_.Broken("{} never comes to rest", Text(place.host->agent));
   }

@@ -39,7 +39,7 @@ void Stream::Send(v1::ControlMessage message) {
   witness_.OnSent(agent_, message);
   next_.MergeFrom(message);
   if (std::exchange(is_writing_, true)) return;
-  const absl::Duration write = world_.FaultOneIn(60) ? world_.fate.Between(absl::Seconds(1), absl::Seconds(8))
+  const absl::Duration write = world_.FaultOneIn(25) ? world_.fate.Between(absl::Seconds(1), absl::Seconds(8))
                                                      : absl::Milliseconds(world_.fate.Below(10));
   world_.After(write, [self = shared_from_this()] { self->Flush(); });
 }

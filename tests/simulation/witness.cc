@@ -155,6 +155,17 @@ void Witness::CheckKeys() {
   }
 }
 
+void Witness::OnRecovered(const v1::Run& run) {
+  const Run& known = runs_.at(run.header().name());
+  for (int step = 0; step < run.steps_size(); ++step) {
+    const v1::StepStatus& status = run.steps(step);
+    const flows::StepState& at = known.At(step);
+    if (status.phase() == at.phase && status.attempt() == at.attempt && status.agent() == at.agent) continue;
+    world_.Broken("{}: {} is {} in the store, and {} when it was read", run.header().name(), status.id(),
+                  v1::StepPhase_Name(at.phase), v1::StepPhase_Name(status.phase()));
+  }
+}
+
 void Witness::OnStartIsDurable(const std::string& run) {
   if (runs_.count(run) == 0)
     world_.Broken("the start of {} was confirmed, and the store does not have it", run);
@@ -261,6 +272,18 @@ void Witness::OnEnds(int process, const v1::LeaseKey& lease, bool succeeded) {
 void Witness::OnDies(int process) {
   std::erase_if(at_work_, [&](const auto& work) { return work.first.first == process; });
   std::erase_if(cancelled_, [&](const auto& cancel) { return cancel.first.first == process; });
+}
+
+// While its run goes on only its deadline is a reason.
+void Witness::OnUndoneByItself(const AgentKey& agent, const std::string& run, const std::string& what,
+                               absl::Duration age) {
+  const auto found = runs_.find(run);
+  if (found == runs_.end() || found->second.state.Finished()) return;
+  for (const v1::Obligation& obligation : found->second.state.graph->Flow().obligations()) {
+    if (obligation.undo().scratch_stop().name() != what) continue;
+    if (!obligation.has_deadline() || age < FromProto(obligation.deadline()))
+      world_.Broken("{} undoes {} after {}, before its time", Text(agent), what, absl::FormatDuration(age));
+  }
 }
 
 std::vector<std::string> Witness::ActiveRuns() const { return {active_.begin(), active_.end()}; }

@@ -42,6 +42,8 @@ class Witness {
   // ---- the store
   void OnDurable(const controlplane::Batch& batch, absl::Duration committed_at);
   void OnControlPlaneStarts() { ++control_planes_; }
+  // It has read the store, and says this of an active run.
+  void OnRecovered(const v1::Run& run);
   void OnStartIsDurable(const std::string& run);
   void OnCancelIsDurable(const std::string& run);
 
@@ -55,6 +57,9 @@ class Witness {
   void OnBegins(Work work, const std::vector<v1::EarlyRelease>& released_early);
   void OnEnds(int process, const v1::LeaseKey& lease, bool succeeded);
   void OnDies(int process);
+  // A process undoes without a step for it what it made so long ago.
+  void OnUndoneByItself(const AgentKey& agent, const std::string& run, const std::string& what,
+                        absl::Duration age);
 
   // ---- for those who decide what happens next
   int Succeeded() const { return succeeded_; }
