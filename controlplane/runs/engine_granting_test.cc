@@ -62,6 +62,28 @@ TEST_F(EngineTest, AStepThatHoldsAKeyAloneIsTakenOverFromASilentAgent) {
   EXPECT_EQ(Take(b).tasks_size(), 1);
 }
 
+// The two waited for each other: one for the key, the other behind whoever waits for it alone.
+TEST_F(EngineTest, AStepIsTakenOverThoughAnotherWaitsForItsKeyAlone) {
+  const Agent a = Connect("agent-a");
+  v1::Flow shares = Movable(true);
+  shares.mutable_steps(0)->mutable_keys(0)->set_exclusive(false);
+  Start("r1", shares);
+  ASSERT_EQ(Take(a).tasks_size(), 1);
+  Start("r2", Movable(true));
+  ASSERT_EQ(Take(a).tasks_size(), 0);
+  clock_.Advance(absl::Seconds(31));
+  engine_->Tick();
+  engine_->Tick();
+  const Agent b = Connect("agent-b");
+  const v1::ControlMessage to_b = Take(b);
+  ASSERT_EQ(to_b.tasks_size(), 1);
+  EXPECT_EQ(to_b.tasks(0).lease().run(), "r1");
+  Report(b, to_b.tasks(0).lease());
+  const v1::ControlMessage next = Take(b);
+  ASSERT_EQ(next.tasks_size(), 1);
+  EXPECT_EQ(next.tasks(0).lease().run(), "r2");
+}
+
 TEST_F(EngineTest, AGrantThatIsRefusedTakesNoRoom) {
   const Agent a = Connect("agent-a");
   Start("r1", Movable(false));

@@ -50,14 +50,10 @@ SessionPointer Choose(const std::vector<SessionPointer>& sessions, const ReadySt
   return best;
 }
 
-// A step whose agent is silent holds its keys still: others wait for it, and whoever takes it over does not.
-bool WaitsForOthers(const ReadyStep& ready, const std::vector<flows::KeyHold>& held) {
-  const auto& keys = ready.run->Step(ready.step).keys();
-  if (keys.empty() || ready.run->At(ready.step).phase == v1::STEP_PHASE_READY)
-    return flows::WaitsFor(keys, held).has_value();
-  std::vector<flows::KeyHold> others = held;
-  std::erase_if(others, [own = NameOf(ready)](const flows::KeyHold& hold) { return hold.holder == own; });
-  return flows::WaitsFor(keys, others).has_value();
+// A step whose agent is silent holds its keys still: whoever takes it over takes them over, and does not wait behind those
+// who wait for them.
+bool HoldsItsKeys(const ReadyStep& ready) {
+  return ready.run->At(ready.step).phase == v1::STEP_PHASE_RUNNING;
 }
 
 bool AnyRoom(const std::vector<SessionPointer>& sessions) {
@@ -84,9 +80,13 @@ void ReadyQueue::Assign(const std::string& environment, const AgentSessions& ses
     if (!StillReady(ready)) continue;
     const SessionPointer session = room || Releases(ready) ? Choose(candidates, ready) : nullptr;
     const auto& keys = ready.run->Step(ready.step).keys();
-    if (session != nullptr && !WaitsForOthers(ready, held)) {
+    const bool takes_over = HoldsItsKeys(ready);
+    if (session != nullptr && (takes_over || !flows::WaitsFor(keys, held))) {
       if (!grant(ready, session)) continue;
-      for (const v1::ConcurrencyKey& key : keys) held.push_back({key.name(), key.exclusive(), NameOf(ready)});
+      if (!takes_over) {
+        for (const v1::ConcurrencyKey& key : keys)
+          held.push_back({key.name(), key.exclusive(), NameOf(ready)});
+      }
       session->TakeRoom();
       if (session->Room() <= 0) room = AnyRoom(candidates);
       continue;
