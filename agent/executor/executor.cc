@@ -132,6 +132,7 @@ std::optional<v1::HeldObligation> Executor::ObligationOf(const v1::Task& task) {
   *obligation.mutable_undo() = task.has_undo() ? task.undo() : options_.undo_of_0_1(obligation);
   MutexLock lock(mutex_);
   undone_.erase({obligation.run(), obligation.name()});  // it is opened anew
+  acknowledged_.erase({obligation.run(), obligation.name()});
   if (task.has_obligation_deadline()) {
     const absl::Duration left = FromProto(task.obligation_deadline());
     *obligation.mutable_deadline() = ToProto(options_.clock->Now() + left);
@@ -380,6 +381,7 @@ void Executor::ReplaceUnreportable(const v1::LeaseKey& lease, const std::string&
 
 void Executor::ReleaseExpired() {
   DeliverWhatWaited();
+  CloseAcknowledged();
   const std::vector<JournalObligation> obligations = JournalledObligations();
   const absl::Duration now = options_.clock->Monotonic();
   MutexLock lock(mutex_);

@@ -151,6 +151,7 @@ class Executor {
   v1::Action UndoOf(const v1::HeldObligation& obligation) const;
   Status PerformUndo(const v1::HeldObligation& obligation);
   void CloseObligationsUndoneBy(const v1::Task& task);
+  void CloseAcknowledged();
   void OnProgress(const AttemptPointer& attempt, v1::Progress progress);
   void Launch(std::function<void()> work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Wait(CondVar& changed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -166,6 +167,8 @@ class Executor {
   std::vector<AttemptPointer> superseded_ ABSL_GUARDED_BY(mutex_);  // and running still
   std::set<ObligationKey> releasing_ ABSL_GUARDED_BY(mutex_);
   std::set<ObligationKey> undone_ ABSL_GUARDED_BY(mutex_);  // and the journal has no room to say so yet
+  // Early releases that the control plane has heard of, and the journal has no room to say so yet.
+  std::set<ObligationKey> acknowledged_ ABSL_GUARDED_BY(mutex_);
   std::map<ObligationKey, absl::Duration> deadlines_
       ABSL_GUARDED_BY(mutex_);  // by the clock that nobody sets
   int running_ ABSL_GUARDED_BY(mutex_) = 0;
