@@ -52,6 +52,7 @@ class SimulatedAgent {
   void Take(v1::ControlMessage message);
   void Watch();  // what its watchdog does
   bool IsIdle();
+  int Running() { return executor_->Running(); }
 
  private:
   SimulatedAgent(World& world, Witness& witness, Host& host, int instance,

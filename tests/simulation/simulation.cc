@@ -1,5 +1,3 @@
-#include "tests/simulation/simulation.h"
-
 #include <algorithm>
 #include <cstdlib>
 #include <utility>
@@ -7,97 +5,16 @@
 #include "base/io/files.h"
 #include "proto/time.h"
 #include "tests/simulation/random_flow.h"
+#include "tests/simulation/stage.h"
 
 namespace salvor::simulation {
 namespace {
 
-using controlplane::Engine;
-
-constexpr absl::Duration kHeartbeat = absl::Seconds(5);
-constexpr absl::Duration kLease = absl::Seconds(30);
 constexpr size_t kMostActiveRuns = 6;
 // Once the faults have stopped every run ends, and all that was made is undone, within this time.
 constexpr absl::Duration kLongestCalm = absl::Hours(2);
 
-// One agent of a host: its process, when it lives, and its stream, when it has one.
-struct Place {
-  Host* host = nullptr;
-  bool is_clone = false;  // a second process of a name, from a copied machine
-  bool is_gone = false;   // for good
-  std::unique_ptr<SimulatedAgent> process;
-  std::shared_ptr<Stream> stream;  // as the agent sees it
-  bool is_welcome = false;         // on that stream
-  int backoff = 0;
-};
-
-class Simulation final : public StreamEnds {
- public:
-  explicit Simulation(const SimulationOptions& options)
-      : options_(options),
-        world_(options.seed, options.traces),
-        witness_(world_),
-        clock_(world_),
-        store_(
-            [this] { return world_.Now(); }, [this] { ScheduleDurable(); },
-            [this](const controlplane::Batch& batch, absl::Duration at) { witness_.OnDurable(batch, at); }) {}
-  ~Simulation() override {
-    places_.clear();
-    store_.Crash(0);
-    engine_.reset();
-  }
-
-  Outcome Run();
-
- private:
-  // ---- the control plane
-  void StartEngine();
-  void CrashEngine(size_t written);
-  void ScheduleDurable();
-  void ScheduleTick(absl::Duration after);
-  void StartRun();
-  void CancelRun(const std::string& name, const std::string& by);
-  // ---- the agents
-  void AddPlace(const std::string& environment, const std::string& name, bool is_clone);
-  void StartAgent(size_t place);
-  void KillAgent(size_t place, absl::Duration until_restart);
-  void Connect(size_t place);
-  void ConnectLater(size_t place);
-  void Speak(size_t place);
-  void Heartbeat(size_t place, int stream);
-  void Watchdog(size_t place, int process);
-  bool Lives(size_t place, int process) const;
-  // ---- the network
-  void OnConnect(int id, v1::AgentMessage first) override;
-  void OnMessage(int id, v1::AgentMessage message) override;
-  void OnAgentIsGone(int id) override;
-  void OnAnswer(int id, v1::ControlMessage message) override;
-  void OnControlPlaneIsGone(int id, const Status& why) override;
-  // ---- bad days
-  void Fault();
-  void Forge();
-  void BeginCalm();
-  bool IsQuiet();
-  void SayWhatRemains();
-
-  struct Session {
-    int64_t id = 0;
-    absl::Duration since;
-  };
-
-  const SimulationOptions options_;
-  World world_;
-  Witness witness_;
-  WorldClock clock_;
-  SimulatedStore store_;
-  std::unique_ptr<Engine> engine_;
-  bool durable_is_due_ = false, has_failed_ = false;
-  int events_with_faults_ = 0, tick_ = 0, runs_ = 0, streams_ = 0, processes_ = 0;
-  std::vector<std::unique_ptr<Host>> hosts_;
-  std::vector<Place> places_;
-  std::map<int, std::shared_ptr<Stream>> by_id_;
-  std::map<int, size_t> place_of_;
-  std::map<int, Session> sessions_;  // by stream: as the control plane has them
-};
+}  // namespace
 
 // ---- the control plane ------------------------------------------------------------------------------------
 
@@ -125,8 +42,8 @@ void Simulation::StartEngine() {
   ScheduleTick(absl::ZeroDuration());
 }
 
-void Simulation::CrashEngine(size_t written) {
-  if (engine_ == nullptr) return;
+bool Simulation::CrashEngine(size_t written) {
+  if (engine_ == nullptr) return false;
   world_.Trace("the control plane dies; {} commits were under way, {} of them are on the disk",
                store_.Waiting(), std::min(written, store_.Waiting()));
   store_.Crash(written);
@@ -139,6 +56,7 @@ void Simulation::CrashEngine(size_t written) {
   world_.After(away, [this] {
     if (engine_ == nullptr) StartEngine();
   });
+  return true;
 }
 
 void Simulation::ScheduleDurable() {
@@ -174,7 +92,7 @@ void Simulation::StartRun() {
         if (durable.ok()) witness_.OnStartIsDurable(name);
       });
   if (!status.ok()) world_.Broken("{} can't be started: {}", name, MessageOf(status));
-  if (world_.fate.OneIn(3)) {
+  if (world_.fate.OneIn(5)) {
     const absl::Duration most = world_.fate.OneIn(2) ? absl::Seconds(4) : absl::Seconds(120);
     world_.After(world_.fate.Between(absl::ZeroDuration(), most),
                  [this, name] { CancelRun(name, "a person"); });
@@ -217,15 +135,16 @@ void Simulation::StartAgent(size_t index) {
   ConnectLater(index);
 }
 
-void Simulation::KillAgent(size_t index, absl::Duration until_restart) {
+bool Simulation::KillAgent(size_t index, absl::Duration until_restart) {
   Place& place = places_[index];
-  if (place.process == nullptr) return;
+  if (place.process == nullptr) return false;
   world_.Trace("{} dies", place.process->Name());
   if (place.stream != nullptr) place.stream->Hangs();
   place.stream = nullptr;
   place.process = nullptr;
   if (until_restart < absl::InfiniteDuration())
     world_.After(until_restart, [this, index] { StartAgent(index); });
+  return true;
 }
 
 void Simulation::ConnectLater(size_t index) {
@@ -334,65 +253,6 @@ void Simulation::OnControlPlaneIsGone(int id, const Status& why) {
   ConnectLater(place_of_[id]);
 }
 
-// ---- bad days ---------------------------------------------------------------------------------------------
-
-void Simulation::Forge() {
-  std::vector<std::pair<int64_t, AgentKey>> speakers;
-  for (const auto& [id, session] : sessions_) speakers.emplace_back(session.id, by_id_[id]->Agent());
-  if (speakers.empty() || engine_ == nullptr) return;
-  const auto& [session, agent] =
-      speakers[static_cast<size_t>(world_.fate.Below(static_cast<int>(speakers.size())))];
-  const auto lease = witness_.HeldByAnother(agent);
-  if (!lease) return;
-  world_.Trace("{} claims the success of {}", Text(agent), Text(*lease));
-  v1::AgentMessage message;
-  v1::Report* report = message.add_reports();
-  *report->mutable_lease() = *lease;
-  report->mutable_result();
-  engine_->Receive(session, std::move(message));
-}
-
-void Simulation::Fault() {
-  if (world_.calm) return;
-  world_.After(world_.fate.Between(absl::Milliseconds(200), absl::Seconds(4)), [this] { Fault(); });
-  ++world_.faults;
-  Fate& fate = world_.fate;
-  const size_t index = static_cast<size_t>(fate.Below(static_cast<int>(places_.size())));
-  Place& place = places_[index];
-  const int kind = fate.Below(20);
-  if (kind < 7) {
-    if (place.stream != nullptr) place.stream->Cut();
-  } else if (kind < 11) {
-    const bool long_dead = fate.OneIn(6);
-    KillAgent(index, long_dead ? fate.Between(absl::Minutes(1), absl::Minutes(10))
-                               : fate.Between(absl::Milliseconds(300), absl::Seconds(20)));
-  } else if (kind < 13) {
-    CrashEngine(static_cast<size_t>(fate.Below(4)));
-  } else if (kind < 14) {
-    if (engine_ != nullptr && store_.Waiting() > 0) store_.Fail(fate.OneIn(2));
-  } else if (kind < 16) {
-    WorldClock& clock = fate.OneIn(2) ? clock_ : place.host->clock;
-    const absl::Duration by = fate.OneIn(2) ? absl::Hours(3) : absl::Minutes(2);
-    clock.Jump(fate.Between(-by, by));
-    world_.Trace("somebody sets a clock");
-  } else if (kind < 17) {
-    Host* host = place.host;
-    host->disk_is_full = true;
-    world_.Trace("the disk of {} is full", Text(host->agent));
-    world_.After(fate.Between(absl::Seconds(2), absl::Seconds(60)), [host] { host->disk_is_full = false; });
-  } else if (kind < 19) {
-    Forge();
-  } else {
-    for (size_t clone = 0; clone < places_.size(); ++clone) {
-      if (places_[clone].is_clone && places_[clone].process == nullptr && fate.OneIn(2)) {
-        StartAgent(clone);
-        world_.After(fate.Between(absl::Seconds(10), absl::Minutes(2)),
-                     [this, clone] { KillAgent(clone, absl::InfiniteDuration()); });
-      }
-    }
-  }
-}
-
 void Simulation::BeginCalm() {
   world_.calm = true;
   world_.Trace("--- no more faults ---");
@@ -443,10 +303,28 @@ void Simulation::SayWhatRemains() {
   }
 }
 
+// Once a second: who has been connected for how long, and had room all the while.
+void Simulation::LookAround() {
+  std::vector<Available> available;
+  for (Place& place : places_) {
+    const auto session = place.stream == nullptr ? sessions_.end() : sessions_.find(place.stream->Id());
+    const bool is_connected = session != sessions_.end() && place.is_welcome && !place.stream->IsCut();
+    const bool has_room = is_connected && place.process->Running() < place.host->max_parallel;
+    if (!has_room) {
+      place.room_since.reset();
+    } else if (!place.room_since || *place.room_since < session->second.since) {
+      place.room_since = world_.Now();
+    }
+    if (is_connected) available.push_back({place.host->agent, session->second.since, place.room_since});
+  }
+  witness_.LookForForgotten(available);
+}
+
 Outcome Simulation::Run() {
   for (const char* name : {"a", "b", "c"}) AddPlace("local", name, false);
   AddPlace("other", "a", false);
   AddPlace("local", "a", true);
+  ChooseDays();
   StartEngine();
   for (size_t index = 0; index + 1 < places_.size(); ++index) StartAgent(index);
   StartRun();
@@ -456,12 +334,7 @@ Outcome Simulation::Run() {
   while (world_.WhatBroke().empty() && world_.Step()) {
     if (world_.Now() - looked_at >= absl::Seconds(1)) {
       looked_at = world_.Now();
-      witness_.LookForForgotten([this](const AgentKey& agent) -> std::optional<absl::Duration> {
-        for (const auto& [id, session] : sessions_) {
-          if (by_id_[id]->Agent() == agent && !by_id_[id]->IsCut()) return session.since;
-        }
-        return std::nullopt;
-      });
+      LookAround();
       if (world_.calm && IsQuiet()) break;
       if (world_.calm && world_.Now() - calm_since > kLongestCalm) SayWhatRemains();
     }
@@ -482,8 +355,6 @@ Outcome Simulation::Run() {
   outcome.trace = world_.Lines();
   return outcome;
 }
-
-}  // namespace
 
 Outcome Simulate(const SimulationOptions& options) { return Simulation(options).Run(); }
 

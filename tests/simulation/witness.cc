@@ -121,12 +121,15 @@ void Witness::CheckTimer(Run& run, const v1::TimerFired& fired, absl::Duration c
 void Witness::CheckRun(Run& run) {
   for (const std::string& broken : flows::BrokenInvariants(run.state))
     world_.Broken("{}: {}", run.header.name(), broken);
-  for (const auto& obligation : run.state.graph->Obligations()) {
-    const std::string& id = run.state.graph->Step(obligation.released_by).id();
-    if (run.At(obligation.released_by).phase != v1::STEP_PHASE_READY) {
-      run.ready_since.erase(id);
+  for (int step = 0; step < run.state.graph->StepCount(); ++step) {
+    const flows::StepState& at = run.At(step);
+    const bool is_abandoned = at.phase == v1::STEP_PHASE_RUNNING && at.lease_expired &&
+                              run.state.phase == v1::RUN_PHASE_RUNNING &&
+                              run.state.graph->Step(step).movable();
+    if (at.phase == v1::STEP_PHASE_READY || is_abandoned) {
+      run.ready_since.emplace(step, world_.Now());
     } else {
-      run.ready_since.emplace(id, world_.Now());
+      run.ready_since.erase(step);
     }
   }
 }
@@ -216,18 +219,29 @@ void Witness::OnCancelArrives(int process, const v1::LeaseKey& lease) {
     world_.Broken("{} has the cancel of {} and works on", Text(work->second.agent), Text(lease));
 }
 
-void Witness::LookForForgotten(
-    const std::function<std::optional<absl::Duration>(const AgentKey&)>& connected_since) {
+void Witness::LookForForgotten(const std::vector<Available>& available) {
   for (const std::string& name : active_) {
     const Run& run = runs_.at(name);
-    if (run.state.Finished()) continue;
-    for (const auto& [step, since] : run.ready_since) {
-      const auto connected = connected_since({run.header.environment(), run.bound_agent});
-      if (!connected || world_.Now() - std::max(since, *connected) < kPatience) continue;
-      world_.Broken("{}: {} undoes what {} holds, which is connected, and nobody tells it", name, step,
-                    run.bound_agent);
-      return;
-    }
+    for (const auto& [step, since] : run.ready_since) LookForForgotten(run, step, since, available);
+  }
+}
+
+void Witness::LookForForgotten(const Run& run, int step, absl::Duration since,
+                               const std::vector<Available>& available) {
+  const v1::Step& what = run.state.graph->Step(step);
+  const flows::StepState& at = run.At(step);
+  const bool releases = run.state.graph->At(step).releases >= 0;
+  const bool is_taken_over = at.phase == v1::STEP_PHASE_RUNNING;
+  if (!what.keys().empty() && !is_taken_over) return;  // it may wait for others for long
+  for (const Available& agent : available) {
+    if (agent.agent.environment != run.header.environment()) continue;
+    if (is_taken_over && agent.agent.name == at.agent) continue;
+    if (!what.movable() && !run.bound_agent.empty() && agent.agent.name != run.bound_agent) continue;
+    // What undoes something waits for nobody's room.
+    const auto could_since = releases ? std::optional(agent.connected_since) : agent.room_since;
+    if (!could_since || world_.Now() - std::max(since, *could_since) < kPatience) continue;
+    return world_.Broken("{}: {} could go to {} since long, and does not", run.header.name(), what.id(),
+                         Text(agent.agent));
   }
 }
 

@@ -35,6 +35,13 @@ struct Work {
   std::function<bool()> is_stopped;
 };
 
+// A connected agent: since when it is, and since when it has had room all the while, if it has.
+struct Available {
+  AgentKey agent;
+  absl::Duration connected_since;
+  std::optional<absl::Duration> room_since;
+};
+
 class Witness {
  public:
   explicit Witness(World& world) : world_(world) {}
@@ -50,8 +57,8 @@ class Witness {
   // ---- the streams
   void OnSent(const AgentKey& agent, const v1::ControlMessage& message);
   void OnCancelArrives(int process, const v1::LeaseKey& lease);
-  // What a session that was connected since then should have got long ago.
-  void LookForForgotten(const std::function<std::optional<absl::Duration>(const AgentKey&)>& connected_since);
+  // What could have been granted long ago.
+  void LookForForgotten(const std::vector<Available>& available);
 
   // ---- the agents
   void OnBegins(Work work, const std::vector<v1::EarlyRelease>& released_early);
@@ -84,7 +91,7 @@ class Witness {
     std::map<std::string, Grant> grants;  // the latest, by step
     std::set<Lease> reported;
     std::string bound_agent;
-    std::map<std::string, absl::Duration> ready_since;  // releases
+    std::map<int, absl::Duration> ready_since;  // by step: it may be granted since then
 
     const flows::StepState& At(int step) const { return state.steps[static_cast<size_t>(step)]; }
   };
@@ -95,6 +102,8 @@ class Witness {
   void CheckTimer(Run& run, const v1::TimerFired& fired, absl::Duration committed_at);
   void CheckKeys();
   void CheckRun(Run& run);
+  void LookForForgotten(const Run& run, int step, absl::Duration since,
+                        const std::vector<Available>& available);
   void CheckAnswer(const AgentKey& agent, const v1::LeaseKey& lease, bool is_acknowledged);
   bool ReleasedBefore(const v1::LeaseKey& lease, const std::vector<v1::EarlyRelease>& released_early) const;
 
