@@ -70,8 +70,8 @@ bool Simulation::Strike(FaultKind kind, size_t index) {
       return true;
     case kForgery:
       return Forge();
-    case kClone:
-      return StartClone();
+    case kGuest:
+      return StartGuest();
     default:
       CancelAny();
       return false;
@@ -85,12 +85,14 @@ void Simulation::FillDisk(Host& host) {
                [&host] { host.disk_is_full = false; });
 }
 
-bool Simulation::StartClone() {
-  const size_t clone = places_.size() - 1;
-  if (places_[clone].process != nullptr) return false;
-  StartAgent(clone);
-  world_.After(world_.fate.Between(absl::Seconds(10), absl::Minutes(2)),
-               [this, clone] { KillAgent(clone, absl::InfiniteDuration()); });
+// An agent that is there for a while only: a copied machine, or one that is mostly away.
+bool Simulation::StartGuest() {
+  const size_t guest = places_.size() - 1 - static_cast<size_t>(world_.fate.Below(kGuests));
+  if (places_[guest].process != nullptr) return false;
+  StartAgent(guest);
+  world_.After(world_.fate.Between(absl::Seconds(10), absl::Minutes(2)), [this, guest] {
+    if (!world_.calm) KillAgent(guest, absl::InfiniteDuration());
+  });
   return true;
 }
 

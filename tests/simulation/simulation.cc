@@ -85,7 +85,7 @@ void Simulation::StartRun() {
   const std::string name = "r" + std::to_string(++runs_);
   v1::RunHeader header;
   header.set_name(name);
-  header.set_environment(world_.fate.OneIn(5) ? "other" : "local");
+  header.set_environment(world_.fate.OneIn(3) ? "other" : "local");
   *header.mutable_requested_at() = ToProto(clock_.Now());
   const Status status =
       engine_->StartRun(header, RandomFlow(world_.fate, name), "", [this, name](const Status& durable) {
@@ -323,10 +323,11 @@ void Simulation::LookAround() {
 Outcome Simulation::Run() {
   for (const char* name : {"a", "b", "c"}) AddPlace("local", name, false);
   AddPlace("other", "a", false);
+  AddPlace("other", "b", false);
   AddPlace("local", "a", true);
   ChooseDays();
   StartEngine();
-  for (size_t index = 0; index + 1 < places_.size(); ++index) StartAgent(index);
+  for (size_t index = 0; index + kGuests < places_.size(); ++index) StartAgent(index);
   StartRun();
   Fault();
   absl::Duration calm_since;

@@ -21,6 +21,7 @@ using controlplane::Engine;
 
 inline constexpr absl::Duration kHeartbeat = absl::Seconds(5);
 inline constexpr absl::Duration kLease = absl::Seconds(30);
+inline constexpr int kGuests = 2;  // the last places
 
 // One agent of a host: its process, when it lives, and its stream, when it has one.
 struct Place {
@@ -43,7 +44,7 @@ enum FaultKind : uint8_t {
   kClockJumps,
   kDiskIsFull,
   kForgery,
-  kClone,
+  kGuest,
   kImpatience,  // of people, who cancel: no fault
   kFaults,
 };
@@ -96,7 +97,7 @@ class Simulation final : public StreamEnds {
   bool Strike(FaultKind kind, size_t place);
   void FillDisk(Host& host);
   bool Forge();
-  bool StartClone();
+  bool StartGuest();
   void CancelAny();
   void LookAround();
   void BeginCalm();
