@@ -36,7 +36,7 @@ Executor::~Executor() {
   stopping_ = true;
   undo_stop_.request_stop();
   for (const auto& [key, attempt] : attempts_) attempt->stop.request_stop();
-  while (threads_ > 0) idle_.Wait(mutex_);
+  while (threads_ > 0) Wait(idle_);
 }
 
 Executor::Key Executor::KeyOf(const v1::LeaseKey& lease) {
@@ -96,12 +96,19 @@ Status Executor::RecoverAttempt(JournalEntry entry) {
 
 void Executor::Launch(std::function<void()> work) {
   ++threads_;
-  std::thread([this, work = std::move(work)] {
+  auto run = [this, work = std::move(work)] {
     work();
     MutexLock lock(mutex_);
     --threads_;
     idle_.NotifyAll();
-  }).detach();
+  };
+  if (options_.launch) return options_.launch(std::move(run));
+  std::thread(std::move(run)).detach();
+}
+
+void Executor::Wait(CondVar& changed) {
+  if (options_.wait) return options_.wait(changed, mutex_);
+  changed.Wait(mutex_);
 }
 
 void Executor::Submit(v1::Task task) {
@@ -131,6 +138,7 @@ std::optional<v1::HeldObligation> Executor::ObligationOf(const v1::Task& task) {
   *obligation.mutable_undo() = task.has_undo() ? task.undo() : options_.undo_of_0_1(obligation);
   MutexLock lock(mutex_);
   undone_.erase({obligation.run(), obligation.name()});  // it is opened anew
+  acknowledged_.erase({obligation.run(), obligation.name()});
   if (task.has_obligation_deadline()) {
     const absl::Duration left = FromProto(task.obligation_deadline());
     *obligation.mutable_deadline() = ToProto(options_.clock->Now() + left);
@@ -158,7 +166,7 @@ bool Executor::WaitForEarlierAttempts(const AttemptPointer& attempt) {
     for (const auto& [key, other] : attempts_) stop(other);
     for (const AttemptPointer& other : superseded_) stop(other);
     if (clear) return !attempt->superseded;
-    ended_.Wait(mutex_);
+    Wait(ended_);
   }
 }
 
@@ -382,6 +390,7 @@ void Executor::ReplaceUnreportable(const v1::LeaseKey& lease, const std::string&
 
 void Executor::ReleaseExpired() {
   DeliverWhatWaited();
+  CloseAcknowledged();
   const std::vector<JournalObligation> obligations = JournalledObligations();
   const absl::Duration now = options_.clock->Monotonic();
   MutexLock lock(mutex_);

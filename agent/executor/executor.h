@@ -75,6 +75,10 @@ struct ExecutorOptions {
   std::function<v1::Action(const v1::HeldObligation&)> undo_of_0_1;
   // What actions left that the journal's obligations do not name: named in the hello like those. May be null.
   std::function<std::vector<v1::HeldObligation>()> leftovers;
+  // How work that takes time is run and how it waits, for a simulator that has one thread. Null: by threads. `launch` is
+  // called with the executor's lock held, so it only takes the work; `wait` returns with the lock it was given.
+  std::function<void(std::function<void()> work)> launch;
+  std::function<void(CondVar&, Mutex&)> wait;
 };
 
 class Executor {
@@ -147,8 +151,10 @@ class Executor {
   v1::Action UndoOf(const v1::HeldObligation& obligation) const;
   Status PerformUndo(const v1::HeldObligation& obligation);
   void CloseObligationsUndoneBy(const v1::Task& task);
+  void CloseAcknowledged();
   void OnProgress(const AttemptPointer& attempt, v1::Progress progress);
   void Launch(std::function<void()> work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Wait(CondVar& changed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ExecutorOptions options_;
   JournalBacklog journal_;
@@ -161,6 +167,8 @@ class Executor {
   std::vector<AttemptPointer> superseded_ ABSL_GUARDED_BY(mutex_);  // and running still
   std::set<ObligationKey> releasing_ ABSL_GUARDED_BY(mutex_);
   std::set<ObligationKey> undone_ ABSL_GUARDED_BY(mutex_);  // and the journal has no room to say so yet
+  // Early releases that the control plane has heard of, and the journal has no room to say so yet.
+  std::set<ObligationKey> acknowledged_ ABSL_GUARDED_BY(mutex_);
   std::map<ObligationKey, absl::Duration> deadlines_
       ABSL_GUARDED_BY(mutex_);  // by the clock that nobody sets
   int running_ ABSL_GUARDED_BY(mutex_) = 0;

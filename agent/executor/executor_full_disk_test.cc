@@ -151,6 +151,25 @@ TEST_F(ExecutorOnAFullDisk, WhatIsUndoneIsNotUndoneAgainUntilTheJournalCanSaySo)
   EXPECT_EQ(released_, 1);
 }
 
+TEST_F(ExecutorOnAFullDisk, WhatTheControlPlaneHasHeardIsForgottenOnceTheJournalCan) {
+  v1::Task task = Task("start");
+  task.set_obligation("scratch");
+  task.mutable_obligation_deadline()->set_seconds(0);
+  executor_->Submit(task);
+  NextReport();
+  EXPECT_TRUE(Eventually([&] {
+    executor_->ReleaseExpired();
+    return !executor_->EarlyReleases().empty();
+  }));
+  disk_.Fill();
+  executor_->AcknowledgeEarlyRelease(executor_->EarlyReleases().front());
+  EXPECT_EQ(executor_->EarlyReleases().size(), 1u) << "the journal has no room to forget it";
+  executor_->ReleaseExpired();
+  disk_.MakeRoom();
+  executor_->ReleaseExpired();
+  EXPECT_THAT(executor_->EarlyReleases(), IsEmpty());
+}
+
 TEST_F(ExecutorOnAFullDisk, AnAgentThatDiesThenHasToldNobodyAndCleansUp) {
   executor_->Submit(Filling("dump"));
   AwaitEnd();

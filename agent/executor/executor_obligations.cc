@@ -115,8 +115,25 @@ void Executor::Undo(const v1::HeldObligation& obligation, const std::string& ear
 }
 
 void Executor::AcknowledgeEarlyRelease(const v1::EarlyRelease& release) {
-  if (Status status = options_.journal->CloseReleasedEarly(release.run(), release.name()); !status.ok())
-    LogError("{}", MessageOf(status));
+  {
+    MutexLock lock(mutex_);
+    acknowledged_.insert({release.run(), release.name()});
+  }
+  CloseAcknowledged();
+}
+
+// What the journal can't take now it takes at the next look.
+void Executor::CloseAcknowledged() {
+  std::set<ObligationKey> acknowledged;
+  {
+    MutexLock lock(mutex_);
+    acknowledged = acknowledged_;
+  }
+  for (const auto& [run, name] : acknowledged) {
+    if (!options_.journal->CloseReleasedEarly(run, name).ok()) continue;
+    MutexLock lock(mutex_);
+    acknowledged_.erase({run, name});
+  }
 }
 
 }  // namespace salvor::agent

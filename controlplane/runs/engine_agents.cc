@@ -88,12 +88,13 @@ void Engine::Receive(int64_t id, v1::AgentMessage message) {
   session->credits += message.credits();
   if (message.has_task_limit()) session->task_limit = message.task_limit();
   Turn turn;
+  // First: the success of what relied on one is none, and may travel with it.
+  for (const v1::EarlyRelease& release : message.early_releases()) OnEarlyRelease(turn, session, release);
   for (v1::Report& report : *message.mutable_reports()) OnReport(turn, session, std::move(report));
   for (v1::ProgressReport& progress : *message.mutable_progress()) OnProgress(session, std::move(progress));
   for (v1::LogLines& lines : *message.mutable_logs()) {
     if (MayLog(session, lines)) turn.batch.push_back(AppendLog{std::move(lines)});
   }
-  for (const v1::EarlyRelease& release : message.early_releases()) OnEarlyRelease(turn, session, release);
   if (message.has_hello()) {  // an agent that still lives says again what it holds
     session->SetObligations(message.hello());
     SettleObligations(turn, session, false);

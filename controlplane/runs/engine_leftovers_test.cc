@@ -138,6 +138,32 @@ TEST_F(EngineLeftoversTest, WhatAnAgentHoldsIsAskedForAsSoonAsItsRunIsOverAndNot
   EXPECT_EQ(message.release(0).kind(), "restore-folders") << "as the agent named it";
 }
 
+// The agent's words waited for an answer, and came together.
+TEST_F(EngineLeftoversTest, ASuccessThatTravelsWithTheEarlyReleaseOfWhatItReliedOnIsNone) {
+  v1::Flow flow = WithObligation();
+  v1::Step* guarded = flow.add_steps();
+  guarded->set_id("uses it");
+  guarded->mutable_action()->mutable_noop();
+  guarded->add_after()->set_step("a");
+  flow.mutable_obligations(0)->add_guards("uses it");
+  const Agent agent = Connect();
+  Start("r1", flow);
+  Report(agent, Take(agent).tasks(0).lease());
+  const v1::ControlMessage granted = Take(agent);
+  ASSERT_EQ(granted.tasks_size(), 1);
+  ASSERT_EQ(granted.tasks(0).lease().step(), "uses it");
+  v1::AgentMessage message;
+  *message.add_reports()->mutable_lease() = granted.tasks(0).lease();
+  message.mutable_reports(0)->mutable_result();
+  message.add_early_releases()->set_run("r1");
+  message.mutable_early_releases(0)->set_name("scratch");
+  engine_->Receive(agent.session, message);
+  const v1::ControlMessage answer = Take(agent);
+  EXPECT_EQ(answer.acks_size(), 1);
+  EXPECT_EQ(answer.early_release_acks_size(), 1);
+  EXPECT_EQ(engine_->GetRun("r1")->steps(2).phase(), v1::STEP_PHASE_FAILED);
+}
+
 TEST_F(EngineLeftoversTest, AnAgentThatComesBackIsAskedAtOnce) {
   Agent agent = Connect();
   engine_->Receive(agent.session, HelloWith({Held("r0")}));
