@@ -15,6 +15,7 @@
 #include "agent/process/orphaned_tools.h"
 #include "agent/process/process.h"
 #include "agent/puller/puller.h"
+#include "agent/undo_of_0_1.h"
 #include "agent/work/clean_up.h"
 #include "agent/work/registry.h"
 #include "base/clock_jump.h"
@@ -126,10 +127,7 @@ class AgentImpl final : public Agent {
     options.actions = actions_;
     options.observer = &agent_metrics_;
     options.clean_up = [this](const v1::Task& task, absl::Duration patience) { CleanUp(task, patience); };
-    options.release = [this](const v1::HeldObligation& held) {
-      if (held.kind() == kRestoreFolders) return RemoveUnfinishedDiskRestore(options_.config, held);
-      return scratch_->Remove(held.run());
-    };
+    options.undo_of_0_1 = UndoOf0_1;
     options.leftovers = [this]() -> std::vector<v1::HeldObligation> {
       auto unfinished = UnfinishedDiskRestores(options_.config);
       if (unfinished.ok()) return *std::move(unfinished);

@@ -65,9 +65,14 @@ class ExecutorOnAFullDisk : public testing::Test {
     options.clean_up = [this](const v1::Task& task, absl::Duration) {
       cleaned_.push_back(task.lease().step());
     };
-    options.release = [this](const v1::HeldObligation&) {
+    options.actions["scratch_stop"] = {[this](const v1::Action&, ActionContext&) {
       ++released_;
-      return OkStatus();
+      return v1::ActionResult();
+    }};
+    options.undo_of_0_1 = [](const v1::HeldObligation& held) {
+      v1::Action undo;
+      undo.mutable_scratch_stop()->set_name(held.run());
+      return undo;
     };
     executor_ = std::make_unique<Executor>(std::move(options));
     executor_->SetSink(&sink_);
@@ -147,6 +152,25 @@ TEST_F(ExecutorOnAFullDisk, WhatIsUndoneIsNotUndoneAgainUntilTheJournalCanSaySo)
     return !executor_->EarlyReleases().empty();
   }));
   EXPECT_EQ(released_, 1);
+}
+
+TEST_F(ExecutorOnAFullDisk, WhatTheControlPlaneHasHeardIsForgottenOnceTheJournalCan) {
+  v1::Task task = Task("start");
+  task.set_obligation("scratch");
+  task.mutable_obligation_deadline()->set_seconds(0);
+  executor_->Submit(task);
+  NextReport();
+  EXPECT_TRUE(Eventually([&] {
+    executor_->ReleaseExpired();
+    return !executor_->EarlyReleases().empty();
+  }));
+  disk_.Fill();
+  executor_->AcknowledgeEarlyRelease(executor_->EarlyReleases().front());
+  EXPECT_EQ(executor_->EarlyReleases().size(), 1u) << "the journal has no room to forget it";
+  executor_->ReleaseExpired();
+  disk_.MakeRoom();
+  executor_->ReleaseExpired();
+  EXPECT_THAT(executor_->EarlyReleases(), IsEmpty());
 }
 
 TEST_F(ExecutorOnAFullDisk, AnAgentThatDiesThenHasToldNobodyAndCleansUp) {

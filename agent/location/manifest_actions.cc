@@ -292,7 +292,7 @@ class ManifestChecker {
     return OkStatus();
   }
 
-  // Of a manifest that was too large to be given as a whole: by the stored one's word.
+  // Looks for the artifacts of a manifest that was too large to be given as a whole, by the stored one's word.
   Status CheckLeftOut(const v1::Manifest& stored) {
     if (check_.artifacts_left_out() == 0) return OkStatus();
     const int given = check_.manifest().artifacts_size();

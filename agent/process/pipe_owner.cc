@@ -102,7 +102,7 @@ class OwnedPipe {
     return OkStatus();
   }
 
-  // Of the consumer: whether there is something for it to read, be it the end.
+  // Whether there is something for the consumer to read, be it the end.
   bool HasInput() {
     MutexLock lock(closing_);
     if (!to_.Valid()) return true;
@@ -140,7 +140,7 @@ class OwnedPipe {
   }
 
  private:
-  // Of the producer: whether everything it gave has been taken. One that waits for the consumer is not idle.
+  // Whether everything that the producer gave has been taken. One that waits for the consumer is not idle.
   bool IsAwaited() {
     int untaken_bytes = 0;
     return ::ioctl(from_.Get(), FIONREAD, &untaken_bytes) == 0 && untaken_bytes == 0;

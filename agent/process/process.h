@@ -26,7 +26,7 @@ class Process final : public RunningTool {
   void Stop() override;
   Status ErrorOf(const ExitStatus& status) const override;
 
-  // Of the supervised process itself (not the supervisor), for /proc look-ups and tests.
+  // The supervised process itself (not the supervisor), for /proc look-ups and tests.
   int Pid() const;
 
  private:

@@ -104,7 +104,12 @@ class PullerTest : public testing::Test {
     options.tools = &tools_;
     Register(options.actions, RunNoop);
     options.actions["scratch_start"] = {[](const v1::Action&, ActionContext&) { return v1::ActionResult(); }};
-    options.release = [](const v1::HeldObligation&) { return OkStatus(); };
+    options.actions["scratch_stop"] = {[](const v1::Action&, ActionContext&) { return v1::ActionResult(); }};
+    options.undo_of_0_1 = [](const v1::HeldObligation& held) {
+      v1::Action undo;
+      undo.mutable_scratch_stop()->set_name(held.run());
+      return undo;
+    };
     executor_ = std::make_unique<Executor>(std::move(options));
     PullerOptions puller{*ParseEndpoint(Address()), {}, directory_ + "/token", "test", "host", "instance-1"};
     puller_ = MakePuller(config_, *executor_, std::move(puller));
@@ -166,7 +171,7 @@ TEST_F(PullerTest, SaysHelloAndHowManyTasksItTakes) {
   EXPECT_EQ(report.task_limit(), 4) << "one was received, and there is room for three";
 }
 
-// As while somebody writes it: what runs goes on.
+// Somebody writes the file just now: what runs goes on.
 TEST_F(PullerTest, ATokenFileThatBecomesUnfitIsWaitedFor) {
   const std::string token = directory_ + "/token";
   control_plane_.Next();

@@ -71,7 +71,7 @@ class Restic {
 
   static std::string StdinPath(const std::string& file_name) { return "/" + file_name; }
 
-  // Of the snapshot that a StdinBackup has just made, by its exit status (PipeOutcome::consumer). Good enough
+  // The id of the snapshot that a StdinBackup has just made, by its exit status (PipeOutcome::consumer). Good enough
   // for every call here; restic 0.14 says the first 8 digits only, and to ask for the rest would cost what
   // each call costs, half a second of key derivation. FullId knows it from a list. DataLoss when restic names
   // none.

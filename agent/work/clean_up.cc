@@ -24,7 +24,7 @@ const v1::ArtifactTarget* TargetOf(const v1::Action& action) {
   return FieldOf<v1::ArtifactTarget>(action, "target");
 }
 
-// Of any action that has one; null for others.
+// The Location that an action works with; null for one that works with none.
 const v1::ResticLocation* LocationOf(const v1::Action& action) {
   if (const v1::ArtifactTarget* target = TargetOf(action); target != nullptr) return &target->location();
   return FieldOf<v1::ResticLocation>(action, "location");

@@ -25,7 +25,7 @@ Status ForgetEarlierAttempts(const ActionContext& context, const std::vector<v1:
 Status RemoveOwnLocks(const v1::Task& task, const AgentConfig& config, ToolRunner& tools,
                       absl::Duration patience);
 
-// Of an attempt that was cut short: removes stale locks of the Location it worked with, and forgets the
+// Cleans up after an attempt that was cut short: removes stale locks of the Location it worked with, and forgets the
 // snapshots of its own artifacts (a whole one whose acknowledgement was lost is made again). DeadlineExceeded
 // past the patience.
 Status CleanUpAfter(const v1::Task& task, const AgentConfig& config, ToolRunner& tools,

@@ -39,6 +39,11 @@ class Graph {
   const std::vector<Obligation>& Obligations() const { return obligations_; }
   const v1::Obligation& ObligationAt(int obligation) const { return flow_.obligations(obligation); }
 
+  // Its undo; in flows of 0.1, which say none, what the step does that releases it.
+  const v1::Action& UndoOf(int obligation) const;
+
+  // -1 when there is none of that name.
+  int FindObligation(const std::string& name) const;
   // -1 when there is none of that id.
   int Find(const std::string& id) const;
 

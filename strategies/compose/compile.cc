@@ -81,8 +81,12 @@ bool Contains(const std::vector<std::string>& names, const std::string& name) {
 
 void AfterUnlessAfterAny(std::vector<v1::Step>* steps, const std::string& earlier) {
   for (v1::Step& step : *steps) {
-    if (step.after().empty()) After(&step, earlier);
+    if (step.after().empty() && step.purpose() != v1::PURPOSE_UNDO) After(&step, earlier);
   }
+}
+
+void AddObligations(const Fragment& fragment, v1::Flow* flow) {
+  for (const v1::Obligation& obligation : fragment.obligations) *flow->add_obligations() = obligation;
 }
 
 StatusOr<const Strategy*> StrategyOf(const StrategyRegistry& strategies, const v1::Component& component) {
@@ -297,6 +301,7 @@ void AppendRestore(std::vector<Part>* parts, RestorePlan* plan) {
     }
   }
   for (const Part& part : *parts) {
+    AddObligations(part.fragment, &plan->flow);
     plan->effects.insert(plan->effects.end(), part.fragment.effects.begin(), part.fragment.effects.end());
   }
 }
@@ -325,6 +330,7 @@ class Scratch {
     obligation_.set_name("scratch");
     obligation_.set_opened_by(kScratchStart);
     obligation_.set_released_by(kScratchStop);
+    *obligation_.mutable_undo() = stop_.action();
     obligation_.mutable_deadline()->set_seconds(kScratchDeadline_s);
   }
 
@@ -384,6 +390,7 @@ StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
   }
   for (Part& part : parts) {
     for (v1::Step& step : part.fragment.steps) *plan.flow.add_steps() = std::move(step);
+    AddObligations(part.fragment, &plan.flow);
   }
   *plan.flow.add_steps() = std::move(manifest);
   RETURN_IF_ERROR(ValidateFlow(plan.flow));

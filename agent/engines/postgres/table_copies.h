@@ -28,7 +28,7 @@ struct TableCopy {
   RowDigest::Mode mode = RowDigest::Mode::kHash;
 };
 
-// Of one table: its rows, or the server's error about it, with the code that Connection gives it. In the order of
+// Takes one table's rows, or the server's error about it, with the code that Connection gives it. In the order of
 // the tables, on the thread that reads. An error from here ends the reading and is its answer.
 using OnTable = std::function<Status(size_t table, const StatusOr<RowDigest>& digest)>;
 

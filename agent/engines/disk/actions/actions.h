@@ -1,4 +1,4 @@
-// The actions of the disk strategy. One file each; where restored files go is in disk_target.h.
+// The actions of the disk strategy. One file each; where restored files go is in target.h.
 #pragma once
 
 #include "agent/work/action.h"
@@ -14,7 +14,7 @@ StatusOr<v1::ActionResult> RunDiskBackup(const v1::DiskBackup& action, ActionCon
 // somebody else made is on the way. Writes nothing.
 StatusOr<v1::ActionResult> RunDiskTargetCheck(const v1::DiskTargetCheck& action, ActionContext& context);
 
-// Writes the paths, by way of fresh folders beside them (disk_staging.h). Never into what is there already. What an
+// Writes the paths, by way of fresh folders beside them (staging.h). Never into what is there already. What an
 // earlier attempt of this same run made is known by a record in the agent's state directory: half a copy of it is
 // removed, a whole one moved into place.
 StatusOr<v1::ActionResult> RunDiskRestore(const v1::DiskRestore& action, ActionContext& context);

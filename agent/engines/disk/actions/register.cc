@@ -1,4 +1,5 @@
 #include "agent/engines/disk/actions/actions.h"
+#include "agent/engines/disk/actions/leftovers.h"
 #include "agent/work/registry.h"
 
 namespace salvor::agent {
@@ -8,6 +9,7 @@ void RegisterDiskActions(ActionRegistry& registry) {
   Register(registry, RunDiskTargetCheck);
   Register(registry, RunDiskRestore);
   Register(registry, RunDiskVerify);
+  Register(registry, RunDiskRestoreUndo);
 }
 
 }  // namespace salvor::agent

@@ -128,6 +128,9 @@ Status DiskRestoreRun::LayFolder(size_t folder) {
 
 Status DiskRestoreRun::Lay() {
   for (size_t folder = 0; folder < state_.folders.size(); ++folder) RETURN_IF_ERROR(LayFolder(folder));
+  // A restic that was quick has been looked at once, or never: what it has written is said at its end.
+  const int64_t bytes = action_.tree().bytes();
+  if (const auto tell = ProgressOf(context_, bytes)) tell(bytes);
   RETURN_IF_ERROR(IdentifyCopies(prefix_, action_.tree().snapshot(), &state_));
   // However quick restic was, so that nobody looked at it while it wrote.
   if (const auto tell = ProgressOf(context_, action_.tree().bytes())) tell(action_.tree().bytes());

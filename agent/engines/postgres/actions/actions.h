@@ -1,4 +1,4 @@
-// The actions of the postgres strategy. One file each; what they share is in postgres_common.h.
+// The actions of the postgres strategy. One file each; what they share is in common.h.
 #pragma once
 
 #include "agent/work/action.h"

@@ -71,7 +71,7 @@ class KeepGoingTest : public PostgresActionsTest {
     return titles;
   }
 
-  // Of checks that failed: those that follow from what was left out, or the others.
+  // The checks that failed: those that follow from what was left out, or the others.
   static std::vector<std::string> Failed(const v1::ActionResult& verified, bool not_built) {
     std::vector<std::string> subjects;
     for (const v1::Check& check : verified.checks()) {

@@ -89,7 +89,7 @@ class DatabaseRestore {
   Status Apply(Connection& inside, const std::string& statement, const std::string& kept);
   std::unique_ptr<LockWatch> WatchLocks(const std::string& database);
 
-  // Of this run and this database alone: what a crash left before the marker could be set.
+  // The name belongs to this run and this database alone: it shows what a crash left before the marker could be set.
   std::string TemporaryName() const {
     return "salvor-" + ToHex(Sha256::Of(action_.run() + "\n" + name_).substr(0, 12));
   }
@@ -329,7 +329,7 @@ Status DatabaseRestore::LoadInDrill() {
       ScratchServers::PlaceOf(context_.config.state_directory, drill) + "/list-" + TemporaryName();
   RefreshesLeftOut left_out(list);
   const Status loaded = Pipe(&left_out, list);
-  // Of another PostgreSQL than is known here: pg_restore fills what it can.
+  // The archive is of another PostgreSQL than is known here: pg_restore fills what it can.
   if (left_out.Unreadable()) return Pipe(nullptr, "");
   RETURN_IF_ERROR(loaded);
   ASSIGN_OR_RETURN(const std::unique_ptr<Connection> inside,
