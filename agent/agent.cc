@@ -7,14 +7,17 @@
 
 #include "agent/engines/disk/actions/leftovers.h"
 #include "agent/engines/disk/spool_file.h"
-#include "agent/engines/postgres/actions/actions.h"
 #include "agent/engines/postgres/scratch_server.h"
 #include "agent/executor/executor.h"
 #include "agent/host_actions.h"
 #include "agent/journal/journal.h"
 #include "agent/probes/application_check_room.h"
+#include "agent/process/orphaned_tools.h"
+#include "agent/process/process.h"
 #include "agent/puller/puller.h"
+#include "agent/undo_of_0_1.h"
 #include "agent/work/clean_up.h"
+#include "agent/work/registry.h"
 #include "base/clock_jump.h"
 #include "base/io/files.h"
 #include "base/io/log.h"
@@ -72,16 +75,19 @@ class AgentImpl final : public Agent {
     RETURN_IF_ERROR_IN(CheckObjectName(config.name), "--name");
     RETURN_IF_ERROR_IN(CheckObjectName(config.environment), "--environment");
     RETURN_IF_ERROR_IN(CheckAbsolutePath(config.state_directory), "--state-directory");
-    if (::access(config.supervisor.c_str(), X_OK) != 0) {
-      return WithHint(NotFound("salvor-supervise is not at {}", config.supervisor),
+    if (::access(options_.supervisor.c_str(), X_OK) != 0) {
+      return WithHint(NotFound("salvor-supervise is not at {}", options_.supervisor),
                       "Name it with --supervisor.");
     }
     RETURN_IF_ERROR(config.policy.Validate());
     ASSIGN_OR_RETURN(const Endpoint endpoint, ParseEndpoint(options_.server));
     ASSIGN_OR_RETURN(journal_, Journal::Open(config.state_directory));
-    scratch_ = std::make_unique<ScratchServers>(ScratchOptions{config.state_directory, config.supervisor,
-                                                               config.postgres_bin_directory,
-                                                               config.scratch_user, "bwrap"});
+    // Before anything is looked at or removed that a tool of a killed predecessor may yet write.
+    ASSIGN_OR_RETURN(UniqueFd tools_lock, AwaitOrphanedTools(config.state_directory));
+    tools_ = std::make_unique<SupervisedTools>(options_.supervisor, std::move(tools_lock));
+    scratch_ = std::make_unique<ScratchServers>(
+        ScratchOptions{config.state_directory, *tools_, options_.supervisor, config.postgres_bin_directory,
+                       config.scratch_user, "bwrap"});
     executor_ = std::make_unique<Executor>(MakeExecutorOptions());
     RETURN_IF_ERROR(RemoveForeignScratch());
     if (Status removed = CheckRoom::RemoveLeftovers(config.state_directory); !removed.ok())
@@ -116,22 +122,12 @@ class AgentImpl final : public Agent {
     options.config = &options_.config;
     options.clock = &clock_;
     options.journal = journal_.get();
+    options.tools = tools_.get();
     options.scratch = scratch_.get();
-    options.actions = HostActions();
+    options.actions = actions_;
     options.observer = &agent_metrics_;
-    options.clean_up = [this](const v1::Task& task, absl::Duration patience) {
-      const SteadyTime until = SteadyNow() + patience;
-      const auto left = [until] { return std::max(until - SteadyNow(), absl::Seconds(1)); };
-      for (const Status& status : {CleanUpAfter(task, options_.config, left()),
-                                   CleanUpAfterPostgres(task, options_.config, left())}) {
-        if (status.ok()) continue;
-        LogWarning("clean-up after {}: {}; the next attempt does it", task.lease().step(), MessageOf(status));
-      }
-    };
-    options.release = [this](const v1::HeldObligation& held) {
-      if (held.kind() == kRestoreFolders) return RemoveUnfinishedDiskRestore(options_.config, held);
-      return scratch_->Remove(held.run());
-    };
+    options.clean_up = [this](const v1::Task& task, absl::Duration patience) { CleanUp(task, patience); };
+    options.undo_of_0_1 = UndoOf0_1;
     options.leftovers = [this]() -> std::vector<v1::HeldObligation> {
       auto unfinished = UnfinishedDiskRestores(options_.config);
       if (unfinished.ok()) return *std::move(unfinished);
@@ -139,6 +135,18 @@ class AgentImpl final : public Agent {
       return {};
     };
     return options;
+  }
+
+  void CleanUp(const v1::Task& task, absl::Duration patience) {
+    const SteadyTime until = SteadyNow() + patience;
+    const auto warn = [&task](const Status& status) {
+      if (status.ok()) return;
+      LogWarning("clean-up after {}: {}; the next attempt does it", task.lease().step(), MessageOf(status));
+    };
+    warn(CleanUpAfter(task, options_.config, *tools_, patience));
+    ActionContext context{options_.config, *tools_, task, {}, std::max(until, SteadyNow() + absl::Seconds(1)),
+                          nullptr,         nullptr};
+    warn(CleanUpByKind(actions_, task.action(), context));
   }
 
   // A scratch server without an obligation in the journal is nobody's: its agent died between the two.
@@ -190,10 +198,12 @@ class AgentImpl final : public Agent {
   }
 
   const AgentOptions options_;
+  const ActionRegistry actions_ = HostActions();
   SystemClock clock_;
   MetricRegistry metrics_;
   AgentMetrics agent_metrics_{metrics_, options_.version};
   std::unique_ptr<Journal> journal_;
+  std::unique_ptr<ToolRunner> tools_;
   std::unique_ptr<ScratchServers> scratch_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Puller> puller_;

@@ -12,7 +12,8 @@ namespace salvor::agent {
 
 struct AgentOptions {
   AgentConfig config;
-  std::string server;  // see ParseEndpoint
+  std::string supervisor;  // path of salvor-supervise
+  std::string server;      // see ParseEndpoint
   TlsFiles tls;
   std::string token_file;
   std::string metrics_listen;  // empty: no metrics

@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
   ForgetAmbientPostgresSettings();
   salvor::agent::AgentOptions options;
   options.version = salvor::ProgramVersion();
-  options.config.supervisor = BesideThisProgram("salvor-supervise");
+  options.supervisor = BesideThisProgram("salvor-supervise");
   std::string log_level = "info";
   CLI::App app(
       "The agent of Salvor: does a run's steps on this host.\n\n"
@@ -60,8 +60,7 @@ int main(int argc, char** argv) {
       ->required();
   app.add_option("--state-directory", options.config.state_directory, "journal, scratch servers, caches")
       ->required();
-  app.add_option("--supervisor", options.config.supervisor, "path of salvor-supervise")
-      ->capture_default_str();
+  app.add_option("--supervisor", options.supervisor, "path of salvor-supervise")->capture_default_str();
   app.add_option("--postgres-bin-directory", options.config.postgres_bin_directory,
                  "where pg_dump and initdb are")
       ->capture_default_str();

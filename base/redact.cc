@@ -158,7 +158,7 @@ class SecretsScanner {
     text_.HideTo(EndOfWord(at));
   }
 
-  // Of a value as a shell, JSON or a connection string has it: quoted, or up to a space. Punctuation at its end
+  // The end of a value as a shell, JSON or a connection string has it: quoted, or up to a space. Punctuation at its end
   // is not its own, nor is a quote that closes what surrounds the pair.
   size_t EndOfWord(size_t at) {
     const size_t begin = at;

@@ -18,7 +18,7 @@ std::optional<int> HexValue(char c) {
 
 bool IsContinuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
-// Of the UTF-8 character that the bytes begin with; 0 when they begin with none. The table of RFC 3629 §4: no overlong
+// Bytes of the UTF-8 character that they begin with; 0 when it is none. The table of RFC 3629 §4: no overlong
 // forms, no surrogates, nothing beyond U+10FFFF.
 size_t LengthOfCharacter(std::string_view bytes) {
   const auto first = static_cast<unsigned char>(bytes[0]);

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "salvor/v1/action.pb.h"
 #include "salvor/v1/object.pb.h"
 
 namespace salvor {
@@ -14,6 +15,12 @@ inline std::string KindOf(const v1::Object& object) {
   std::string kind = field->name();
   kind[0] = static_cast<char>(kind[0] - 'a' + 'A');
   return kind;
+}
+
+// As the field is named in Action: "postgres_dump"; "" for an empty action.
+inline std::string KindOf(const v1::Action& action) {
+  const auto* field = v1::Action::descriptor()->FindFieldByNumber(action.kind_case());
+  return field == nullptr ? "" : field->name();
 }
 
 }  // namespace salvor

@@ -8,21 +8,16 @@
 #include "base/io/log.h"
 #include "base/io/steady_clock.h"
 #include "base/text.h"
+#include "proto/kind.h"
 #include "proto/time.h"
 
 namespace salvor::agent {
 namespace {
 
-constexpr char kScratch[] = "scratch";
 constexpr absl::Duration kProgressPace = absl::Milliseconds(500);
-// Of a clean-up. Who cancels waits for the report, and the control plane for a minute at most, of which the
+// A clean-up's time. Who cancels waits for the report, and the control plane for a minute at most, of which the
 // tool's own end may take a third.
 constexpr absl::Duration kPatience = absl::Minutes(2), kPatienceOfACancel = absl::Seconds(15);
-
-std::string KindOf(const v1::Action& action) {
-  const auto* field = v1::Action::descriptor()->FindFieldByNumber(action.kind_case());
-  return field == nullptr ? "" : field->name();
-}
 
 v1::ActionResult Failure(v1::Error::Reason reason, const std::string& message, bool retryable) {
   v1::ActionResult result;
@@ -32,9 +27,6 @@ v1::ActionResult Failure(v1::Error::Reason reason, const std::string& message, b
   return result;
 }
 
-// The obligation is undone when the step that releases it succeeded.
-bool Releases(const v1::Task& task) { return task.action().has_scratch_stop(); }
-
 }  // namespace
 
 Executor::Executor(ExecutorOptions options) : options_(std::move(options)), journal_(*options_.journal) {}
@@ -42,8 +34,9 @@ Executor::Executor(ExecutorOptions options) : options_(std::move(options)), jour
 Executor::~Executor() {
   MutexLock lock(mutex_);
   stopping_ = true;
+  undo_stop_.request_stop();
   for (const auto& [key, attempt] : attempts_) attempt->stop.request_stop();
-  while (threads_ > 0) idle_.Wait(mutex_);
+  while (threads_ > 0) Wait(idle_);
 }
 
 Executor::Key Executor::KeyOf(const v1::LeaseKey& lease) {
@@ -62,6 +55,12 @@ Status Executor::Recover() {
   MutexLock lock(mutex_);
   for (const JournalObligation& obligation : obligations) {
     const v1::HeldObligation& held = obligation.held;
+    if (!obligation.damage.empty()) {
+      LogError(
+          "agent journal: how obligation {} of run {} is undone can't be read: {}; it is open until the control "
+          "plane says how",
+          held.name(), held.run(), obligation.damage);
+    }
     if (!held.has_deadline()) continue;
     deadlines_[{held.run(), held.name()}] =
         options_.clock->Monotonic() + (FromProto(held.deadline()) - options_.clock->Now());
@@ -97,12 +96,19 @@ Status Executor::RecoverAttempt(JournalEntry entry) {
 
 void Executor::Launch(std::function<void()> work) {
   ++threads_;
-  std::thread([this, work = std::move(work)] {
+  auto run = [this, work = std::move(work)] {
     work();
     MutexLock lock(mutex_);
     --threads_;
     idle_.NotifyAll();
-  }).detach();
+  };
+  if (options_.launch) return options_.launch(std::move(run));
+  std::thread(std::move(run)).detach();
+}
+
+void Executor::Wait(CondVar& changed) {
+  if (options_.wait) return options_.wait(changed, mutex_);
+  changed.Wait(mutex_);
 }
 
 void Executor::Submit(v1::Task task) {
@@ -129,9 +135,10 @@ std::optional<v1::HeldObligation> Executor::ObligationOf(const v1::Task& task) {
   v1::HeldObligation obligation;
   obligation.set_run(task.lease().run());
   obligation.set_name(task.obligation());
-  obligation.set_kind(kScratch);
+  *obligation.mutable_undo() = task.has_undo() ? task.undo() : options_.undo_of_0_1(obligation);
   MutexLock lock(mutex_);
   undone_.erase({obligation.run(), obligation.name()});  // it is opened anew
+  acknowledged_.erase({obligation.run(), obligation.name()});
   if (task.has_obligation_deadline()) {
     const absl::Duration left = FromProto(task.obligation_deadline());
     *obligation.mutable_deadline() = ToProto(options_.clock->Now() + left);
@@ -159,7 +166,7 @@ bool Executor::WaitForEarlierAttempts(const AttemptPointer& attempt) {
     for (const auto& [key, other] : attempts_) stop(other);
     for (const AttemptPointer& other : superseded_) stop(other);
     if (clear) return !attempt->superseded;
-    ended_.Wait(mutex_);
+    Wait(ended_);
   }
 }
 
@@ -210,8 +217,9 @@ v1::ActionResult Executor::Act(const AttemptPointer& attempt, const ActionEntry&
     MutexLock lock(mutex_);
     sink = sink_;
   }
-  ActionContext context{*options_.config, task,   attempt->stop.get_token(), SteadyTime::InfiniteFuture(),
-                        nullptr,          nullptr};
+  ActionContext context{
+      *options_.config, *options_.tools, task, attempt->stop.get_token(), SteadyTime::InfiniteFuture(),
+      nullptr,          nullptr};
   context.scratch = options_.scratch;
   if (task.has_timeout()) context.deadline = began + FromProto(task.timeout());
   context.progress = [this, attempt](const v1::Progress& progress) { OnProgress(attempt, progress); };
@@ -263,7 +271,7 @@ void Executor::Finish(const AttemptPointer& attempt, v1::ActionResult result, bo
 void Executor::Deliver(const AttemptPointer& attempt, v1::ActionResult result) {
   const v1::Task& task = attempt->task;
   const bool succeeded = !result.has_error();
-  if (succeeded && Releases(task)) CloseObligationsOf(task.lease().run());
+  if (succeeded) CloseObligationsUndoneBy(task);
   if (options_.observer != nullptr)
     options_.observer->OnTask(KindOf(task.action()), succeeded, attempt->took);
   v1::Report report;
@@ -288,10 +296,13 @@ void Executor::OnProgress(const AttemptPointer& attempt, v1::Progress progress) 
   int64_t more = 0;
   {
     MutexLock lock(mutex_);
-    if (now < attempt->last_progress + kProgressPace) return;
     const absl::Duration since = now - attempt->last_progress;
+    // That all is done is said at once: nothing may come after it.
+    const bool is_complete = progress.bytes_total() > 0 && progress.bytes_done() >= progress.bytes_total() &&
+                             attempt->last_bytes < progress.bytes_total();
+    if (since < kProgressPace && !is_complete) return;
     more = progress.bytes_done() - attempt->last_bytes;
-    if (attempt->last_bytes > 0 && progress.bytes_per_second() == 0 && more > 0) {
+    if (attempt->last_bytes > 0 && progress.bytes_per_second() == 0 && more > 0 && since >= kProgressPace) {
       progress.set_bytes_per_second(static_cast<double>(more) / absl::ToDoubleSeconds(since));
     }
     attempt->last_progress = now;
@@ -378,64 +389,18 @@ void Executor::ReplaceUnreportable(const v1::LeaseKey& lease, const std::string&
   if (found != attempts_.end()) found->second->result = std::move(instead);
 }
 
-void Executor::Release(const v1::HeldObligation& obligation) {
-  MutexLock lock(mutex_);
-  // A control plane that kept a scratch server on record by itself names no kind.
-  const bool is_leftover = !obligation.kind().empty() && obligation.kind() != kScratch;
-  if (!is_leftover || !IsAtWork(obligation.run())) Undo(obligation, "");
-}
-
 void Executor::ReleaseExpired() {
   DeliverWhatWaited();
+  CloseAcknowledged();
   const std::vector<JournalObligation> obligations = JournalledObligations();
   const absl::Duration now = options_.clock->Monotonic();
   MutexLock lock(mutex_);
   for (const JournalObligation& obligation : obligations) {
     const auto deadline = deadlines_.find({obligation.held.run(), obligation.held.name()});
-    if (!obligation.released_early.empty() || deadline == deadlines_.end() || now < deadline->second)
-      continue;
+    if (!obligation.released_early.empty() || !obligation.damage.empty()) continue;
+    if (deadline == deadlines_.end() || now < deadline->second) continue;
     Undo(obligation.held, "its deadline has passed");
   }
-}
-
-void Executor::Undo(const v1::HeldObligation& obligation, const std::string& early_reason) {
-  const ObligationKey key{obligation.run(), obligation.name()};
-  if (stopping_ || !releasing_.insert(key).second) return;
-  const bool is_undone = undone_.count(key) > 0;
-  Launch([this, obligation, key, early_reason, is_undone] {
-    Status status = is_undone ? OkStatus() : options_.release(obligation);
-    if (!is_undone) {
-      LogInfo("obligation {} of run {}: {}", obligation.name(), obligation.run(),
-              status.ok() ? "released" : MessageOf(status));
-    }
-    bool has_no_room = false;
-    if (status.ok()) {
-      status = early_reason.empty()
-                   ? options_.journal->CloseObligation(obligation.run(), obligation.name())
-                   : options_.journal->MarkReleasedEarly(obligation.run(), obligation.name(), early_reason);
-      has_no_room = !status.ok();
-      if (has_no_room && !is_undone) LogError("{}", MessageOf(status));
-    }
-    ReportSink* sink = nullptr;
-    {
-      MutexLock lock(mutex_);
-      releasing_.erase(key);
-      has_no_room ? void(undone_.insert(key)) : void(undone_.erase(key));
-      sink = stopping_ || !status.ok() ? nullptr : sink_;
-    }
-    if (sink == nullptr) return;
-    if (early_reason.empty()) return sink->HoldingsChanged();
-    v1::EarlyRelease early;
-    early.set_run(obligation.run());
-    early.set_name(obligation.name());
-    early.set_reason(early_reason);
-    sink->ReleasedEarly(early);
-  });
-}
-
-void Executor::AcknowledgeEarlyRelease(const v1::EarlyRelease& release) {
-  if (Status status = options_.journal->CloseReleasedEarly(release.run(), release.name()); !status.ok())
-    LogError("{}", MessageOf(status));
 }
 
 std::vector<v1::LeaseKey> Executor::Held() {

@@ -7,7 +7,9 @@
 // killed. Attempts of one step never run beside each other: a later one stops the earlier and waits for its end.
 //
 // Obligations are undone on order, or when their deadline has passed: then the control plane is told, again and again
-// until it has heard it, since whatever relied on them has failed.
+// until it has heard it, since whatever relied on them has failed. The action that undoes one is in the journal before
+// the task that opens it begins, and is performed like any other. A task that succeeds closes the one that it says it
+// undoes, and no other. One that can't be read stays open: only an order that brings the undo along closes it.
 //
 // While the journal has no room (a full disk) new tasks fail with an error that says so, and results wait: each is
 // reported as soon as it is on the disk, and not before.
@@ -64,14 +66,20 @@ struct ExecutorOptions {
   const AgentConfig* config = nullptr;
   const Clock* clock = nullptr;
   Journal* journal = nullptr;
+  ToolRunner* tools = nullptr;
   ScratchServers* scratch = nullptr;
   ActionRegistry actions;
   ExecutorObserver* observer = nullptr;  // may be null
   // Removes what an attempt left that did not come to its end. Blocks, for about `patience` at most.
   std::function<void(const v1::Task&, absl::Duration patience)> clean_up;
-  std::function<Status(const v1::HeldObligation&)> release;  // undoes one obligation; may block
+  // The undo of an obligation that came without one, as journals and control planes of 0.1 have them.
+  std::function<v1::Action(const v1::HeldObligation&)> undo_of_0_1;
   // What actions left that the journal's obligations do not name: named in the hello like those. May be null.
   std::function<std::vector<v1::HeldObligation>()> leftovers;
+  // How work that takes time is run and how it waits, for a simulator that has one thread. Null: by threads. `launch` is
+  // called with the executor's lock held, so it only takes the work; `wait` returns with the lock it was given.
+  std::function<void(std::function<void()> work)> launch;
+  std::function<void(CondVar&, Mutex&)> wait;
 };
 
 class Executor {
@@ -94,8 +102,8 @@ class Executor {
   // The control plane ends the stream whenever it gets this result: it is put aside, and the error that says so is
   // reported in its place.
   void ReplaceUnreportable(const v1::LeaseKey& lease, const std::string& why);
-  // Undo this obligation, in the background. A leftover is let be while an attempt of its run is at work, which may be
-  // using it: the control plane asks again.
+  // Undo this obligation, in the background. One that the journal does not have is let be while an attempt of its run is
+  // at work, which may be using it: the control plane asks again.
   void Release(const v1::HeldObligation& obligation);
   // Undo those whose deadline has passed, in the background, and report what the journal has room for by now. Call it
   // often.
@@ -141,12 +149,17 @@ class Executor {
   void Finish(const AttemptPointer& attempt, v1::ActionResult result, bool journaled);
   void Deliver(const AttemptPointer& attempt, v1::ActionResult result);
   void DeliverWhatWaited();
-  void CloseObligationsOf(const std::string& run);
+  v1::Action UndoOf(const v1::HeldObligation& obligation) const;
+  Status PerformUndo(const v1::HeldObligation& obligation);
+  void CloseObligationsUndoneBy(const v1::Task& task);
+  void CloseAcknowledged();
   void OnProgress(const AttemptPointer& attempt, v1::Progress progress);
   void Launch(std::function<void()> work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Wait(CondVar& changed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ExecutorOptions options_;
   JournalBacklog journal_;
+  std::stop_source undo_stop_;
   Mutex mutex_;
   CondVar idle_;   // a thread has ended
   CondVar ended_;  // an attempt has ended
@@ -155,6 +168,8 @@ class Executor {
   std::vector<AttemptPointer> superseded_ ABSL_GUARDED_BY(mutex_);  // and running still
   std::set<ObligationKey> releasing_ ABSL_GUARDED_BY(mutex_);
   std::set<ObligationKey> undone_ ABSL_GUARDED_BY(mutex_);  // and the journal has no room to say so yet
+  // Early releases that the control plane has heard of, and the journal has no room to say so yet.
+  std::set<ObligationKey> acknowledged_ ABSL_GUARDED_BY(mutex_);
   std::map<ObligationKey, absl::Duration> deadlines_
       ABSL_GUARDED_BY(mutex_);  // by the clock that nobody sets
   int running_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "agent/executor/executor.h"
+#include "agent/process/process.h"
 #include "agent/process/process_testing.h"
 #include "base/io/small_disk_testing.h"
 #include "base/io/system_clock.h"
@@ -52,6 +53,7 @@ class ExecutorOnAFullDisk : public testing::Test {
     options.config = &config_;
     options.clock = &clock_;
     options.journal = journal_.get();
+    options.tools = &tools_;
     // The backup itself fills the disk, or somebody else does meanwhile.
     options.actions["disk_backup"] = {[this](const v1::Action&, ActionContext&) {
       disk_.Fill();
@@ -63,9 +65,14 @@ class ExecutorOnAFullDisk : public testing::Test {
     options.clean_up = [this](const v1::Task& task, absl::Duration) {
       cleaned_.push_back(task.lease().step());
     };
-    options.release = [this](const v1::HeldObligation&) {
+    options.actions["scratch_stop"] = {[this](const v1::Action&, ActionContext&) {
       ++released_;
-      return OkStatus();
+      return v1::ActionResult();
+    }};
+    options.undo_of_0_1 = [](const v1::HeldObligation& held) {
+      v1::Action undo;
+      undo.mutable_scratch_stop()->set_name(held.run());
+      return undo;
     };
     executor_ = std::make_unique<Executor>(std::move(options));
     executor_->SetSink(&sink_);
@@ -102,6 +109,7 @@ class ExecutorOnAFullDisk : public testing::Test {
 
   SmallDisk disk_;
   AgentConfig config_;
+  SupervisedTools tools_{"none"};  // nothing is started here
   SystemClock clock_;
   Reports sink_;
   std::vector<std::string> cleaned_;
@@ -144,6 +152,25 @@ TEST_F(ExecutorOnAFullDisk, WhatIsUndoneIsNotUndoneAgainUntilTheJournalCanSaySo)
     return !executor_->EarlyReleases().empty();
   }));
   EXPECT_EQ(released_, 1);
+}
+
+TEST_F(ExecutorOnAFullDisk, WhatTheControlPlaneHasHeardIsForgottenOnceTheJournalCan) {
+  v1::Task task = Task("start");
+  task.set_obligation("scratch");
+  task.mutable_obligation_deadline()->set_seconds(0);
+  executor_->Submit(task);
+  NextReport();
+  EXPECT_TRUE(Eventually([&] {
+    executor_->ReleaseExpired();
+    return !executor_->EarlyReleases().empty();
+  }));
+  disk_.Fill();
+  executor_->AcknowledgeEarlyRelease(executor_->EarlyReleases().front());
+  EXPECT_EQ(executor_->EarlyReleases().size(), 1u) << "the journal has no room to forget it";
+  executor_->ReleaseExpired();
+  disk_.MakeRoom();
+  executor_->ReleaseExpired();
+  EXPECT_THAT(executor_->EarlyReleases(), IsEmpty());
 }
 
 TEST_F(ExecutorOnAFullDisk, AnAgentThatDiesThenHasToldNobodyAndCleansUp) {

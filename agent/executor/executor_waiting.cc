@@ -19,15 +19,6 @@ void Executor::DeliverWhatWaited() {
   }
 }
 
-void Executor::CloseObligationsOf(const std::string& run) {
-  for (const JournalObligation& obligation : JournalledObligations()) {
-    const v1::HeldObligation& held = obligation.held;
-    if (held.run() != run || !obligation.released_early.empty()) continue;
-    if (const Status status = options_.journal->CloseObligation(held.run(), held.name()); !status.ok())
-      LogError("{}", MessageOf(status));
-  }
-}
-
 bool Executor::IsAtWork(const std::string& run) {
   const auto is_at_work = [&](const AttemptPointer& attempt) {
     return attempt->running && attempt->task.lease().run() == run;

@@ -193,7 +193,8 @@ StatusOr<std::vector<JournalObligation>> Journal::Obligations() {
     if (!more) return obligations;
     JournalObligation& obligation = obligations.emplace_back();
     const std::string run = row.Bytes(0), name = row.Bytes(1);
-    if (!Read(row, 2, 3, {run, name}, &obligation.held).empty()) {
+    obligation.damage = Read(row, 2, 3, {run, name}, &obligation.held);
+    if (!obligation.damage.empty()) {
       obligation.held.Clear();
       obligation.held.set_run(run);
       obligation.held.set_name(name);

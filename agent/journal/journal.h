@@ -28,6 +28,7 @@ struct JournalEntry {
 struct JournalObligation {
   v1::HeldObligation held;
   std::string released_early;  // why it was undone before it was asked for; empty while it stands
+  std::string damage;          // why no more than its run and name can be read; empty when all could
 };
 
 class Journal {

@@ -81,8 +81,7 @@ void TidyUpForReaders(const Restic& restic, v1::ActionResult* result) {
 
 }  // namespace
 
-StatusOr<v1::ActionResult> RunLocationOpen(const v1::Action& action, ActionContext& context) {
-  const v1::LocationOpen& open = action.location_open();
+StatusOr<v1::ActionResult> RunLocationOpen(const v1::LocationOpen& open, ActionContext& context) {
   const Restic restic = context.Repository(open.location());
   const std::string shown = WithoutCredentials(open.location().repository());
   v1::ActionResult result;

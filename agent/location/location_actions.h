@@ -10,6 +10,6 @@ namespace salvor::agent {
 // With `create` (a backup) it is made where there is none; it must be writable; and while a living restic has
 // it for itself alone this waits, says for whom, and is Unavailable at the end of its time. What the given
 // runs left is forgotten. Without (a drill, a restore) nothing is needed but the right to read.
-StatusOr<v1::ActionResult> RunLocationOpen(const v1::Action& action, ActionContext& context);
+StatusOr<v1::ActionResult> RunLocationOpen(const v1::LocationOpen& action, ActionContext& context);
 
 }  // namespace salvor::agent

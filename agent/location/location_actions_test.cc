@@ -7,6 +7,7 @@
 
 #include <filesystem>
 
+#include "agent/process/scripted_tools.h"
 #include "agent/restic/restic_testing.h"
 #include "agent/work/action_testing.h"
 #include "base/io/steady_clock.h"
@@ -18,12 +19,12 @@ using testing::HasSubstr;
 
 class LocationOpen : public testing::Test {
  protected:
-  StatusOr<v1::ActionResult> Open(bool create, bool must_exist = false) {
+  StatusOr<v1::ActionResult> Open(bool create, ToolRunner& tools = Tools(), bool must_exist = false) {
     AttemptForTest attempt(repository_.Path() + "/state");
     *attempt.Action().mutable_location_open()->mutable_location() = repository_.Location();
     attempt.Action().mutable_location_open()->set_create(create);
     attempt.Action().mutable_location_open()->set_must_exist(must_exist);
-    return attempt.Run(RunLocationOpen);
+    return attempt.Run(RunLocationOpen, tools);
   }
   ResticRepositoryForTest repository_;
 };
@@ -39,13 +40,25 @@ TEST_F(LocationOpen, MakesARepositoryOnceAndOnlyWhenTold) {
 }
 
 TEST_F(LocationOpen, MakesNoneWhereAnotherHostHasOpenedIt) {
-  const auto refused = Open(true, true);
+  const auto refused = Open(true, Tools(), true);
   EXPECT_THAT(ToError(refused.status()).message(), HasSubstr("another host of the run has opened it"));
   EXPECT_FALSE(ToError(refused.status()).retryable());
   EXPECT_FALSE(std::filesystem::exists(repository_.Location().repository() + "/config"));
   ASSERT_TRUE(Open(true).ok());
-  const auto opened = Open(true, true);
+  const auto opened = Open(true, Tools(), true);
   EXPECT_TRUE(opened.ok()) << opened.status();
+}
+
+TEST_F(LocationOpen, ARepositoryThatSomebodyElseMakesAtTheSameMomentIsTakenAsItIs) {
+  ScriptedTools tools(Tools());
+  ToolScript script = ToolScript::Really(1);
+  script.error = "Fatal: create repository failed: config file already exists\n";
+  tools.Next({"restic", "init"}, std::move(script));
+  const auto opened = Open(true, tools);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  EXPECT_TRUE(tools.Played());
+  EXPECT_EQ(opened->note(), "");  // it was not us
+  EXPECT_TRUE(Open(false).ok());
 }
 
 TEST_F(LocationOpen, RefusesAnotherPasswordAndMakesNothing) {
@@ -70,7 +83,7 @@ TEST_F(LocationOpen, RemovesAStaleLockThatIsInTheWay) {
   spec.argv = {"restic", "check", "--no-cache"};
   spec.environment = {{"RESTIC_REPOSITORY", repository_.Location().repository()},
                       {"RESTIC_PASSWORD_FILE", repository_.Location().password_file()}};
-  auto check = Process::Start(Supervisor(), std::move(spec));
+  auto check = Tools().StartProcess(std::move(spec));
   ASSERT_TRUE(check.ok()) << check.status();
   const auto has_a_whole_lock = [&] {  // its name is a hash; while it is written it has "-tmp-" in it
     for (const auto& entry : std::filesystem::directory_iterator(locks)) {
@@ -92,14 +105,13 @@ TEST_F(LocationOpen, ABackupWaitsForALivingResticAndSaysForWhom) {
   repository_.Make();
   const LivingExclusiveLock lock(repository_.Location());
   AgentConfig config;
-  config.supervisor = Supervisor();
   config.state_directory = repository_.Path() + "/state";
   v1::Task task;
   *task.mutable_action()->mutable_location_open()->mutable_location() = repository_.Location();
   task.mutable_action()->mutable_location_open()->set_create(true);
-  ActionContext context{config,  task,   {}, SteadyNow() + absl::Seconds(20),
+  ActionContext context{config,  Tools(), task, {}, SteadyNow() + absl::Seconds(20),
                         nullptr, nullptr};  // no time to wait in
-  const Status refused = RunLocationOpen(task.action(), context).status();
+  const Status refused = RunLocationOpen(task.action().location_open(), context).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable) << refused;
   EXPECT_THAT(MessageOf(refused), HasSubstr("(PID " + std::to_string(lock.Pid()) + ", since "));
 
@@ -109,7 +121,7 @@ TEST_F(LocationOpen, ABackupWaitsForALivingResticAndSaysForWhom) {
     lines.emplace_back(line);
     lock.LetGo();
   };
-  const auto opened = RunLocationOpen(task.action(), context);
+  const auto opened = RunLocationOpen(task.action().location_open(), context);
   EXPECT_TRUE(opened.ok()) << opened.status();
   ASSERT_FALSE(lines.empty());
   EXPECT_THAT(lines[0], HasSubstr("waiting for the repository: it is locked by restic of "));

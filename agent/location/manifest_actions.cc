@@ -105,8 +105,7 @@ StatusOr<v1::Manifest> ParseManifest(const std::string& json) {
   return manifest;
 }
 
-StatusOr<v1::ActionResult> RunManifestWrite(const v1::Action& action, ActionContext& context) {
-  const v1::ManifestWrite& write = action.manifest_write();
+StatusOr<v1::ActionResult> RunManifestWrite(const v1::ManifestWrite& write, ActionContext& context) {
   const Restic restic = context.Repository(write.location());
   const std::string& run =
       write.manifest().run().empty() ? context.task.lease().run() : write.manifest().run();
@@ -151,7 +150,7 @@ StatusOr<v1::ActionResult> RunManifestWrite(const v1::Action& action, ActionCont
   if (!forgotten.ok()) result.add_warnings("what earlier attempts left stays: " + MessageOf(forgotten));
   // The backup is made, so this is no attempt that is cleaned up after; restic leaves its lock when it is stopped.
   if (!forgotten.ok() && context.stop.stop_requested())
-    (void)RemoveOwnLocks(context.task, context.config, kLocksPatience);
+    (void)RemoveOwnLocks(context.task, context.config, context.tools, kLocksPatience);
   return result;
 }
 
@@ -293,7 +292,7 @@ class ManifestChecker {
     return OkStatus();
   }
 
-  // Of a manifest that was too large to be given as a whole: by the stored one's word.
+  // Looks for the artifacts of a manifest that was too large to be given as a whole, by the stored one's word.
   Status CheckLeftOut(const v1::Manifest& stored) {
     if (check_.artifacts_left_out() == 0) return OkStatus();
     const int given = check_.manifest().artifacts_size();
@@ -328,8 +327,7 @@ class ManifestChecker {
 
 }  // namespace
 
-StatusOr<v1::ActionResult> RunManifestCheck(const v1::Action& action, ActionContext& context) {
-  const v1::ManifestCheck& check = action.manifest_check();
+StatusOr<v1::ActionResult> RunManifestCheck(const v1::ManifestCheck& check, ActionContext& context) {
   const Restic restic = context.Repository(check.location());
   v1::ActionResult result;
   RETURN_IF_ERROR(ManifestChecker(check, restic, result).Run());

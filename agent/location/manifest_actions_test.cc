@@ -107,9 +107,8 @@ TEST_F(ManifestWrite, ALockOfAnAttemptThatWasCutShortIsRemoved) {
   LeaveExclusiveLock(repository_.Location());
   ASSERT_TRUE(Restic::IsLocked(attempt_.Run(RunManifestWrite).status()));
   AgentConfig config;
-  config.supervisor = Supervisor();
   config.state_directory = repository_.Path() + "/state";
-  const Status cleaned = CleanUpAfter(attempt_.task, config, absl::Minutes(1));
+  const Status cleaned = CleanUpAfter(attempt_.task, config, Tools(), absl::Minutes(1));
   ASSERT_TRUE(cleaned.ok()) << cleaned;
   EXPECT_TRUE(attempt_.Run(RunManifestWrite).ok());
 }

@@ -1,19 +1,18 @@
 // What the application itself says must hold of a restored copy.
 #pragma once
 
-#include <string>
-#include <string_view>
+#include <vector>
 
-#include "agent/work/action.h"
+#include "agent/work/copy_probes.h"
 
 namespace salvor::agent {
 
 // One Check of kind "application" per declared check, except HTTP probes in a drill: those ask a running
-// application, and a drill must not touch production; the result's note says so. SQL probes leave nothing
-// behind.
-StatusOr<v1::ActionResult> RunApplicationChecks(const v1::Action& action, ActionContext& context);
+// application, and a drill must not touch production; the result's note says so. Kinds of checks that are an engine's
+// own are asked of these.
+StatusOr<v1::ActionResult> RunApplicationChecks(const v1::ApplicationChecks& action, ActionContext& context,
+                                                const std::vector<CopyProbesFactory>& engines);
 
-// The first word of a statement in lower case, past white space and comments. Pure.
-std::string FirstKeyword(std::string_view statement);
+void RegisterApplicationChecks(ActionRegistry& registry, std::vector<CopyProbesFactory> engines);
 
 }  // namespace salvor::agent

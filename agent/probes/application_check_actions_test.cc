@@ -7,9 +7,14 @@
 #include <thread>
 
 #include "agent/engines/postgres/actions/actions_testing.h"
+#include "agent/engines/postgres/actions/copy_probes.h"
 
 namespace salvor::agent {
 namespace {
+
+StatusOr<v1::ActionResult> RunChecks(const v1::ApplicationChecks& action, ActionContext& context) {
+  return RunApplicationChecks(action, context, {OpenPostgresCopy});
+}
 
 TEST(FirstKeywordTest, CommentsAndSpaceDoNotHideAKeyword) {
   EXPECT_EQ(FirstKeyword("  SELECT 1"), "select");
@@ -78,7 +83,7 @@ class ApplicationChecksTest : public PostgresActionsTest {
 
   // One letter a check: P, F or U.
   std::string Verdicts() {
-    result_ = Act(RunApplicationChecks, action_);
+    result_ = Act(RunChecks, action_);
     if (!result_.ok()) return MessageOf(result_.status());
     std::string letters;
     for (const v1::Check& check : result_->checks()) {

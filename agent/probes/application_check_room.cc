@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "agent/engines/postgres/connection.h"
 #include "agent/engines/postgres/scratch_server.h"
 #include "base/io/files.h"
 #include "base/text.h"
@@ -73,9 +72,8 @@ std::string WhyItMissesTheCopy(const v1::ApplicationChecks& action, const v1::Co
 }
 
 StatusOr<std::unique_ptr<CheckRoom>> CheckRoom::Make(const v1::ApplicationChecks& action,
-                                                     const v1::PostgresConnection& connection,
-                                                     const ActionContext& context) {
-  std::unique_ptr<CheckRoom> room(new CheckRoom(action, connection, context));
+                                                     const CopyProbes* copy, const ActionContext& context) {
+  std::unique_ptr<CheckRoom> room(new CheckRoom(action, copy, context));
   room->drill_ = action.postgres().scratch().empty() ? action.disk().scratch() : action.postgres().scratch();
   RETURN_IF_ERROR(room->drill_.empty() ? room->EnterRestore() : room->EnterDrill());
   return room;
@@ -95,7 +93,7 @@ Status CheckRoom::EnterDrill() {
   not_isolated_ = state.not_isolated;
   user_ = IsRoot() ? SandboxUser{static_cast<uid_t>(state.uid), static_cast<gid_t>(state.uid)}
                    : SandboxUser{::getuid(), ::getgid()};
-  if (action_.has_postgres()) connection_.set_socket_directory(ScratchServers::SocketDirectoryInside(state));
+  if (copy_ != nullptr) socket_directory_ = ScratchServers::SocketDirectoryInside(state);
   const std::string files = ScratchServers::FilesDirectory(context_.config.state_directory, drill_);
   if (!state.sandboxed) files_inside_ = files;
   return AddFiles(files);
@@ -109,8 +107,8 @@ Status CheckRoom::EnterRestore() {
   RETURN_IF_ERROR_IN(WriteIdentity(directory_ + "/etc", user_), "run " + lease.run());
   sandbox_.identity_directory = directory_ + "/etc";
   if (IsRoot()) sandbox_.user = user_;
-  RETURN_IF_ERROR(TrySandbox(context_.config.supervisor, sandbox_));
-  if (action_.has_postgres()) RETURN_IF_ERROR(AddServer());
+  RETURN_IF_ERROR(TrySandbox(context_.tools, sandbox_));
+  if (copy_ != nullptr) RETURN_IF_ERROR(AddServer());
   if (!action_.has_disk()) return OkStatus();
   return AddFiles(action_.disk().root() == "/" ? "" : action_.disk().root());
 }
@@ -135,20 +133,21 @@ Status CheckRoom::ChooseUser() {
 // The declared server: its socket's folder at the same path, or the network. Its password file is the agent's;
 // the check gets a copy of it that it can read.
 Status CheckRoom::AddServer() {
-  const std::string& folder = connection_.socket_directory();
-  if (folder.empty()) {
+  socket_directory_ = copy_->SocketDirectory();
+  if (socket_directory_.empty()) {
     sandbox_.share_network = true;
   } else {
-    sandbox_.mounts.push_back({folder, folder, false});
+    sandbox_.mounts.push_back({socket_directory_, socket_directory_, false});
   }
-  if (connection_.passfile().empty()) return OkStatus();
-  RETURN_IF_ERROR(CheckSecretFile(connection_.passfile()));
-  ASSIGN_OR_RETURN(const std::string passwords, ReadFile(connection_.passfile()));
-  const std::string copy = directory_ + "/passfile";
-  RETURN_IF_ERROR(WriteFileAtomically(copy, passwords, 0600));
-  if (IsRoot() && ::chown(copy.c_str(), user_.uid, user_.gid) != 0)
-    return ErrnoStatus(errno, "chown " + copy);
-  sandbox_.mounts.push_back({copy, kPassfile, false});
+  const std::string passwords_at = copy_->PasswordFile();
+  if (passwords_at.empty()) return OkStatus();
+  RETURN_IF_ERROR(CheckSecretFile(passwords_at));
+  ASSIGN_OR_RETURN(const std::string passwords, ReadFile(passwords_at));
+  const std::string own = directory_ + "/passfile";
+  RETURN_IF_ERROR(WriteFileAtomically(own, passwords, 0600));
+  if (IsRoot() && ::chown(own.c_str(), user_.uid, user_.gid) != 0) return ErrnoStatus(errno, "chown " + own);
+  sandbox_.mounts.push_back({own, kPassfile, false});
+  password_file_ = kPassfile;
   return OkStatus();
 }
 
@@ -166,14 +165,8 @@ Status CheckRoom::AddFiles(const std::string& prefix) {
 StatusOr<ProcessSpec> CheckRoom::Spec(const v1::CommandCheck& probe) const {
   ProcessSpec spec;
   spec.argv.assign(probe.argv().begin(), probe.argv().end());
-  const auto& names = action_.database_names();
-  if (action_.has_postgres()) {
-    const auto named = names.find(probe.database());
-    const std::string database = named != names.end() ? named->second
-                                 : names.empty()      ? ""
-                                                      : names.begin()->second;
-    ASSIGN_OR_RETURN(spec.environment, ToolEnvironment(connection_, database));
-    if (drill_.empty() && !connection_.passfile().empty()) spec.environment["PGPASSFILE"] = kPassfile;
+  if (copy_ != nullptr) {
+    ASSIGN_OR_RETURN(spec.environment, copy_->EnvironmentOf(probe, socket_directory_, password_file_));
   }
   if (action_.has_disk()) spec.environment["SALVOR_PATH"] = files_inside_;
   std::vector<Sandbox::Mount> mounts = files_;

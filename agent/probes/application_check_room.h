@@ -7,9 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "agent/process/process.h"
 #include "agent/process/sandbox.h"
+#include "agent/process/tool_runner.h"
 #include "agent/work/action.h"
+#include "agent/work/copy_probes.h"
 
 namespace salvor::agent {
 
@@ -22,11 +23,10 @@ std::string WhyItMissesTheCopy(const v1::ApplicationChecks& action, const v1::Co
 
 class CheckRoom {
  public:
-  // For a copy with this connection (ignored without a database). An error says what is lacking to run any
-  // command here. `action` and `context` must outlive the room.
+  // For a copy that is reached as `copy` says; null for one of files alone. An error says what is lacking to run any
+  // command here. `action`, `copy` and `context` must outlive the room.
   static StatusOr<std::unique_ptr<CheckRoom>> Make(const v1::ApplicationChecks& action,
-                                                   const v1::PostgresConnection& connection,
-                                                   const ActionContext& context);
+                                                   const CopyProbes* copy, const ActionContext& context);
   ~CheckRoom();  // removes what it wrote
   // What rooms of an agent that died have left. At start, before any is made.
   static Status RemoveLeftovers(const std::string& state_directory);
@@ -42,9 +42,8 @@ class CheckRoom {
   std::string FirstClosedFile() const;
 
  private:
-  CheckRoom(const v1::ApplicationChecks& action, const v1::PostgresConnection& connection,
-            const ActionContext& context)
-      : action_(action), connection_(connection), context_(context) {}
+  CheckRoom(const v1::ApplicationChecks& action, const CopyProbes* copy, const ActionContext& context)
+      : action_(action), copy_(copy), context_(context) {}
   Status EnterDrill();
   Status EnterRestore();
   Status ChooseUser();
@@ -52,7 +51,8 @@ class CheckRoom {
   Status AddServer();
 
   const v1::ApplicationChecks& action_;
-  v1::PostgresConnection connection_;  // as it is reached from inside
+  const CopyProbes* copy_;
+  std::string socket_directory_, password_file_;  // as the copy is reached from inside
   const ActionContext& context_;
   std::string drill_;      // name of the scratch place; empty in a restore
   std::string directory_;  // of a restore's check: its passwd and group, and a password file

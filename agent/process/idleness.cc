@@ -36,7 +36,7 @@ std::optional<absl::Duration> CpuOf(std::string_view stat) {
   return absl::Seconds(1) * (*user_ticks + *system_ticks) / ::sysconf(_SC_CLK_TCK);
 }
 
-// Of proc(5)'s io, whose first two lines are rchar and wchar.
+// A number of proc(5)'s io, whose first two lines are rchar and wchar.
 std::optional<int64_t> BytesOf(std::string_view io, std::string_view field) {
   const size_t start = io.find(field);
   if (start == std::string_view::npos) return std::nullopt;

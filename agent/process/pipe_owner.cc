@@ -44,9 +44,8 @@ class SigpipeBlocked {
 // Waits for a process beside the pump, which keeps its stderr drained.
 class Waiter {
  public:
-  Waiter(Process& process, std::stop_token stop, SteadyTime deadline)
-      : thread_(
-            [this, &process, stop = std::move(stop), deadline] { result_ = process.Wait(stop, deadline); }) {}
+  Waiter(RunningTool& tool, std::stop_token stop, SteadyTime deadline)
+      : thread_([this, &tool, stop = std::move(stop), deadline] { result_ = tool.Wait(stop, deadline); }) {}
   ~Waiter() { Join(); }
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
@@ -76,8 +75,7 @@ StatusOr<Ends> MakeLargePipe() {
 // Both processes, the pipes between them and us, and what became of each.
 class OwnedPipe {
  public:
-  Status Start(const std::string& supervisor, ProcessSpec producer, ProcessSpec consumer,
-               const PipeOptions& options) {
+  Status Start(ToolRunner& tools, ProcessSpec producer, ProcessSpec consumer, const PipeOptions& options) {
     consumer_program_ = consumer.argv.front();
     ASSIGN_OR_RETURN(Ends from, MakeLargePipe());
     ASSIGN_OR_RETURN(Ends to, MakeLargePipe());
@@ -99,12 +97,12 @@ class OwnedPipe {
     producer.output = std::move(from.write);
     from_ = std::move(from.read);
     to_ = std::move(to.write);
-    ASSIGN_OR_RETURN(consumer_, Process::Start(supervisor, std::move(consumer)));
-    ASSIGN_OR_RETURN(producer_, Process::Start(supervisor, std::move(producer)));
+    ASSIGN_OR_RETURN(consumer_, tools.Start(std::move(consumer)));
+    ASSIGN_OR_RETURN(producer_, tools.Start(std::move(producer)));
     return OkStatus();
   }
 
-  // Of the consumer: whether there is something for it to read, be it the end.
+  // Whether there is something for the consumer to read, be it the end.
   bool HasInput() {
     MutexLock lock(closing_);
     if (!to_.Valid()) return true;
@@ -142,7 +140,7 @@ class OwnedPipe {
   }
 
  private:
-  // Of the producer: whether everything it gave has been taken. One that waits for the consumer is not idle.
+  // Whether everything that the producer gave has been taken. One that waits for the consumer is not idle.
   bool IsAwaited() {
     int untaken_bytes = 0;
     return ::ioctl(from_.Get(), FIONREAD, &untaken_bytes) == 0 && untaken_bytes == 0;
@@ -175,7 +173,7 @@ class OwnedPipe {
   // Before the processes, so that they are closed after a consumer that had to be stopped is dead.
   UniqueFd from_, to_;
   Mutex closing_;  // of to_, which the thread that waits for the consumer looks at
-  std::unique_ptr<Process> consumer_, producer_;
+  std::unique_ptr<RunningTool> consumer_, producer_;
 };
 
 }  // namespace
@@ -187,11 +185,11 @@ Status JudgeStall(absl::Duration idle, absl::Duration limit, std::string_view wh
       "Look at what it talks to: a server or a storage that no longer answers, or a lock of another session.");
 }
 
-StatusOr<PipeOutcome> RunPipe(const std::string& supervisor, ProcessSpec producer, ProcessSpec consumer,
+StatusOr<PipeOutcome> RunPipe(ToolRunner& tools, ProcessSpec producer, ProcessSpec consumer,
                               const PipeOptions& options, const std::stop_token& stop, SteadyTime deadline) {
   const SteadyTime begin = SteadyNow();
   OwnedPipe pipe;
-  RETURN_IF_ERROR(pipe.Start(supervisor, std::move(producer), std::move(consumer), options));
+  RETURN_IF_ERROR(pipe.Start(tools, std::move(producer), std::move(consumer), options));
   ASSIGN_OR_RETURN(PipeOutcome outcome, pipe.Run(options, stop, deadline));
   outcome.took = SteadyNow() - begin;
   return outcome;

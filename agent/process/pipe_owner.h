@@ -15,7 +15,7 @@
 #include <string>
 #include <string_view>
 
-#include "agent/process/process.h"
+#include "agent/process/tool_runner.h"
 #include "base/status.h"
 #include "base/steady_time.h"
 
@@ -64,10 +64,10 @@ struct PipeOptions {
   absl::Duration consumer_stall = kConsumerStall;
 };
 
-// Runs both; spec.input/output of the joined ends are set here. The error names the side that failed first,
+// Runs both by `tools`; spec.input/output of the joined ends are set here. The error names the side that failed first,
 // with its root cause: "pg_dump: server closed the connection unexpectedly (exit code 1)". A side that stands
 // still for longer than the options allow is stopped, named, and Unavailable.
-StatusOr<PipeOutcome> RunPipe(const std::string& supervisor, ProcessSpec producer, ProcessSpec consumer,
+StatusOr<PipeOutcome> RunPipe(ToolRunner& tools, ProcessSpec producer, ProcessSpec consumer,
                               const PipeOptions& options, const std::stop_token& stop, SteadyTime deadline);
 
 }  // namespace salvor::agent

@@ -18,7 +18,7 @@ class PipeIntoRestic : public testing::Test {
  protected:
   void SetUp() override {
     ASSERT_TRUE(WriteFileAtomically(directory_ / "password", "a password for a test\n", 0600).ok());
-    const auto made = RunProcess(Supervisor(), Restic({"init"}), {}, kNever);
+    const auto made = Tools().Run(Restic({"init"}), {}, kNever);
     ASSERT_TRUE(made.ok()) << made.status();
   }
 
@@ -35,7 +35,7 @@ class PipeIntoRestic : public testing::Test {
   ProcessSpec Backup() { return Restic({"backup", "--stdin", "--stdin-filename", "dump"}); }
 
   int Count(const std::string& kind) {
-    const auto listed = RunProcess(Supervisor(), Restic({"list", kind, "--no-lock"}), {}, kNever);
+    const auto listed = Tools().Run(Restic({"list", kind, "--no-lock"}), {}, kNever);
     EXPECT_TRUE(listed.ok()) << listed.status();
     return listed.ok() ? static_cast<int>(std::count(listed->output.begin(), listed->output.end(), '\n'))
                        : -1;
@@ -44,7 +44,7 @@ class PipeIntoRestic : public testing::Test {
 };
 
 TEST_F(PipeIntoRestic, AWholeStreamIsOneSnapshot) {
-  const auto outcome = RunPipe(Supervisor(), Shell("head -c 3000000 /dev/urandom"), Backup(), {}, {}, kNever);
+  const auto outcome = RunPipe(Tools(), Shell("head -c 3000000 /dev/urandom"), Backup(), {}, {}, kNever);
   ASSERT_TRUE(outcome.ok()) << outcome.status();
   EXPECT_EQ(Count("snapshots"), 1);
   EXPECT_EQ(Count("locks"), 0);
@@ -52,7 +52,7 @@ TEST_F(PipeIntoRestic, AWholeStreamIsOneSnapshot) {
 
 TEST_F(PipeIntoRestic, AFailedDumperLeavesNoSnapshotAndNoLock) {
   const auto outcome =
-      RunPipe(Supervisor(), Shell("head -c 3000000 /dev/urandom; exit 3"), Backup(), {}, {}, kNever);
+      RunPipe(Tools(), Shell("head -c 3000000 /dev/urandom; exit 3"), Backup(), {}, {}, kNever);
   EXPECT_FALSE(outcome.ok());
   EXPECT_EQ(Count("snapshots"), 0);
   EXPECT_EQ(Count("locks"), 0);
@@ -66,7 +66,7 @@ TEST_F(PipeIntoRestic, AnAgentKilledInMidStreamLeavesNoSnapshotAndNoLock) {
     // in the 200 ms in which restic 0.14 looks for other locks, an interrupt leaves its own lock behind.)
     ProcessSpec dumper = Shell("head -c 8000000 /dev/urandom; : > written; exec sleep 1000");
     dumper.working_directory = directory_.Path();
-    (void)RunPipe(Supervisor(), std::move(dumper), Backup(), {}, {}, kNever);
+    (void)RunPipe(Tools(), std::move(dumper), Backup(), {}, {}, kNever);
     ::_exit(0);
   }
   ASSERT_TRUE(Eventually([&] { return Exists(directory_ / "written"); }));

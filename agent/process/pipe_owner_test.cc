@@ -63,7 +63,7 @@ class PipeTest : public testing::Test {
   }
   StatusOr<PipeOutcome> Execute(ProcessSpec producer, ProcessSpec consumer, const PipeOptions& options = {},
                                 const std::stop_token& stop = {}, SteadyTime deadline = kNever) {
-    return RunPipe(Supervisor(), std::move(producer), std::move(consumer), options, stop, deadline);
+    return RunPipe(Tools(), std::move(producer), std::move(consumer), options, stop, deadline);
   }
   void ExpectNothingKept() {
     EXPECT_FALSE(Exists(directory_ / "kept"));

@@ -18,7 +18,6 @@
 #include "agent/process/line_splitter.h"
 #include "base/io/mutex.h"
 #include "base/io/steady_clock.h"
-#include "base/redact.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -74,12 +73,6 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   for (std::string& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;
-}
-
-std::string ProgramName(const std::vector<std::string>& argv) {
-  if (argv.empty()) return "process";
-  const size_t slash = argv[0].rfind('/');
-  return slash == std::string::npos ? argv[0] : argv[0].substr(slash + 1);
 }
 
 // "exec 2" of the supervisor's report, as people read it.
@@ -142,8 +135,8 @@ struct Process::State {
     MutexLock lock(mutex);
     if (control.Valid()) (void)!::send(control.Get(), &command, 1, MSG_NOSIGNAL);
   }
-  Status Spawn(const std::string& supervisor_path, Ends control_ends, Ends report_ends, UniqueFd input_end,
-               UniqueFd output_end, UniqueFd error_end);
+  Status Spawn(const std::string& supervisor_path, int lock_fd, Ends control_ends, Ends report_ends,
+               UniqueFd input_end, UniqueFd output_end, UniqueFd error_end);
   Status AwaitStart();
   StatusOr<std::string> NextReport();
   bool ReadReport();
@@ -159,10 +152,15 @@ struct Process::State {
 
 Process::Process() : state_(std::make_unique<State>()) {}
 
-StatusOr<std::unique_ptr<Process>> Process::Start(const std::string& supervisor, ProcessSpec spec) {
+StatusOr<std::unique_ptr<RunningTool>> SupervisedTools::Start(ProcessSpec spec) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Process> process, StartProcess(std::move(spec)));
+  return std::unique_ptr<RunningTool>(std::move(process));
+}
+
+StatusOr<std::unique_ptr<Process>> SupervisedTools::StartProcess(ProcessSpec spec) const {
   RETURN_IF_ERROR(CheckSpec(spec));
   std::unique_ptr<Process> process(new Process());
-  State& state = *process->state_;
+  Process::State& state = *process->state_;
   ASSIGN_OR_RETURN(Ends control, MakeControl());
   ASSIGN_OR_RETURN(Ends report, MakePipe());
   ASSIGN_OR_RETURN(Ends error, MakePipe());
@@ -179,15 +177,15 @@ StatusOr<std::unique_ptr<Process>> Process::Start(const std::string& supervisor,
   state.spec = std::move(spec);
   state.output_lines = LineSplitter(state.spec.on_output_line);
   state.error_lines = LineSplitter(state.spec.on_error_line);
-  RETURN_IF_ERROR(state.Spawn(supervisor, std::move(control), std::move(report), std::move(input),
-                              std::move(output), std::move(error.write)));
+  RETURN_IF_ERROR(state.Spawn(supervisor_, lock_.Get(), std::move(control), std::move(report),
+                              std::move(input), std::move(output), std::move(error.write)));
   RETURN_IF_ERROR(state.AwaitStart());
   return process;
 }
 
 // posix_spawn, because only async-signal-safe code may run between fork and exec in a program with threads.
-Status Process::State::Spawn(const std::string& supervisor_path, Ends control_ends, Ends report_ends,
-                             UniqueFd input_end, UniqueFd output_end, UniqueFd error_end) {
+Status Process::State::Spawn(const std::string& supervisor_path, int lock_fd, Ends control_ends,
+                             Ends report_ends, UniqueFd input_end, UniqueFd output_end, UniqueFd error_end) {
   std::vector<std::string> arguments = {supervisor_path,
                                         "--control",
                                         std::to_string(control_ends.read.Get()),
@@ -204,6 +202,7 @@ Status Process::State::Spawn(const std::string& supervisor_path, Ends control_en
   for (const int fd : {error.Get(), output.Get()}) {
     if (fd >= 0) arguments.insert(arguments.end(), {"--drain", std::to_string(fd)});
   }
+  if (lock_fd >= 0) arguments.insert(arguments.end(), {"--lock", std::to_string(lock_fd)});
   if (!spec.user.empty()) arguments.insert(arguments.end(), {"--user", spec.user});
   if (spec.new_network) arguments.push_back("--new-network");
   arguments.push_back("--");
@@ -217,7 +216,7 @@ Status Process::State::Spawn(const std::string& supervisor_path, Ends control_en
   ::posix_spawn_file_actions_adddup2(&actions, output_end.Get(), 1);
   ::posix_spawn_file_actions_adddup2(&actions, error_end.Get(), 2);
   for (const int fd : {control_ends.read.Get(), report_ends.write.Get(), spec.spare_input.Get(), error.Get(),
-                       output.Get()}) {
+                       output.Get(), lock_fd}) {
     if (fd >= 0)
       ::posix_spawn_file_actions_adddup2(&actions, fd, fd);  // the same number: only drops O_CLOEXEC
   }
@@ -437,45 +436,6 @@ int Process::Pid() const { return state_->pid; }
 Status Process::ErrorOf(const ExitStatus& status) const {
   if (status.signal == 0 && state_->spec.explain) return state_->spec.explain(status);
   return ProcessError(state_->spec.argv, status);
-}
-
-std::string ExitStatus::Describe() const {
-  return signal != 0 ? fmt::format("killed by signal {}", signal) : fmt::format("exit code {}", code);
-}
-
-Status ProcessError(const std::vector<std::string>& argv, const ExitStatus& status) {
-  const std::string program = ProgramName(argv);
-  std::string cause = RootCause(status.error_tail);
-  if (cause.rfind(program + ": ", 0) == 0) cause.erase(0, program.size() + 2);
-  if (cause.rfind("error: ", 0) == 0) cause.erase(0, 7);
-  const std::string said = cause.empty() ? "failed without a word" : cause;
-  // Somebody, or the kernel for want of memory, ended it: that says nothing about the work itself.
-  if (status.signal != 0) return Aborted("{}: {} ({})", program, said, status.Describe());
-  return Internal("{}: {} ({})", program, said, status.Describe());
-}
-
-StatusOr<ExitStatus> RunProcess(const std::string& supervisor, ProcessSpec spec, const std::stop_token& stop,
-                                SteadyTime deadline) {
-  ASSIGN_OR_RETURN(std::unique_ptr<Process> process, Process::Start(supervisor, std::move(spec)));
-  ASSIGN_OR_RETURN(ExitStatus status, process->Wait(stop, deadline));
-  if (!status.Ok()) return process->ErrorOf(status);
-  return status;
-}
-
-std::string RootCause(std::string_view error_tail) {
-  constexpr size_t kLines = 3, kMostBytes = 1000;
-  const std::string without_rows = WithoutRows(error_tail);  // while the fields of a message are still whole
-  error_tail = without_rows;
-  std::vector<std::string> last;
-  while (!error_tail.empty() && last.size() < kLines) {
-    const size_t start = error_tail.find_last_of("\r\n");
-    const std::string_view line =
-        Trim(start == std::string_view::npos ? error_tail : error_tail.substr(start + 1));
-    if (!line.empty()) last.emplace_back(line);
-    error_tail = start == std::string_view::npos ? std::string_view() : error_tail.substr(0, start);
-  }
-  std::reverse(last.begin(), last.end());
-  return Elide(Join(last, "; "), kMostBytes);
 }
 
 }  // namespace salvor::agent

@@ -23,7 +23,7 @@ const SteadyTime kNever = SteadyTime::InfiniteFuture();
 
 StatusOr<ExitStatus> Execute(ProcessSpec spec, const std::stop_token& stop = {},
                              SteadyTime deadline = kNever) {
-  return RunProcess(Supervisor(), std::move(spec), stop, deadline);
+  return Tools().Run(std::move(spec), stop, deadline);
 }
 
 TEST(Process, CollectsOutputAndExitsCleanly) {
@@ -108,14 +108,14 @@ TEST(Process, WhatAProgramWritesIsKnownWhileItRuns) {
   spec.on_usage = [&](const ProcessUsage& usage) {
     if (usage.bytes_written > 8 << 20) stop.request_stop();
   };
-  auto process = Process::Start(Supervisor(), std::move(spec));
+  auto process = Tools().StartProcess(std::move(spec));
   ASSERT_TRUE(process.ok()) << process.status();
   EXPECT_EQ((*process)->Wait(stop.get_token(), SteadyTime::InfiniteFuture()).status().code(),
             absl::StatusCode::kCancelled);
 }
 
 TEST(Process, ASupervisorThatIsNotThereIsAnError) {
-  const auto result = RunProcess("/nowhere/salvor-supervise", Shell("true"), {}, kNever);
+  const auto result = SupervisedTools("/nowhere/salvor-supervise").Run(Shell("true"), {}, kNever);
   EXPECT_THAT(MessageOf(result.status()), HasSubstr("start the supervisor"));
 }
 
@@ -226,7 +226,7 @@ TEST(Process, NothingItStartedStaysBehind) {
 TEST(Process, ADestroyedProcessIsStopped) {
   int pid = 0;
   {
-    auto process = Process::Start(Supervisor(), Shell("exec sleep 1000"));
+    auto process = Tools().StartProcess(Shell("exec sleep 1000"));
     ASSERT_TRUE(process.ok()) << process.status();
     pid = (*process)->Pid();
     EXPECT_FALSE(Gone(pid));
@@ -261,7 +261,7 @@ TEST(Process, AnOwnNetworkHasALoopbackAndNothingElse) {
       "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '; cat /sys/class/net/lo/flags 2>/dev/null;"
       "cat /proc/net/if_inet6 | wc -l; ip -o addr show dev lo 2>/dev/null | grep -c 127.0.0.1");
   spec.new_network = true;
-  const auto result = Process::Start(Supervisor(), std::move(spec));
+  const auto result = Tools().StartProcess(std::move(spec));
   ASSERT_TRUE(result.ok()) << result.status();
   const auto status = (*result)->Wait({}, kNever);
   ASSERT_TRUE(status.ok()) << status.status();
@@ -293,7 +293,7 @@ TEST(Process, WhenTheAgentIsKilledTheChildIsInterruptedAndSeesNoEndOfFile) {
     spec.stop_signal = SIGINT;
     spec.input = UniqueFd(fds[0]);
     spec.spare_input = UniqueFd(::dup(fds[1]));
-    auto process = Process::Start(Supervisor(), std::move(spec));
+    auto process = Tools().StartProcess(std::move(spec));
     if (!process.ok()) ::_exit(1);
     (void)(*process)->Wait({}, kNever);
     ::_exit(2);
@@ -307,7 +307,7 @@ TEST(Process, WhenTheAgentIsKilledTheChildIsInterruptedAndSeesNoEndOfFile) {
 }
 
 TEST(Process, WhenTheSupervisorIsKilledTheChildDiesAndWaitSaysWhy) {
-  auto process = Process::Start(Supervisor(), Shell("exec sleep 1000"));
+  auto process = Tools().StartProcess(Shell("exec sleep 1000"));
   ASSERT_TRUE(process.ok()) << process.status();
   const int child = (*process)->Pid();
   const std::string stat = *ReadFile("/proc/" + std::to_string(child) + "/stat");
@@ -326,7 +326,7 @@ TEST(Process, ReleasedInputEndsWhenTheAgentsOwnEndIsClosed) {
   ProcessSpec spec = Shell("cat");
   spec.input = UniqueFd(fds[0]);
   spec.spare_input = UniqueFd(::fcntl(own.Get(), F_DUPFD_CLOEXEC, 3));
-  auto process = Process::Start(Supervisor(), std::move(spec));
+  auto process = Tools().StartProcess(std::move(spec));
   ASSERT_TRUE(process.ok()) << process.status();
   ASSERT_EQ(::write(own.Get(), "text", 4), 4);
   (*process)->ReleaseInput();

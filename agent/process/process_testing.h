@@ -23,6 +23,12 @@ inline std::string Supervisor() {
   return path != nullptr ? path : "salvor-supervise";
 }
 
+// The tools of this host, as an agent runs them.
+inline SupervisedTools& Tools() {
+  static SupervisedTools tools{Supervisor()};
+  return tools;
+}
+
 inline ProcessSpec Shell(const std::string& script) {
   ProcessSpec spec;
   spec.argv = {"sh", "-c", script};

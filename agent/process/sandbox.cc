@@ -131,11 +131,11 @@ StatusOr<ProcessSpec> Enclose(ProcessSpec spec, const Sandbox& sandbox) {
   return spec;
 }
 
-Status TrySandbox(const std::string& supervisor, const Sandbox& sandbox) {
+Status TrySandbox(ToolRunner& tools, const Sandbox& sandbox) {
   ProcessSpec nothing;
   nothing.argv = {"/bin/true"};
   ASSIGN_OR_RETURN(ProcessSpec spec, Enclose(std::move(nothing), sandbox));
-  return RunProcess(supervisor, std::move(spec), {}, SteadyNow() + kTryTimeout).status();
+  return tools.Run(std::move(spec), {}, SteadyNow() + kTryTimeout).status();
 }
 
 std::string SandboxFailure(const ExitStatus& status) {

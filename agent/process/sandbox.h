@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/process/process.h"
+#include "agent/process/tool_runner.h"
 #include "base/status.h"
 
 namespace salvor::agent {
@@ -44,7 +44,7 @@ struct Sandbox {
 StatusOr<ProcessSpec> Enclose(ProcessSpec spec, const Sandbox& sandbox);
 
 // OK when this machine lets us make such a sandbox: it was tried, with /bin/true. Blocks for some 30 ms.
-Status TrySandbox(const std::string& supervisor, const Sandbox& sandbox);
+Status TrySandbox(ToolRunner& tools, const Sandbox& sandbox);
 
 // Whether a failed program says that it was never started: bubblewrap's own message. Empty when it was.
 std::string SandboxFailure(const ExitStatus& status);

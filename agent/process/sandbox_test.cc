@@ -35,7 +35,7 @@ class SandboxTest : public testing::Test {
   StatusOr<ExitStatus> Inside(const std::string& script) {
     auto spec = Enclose(Shell(script), sandbox_);
     if (!spec.ok()) return spec.status();
-    auto process = Process::Start(Supervisor(), *std::move(spec));
+    auto process = Tools().StartProcess(*std::move(spec));
     if (!process.ok()) return process.status();
     return (*process)->Wait({}, SteadyNow() + absl::Seconds(60));
   }
@@ -51,10 +51,10 @@ class SandboxTest : public testing::Test {
 };
 
 TEST_F(SandboxTest, ThisMachineCanMakeOne) {
-  const Status tried = TrySandbox(Supervisor(), sandbox_);
+  const Status tried = TrySandbox(Tools(), sandbox_);
   EXPECT_TRUE(tried.ok()) << MessageOf(tried);
   sandbox_.program = "/nonexistent/bwrap";
-  EXPECT_FALSE(TrySandbox(Supervisor(), sandbox_).ok());
+  EXPECT_FALSE(TrySandbox(Tools(), sandbox_).ok());
 }
 
 TEST_F(SandboxTest, NothingButSystemAndOwnFoldersIsThere) {
@@ -100,7 +100,7 @@ TEST_F(SandboxTest, TheEnvironmentIsWhatTheSpecNames) {
 
 TEST_F(SandboxTest, WhatItLeftRunningEndsWithIt) {
   ASSERT_TRUE(Inside("setsid sleep 98765 & true").ok());
-  const auto processes = RunProcess(Supervisor(), Shell("ps -eo args"), {}, SteadyTime::InfiniteFuture());
+  const auto processes = Tools().Run(Shell("ps -eo args"), {}, SteadyTime::InfiniteFuture());
   ASSERT_TRUE(processes.ok());
   EXPECT_THAT(processes->output, Not(HasSubstr("sleep 98765")));
 }
@@ -111,7 +111,7 @@ TEST_F(SandboxTest, ExitCodesComeThroughAndAProgramThatIsNotThereIsTold) {
   auto spec = Enclose(Shell(""), sandbox_).value();
   spec.argv.back() = "x";
   spec.argv[spec.argv.size() - 3] = "/nonexistent/program";
-  auto process = Process::Start(Supervisor(), std::move(spec));
+  auto process = Tools().StartProcess(std::move(spec));
   ASSERT_TRUE(process.ok());
   EXPECT_THAT(SandboxFailure(*(*process)->Wait({}, SteadyTime::InfiniteFuture())),
               HasSubstr("/nonexistent/program"));

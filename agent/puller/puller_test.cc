@@ -10,8 +10,10 @@
 #include <deque>
 #include <thread>
 
+#include "agent/process/process.h"
 #include "agent/process/process_testing.h"
 #include "agent/work/noop_action.h"
+#include "agent/work/registry.h"
 #include "base/io/files.h"
 #include "base/io/system_clock.h"
 #include "salvor/v1/agent_service.grpc.pb.h"
@@ -99,9 +101,15 @@ class PullerTest : public testing::Test {
     options.config = &config_;
     options.clock = &clock_;
     options.journal = journal_.get();
-    options.actions["noop"] = {RunNoop, false};
+    options.tools = &tools_;
+    Register(options.actions, RunNoop);
     options.actions["scratch_start"] = {[](const v1::Action&, ActionContext&) { return v1::ActionResult(); }};
-    options.release = [](const v1::HeldObligation&) { return OkStatus(); };
+    options.actions["scratch_stop"] = {[](const v1::Action&, ActionContext&) { return v1::ActionResult(); }};
+    options.undo_of_0_1 = [](const v1::HeldObligation& held) {
+      v1::Action undo;
+      undo.mutable_scratch_stop()->set_name(held.run());
+      return undo;
+    };
     executor_ = std::make_unique<Executor>(std::move(options));
     PullerOptions puller{*ParseEndpoint(Address()), {}, directory_ + "/token", "test", "host", "instance-1"};
     puller_ = MakePuller(config_, *executor_, std::move(puller));
@@ -140,6 +148,7 @@ class PullerTest : public testing::Test {
 
   std::string directory_;
   AgentConfig config_;
+  SupervisedTools tools_{"none"};  // nothing is started here
   SystemClock clock_;
   ScriptedControlPlane control_plane_;
   std::unique_ptr<grpc::Server> server_;
@@ -166,7 +175,7 @@ TEST_F(PullerTest, SaysHelloAndHowManyTasksItTakes) {
   EXPECT_EQ(report.task_limit(), 4) << "one was received, and there is room for three";
 }
 
-// As while somebody writes it: what runs goes on.
+// Somebody writes the file just now: what runs goes on.
 TEST_F(PullerTest, ATokenFileThatBecomesUnfitIsWaitedFor) {
   const std::string token = directory_ + "/token";
   control_plane_.Next();

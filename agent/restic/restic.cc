@@ -102,7 +102,7 @@ ProcessSpec Restic::BackupSpec(const std::map<std::string, std::string>& tags,
 }
 
 StatusOr<ExitStatus> Restic::RunSpec(ProcessSpec spec) const {
-  return RunProcess(context_.supervisor, std::move(spec), context_.stop, context_.deadline);
+  return context_.tools->Run(std::move(spec), context_.stop, context_.deadline);
 }
 
 StatusOr<ExitStatus> Restic::Run(std::vector<std::string> arguments, size_t keep_output) const {
@@ -186,8 +186,7 @@ StatusOr<ResticBackupSummary> Restic::BackupPaths(const std::vector<std::string>
     if (!context_.log_line) return;
     context_.log_line(message.kind == ResticMessage::Kind::kError ? std::string_view(message.error) : line);
   };
-  ASSIGN_OR_RETURN(const std::unique_ptr<Process> process,
-                   Process::Start(context_.supervisor, std::move(spec)));
+  ASSIGN_OR_RETURN(const std::unique_ptr<RunningTool> process, context_.tools->Start(std::move(spec)));
   ASSIGN_OR_RETURN(const ExitStatus status, process->Wait(context_.stop, context_.deadline));
   summary.incomplete = status.signal == 0 && status.code == 3;
   if (!status.Ok() && !summary.incomplete) {
@@ -297,8 +296,8 @@ StatusOr<std::vector<ResticLock>> Restic::ListLocks() const {
     // One that is gone by now is looked for by restic for 45 s: a living restic renews its lock under another
     // id every 5 minutes.
     ProcessSpec spec = Spec({"cat", "lock", id, "--no-lock"});
-    const StatusOr<ExitStatus> text = RunProcess(context_.supervisor, std::move(spec), context_.stop,
-                                                 std::min(context_.deadline, SteadyNow() + kLookAtALock));
+    const StatusOr<ExitStatus> text = context_.tools->Run(
+        std::move(spec), context_.stop, std::min(context_.deadline, SteadyNow() + kLookAtALock));
     if (context_.stop.stop_requested()) return Cancelled("stopped on request");
     if (!text.ok()) continue;
     ASSIGN_OR_RETURN(ResticLock lock, ParseResticLock(id, text->output));

@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/process/process.h"
+#include "agent/process/tool_runner.h"
 #include "agent/restic/restic_locks.h"
 #include "base/status.h"
 #include "base/steady_time.h"
@@ -30,7 +30,7 @@ namespace salvor::agent {
 
 // What every call needs and no call changes. `log_line` gets stderr of restic, redacted by the caller.
 struct ResticContext {
-  std::string supervisor;       // path of salvor-supervise
+  ToolRunner* tools = nullptr;  // borrowed; never null in use
   std::string cache_directory;  // used when the Location names none
   std::stop_token stop;
   SteadyTime deadline = SteadyTime::InfiniteFuture();
@@ -71,7 +71,7 @@ class Restic {
 
   static std::string StdinPath(const std::string& file_name) { return "/" + file_name; }
 
-  // Of the snapshot that a StdinBackup has just made, by its exit status (PipeOutcome::consumer). Good enough
+  // The id of the snapshot that a StdinBackup has just made, by its exit status (PipeOutcome::consumer). Good enough
   // for every call here; restic 0.14 says the first 8 digits only, and to ask for the rest would cost what
   // each call costs, half a second of key derivation. FullId knows it from a list. DataLoss when restic names
   // none.

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "agent/process/process.h"
+#include "agent/process/tool_runner.h"
 #include "base/status.h"
 #include "salvor/v1/object.pb.h"
 

@@ -40,8 +40,8 @@ StatusOr<std::string> Restic::StoreFile(const std::string& file_name, UniqueFd f
   PipeOptions options;
   options.expect_bytes = bytes;
   options.expect_sha256 = sha256;
-  const auto outcome = RunPipe(context_.supervisor, std::move(producer), StdinBackup(file_name, tags),
-                               options, context_.stop, context_.deadline);
+  const auto outcome = RunPipe(*context_.tools, std::move(producer), StdinBackup(file_name, tags), options,
+                               context_.stop, context_.deadline);
   if (!outcome.ok()) return WithContext(outcome.status(), "store " + file_name);
   return SavedId(outcome->consumer);
 }

@@ -25,7 +25,7 @@ Status JudgeIdleUpload(absl::Duration idle, std::optional<int64_t> free_bytes);
 // everything it gave has been taken.
 Status JudgeIdleRestic(absl::Duration idle);
 
-// Of a repository in this host's file system; nothing for the others.
+// Known for a repository in this host's file system; nothing for the others.
 std::optional<int64_t> FreeBytesOfRepository(const v1::ResticLocation& location);
 
 }  // namespace salvor::agent

@@ -241,11 +241,11 @@ TEST_F(ResticTest, AnotherResticAtWorkIsALockAndGoneOnesLocksAreStale) {
   ASSERT_EQ(::pipe2(fds, O_CLOEXEC), 0);
   UniqueFd own(fds[1]);
   spec.input = UniqueFd(fds[0]);
-  auto busy = Process::Start(Supervisor(), std::move(spec));
+  auto busy = Tools().StartProcess(std::move(spec));
   ASSERT_TRUE(busy.ok()) << busy.status();
   const std::string locks = repository_.Location().repository() + "/locks";
   ASSERT_TRUE(Eventually([&] {
-    const auto listed = RunProcess(Supervisor(), Shell("ls " + locks), {}, SteadyTime::InfiniteFuture());
+    const auto listed = Tools().Run(Shell("ls " + locks), {}, SteadyTime::InfiniteFuture());
     return listed.ok() && !listed->output.empty();
   }));
   const Status locked = restic.Forget({*kept});
@@ -262,8 +262,8 @@ TEST_F(ResticTest, AStreamIntoALockedRepositoryIsWorthAnotherTry) {
   repository_.Make();
   LeaveExclusiveLock(repository_.Location());
   const Restic restic = repository_.Open();
-  const auto refused = RunPipe(Supervisor(), Shell("exec cat /dev/zero"), restic.StdinBackup("x", kTags), {},
-                               {}, SteadyTime::InfiniteFuture());
+  const auto refused = RunPipe(Tools(), Shell("exec cat /dev/zero"), restic.StdinBackup("x", kTags), {}, {},
+                               SteadyTime::InfiniteFuture());
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kUnavailable) << refused.status();
   EXPECT_TRUE(Restic::IsLocked(refused.status()));
   EXPECT_THAT(HintOf(refused.status()), HasSubstr("restic unlock"));
@@ -392,7 +392,7 @@ TEST_F(ResticTest, CancellingIsCancelled) {
   std::stop_source stop;
   stop.request_stop();
   ResticContext context;
-  context.supervisor = Supervisor();
+  context.tools = &Tools();
   context.stop = stop.get_token();
   EXPECT_EQ(Restic(repository_.Location(), context).Check().code(), absl::StatusCode::kCancelled);
 }

@@ -37,7 +37,7 @@ StatusOr<std::unique_ptr<Process>> StartShell(const v1::ResticLocation& location
   spec.environment["RESTIC_REPOSITORY"] = location.repository();
   spec.environment["RESTIC_PASSWORD_FILE"] = location.password_file();
   spec.environment["RESTIC_CACHE_DIR"] = location.cache_directory();
-  return Process::Start(Supervisor(), std::move(spec));
+  return Tools().StartProcess(std::move(spec));
 }
 
 }  // namespace
@@ -82,7 +82,7 @@ void LeaveExclusiveLock(const v1::ResticLocation& location) {
   spec.environment["RESTIC_REPOSITORY"] = location.repository();
   spec.environment["RESTIC_PASSWORD_FILE"] = location.password_file();
   spec.environment["RESTIC_CACHE_DIR"] = location.cache_directory();
-  const auto left = RunProcess(Supervisor(), std::move(spec), {}, SteadyTime::InfiniteFuture());
+  const auto left = Tools().Run(std::move(spec), {}, SteadyTime::InfiniteFuture());
   EXPECT_TRUE(left.ok()) << left.status();
 }
 

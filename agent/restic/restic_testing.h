@@ -57,7 +57,7 @@ class ResticRepositoryForTest {
   Restic Open() const { return Open(location_); }
   static Restic Open(v1::ResticLocation location) {
     ResticContext context;
-    context.supervisor = Supervisor();
+    context.tools = &Tools();
     return Restic(std::move(location), std::move(context));
   }
   v1::ResticLocation& Location() { return location_; }

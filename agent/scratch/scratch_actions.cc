@@ -4,6 +4,7 @@
 
 #include "agent/engines/postgres/scratch_server.h"
 #include "agent/work/check_list.h"
+#include "agent/work/registry.h"
 #include "proto/time.h"
 
 namespace salvor::agent {
@@ -27,9 +28,8 @@ void AddIsolation(const ScratchState& state, int tried, v1::ActionResult& result
 
 }  // namespace
 
-StatusOr<v1::ActionResult> RunScratchStart(const v1::Action& action, ActionContext& context) {
+StatusOr<v1::ActionResult> RunScratchStart(const v1::ScratchStart& start, ActionContext& context) {
   if (context.scratch == nullptr) return FailedPrecondition("this agent has no place for drills");
-  const v1::ScratchStart& start = action.scratch_start();
   ScratchRequest request;
   request.name = start.name();
   request.postgres = start.postgres();
@@ -57,10 +57,15 @@ StatusOr<v1::ActionResult> RunScratchStart(const v1::Action& action, ActionConte
   return result;
 }
 
-StatusOr<v1::ActionResult> RunScratchStop(const v1::Action& action, ActionContext& context) {
+StatusOr<v1::ActionResult> RunScratchStop(const v1::ScratchStop& action, ActionContext& context) {
   if (context.scratch == nullptr) return FailedPrecondition("this agent has no place for drills");
-  RETURN_IF_ERROR(context.scratch->Remove(action.scratch_stop().name()));
+  RETURN_IF_ERROR(context.scratch->Remove(action.name()));
   return v1::ActionResult();
+}
+
+void RegisterScratchActions(ActionRegistry& registry) {
+  Register(registry, RunScratchStart);
+  Register(registry, RunScratchStop);
 }
 
 }  // namespace salvor::agent

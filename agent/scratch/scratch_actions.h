@@ -5,7 +5,9 @@
 
 namespace salvor::agent {
 
-StatusOr<v1::ActionResult> RunScratchStart(const v1::Action& action, ActionContext& context);
-StatusOr<v1::ActionResult> RunScratchStop(const v1::Action& action, ActionContext& context);
+StatusOr<v1::ActionResult> RunScratchStart(const v1::ScratchStart& action, ActionContext& context);
+StatusOr<v1::ActionResult> RunScratchStop(const v1::ScratchStop& action, ActionContext& context);
+
+void RegisterScratchActions(ActionRegistry& registry);
 
 }  // namespace salvor::agent

@@ -13,6 +13,7 @@ struct Options {
   int control_fd = -1;
   int spare_fd = -1;
   int report_fd = -1;
+  int lock_fd = -1;
   std::vector<int> drain_fds;
   int stop_signal = 15;
   int grace_ms = 10'000;

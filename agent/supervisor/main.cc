@@ -1,7 +1,7 @@
 // salvor-supervise: the parent of exactly one program, which must not outlive the agent and must not mistake
 // the agent's death for the end of its input.
 //
-//   salvor-supervise --control FD --report FD [--spare FD] [--signal N] [--grace-ms N] [--user NAME]
+//   salvor-supervise --control FD --report FD [--spare FD] [--lock FD] [--signal N] [--grace-ms N] [--user NAME]
 //                    [--drain FD]… [--directory DIR] [--new-network] -- argv…
 //
 // control  Read end, other end at the agent. 'R' lets go of the spare end, 'S' stops the program, and the end
@@ -10,6 +10,8 @@
 // spare    The write end of the pipe that the program reads as its stdin. restic commits what it has at the
 //          end of its input, so as long as this is open it cannot; it stays open until a stopped program is
 //          dead.
+// lock     A file that is locked, shared, for as long as anybody has it open: so long the next agent waits for what
+//          this one's tools still do. Nothing is done with it, and the program does not get it.
 // drain    Read ends of the program's stderr and collected stdout. They are read (to nowhere) only once the
 //          agent is gone: a program told to stop says so, and restic dies of SIGPIPE on that line and leaves
 //          its lock behind.
@@ -82,6 +84,8 @@ bool ParseOptions(int argc, char** argv, Options* options) {
       good = ParseNumber(argv[i], &options->report_fd);
     else if (name == "--spare")
       good = ParseNumber(argv[i], &options->spare_fd);
+    else if (name == "--lock")
+      good = ParseNumber(argv[i], &options->lock_fd);
     else if (name == "--signal")
       good = ParseNumber(argv[i], &options->stop_signal) && options->stop_signal < NSIG;
     else if (name == "--drain")
@@ -110,7 +114,7 @@ void KeepOnlyOurDescriptors(const Options& options) {
     int fd = -1;
     if (!ParseNumber(entry->d_name, &fd) || fd < 3 || fd == own) continue;
     if (fd == options.control_fd || fd == options.report_fd || fd == options.spare_fd ||
-        std::count(options.drain_fds.begin(), options.drain_fds.end(), fd) > 0) {
+        fd == options.lock_fd || std::count(options.drain_fds.begin(), options.drain_fds.end(), fd) > 0) {
       ::fcntl(fd, F_SETFD, FD_CLOEXEC);
     } else {
       ::close(fd);

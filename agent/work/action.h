@@ -1,4 +1,4 @@
-// What an action gets and gives. One function per kind of Action, listed in agent/host_actions.h.
+// What an action gets and gives. One function per kind of Action (registry.h), all of them in agent/host_actions.h.
 //
 // An action looks first at what is already there (names are deterministic; adopt or replace what an earlier
 // attempt of the same run left), acts, and answers. It may be asked to stop at any time and then leaves
@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "agent/process/tool_runner.h"
 #include "agent/restic/restic.h"
 #include "agent/work/policy.h"
 #include "base/status.h"
@@ -30,7 +31,6 @@ struct AgentConfig {
   std::string environment;
   std::map<std::string, std::string> labels;  // for people; nothing is decided by them
   std::string state_directory;                // journal, scratch, caches; 0700
-  std::string supervisor;                     // path of salvor-supervise
   std::string postgres_bin_directory = "/usr/lib/postgresql/15/bin";
   std::string scratch_user;  // who runs scratch servers when the agent is root; empty: a user id of nobody
   int max_parallel = 8;      // tasks at once
@@ -40,6 +40,7 @@ struct AgentConfig {
 // Everything of one attempt. Lives as long as the attempt; used from its thread, sinks from any.
 struct ActionContext {
   const AgentConfig& config;
+  ToolRunner& tools;
   const v1::Task& task;
   std::stop_token stop;
   SteadyTime deadline = SteadyTime::InfiniteFuture();
@@ -63,6 +64,9 @@ struct ActionEntry {
   ActionFunction run;
   // Nothing in the world changes by it, and it is as quick as a function call: run in place, never journaled.
   bool instant = false;
+  // Removes what an attempt of this kind that was cut short left on this host or on servers; null for nothing. What is in
+  // the Location is cleaned up for all kinds alike (clean_up.h).
+  std::function<Status(const v1::Action&, ActionContext&)> clean_up = nullptr;
 };
 
 // What an agent can do, by the name of the field in Action ("postgres_dump").

@@ -5,6 +5,7 @@
 
 #include "agent/process/process_testing.h"
 #include "agent/work/action.h"
+#include "agent/work/registry.h"
 #include "base/steady_time.h"
 
 namespace salvor::agent {
@@ -14,13 +15,13 @@ class AttemptForTest {
   explicit AttemptForTest(const std::string& state_directory, const std::string& run = "backup-shop-1") {
     config_.name = "agent";
     config_.state_directory = state_directory;
-    config_.supervisor = Supervisor();
     task.mutable_lease()->set_run(run);
     task.mutable_lease()->set_attempt(1);
   }
-  StatusOr<v1::ActionResult> Run(StatusOr<v1::ActionResult> (*function)(const v1::Action&, ActionContext&)) {
-    ActionContext context{config_, task, {}, SteadyTime::InfiniteFuture(), nullptr, nullptr};
-    return function(task.action(), context);
+  template <typename Message>
+  StatusOr<v1::ActionResult> Run(TypedAction<Message> function, ToolRunner& tools = Tools()) {
+    ActionContext context{config_, tools, task, {}, SteadyTime::InfiniteFuture(), nullptr, nullptr};
+    return function(PartOf<Message>(task.action()), context);
   }
   v1::Action& Action() { return *task.mutable_action(); }
 

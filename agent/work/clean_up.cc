@@ -7,29 +7,27 @@
 namespace salvor::agent {
 namespace {
 
-const v1::ArtifactTarget* TargetOf(const v1::Action& action) {
-  switch (action.kind_case()) {
-    case v1::Action::kPostgresGlobals:
-      return &action.postgres_globals().target();
-    case v1::Action::kPostgresDump:
-      return &action.postgres_dump().target();
-    case v1::Action::kDiskBackup:
-      return &action.disk_backup().target();
-    default:
-      return nullptr;
-  }
-}
-
-// Of any action that has one; null for others.
-const v1::ResticLocation* LocationOf(const v1::Action& action) {
-  if (const v1::ArtifactTarget* target = TargetOf(action); target != nullptr) return &target->location();
+// The field of this name and type of what the action is to do; null where its kind has none, or it is not set.
+template <typename Message>
+const Message* FieldOf(const v1::Action& action, const char* name) {
   const auto* kind = v1::Action::descriptor()->FindFieldByNumber(action.kind_case());
   if (kind == nullptr) return nullptr;
-  const auto* location = kind->message_type()->FindFieldByName("location");
-  if (location == nullptr || location->message_type() != v1::ResticLocation::descriptor()) return nullptr;
+  const auto* field = kind->message_type()->FindFieldByName(name);
+  if (field == nullptr || field->message_type() != Message::descriptor() || field->is_repeated())
+    return nullptr;
   const google::protobuf::Message& what = action.GetReflection()->GetMessage(action, kind);
-  if (!what.GetReflection()->HasField(what, location)) return nullptr;
-  return static_cast<const v1::ResticLocation*>(&what.GetReflection()->GetMessage(what, location));
+  if (!what.GetReflection()->HasField(what, field)) return nullptr;
+  return static_cast<const Message*>(&what.GetReflection()->GetMessage(what, field));
+}
+
+const v1::ArtifactTarget* TargetOf(const v1::Action& action) {
+  return FieldOf<v1::ArtifactTarget>(action, "target");
+}
+
+// The Location that an action works with; null for one that works with none.
+const v1::ResticLocation* LocationOf(const v1::Action& action) {
+  if (const v1::ArtifactTarget* target = TargetOf(action); target != nullptr) return &target->location();
+  return FieldOf<v1::ResticLocation>(action, "location");
 }
 
 Status ForgetAll(const ActionContext& context, const std::vector<v1::ArtifactTarget>& targets) {
@@ -83,19 +81,21 @@ Status ForgetEarlierAttempts(const ActionContext& context, const std::vector<v1:
   return WithContext(ForgetAll(context, targets), "forget earlier attempts");
 }
 
-Status RemoveOwnLocks(const v1::Task& task, const AgentConfig& config, absl::Duration patience) {
+Status RemoveOwnLocks(const v1::Task& task, const AgentConfig& config, ToolRunner& tools,
+                      absl::Duration patience) {
   const v1::ResticLocation* location = LocationOf(task.action());
   if (location == nullptr) return OkStatus();
-  const ActionContext context{config, task, {}, SteadyNow() + patience, nullptr, nullptr};
+  const ActionContext context{config, tools, task, {}, SteadyNow() + patience, nullptr, nullptr};
   return context.Repository(*location).RemoveStaleLocks().status();
 }
 
-Status CleanUpAfter(const v1::Task& task, const AgentConfig& config, absl::Duration patience) {
+Status CleanUpAfter(const v1::Task& task, const AgentConfig& config, ToolRunner& tools,
+                    absl::Duration patience) {
   const SteadyTime deadline = SteadyNow() + patience;
-  RETURN_IF_ERROR(RemoveOwnLocks(task, config, patience));
+  RETURN_IF_ERROR(RemoveOwnLocks(task, config, tools, patience));
   const v1::ArtifactTarget* target = TargetOf(task.action());
   if (target == nullptr) return OkStatus();
-  return ForgetAll({config, task, {}, deadline, nullptr, nullptr}, WithDetails(*target));
+  return ForgetAll({config, tools, task, {}, deadline, nullptr, nullptr}, WithDetails(*target));
 }
 
 }  // namespace salvor::agent

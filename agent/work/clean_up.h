@@ -22,12 +22,14 @@ Status ForgetEarlierAttempts(const ActionContext& context, const std::vector<v1:
 
 // Removes the stale locks of the Location that the task works with: restic leaves its own when it is stopped. Nothing for
 // actions without a Location. DeadlineExceeded past the patience.
-Status RemoveOwnLocks(const v1::Task& task, const AgentConfig& config, absl::Duration patience);
+Status RemoveOwnLocks(const v1::Task& task, const AgentConfig& config, ToolRunner& tools,
+                      absl::Duration patience);
 
-// Of an attempt that was cut short: removes stale locks of the Location it worked with, and forgets the
+// Cleans up after an attempt that was cut short: removes stale locks of the Location it worked with, and forgets the
 // snapshots of its own artifacts (a whole one whose acknowledgement was lost is made again). DeadlineExceeded
 // past the patience.
-Status CleanUpAfter(const v1::Task& task, const AgentConfig& config, absl::Duration patience);
+Status CleanUpAfter(const v1::Task& task, const AgentConfig& config, ToolRunner& tools,
+                    absl::Duration patience);
 
 // The target itself, and that of its details.
 std::vector<v1::ArtifactTarget> WithDetails(const v1::ArtifactTarget& target);

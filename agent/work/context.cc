@@ -50,7 +50,7 @@ v1::Error ToError(const Status& status) {
 
 Restic ActionContext::Repository(const v1::ResticLocation& location) const {
   ResticContext context;
-  context.supervisor = config.supervisor;
+  context.tools = &tools;
   context.cache_directory = config.state_directory + "/cache/restic";
   context.stop = stop;
   context.deadline = deadline;

@@ -3,12 +3,12 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "agent/work/registry.h"
 #include "base/io/steady_clock.h"
 
 namespace salvor::agent {
 
-StatusOr<v1::ActionResult> RunNoop(const v1::Action& action, ActionContext& context) {
-  const v1::NoopAction& noop = action.noop();
+StatusOr<v1::ActionResult> RunNoop(const v1::NoopAction& noop, ActionContext& context) {
   if (noop.wait_for_cancel()) {
     std::mutex mutex;
     std::condition_variable_any changed;
@@ -30,5 +30,7 @@ StatusOr<v1::ActionResult> RunNoop(const v1::Action& action, ActionContext& cont
   if (noop.retryable()) return Unavailable("{}", noop.fail_with());
   return Internal("{}", noop.fail_with());
 }
+
+void RegisterNoop(ActionRegistry& registry) { Register(registry, RunNoop, true); }
 
 }  // namespace salvor::agent

@@ -5,6 +5,9 @@
 
 namespace salvor::agent {
 
-StatusOr<v1::ActionResult> RunNoop(const v1::Action& action, ActionContext& context);
+StatusOr<v1::ActionResult> RunNoop(const v1::NoopAction& action, ActionContext& context);
+
+// As an instant one.
+void RegisterNoop(ActionRegistry& registry);
 
 }  // namespace salvor::agent

@@ -28,7 +28,7 @@ struct AgentPolicy {
   // Before an action runs. FailedPrecondition, naming the path or option and how to allow it.
   Status Permit(const v1::Action& action) const;
 
-  // Of one command check.
+  // Whether one command check may run its program.
   Status PermitCheckProgram(const std::string& path) const;
 };
 

@@ -21,7 +21,7 @@ class RestoreRecord {
   static StatusOr<RestoreRecord> For(const AgentConfig& config, const std::string& run,
                                      const std::string& place);
 
-  // Of every restore that is on record, in no order.
+  // The records of all restores, in no order.
   static StatusOr<std::vector<RestoreRecord>> All(const AgentConfig& config);
 
   StatusOr<std::string> Read() const;  // what was written last; "" when nothing was

@@ -8,7 +8,8 @@ namespace salvor {
 void InitLog(std::string_view program, std::string_view level) {
   auto logger = spdlog::stderr_logger_mt(std::string(program));
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %n[%P]: %v");
-  logger->set_level(level == "debug"     ? spdlog::level::debug
+  logger->set_level(level == "off"       ? spdlog::level::off
+                    : level == "debug"   ? spdlog::level::debug
                     : level == "warning" ? spdlog::level::warn
                     : level == "error"   ? spdlog::level::err
                                          : spdlog::level::info);

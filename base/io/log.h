@@ -11,7 +11,7 @@ namespace salvor {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
-// "debug", "info", "warning" or "error"; anything else is info. Call once, before the first record.
+// "debug", "info", "warning", "error" or, for a simulator whose programs are ill all day, "off"; anything else is info. Call once, before the first record.
 void InitLog(std::string_view program, std::string_view level);
 
 void LogText(LogLevel level, std::string_view text);

@@ -43,7 +43,7 @@ class Catalog {
 
   StatusOr<ResolvedApplication> Resolve(const std::string& application);
   StatusOr<v1::LocationSpec> Location(const std::string& name);
-  // Of an environment; no longer declared ones demand nothing.
+  // Whether the environment demands it; one that is no longer declared demands nothing.
   bool RequiresIsolation(const std::string& environment);
 
  private:

@@ -65,7 +65,7 @@ class AgentSessions {
   std::vector<SessionPointer> All() const;
   std::vector<SessionPointer> Of(const std::string& environment) const;
   std::vector<SessionPointer> SilentSince(absl::Duration time) const;
-  // Of an agent that was connected since the start and is not now.
+  // Known for an agent that was connected since the start and is not now.
   std::optional<absl::Duration> LastHeard(const AgentKey& agent) const;
   // When an agent, or the last one of an environment, that is not connected was last seen, as far as is known.
   std::optional<absl::Time> LastSeen(const AgentKey& agent) const;

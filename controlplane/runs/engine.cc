@@ -164,7 +164,8 @@ void Engine::GiveUpQuarantined(const std::string& name, const std::string& by, c
   Conclude(turn);
 }
 
-Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location) {
+Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location,
+                        Durable durable) {
   PutRun put{header, flow};
   ASSIGN_OR_RETURN(flows::Graph graph, flows::Graph::Make(std::move(flow)));
   Status known = store_.LoadRunSummary(header.name()).status();
@@ -185,10 +186,12 @@ Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& 
     RecordEvent(turn, run, std::move(event));
     Conclude(turn);
   }
-  return CommitAndWait(store_, {});  // batches are committed in order: ours is durable when this one is
+  store_.Commit({}, std::move(durable));  // batches are committed in order: ours is durable when this one is
+  return OkStatus();
 }
 
-Status Engine::CancelRun(const std::string& name, const std::string& by, const std::string& reason) {
+Status Engine::CancelRun(const std::string& name, const std::string& by, const std::string& reason,
+                         Durable durable) {
   {
     MutexLock lock(mutex_);
     const RunPointer run = FindActive(name);
@@ -205,7 +208,8 @@ Status Engine::CancelRun(const std::string& name, const std::string& by, const s
       Conclude(turn);
     }
   }
-  return CommitAndWait(store_, {});
+  store_.Commit({}, std::move(durable));
+  return OkStatus();
 }
 
 StatusOr<v1::Run> Engine::GetRun(const std::string& name) {
@@ -283,7 +287,7 @@ StatusOr<v1::Backup> Engine::FindBackup(const std::string& reference) {
 }
 
 StatusOr<v1::Backup> Engine::AcceptBackup(const std::string& reference, const std::string& by,
-                                          const std::string& reason) {
+                                          const std::string& reason, Durable durable) {
   v1::Backup accepted;
   {
     MutexLock lock(mutex_);
@@ -298,7 +302,7 @@ StatusOr<v1::Backup> Engine::AcceptBackup(const std::string& reference, const st
     RecordBackup(turn, accepted);
     Conclude(turn);
   }
-  RETURN_IF_ERROR(CommitAndWait(store_, {}));
+  store_.Commit({}, std::move(durable));
   return accepted;
 }
 
@@ -476,12 +480,12 @@ void Engine::Forget(const std::vector<RunPointer>& finished) {
 }
 
 void Engine::Dispatch(Turn& turn, const std::string& environment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-  for (const Assignment& assigned : ready_.Assign(environment, sessions_, runs_)) {
-    Grant(turn, assigned.session, assigned.ready);
-  }
+  ready_.Assign(environment, sessions_, runs_, [&](const ReadyStep& ready, const SessionPointer& session) {
+    return Grant(turn, session, ready);
+  });
 }
 
-void Engine::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& ready)
+bool Engine::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& ready)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   const RunPointer& run = ready.run;
   const v1::Step& step = run->Step(ready.step);
@@ -496,7 +500,7 @@ void Engine::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& r
     binding->set_place(run->PlaceOf(ready.step).name());
     binding->set_agent(granted->agent());
   }
-  if (!RecordEvent(turn, run, std::move(event))) return;  // what is not on record is not sent
+  if (!RecordEvent(turn, run, std::move(event))) return false;  // what is not on record is not sent
   run->holders.insert({step.id(), session->Key()});
   v1::Task* task = turn.messages[session].add_tasks();
   *task->mutable_lease() = run->Lease(ready.step);
@@ -505,11 +509,15 @@ void Engine::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& r
   task->set_title(step.title());
   if (step.has_attempt_timeout()) *task->mutable_timeout() = step.attempt_timeout();
   for (const std::string& input : step.inputs()) (*task->mutable_inputs())[input] = InputOf(*run, input);
+  if (const int releases = run->state.graph->At(ready.step).releases; releases >= 0)
+    task->set_releases(run->state.graph->ObligationAt(releases).name());
   const int opens = run->state.graph->At(ready.step).opens;
-  if (opens < 0) return;
+  if (opens < 0) return true;
   const v1::Obligation& obligation = run->state.graph->ObligationAt(opens);
   task->set_obligation(obligation.name());
+  *task->mutable_undo() = run->state.graph->UndoOf(opens);
   if (obligation.has_deadline()) *task->mutable_obligation_deadline() = obligation.deadline();
+  return true;
 }
 
 v1::Run Engine::ViewOf(ActiveRun& run, bool steps) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

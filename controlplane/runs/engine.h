@@ -6,6 +6,8 @@
 // agents); the batch goes to the store; when it is durable the messages are sent. A completed step, the next
 // one's lease and its task are one batch, so a chained step costs one fsync at most.
 //
+// No call waits for the store, but for those that say until when; who may wait for it finds how in waiting_calls.h.
+//
 // Thread-safe. A store that can't write is fatal: memory is ahead of the disk then, so `on_fatal` must end
 // the process, and the next one begins from what is durable.
 //
@@ -72,10 +74,15 @@ class Engine {
                                                   EngineObserver* observer);
   ~Engine();
 
-  // Returns once the run is durable. AlreadyExists, InvalidArgument (the flow can't be).
-  Status StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location);
-  // FailedPrecondition when it is over already.
-  Status CancelRun(const std::string& name, const std::string& by, const std::string& reason);
+  // Runs on the store's thread once what was asked for is durable, or with the store's error.
+  using Durable = std::function<void(const Status&)>;
+
+  // AlreadyExists, InvalidArgument (the flow can't be): then `durable` does not run. Else the run has begun, and
+  // `durable` says when it is on record. Who may block uses StartRunAndWait.
+  Status StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location, Durable durable);
+  // FailedPrecondition when it is over already: then `durable` does not run. Who may block uses CancelRunAndWait.
+  Status CancelRun(const std::string& name, const std::string& by, const std::string& reason,
+                   Durable durable);
 
   StatusOr<v1::Run> GetRun(const std::string& name);
   // The run as soon as its revision is another than `seen` (or it is over), at the latest after `timeout`.
@@ -90,9 +97,10 @@ class Engine {
   std::vector<v1::Backup> ListBackups(const std::string& application);  // newest first
   // A name, "latest:APPLICATION" (the newest that kept something and is not disproven) or "proven:APPLICATION". NotFound.
   StatusOr<v1::Backup> FindBackup(const std::string& reference);
-  // A person's word that what it is doubted for is as it should be. FailedPrecondition when nothing is doubted.
+  // A person's word that what it is doubted for is as it should be. FailedPrecondition when nothing is doubted: then
+  // `durable` does not run. Who may block uses AcceptBackupAndWait.
   StatusOr<v1::Backup> AcceptBackup(const std::string& reference, const std::string& by,
-                                    const std::string& reason);
+                                    const std::string& reason, Durable durable);
   std::vector<v1::AgentStatus> ListAgents();
 
   // An agent's stream: Connect with its hello, Receive what follows, Disconnect when it ends. A newer connection of the
@@ -152,7 +160,8 @@ class Engine {
 
   void Dispatch(Turn& turn, const std::string& environment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  void Grant(Turn& turn, const SessionPointer& session, const ReadyStep& ready)
+  // False when the run can't take it: then nothing is sent.
+  bool Grant(Turn& turn, const SessionPointer& session, const ReadyStep& ready)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- agents --------------------------------------------------------------------------------------------
@@ -172,6 +181,11 @@ class Engine {
   // Obligations that the agent still holds although their run is over (or unknown) are to be released now;
   // those that were unconfirmed and that it does not hold any more are released.
   void SettleObligations(Turn& turn, const SessionPointer& session, bool is_connecting)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // The order to undo what this agent holds of a run that is over. Where it does not say how (an agent of 0.1, or one
+  // whose record is damaged), the run's flow does.
+  v1::HeldObligation OrderOf(const AgentKey& agent, v1::HeldObligation held)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void KeepObligation(Turn& turn, const RunPointer& run, size_t i) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

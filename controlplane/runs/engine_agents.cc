@@ -94,12 +94,13 @@ void Engine::Receive(int64_t id, v1::AgentMessage message) {
   session->credits += message.credits();
   if (message.has_task_limit()) session->task_limit = message.task_limit();
   Turn turn;
+  // First: the success of what relied on one is none, and may travel with it.
+  for (const v1::EarlyRelease& release : message.early_releases()) OnEarlyRelease(turn, session, release);
   for (v1::Report& report : *message.mutable_reports()) OnReport(turn, session, std::move(report));
   for (v1::ProgressReport& progress : *message.mutable_progress()) OnProgress(session, std::move(progress));
   for (v1::LogLines& lines : *message.mutable_logs()) {
     if (MayLog(session, lines)) turn.batch.push_back(AppendLog{std::move(lines)});
   }
-  for (const v1::EarlyRelease& release : message.early_releases()) OnEarlyRelease(turn, session, release);
   if (message.has_hello()) {  // an agent that still lives says again what it holds
     session->SetObligations(message.hello());
     SettleObligations(turn, session, false);
@@ -116,6 +117,7 @@ void Engine::Disconnect(int64_t id) {
   turn.batch.push_back(PutAgent{sessions_.Remove(session)});
   LogWarning("agent {} is not connected any more", session->status.name());
   TouchRunsOf(turn, session->status.environment());
+  turn.dispatch.insert(session->status.environment());  // a place that moves may go to another now
   Conclude(turn);
   if (wake_up_) wake_up_();
 }
@@ -235,7 +237,7 @@ void Engine::SettleObligations(Turn& turn, const SessionPointer& session, bool i
     const ReleaseSchedule::Key asked = {session->Key(), key.first, key.second};
     // Who only says again what it holds is asked for what is new and what is due.
     if (!is_connecting && !releases_.IsDue(asked, clock_.Monotonic())) continue;
-    *turn.messages[session].add_release() = held;
+    *turn.messages[session].add_release() = OrderOf(session->Key(), held);
     if (is_connecting) releases_.NoteAsked(asked, clock_.Monotonic());
   }
   for (auto it = unconfirmed_.begin(); it != unconfirmed_.end();) {
@@ -250,6 +252,20 @@ void Engine::SettleObligations(Turn& turn, const SessionPointer& session, bool i
   }
 }
 
+v1::HeldObligation Engine::OrderOf(const AgentKey& agent, v1::HeldObligation held) {
+  if (held.has_undo()) return held;
+  // The summary is a single row, and no agent learns of a run of another environment.
+  const StatusOr<v1::Run> summary = store_.LoadRunSummary(held.run());
+  if (!summary.ok() || summary->header().environment() != agent.environment) return held;
+  StatusOr<StoredRun> stored = store_.LoadRun(held.run());
+  if (!stored.ok()) return held;
+  const StatusOr<flows::Graph> graph = flows::Graph::Make(std::move(stored->flow));
+  if (!graph.ok()) return held;
+  if (const int obligation = graph->FindObligation(held.name()); obligation >= 0)
+    *held.mutable_undo() = graph->UndoOf(obligation);
+  return held;
+}
+
 void Engine::KeepObligation(Turn& turn, const RunPointer& run, size_t i)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   Unconfirmed held;
@@ -257,6 +273,7 @@ void Engine::KeepObligation(Turn& turn, const RunPointer& run, size_t i)
   held.obligation.set_run(run->header.name());
   held.obligation.set_environment(held.agent.environment);
   held.obligation.set_name(run->state.graph->ObligationAt(static_cast<int>(i)).name());
+  *held.obligation.mutable_undo() = run->state.graph->UndoOf(static_cast<int>(i));
   if (const SessionPointer session = sessions_.Find(held.agent)) {
     *turn.messages[session].add_release() = held.obligation;
     releases_.NoteAsked({held.agent, run->header.name(), held.obligation.name()}, clock_.Monotonic());
@@ -369,7 +386,6 @@ void Engine::RepeatReleases(Turn& turn, absl::Duration now) {
     if (const SessionPointer session = sessions_.Find(held.agent))
       open[{held.agent, key.first, key.second}] = {session, held.obligation};
   }
-  // The agent's own words replace ours: they name the obligation's kind.
   for (const SessionPointer& session : sessions_.All()) {
     for (const auto& [key, held] : session->obligations) {
       const RunPointer run = FindActive(key.first);
@@ -380,7 +396,8 @@ void Engine::RepeatReleases(Turn& turn, absl::Duration now) {
   std::set<ReleaseSchedule::Key> keys;
   for (const auto& [key, what] : open) {
     keys.insert(key);
-    if (releases_.IsDue(key, now)) *turn.messages[what.first].add_release() = what.second;
+    if (releases_.IsDue(key, now))
+      *turn.messages[what.first].add_release() = OrderOf(what.first->Key(), what.second);
   }
   releases_.KeepOnly(keys);
 }
@@ -414,6 +431,7 @@ void Engine::ExpireLeases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_R
     session->link->Close("no heartbeat");
     turn.batch.push_back(PutAgent{sessions_.Remove(session)});
     TouchRunsOf(turn, session->status.environment());
+    turn.dispatch.insert(session->status.environment());
   }
   const auto runs = runs_;
   for (const auto& [name, run] : runs) {

@@ -48,6 +48,67 @@ class EngineLeftoversTest : public EngineTest {
   }
 };
 
+TEST_F(EngineLeftoversTest, WhoOpensAnObligationIsToldItsUndoAndSoIsWhoIsAskedForItOnceTheRunIsOver) {
+  v1::Flow flow = WithObligation();
+  flow.mutable_steps(1)->mutable_action()->mutable_noop()->set_fail_with("the release");
+  *flow.mutable_obligations(0)->mutable_undo() = flow.steps(1).action();
+  const Agent agent = Connect();
+  Start("r1", flow);
+  const v1::Task opener = Take(agent).tasks(0);
+  EXPECT_EQ(opener.obligation(), "scratch");
+  EXPECT_EQ(opener.undo().noop().fail_with(), "the release");
+  Report(agent, opener.lease());
+  const v1::Task release = Take(agent).tasks(0);
+  EXPECT_FALSE(release.has_undo()) << "it opens nothing";
+  EXPECT_EQ(release.releases(), "scratch");
+  Report(agent, release.lease(), "the host is gone");
+  EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_FAILED);
+  const v1::ControlMessage order = Take(agent);
+  ASSERT_EQ(order.release_size(), 1);
+  EXPECT_EQ(order.release(0).undo().noop().fail_with(), "the release");
+  EXPECT_EQ(store_.ListObligations()->at(0).obligation.undo().noop().fail_with(), "the release")
+      << "a control plane that starts again knows it too";
+  // An agent whose record of it is damaged holds it by its name alone.
+  engine_->Receive(agent.session, HelloWith({Held("r1", "scratch")}));
+  KeepConnected(agent, absl::Hours(1));
+  const v1::ControlMessage again = Take(agent);
+  ASSERT_GE(again.release_size(), 1);
+  EXPECT_EQ(again.release(0).undo().noop().fail_with(), "the release");
+}
+
+TEST_F(EngineLeftoversTest, AnObligationOfAFlowOf0_1IsUndoneByWhatItsReleaseDoes) {
+  v1::Flow flow = WithObligation();
+  flow.mutable_steps(1)->mutable_action()->mutable_noop()->set_fail_with("the release");
+  const Agent agent = Connect();
+  Start("r1", flow);
+  const v1::Task opener = Take(agent).tasks(0);
+  EXPECT_EQ(opener.undo().noop().fail_with(), "the release");
+  Report(agent, opener.lease());
+  Report(agent, Take(agent).tasks(0).lease(), "the host is gone");
+  EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_FAILED);
+  const v1::ControlMessage order = Take(agent);
+  ASSERT_EQ(order.release_size(), 1);
+  EXPECT_EQ(order.release(0).undo().noop().fail_with(), "the release");
+}
+
+TEST_F(EngineLeftoversTest,
+       WhoHoldsAnObligationByItsNameAloneLearnsFromTheFlowOfTheRunThatIsOverHowItIsUndone) {
+  v1::Flow flow = WithObligation();
+  flow.mutable_steps(1)->mutable_action()->mutable_noop()->set_fail_with("the release");
+  const Agent agent = Connect();
+  Start("r1", flow);
+  Report(agent, Take(agent).tasks(0).lease());
+  Report(agent, Take(agent).tasks(0).lease());  // released, and the agent could not write it down
+  ASSERT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
+  engine_->Receive(agent.session,
+                   HelloWith({Held("r1", "scratch"), Held("r1", "another"), Held("r2", "scratch")}));
+  const v1::ControlMessage order = Take(agent);
+  ASSERT_EQ(order.release_size(), 3);
+  EXPECT_FALSE(order.release(0).has_undo()) << "the flow has no obligation of that name";
+  EXPECT_EQ(order.release(1).undo().noop().fail_with(), "the release");
+  EXPECT_FALSE(order.release(2).has_undo()) << "nobody knows that run";
+}
+
 TEST_F(EngineLeftoversTest, AReleaseThatFailsIsAskedForAgainAndEachTimeLater) {
   const Agent agent = Connect();
   engine_->Receive(agent.session, HelloWith({Held("nobody-knows-it")}));
@@ -75,6 +136,32 @@ TEST_F(EngineLeftoversTest, WhatAnAgentHoldsIsAskedForAsSoonAsItsRunIsOverAndNot
   const v1::ControlMessage message = Take(agent);
   ASSERT_EQ(message.release_size(), 1);
   EXPECT_EQ(message.release(0).kind(), "restore-folders") << "as the agent named it";
+}
+
+// The agent's words waited for an answer, and came together.
+TEST_F(EngineLeftoversTest, ASuccessThatTravelsWithTheEarlyReleaseOfWhatItReliedOnIsNone) {
+  v1::Flow flow = WithObligation();
+  v1::Step* guarded = flow.add_steps();
+  guarded->set_id("uses it");
+  guarded->mutable_action()->mutable_noop();
+  guarded->add_after()->set_step("a");
+  flow.mutable_obligations(0)->add_guards("uses it");
+  const Agent agent = Connect();
+  Start("r1", flow);
+  Report(agent, Take(agent).tasks(0).lease());
+  const v1::ControlMessage granted = Take(agent);
+  ASSERT_EQ(granted.tasks_size(), 1);
+  ASSERT_EQ(granted.tasks(0).lease().step(), "uses it");
+  v1::AgentMessage message;
+  *message.add_reports()->mutable_lease() = granted.tasks(0).lease();
+  message.mutable_reports(0)->mutable_result();
+  message.add_early_releases()->set_run("r1");
+  message.mutable_early_releases(0)->set_name("scratch");
+  engine_->Receive(agent.session, message);
+  const v1::ControlMessage answer = Take(agent);
+  EXPECT_EQ(answer.acks_size(), 1);
+  EXPECT_EQ(answer.early_release_acks_size(), 1);
+  EXPECT_EQ(engine_->GetRun("r1")->steps(2).phase(), v1::STEP_PHASE_FAILED);
 }
 
 TEST_F(EngineLeftoversTest, AnAgentThatComesBackIsAskedAtOnce) {

@@ -156,13 +156,13 @@ TEST_F(EngineTest, CancelTellsTheAgentAndAgainWhenItComesBack) {
   Start("r1", Chain(2));
   const v1::LeaseKey a = Take(agent).tasks(0).lease();
   engine_->Disconnect(agent.session);
-  ASSERT_TRUE(engine_->CancelRun("r1", "operator", "wrong one").ok());
+  ASSERT_TRUE(CancelRunAndWait(*engine_, "r1", "operator", "wrong one").ok());
   agent = Connect("agent-a", {a});
   ASSERT_EQ(Take(agent).cancels_size(), 1);
   Report(agent, a, "stopped");
   EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_CANCELLED);
   EXPECT_EQ(engine_->GetRun("r1")->reason(), "cancelled by operator: wrong one");
-  EXPECT_EQ(engine_->CancelRun("r1", "operator", "").code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(CancelRunAndWait(*engine_, "r1", "operator", "").code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(EngineTest, AnObligationOutlivesItsRunAndIsReleasedWhenTheAgentComesBack) {
@@ -177,7 +177,7 @@ TEST_F(EngineTest, AnObligationOutlivesItsRunAndIsReleasedWhenTheAgentComesBack)
   const v1::ControlMessage first = Take(agent);
   EXPECT_EQ(first.tasks(0).obligation(), "scratch");
   engine_->Disconnect(agent.session);
-  ASSERT_TRUE(engine_->CancelRun("r1", "operator", "").ok());
+  ASSERT_TRUE(CancelRunAndWait(*engine_, "r1", "operator", "").ok());
   for (int i = 0; i < 2; ++i) {
     clock_.Advance(absl::Minutes(2));
     engine_->Tick();

@@ -10,6 +10,7 @@
 
 #include "base/io/mutex.h"
 #include "controlplane/runs/engine.h"
+#include "controlplane/runs/waiting_calls.h"
 #include "controlplane/store/memory_store.h"
 
 namespace salvor::controlplane {
@@ -81,7 +82,7 @@ class EngineTest : public testing::Test {
     v1::RunHeader header;
     header.set_name(name);
     header.set_environment("local");
-    ASSERT_TRUE(engine_->StartRun(header, std::move(flow), "").ok());
+    ASSERT_TRUE(StartRunAndWait(*engine_, header, std::move(flow), "").ok());
   }
 
   // "a" opens the obligation "scratch", which "b" releases.

@@ -34,7 +34,7 @@ TEST_F(EngineTest, ARunThatDoesNotReplayIsQuarantinedAndNamedAndTheOthersGoOn) {
   ASSERT_GE(answer.superseded_size(), 1);
   EXPECT_EQ(answer.superseded(0).run(), "r1") << "its agent is told that nobody takes the result";
 
-  ASSERT_TRUE(engine_->CancelRun("r1", "operator", "gone").ok());
+  ASSERT_TRUE(CancelRunAndWait(*engine_, "r1", "operator", "gone").ok());
   EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_FAILED);
   Restart();
   EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_FAILED);
@@ -48,10 +48,10 @@ TEST_F(EngineTest, ANameIsTakenOnceAlsoByARunThatIsOver) {
   v1::RunHeader header;
   header.set_name("r1");
   header.set_environment("local");
-  EXPECT_EQ(engine_->StartRun(header, Chain(1), "").code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(StartRunAndWait(*engine_, header, Chain(1), "").code(), absl::StatusCode::kAlreadyExists);
   Report(agent, Take(agent).tasks(0).lease());
   ASSERT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
-  EXPECT_EQ(engine_->StartRun(header, Chain(1), "").code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(StartRunAndWait(*engine_, header, Chain(1), "").code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
 }
 
@@ -251,7 +251,7 @@ TEST_F(EngineTest, ARequestThatHasNotBegunIsFound) {
   header.set_kind(v1::RUN_KIND_BACKUP);
   header.set_application("shop");
   header.set_environment("local");
-  ASSERT_TRUE(engine_->StartRun(header, Chain(1), "").ok());
+  ASSERT_TRUE(StartRunAndWait(*engine_, header, Chain(1), "").ok());
   ASSERT_EQ(engine_->FindWaiting(v1::RUN_KIND_BACKUP, "shop").size(), 1u);
   EXPECT_EQ(engine_->FindWaiting(v1::RUN_KIND_BACKUP, "shop")[0].header.name(), "backup-1");
   EXPECT_TRUE(engine_->FindWaiting(v1::RUN_KIND_BACKUP, "other").empty());
@@ -295,7 +295,7 @@ TEST(EngineOnADamagedDisk, ARunThatWasGivenUpStaysOver) {
     v1::Flow flow;
     flow.add_steps()->set_id("a");
     flow.mutable_steps(0)->mutable_action()->mutable_noop();
-    ASSERT_TRUE(engine.StartRun(header, flow, "vault").ok());
+    ASSERT_TRUE(StartRunAndWait(engine, header, flow, "vault").ok());
   });
   {
     auto database = SqliteDatabase::Open(directory + "/salvor.db", SqliteDatabase::Mode::kDurable);
@@ -303,7 +303,7 @@ TEST(EngineOnADamagedDisk, ARunThatWasGivenUpStaysOver) {
   }
   with_engine([](Engine& engine) {
     EXPECT_EQ(engine.GetRun("backup-b1")->phase(), v1::RUN_PHASE_QUARANTINED);
-    ASSERT_TRUE(engine.CancelRun("backup-b1", "operator", "").ok());
+    ASSERT_TRUE(CancelRunAndWait(engine, "backup-b1", "operator", "").ok());
     EXPECT_EQ(engine.GetRun("backup-b1")->phase(), v1::RUN_PHASE_FAILED);
     EXPECT_EQ(engine.FindBackup("b1")->coverage(), v1::Backup::COVERAGE_FAILED);
   });

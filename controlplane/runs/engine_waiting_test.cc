@@ -89,7 +89,7 @@ TEST_F(EngineWaitingTest, WhatHoldsUpAQueuedRunIsNamedToo) {
 TEST_F(EngineWaitingTest, SaysSinceWhenNobodyIsThere) {
   Start("r1", Chain(1));
   EXPECT_FALSE(FirstStep().has_waits_since()) << "nobody was ever there";
-  ASSERT_TRUE(engine_->CancelRun("r1", "operator", "").ok());
+  ASSERT_TRUE(CancelRunAndWait(*engine_, "r1", "operator", "").ok());
   const Agent agent = Connect();
   KeepConnected(agent, absl::Minutes(5));
   const absl::Time last = clock_.Now();

@@ -4,7 +4,7 @@
 #include <iterator>
 #include <utility>
 
-#include "flows/run/view.h"
+#include "proto/kind.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -57,7 +57,7 @@ bool MayGoTo(const Session& session, const ActiveRun& run, int step,
 SessionPointer Choose(const std::vector<SessionPointer>& sessions, const ReadyStep& ready) {
   const ActiveRun& run = *ready.run;
   const flows::StepState& at = run.At(ready.step);
-  const std::string kind = flows::ActionKind(run.Step(ready.step).action());
+  const std::string kind = KindOf(run.Step(ready.step).action());
   SessionPointer best;
   for (const SessionPointer& session : sessions) {
     if (!MayGoTo(*session, run, ready.step, sessions)) continue;
@@ -69,6 +69,12 @@ SessionPointer Choose(const std::vector<SessionPointer>& sessions, const ReadySt
   return best;
 }
 
+// A step whose agent is silent holds its keys still: whoever takes it over takes them over, and does not wait behind those
+// who wait for them.
+bool HoldsItsKeys(const ReadyStep& ready) {
+  return ready.run->At(ready.step).phase == v1::STEP_PHASE_RUNNING;
+}
+
 bool AnyRoom(const std::vector<SessionPointer>& sessions) {
   return std::any_of(sessions.begin(), sessions.end(),
                      [](const SessionPointer& session) { return session->Room() > 0; });
@@ -76,11 +82,10 @@ bool AnyRoom(const std::vector<SessionPointer>& sessions) {
 
 }  // namespace
 
-std::vector<Assignment> ReadyQueue::Assign(const std::string& environment, const AgentSessions& sessions,
-                                           const ActiveRuns& runs) {
-  std::vector<Assignment> assigned;
+void ReadyQueue::Assign(const std::string& environment, const AgentSessions& sessions, const ActiveRuns& runs,
+                        const Grant& grant) {
   const auto queue = queues_.find(environment);
-  if (queue == queues_.end() || queue->second.empty()) return assigned;
+  if (queue == queues_.end() || queue->second.empty()) return;
   const std::vector<SessionPointer> candidates = sessions.Of(environment);
   std::deque<ReadyStep> waiting, still;
   waiting.swap(queue->second);
@@ -92,13 +97,17 @@ std::vector<Assignment> ReadyQueue::Assign(const std::string& environment, const
   bool room = AnyRoom(candidates);
   for (ReadyStep& ready : waiting) {
     if (!StillReady(ready)) continue;
-    SessionPointer session = room || Releases(ready) ? Choose(candidates, ready) : nullptr;
+    const SessionPointer session = room || Releases(ready) ? Choose(candidates, ready) : nullptr;
     const auto& keys = ready.run->Step(ready.step).keys();
-    if (session != nullptr && !flows::WaitsFor(keys, held)) {
-      for (const v1::ConcurrencyKey& key : keys) held.push_back({key.name(), key.exclusive(), NameOf(ready)});
+    const bool takes_over = HoldsItsKeys(ready);
+    if (session != nullptr && (takes_over || !flows::WaitsFor(keys, held))) {
+      if (!grant(ready, session)) continue;
+      if (!takes_over) {
+        for (const v1::ConcurrencyKey& key : keys)
+          held.push_back({key.name(), key.exclusive(), NameOf(ready)});
+      }
       session->TakeRoom();
       if (session->Room() <= 0) room = AnyRoom(candidates);
-      assigned.push_back({std::move(ready), std::move(session)});
       continue;
     }
     // An exclusive step that waits keeps later shared ones from overtaking it for ever.
@@ -107,8 +116,7 @@ std::vector<Assignment> ReadyQueue::Assign(const std::string& environment, const
     }
     still.push_back(std::move(ready));
   }
-  queue->second = std::move(still);
-  return assigned;
+  queue->second.insert(queue->second.begin(), still.begin(), still.end());
 }
 
 absl::Duration ReadyQueue::OldestAge(absl::Duration now) const {
@@ -135,7 +143,7 @@ Waiting WhyItWaits(const ActiveRun& run, int step, const AgentSessions& sessions
                [&](const SessionPointer& session) { return MayGoTo(*session, run, step, all); });
   if (candidates.empty() && !stays)
     return {fmt::format("no agent serves environment {}", environment), sessions.LastSeenIn(environment)};
-  const std::string kind = flows::ActionKind(run.Step(step).action());
+  const std::string kind = KindOf(run.Step(step).action());
   const bool able = std::any_of(candidates.begin(), candidates.end(), [&](const SessionPointer& session) {
     return session->capabilities.count(kind) > 0;
   });

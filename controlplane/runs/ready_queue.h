@@ -4,10 +4,10 @@
 #include <absl/time/time.h>
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "controlplane/runs/active_run.h"
 #include "controlplane/runs/agent_sessions.h"
@@ -20,20 +20,20 @@ struct ReadyStep {
   int step;
 };
 
-struct Assignment {
-  ReadyStep ready;
-  SessionPointer session;  // its room is taken already
-};
-
 class ReadyQueue {
  public:
   void Push(const RunPointer& run, int step) { queues_[run->EnvironmentOf(step)].push_back({run, step}); }
 
-  // Everything that can be granted now: the agent of its place, or one that may become that, has room and can do
-  // it, and its concurrency keys are free. The rest stays. What releases an obligation goes first, and to an agent without room too:
+  // Grants a step to an agent, at once: the next one is judged with it granted. False when that was refused, and nothing
+  // has changed.
+  using Grant = std::function<bool(const ReadyStep& ready, const SessionPointer& session)>;
+
+  // Grants everything that can be granted now: the agent of its place, or one that may become that, has room and can do
+  // it, and its concurrency keys are free. The rest stays. What releases an obligation goes first, and to an agent
+  // without room too:
   // what it undoes may hold up an application.
-  std::vector<Assignment> Assign(const std::string& environment, const AgentSessions& sessions,
-                                 const ActiveRuns& runs);
+  void Assign(const std::string& environment, const AgentSessions& sessions, const ActiveRuns& runs,
+              const Grant& grant);
 
   // How long the one that waits longest has waited; zero when none waits. `now` is by the clock that nobody sets.
   absl::Duration OldestAge(absl::Duration now) const;
@@ -48,7 +48,7 @@ struct Waiting {
   std::optional<absl::Time> since;
 };
 
-// Of a ready step.
+// What a ready step waits for.
 Waiting WhyItWaits(const ActiveRun& run, int step, const AgentSessions& sessions, const ActiveRuns& runs);
 
 }  // namespace salvor::controlplane

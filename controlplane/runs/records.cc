@@ -44,7 +44,8 @@ bool SaysWhatIsInside(const v1::Artifact& artifact) {
 // Below these a copy may shrink as it likes: one row of two is no alarm.
 constexpr int64_t kFewEntries = 20, kFewBytes = 1 << 20;
 
-// Of the component that made the artifact. What cannot be read, as a newer version declared it, is the usual limit.
+// The limit of the component that made the artifact. One that cannot be read, as a newer version declared it, is the
+// usual one.
 int DoubtLimitOf_percent(const v1::Manifest& manifest, const v1::Artifact& artifact) {
   for (const v1::Component& component : manifest.components()) {
     if (component.name() != artifact.component()) continue;

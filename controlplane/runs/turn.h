@@ -15,12 +15,17 @@
 
 namespace salvor::controlplane {
 
+// The same order in every process, whatever the addresses are.
+struct ById {
+  bool operator()(const SessionPointer& a, const SessionPointer& b) const { return a->id < b->id; }
+};
+
 // Everything one call to the engine leads to: stored first, then sent.
 struct Turn {
   Batch batch;
   std::vector<RunPointer> touched;
   std::vector<RunPointer> finished;
-  std::map<SessionPointer, v1::ControlMessage> messages;
+  std::map<SessionPointer, v1::ControlMessage, ById> messages;
   std::set<std::string> dispatch;  // environments to look at before the end of the call
 };
 

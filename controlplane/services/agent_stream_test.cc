@@ -14,6 +14,7 @@
 
 #include "base/io/files.h"
 #include "base/io/system_clock.h"
+#include "controlplane/runs/waiting_calls.h"
 #include "controlplane/services/agent_service.h"
 #include "controlplane/store/memory_store.h"
 
@@ -150,7 +151,7 @@ class AgentStreamTest : public testing::Test {
     v1::RunHeader header;
     header.set_name(run);
     header.set_environment("local");
-    ASSERT_TRUE(engine_->StartRun(header, flow, "").ok());
+    ASSERT_TRUE(StartRunAndWait(*engine_, header, flow, "").ok());
   }
   bool IsConnected(const std::string& name) {
     for (const v1::AgentStatus& agent : engine_->ListAgents()) {

@@ -5,6 +5,7 @@
 #include "base/io/grpc/status.h"
 #include "base/io/log.h"
 #include "base/text.h"
+#include "controlplane/runs/waiting_calls.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -180,7 +181,8 @@ grpc::Status ControlServiceImpl::CancelRun(grpc::ServerContext* context, const v
   ADMIT_PERSON();
   const auto before = engine_.GetRun(request->name());
   if (!before.ok()) return ToGrpc(before.status(), *context);
-  if (Status status = engine_.CancelRun(request->name(), caller->name, request->reason()); !status.ok())
+  if (Status status = CancelRunAndWait(engine_, request->name(), caller->name, request->reason());
+      !status.ok())
     return ToGrpc(status, *context);
   return Answer(engine_.GetRun(request->name()), response, *context);
 }
@@ -218,7 +220,8 @@ grpc::Status ControlServiceImpl::AcceptBackup(grpc::ServerContext* context,
   ADMIT_PERSON();
   if (Trim(request->reason()).empty())
     return ToGrpc(WithHint(InvalidArgument("a reason is missing"), "Say why with --reason TEXT."), *context);
-  return Answer(engine_.AcceptBackup(request->name(), caller->name, request->reason()), response, *context);
+  return Answer(AcceptBackupAndWait(engine_, request->name(), caller->name, request->reason()), response,
+                *context);
 }
 
 grpc::Status ControlServiceImpl::GetBackup(grpc::ServerContext* context, const v1::GetBackupRequest* request,

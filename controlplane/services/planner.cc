@@ -8,6 +8,7 @@
 #include "base/io/sha256.h"
 #include "base/names.h"
 #include "base/text.h"
+#include "controlplane/runs/waiting_calls.h"
 #include "proto/time.h"
 #include "strategies/compose/compile.h"
 
@@ -109,7 +110,7 @@ StatusOr<Planner::Plan> Planner::PlanBackup(const v1::CreateBackupRequest& reque
   return plan;
 }
 
-// Of the newest ones: what older ones left was forgotten by the backups since.
+// Only the newest ones are looked at: what older ones left was forgotten by the backups since.
 std::vector<std::string> Planner::RunsWithoutBackup(const std::string& application,
                                                     const std::string& location) {
   constexpr size_t kMostLooked = 50;
@@ -248,7 +249,7 @@ StatusOr<v1::CreateRunResponse> Planner::Execute(StatusOr<Plan> plan, bool dry_r
   }
   response.set_run(plan->header.name());
   plan->header.set_flow_sha256(Sha256::Of(plan->flow.SerializeAsString()));
-  RETURN_IF_ERROR(engine_.StartRun(plan->header, std::move(plan->flow), plan->backup_location));
+  RETURN_IF_ERROR(StartRunAndWait(engine_, plan->header, std::move(plan->flow), plan->backup_location));
   return response;
 }
 

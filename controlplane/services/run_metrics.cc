@@ -4,7 +4,7 @@
 
 #include "base/io/log.h"
 #include "controlplane/runs/records.h"
-#include "flows/run/view.h"
+#include "proto/kind.h"
 #include "proto/time.h"
 
 namespace salvor::controlplane {
@@ -96,7 +96,7 @@ RunMetrics::RunMetrics(MetricRegistry& registry, const std::string& version) : r
 
 void RunMetrics::OnStep(const v1::RunHeader& run, const v1::Step& step, v1::StepPhase phase,
                         absl::Duration took) {
-  const MetricLabels labels = {{"action", flows::ActionKind(step.action())}, {"kind", KindWord(run.kind())}};
+  const MetricLabels labels = {{"action", KindOf(step.action())}, {"kind", KindWord(run.kind())}};
   registry_.Observe("salvor_step_duration_seconds", labels, absl::ToDoubleSeconds(took));
   MetricLabels outcome = labels;
   outcome["outcome"] = phase == v1::STEP_PHASE_SUCCEEDED ? "succeeded" : "failed";

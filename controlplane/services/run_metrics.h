@@ -34,7 +34,7 @@ class RunMetrics final : public EngineObserver {
   void Refresh(Engine& engine, Store& store);
 
  private:
-  // Of one backup's record, what the series need; times are 0 for "never".
+  // What the series need of one backup's record; times are 0 for "never".
   struct Standing {
     v1::Backup::Coverage coverage = v1::Backup::COVERAGE_UNSPECIFIED;
     double succeeded_at_s = 0, proven_at_s = 0, bytes = 0;

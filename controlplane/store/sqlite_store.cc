@@ -206,7 +206,7 @@ class SqliteStore final : public Store {
     return records;
   }
 
-  // Of name, application, header, flow, checksum, summary, summary_checksum.
+  // The row is name, application, header, flow, checksum, summary, summary_checksum.
   v1::Run SummaryOf(SqliteStatement& row) {
     const std::string name = row.Bytes(0), header = row.Bytes(2), summary = row.Bytes(5);
     v1::Run run;

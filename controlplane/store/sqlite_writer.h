@@ -23,7 +23,7 @@ class SqliteWriter {
   Status Apply(const Change& change);
   SqliteDatabase& Database() { return *database_; }
 
-  // Of rows, since the last call.
+  // Bytes of rows since the last call.
   int64_t TakeBytesWritten();
 
  private:

@@ -77,7 +77,7 @@ StatusOr<TokenRegistry::Created> TokenRegistry::Create(const v1::Token& wanted, 
                       known->second.token().has_revoked_at() ? ", which was revoked" : ""),
         "Give this one another name: a name stays with its token, so that logs keep their meaning.");
   }
-  // Of one that can't be read only the name is known: it may have been revoked, and must not come back as another.
+  // A token that can't be read may have been revoked: its name, which alone is known, must not come back as another.
   for (const DamagedRecord& damaged : store_.DamagedRecords()) {
     if (damaged.kind != "token" || damaged.name != wanted.name()) continue;
     return WithHint(AlreadyExists("there is a token {} already, whose record can't be read", wanted.name()),

@@ -34,7 +34,7 @@ class TokenRegistry {
     v1::Token token;
     std::string secret;
   };
-  // Of `wanted` the name, the kind and what it is bound to count. InvalidArgument; AlreadyExists, also for the name of
+  // The name, the kind and what it is bound to count in `wanted`. InvalidArgument; AlreadyExists, also for the name of
   // a token that was revoked.
   StatusOr<Created> Create(const v1::Token& wanted, const std::string& by);
 

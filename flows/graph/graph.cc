@@ -103,6 +103,19 @@ Status Graph::ResolveObligations() {
   return problems.empty() ? OkStatus() : InvalidArgument("{}", Join(problems, "; "));
 }
 
+const v1::Action& Graph::UndoOf(int obligation) const {
+  const v1::Obligation& declared = ObligationAt(obligation);
+  if (declared.has_undo()) return declared.undo();
+  return Step(obligations_[static_cast<size_t>(obligation)].released_by).action();
+}
+
+int Graph::FindObligation(const std::string& name) const {
+  for (int i = 0; i < flow_.obligations_size(); ++i) {
+    if (flow_.obligations(i).name() == name) return i;
+  }
+  return -1;
+}
+
 Status Graph::RefuseCycles() const {
   // Kahn: what can't be ordered is on a cycle, or behind one.
   std::vector<int> waits_for(nodes_.size(), 0);

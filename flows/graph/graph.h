@@ -44,6 +44,11 @@ class Graph {
   const std::vector<v1::Place>& Places() const { return places_; }
   const v1::Place& PlaceOf(int step) const { return places_[static_cast<size_t>(At(step).place)]; }
 
+  // Its undo; in flows of 0.1, which say none, what the step does that releases it.
+  const v1::Action& UndoOf(int obligation) const;
+
+  // -1 when there is none of that name.
+  int FindObligation(const std::string& name) const;
   // -1 when there is none of that id.
   int Find(const std::string& id) const;
   int FindPlace(const std::string& name) const;

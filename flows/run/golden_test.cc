@@ -24,7 +24,7 @@ std::vector<std::string> Words(const std::string& line) {
 
 google::protobuf::Duration DurationOf(const std::string& text) { return ToProto(*ParseDuration(text)); }
 
-// "after a, b:failed attempts 3 timeout 10s movable" … onto a step.
+// "after a, b:finished attempts 3 timeout 10s movable" … onto a step.
 void ParseStep(const std::vector<std::string>& words, v1::Flow& flow) {
   v1::Step* step = flow.add_steps();
   step->set_id(words[0]);
@@ -46,9 +46,7 @@ void ParseStep(const std::vector<std::string>& words, v1::Flow& flow) {
         const auto parts = Split(word, ':');
         v1::Edge* edge = step->add_after();
         edge->set_step(parts[0]);
-        if (parts.size() > 1)
-          edge->set_condition(parts[1] == "failed" ? v1::Edge::CONDITION_FAILED
-                                                   : v1::Edge::CONDITION_FINISHED);
+        if (parts.size() > 1) edge->set_condition(v1::Edge::CONDITION_FINISHED);
       } else if (mode == "attempts") {
         step->mutable_retry()->set_attempts(std::stoi(word));
       } else if (mode == "timeout") {

@@ -135,7 +135,7 @@ class World {
     }
   }
 
-  // Of an attempt that was given up, or that has reported already.
+  // The attempt was given up, or has reported already.
   void ReportLate(int step) {
     const StepState& at = state_.steps[static_cast<size_t>(step)];
     v1::Event event;

@@ -351,10 +351,7 @@ class Transition {
     }
     for (const Graph::In& in : graph().At(step).after) {
       const v1::StepPhase phase = At(in.step).phase;
-      const bool holds =
-          in.condition == v1::Edge::CONDITION_FINISHED ||
-          (in.condition == v1::Edge::CONDITION_SUCCEEDED && phase == v1::STEP_PHASE_SUCCEEDED) ||
-          (in.condition == v1::Edge::CONDITION_FAILED && phase == v1::STEP_PHASE_FAILED);
+      const bool holds = in.condition == v1::Edge::CONDITION_FINISHED || phase == v1::STEP_PHASE_SUCCEEDED;
       if (holds) continue;
       return EndOne(step, v1::STEP_PHASE_SKIPPED,
                     fmt::format("{} {}", graph().Step(in.step).id(), PhaseWord(phase)));

@@ -1,6 +1,7 @@
 #include "flows/run/view.h"
 
 #include "flows/run/purpose_of_0_1.h"
+#include "proto/kind.h"
 #include "proto/time.h"
 
 namespace salvor::flows {
@@ -26,18 +27,13 @@ v1::StepStatus StepView(const RunState& state, int i) {
   if (at.finished_at != absl::InfinitePast()) SetTime(at.finished_at, status.mutable_finished_at());
   if (at.result != nullptr) *status.mutable_result() = *at.result;
   *status.mutable_after() = step.after();
-  status.set_action(ActionKind(step.action()));
+  status.set_action(KindOf(step.action()));
   const bool says = step.purpose() != v1::PURPOSE_UNSPECIFIED;
   status.set_purpose(says ? step.purpose() : PurposeOf01(status.action()));
   return status;
 }
 
 }  // namespace
-
-std::string ActionKind(const v1::Action& action) {
-  const auto* field = v1::Action::descriptor()->FindFieldByNumber(action.kind_case());
-  return field == nullptr ? "" : field->name();
-}
 
 v1::Run View(const v1::RunHeader& header, const RunState& state, bool steps) {
   v1::Run run;

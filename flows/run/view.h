@@ -9,7 +9,4 @@ namespace salvor::flows {
 // Everything but progress, which is nobody's state. With `steps` false only the header and outcome.
 v1::Run View(const v1::RunHeader& header, const RunState& state, bool steps);
 
-// "postgres_dump": the name of the action's field; "" when none is set.
-std::string ActionKind(const v1::Action& action);
-
 }  // namespace salvor::flows

@@ -113,6 +113,10 @@ bool Contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+void AddObligations(const Fragment& fragment, v1::Flow* flow) {
+  for (const v1::Obligation& obligation : fragment.obligations) *flow->add_obligations() = obligation;
+}
+
 StatusOr<const Strategy*> StrategyOf(const StrategyRegistry& strategies, const v1::Component& component) {
   if (const Strategy* strategy = strategies.Find(component)) return strategy;
   return InvalidArgument("component '{}' has no strategy that this version knows", component.name());
@@ -330,6 +334,7 @@ void AppendRestore(std::vector<Part>* parts, RestorePlan* plan) {
     }
   }
   for (const Part& part : *parts) {
+    AddObligations(part.fragment, &plan->flow);
     plan->effects.insert(plan->effects.end(), part.fragment.effects.begin(), part.fragment.effects.end());
   }
 }
@@ -358,6 +363,7 @@ class Scratch {
     obligation_.set_name("scratch");
     obligation_.set_opened_by(kScratchStart);
     obligation_.set_released_by(kScratchStop);
+    *obligation_.mutable_undo() = stop_.action();
     obligation_.mutable_deadline()->set_seconds(kScratchDeadline_s);
   }
 
@@ -420,6 +426,7 @@ StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
   plan.effects.push_back(MakeEffect("create", "backup " + request.backup, what));
   for (Part& part : parts) {
     for (v1::Step& step : part.fragment.steps) *plan.flow.add_steps() = std::move(step);
+    AddObligations(part.fragment, &plan.flow);
   }
   *plan.flow.add_steps() = std::move(manifest);
   places.Close(&plan.flow);

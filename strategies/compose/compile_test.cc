@@ -345,7 +345,7 @@ TEST(CompileDrill, RestoresIntoAScratchPlaceThatIsAlwaysRemoved) {
   const v1::ScratchStart& scratch = StepOf(plan->flow, "scratch.start").action().scratch_start();
   EXPECT_TRUE(scratch.postgres());
   EXPECT_EQ(scratch.server_version_num(), 150018);
-  EXPECT_EQ(scratch.expected_bytes(), 2 * 2 * int64_t{1'181'116'006} + 4096);
+  EXPECT_EQ(scratch.expected_bytes(), int64_t{4} * 1'181'116'006 + 4096);
 }
 
 TEST(CompileDrill, CarriesTheEnvironmentsDemandForIsolation) {
@@ -457,7 +457,7 @@ TEST(ValidateFlow, NamesWhatIsWrongWithObligations) {
            steps { id: "z" action { noop {} } )" +
         release + "} obligations { " + obligation + " }")));
   };
-  const std::string good = R"(name: "o" opened_by: "a" released_by: "z" guards: "b")";
+  const std::string good = R"(name: "o" opened_by: "a" released_by: "z" guards: "b" undo { noop {} })";
   EXPECT_EQ(error(good), "");
   EXPECT_EQ(error(good, R"(after { step: "a" })"),
             "step 'z' releases obligation 'o' and must not have edges");
@@ -468,6 +468,68 @@ TEST(ValidateFlow, NamesWhatIsWrongWithObligations) {
             "obligation 'o' needs a release of its own, which it does not guard");
   EXPECT_EQ(error(R"(name: "o" opened_by: "a" released_by: "a")"),
             "obligation 'o' needs a release of its own, which it does not guard");
+  EXPECT_EQ(error(good + R"(} obligations { name: "p" opened_by: "a" released_by: "b")"),
+            "step 'b' releases obligation 'p' and must not have edges");
+  EXPECT_EQ(error(good, R"(} steps { id: "y" action { noop {} } } obligations {
+                           name: "p" opened_by: "a" released_by: "y" undo { noop {} } )"),
+            "step 'a' opens more than one obligation");
+  for (const char* undo : {"", "undo { noop { retryable: true } }"})
+    EXPECT_EQ(error(R"(name: "o" opened_by: "a" released_by: "z" )" + std::string(undo)),
+              "obligation 'o' is undone by another action than that of step 'z'")
+        << undo;
+}
+
+TEST(ValidateFlow, RefusesAStepThatWouldWaitForAPersonForGood) {
+  EXPECT_EQ(MessageOf(ValidateFlow(FromText<v1::Flow>(
+                R"(steps { id: "a" action { noop {} } retry { on_exhausted: ON_EXHAUSTED_PAUSE } })"))),
+            "step 'a' would pause, and nothing lets it go on");
+}
+
+// Holds an application still while it is captured.
+class Quiescing final : public Strategy {
+ public:
+  std::string_view Name() const override { return "quiescing"; }
+  bool IsOf(const v1::Component&) const override { return true; }
+  std::vector<FieldProblem> Validate(const v1::Component&) const override { return {}; }
+  StatusOr<Fragment> Backup(const v1::Component&, const BackupRequest&) const override { return Held(); }
+  StatusOr<Fragment> Restore(const v1::Component&, const RestoreRequest&) const override { return Held(); }
+
+ private:
+  static Fragment Held() {
+    Fragment fragment;
+    for (const char* text :
+         {R"(id: "c.quiesce" purpose: PURPOSE_QUIESCE action { noop {} })",
+          R"(id: "c.copy" purpose: PURPOSE_CAPTURE action { noop {} } after { step: "c.quiesce" })",
+          R"(id: "c.thaw" purpose: PURPOSE_UNDO action { noop {} })"}) {
+      fragment.steps.push_back(FromText<v1::Step>(text));
+    }
+    fragment.obligations.push_back(FromText<v1::Obligation>(
+        R"(name: "c.quiesced" opened_by: "c.quiesce" released_by: "c.thaw" guards: "c.copy" undo { noop {} })"));
+    return fragment;
+  }
+};
+
+TEST(Compile, AStrategysObligationIsInTheFlowAndWaitsForItsGuardsAlone) {
+  std::vector<std::unique_ptr<const Strategy>> strategies;
+  strategies.push_back(std::make_unique<Quiescing>());
+  const StrategyRegistry registry(std::move(strategies));
+  const v1::Component component = FromText<v1::Component>(R"(name: "c")");
+  const auto backup = CompileBackup(registry, {component}, v1::Manifest(), ABackupRequest());
+  ASSERT_TRUE(backup.ok()) << backup.status();
+  v1::Manifest manifest;
+  *manifest.add_components() = component;
+  RestoreRequest request;
+  request.run = "drill-1";
+  request.manifest = &manifest;
+  const auto restore = CompileRestore(registry, request, {{"c", component}}, {});
+  const auto drill = CompileDrill(registry, request);
+  ASSERT_TRUE(restore.ok() && drill.ok()) << restore.status() << drill.status();
+  for (const v1::Flow& flow : {backup->flow, restore->flow, drill->flow}) {
+    ASSERT_EQ(flow.obligations_size(), 1);
+    EXPECT_EQ(flow.obligations(0).name(), "c.quiesced");
+    EXPECT_THAT(StepOf(flow, "c.thaw").after(), IsEmpty());
+    EXPECT_EQ(StepOf(flow, "c.quiesce").after_size(), 1) << "it waits for the run's beginning";
+  }
 }
 
 }  // namespace

@@ -19,9 +19,7 @@ std::string ActionName(const v1::Action& action) {
 std::string EdgesText(const v1::Step& step) {
   std::vector<std::string> edges;
   for (const v1::Edge& edge : step.after()) {
-    const char* condition = edge.condition() == v1::Edge::CONDITION_FINISHED ? " finished"
-                            : edge.condition() == v1::Edge::CONDITION_FAILED ? " failed"
-                                                                             : "";
+    const char* condition = edge.condition() == v1::Edge::CONDITION_FINISHED ? " finished" : "";
     edges.push_back(edge.step() + condition);
   }
   return Join(edges, ", ");

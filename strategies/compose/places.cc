@@ -35,7 +35,7 @@ void Places::Settle(const std::string& component, const std::string& host, const
     // What waits for steps of other components waits for the main host's opening through them, and for its own not yet.
     const bool is_first = host == MainHost() ? step.after().empty()
                                              : std::none_of(step.after().begin(), step.after().end(), is_own);
-    if (is_first) After(&step, root);
+    if (is_first && step.purpose() != v1::PURPOSE_UNDO) After(&step, root);
     Put(host, &step);
   }
 }

@@ -1,4 +1,5 @@
 #include <fmt/core.h>
+#include <google/protobuf/util/message_differencer.h>
 
 #include <algorithm>
 #include <set>
@@ -31,6 +32,8 @@ class FlowValidator {
     RETURN_IF_ERROR(CheckPlaces());
     for (const v1::Step& step : flow_.steps()) {
       RETURN_IF_ERROR(CheckAction(step));
+      if (step.retry().on_exhausted() == v1::RetryPolicy::ON_EXHAUSTED_PAUSE)
+        return InvalidArgument("step '{}' would pause, and nothing lets it go on", step.id());
       RETURN_IF_ERROR(CheckEdges(step));
     }
     RETURN_IF_ERROR(CheckObligations());
@@ -87,7 +90,7 @@ class FlowValidator {
   }
 
   Status CheckObligations() const {
-    std::set<std::string> names, released_by;
+    std::set<std::string> names, opened_by, released_by;
     for (const v1::Obligation& obligation : flow_.obligations()) {
       const std::string& name = obligation.name();
       if (name.empty() || !names.insert(name).second) {
@@ -110,6 +113,14 @@ class FlowValidator {
           !released_by.insert(obligation.released_by()).second ||
           std::find(guards.begin(), guards.end(), obligation.released_by()) != guards.end()) {
         return InvalidArgument("obligation '{}' needs a release of its own, which it does not guard", name);
+      }
+      if (!opened_by.insert(obligation.opened_by()).second)
+        return InvalidArgument("step '{}' opens more than one obligation", obligation.opened_by());
+      // Else an agent that is alone would do something else than one that is told to.
+      const v1::Action& release = flow_.steps(index_.at(obligation.released_by())).action();
+      if (!google::protobuf::util::MessageDifferencer::Equals(obligation.undo(), release)) {
+        return InvalidArgument("obligation '{}' is undone by another action than that of step '{}'", name,
+                               obligation.released_by());
       }
     }
     return OkStatus();

@@ -73,6 +73,9 @@ struct Fragment {
   std::vector<v1::PlannedArtifact> artifacts;  // backup: what the plan promises
   std::vector<v1::PlannedEffect> effects;      // what it would do, for people
   std::vector<Destination> destinations;       // restore: everything that it writes to
+  // What its steps leave to be undone, each with its undo: the action of `released_by`, which is one of the steps, for
+  // PURPOSE_UNDO and without edges.
+  std::vector<v1::Obligation> obligations;
   // restore: declared at backup time and not in the manifest. What the steps do without it is up to the
   // strategy; the composer refuses a restore that lacks anything, and says so in a drill.
   std::vector<v1::MissingArtifact> missing;

@@ -22,6 +22,7 @@
 #include "base/io/log.h"
 #include "base/io/system_clock.h"
 #include "controlplane/runs/engine.h"
+#include "controlplane/runs/waiting_calls.h"
 #include "controlplane/services/agent_service.h"
 #include "controlplane/store/sqlite_store.h"
 #include "proto/time.h"
@@ -114,7 +115,7 @@ class Bench {
       threads.emplace_back([&] {
         for (int run = next++; run < end; run = next++) {
           const std::string name = "r" + std::to_string(run);
-          if (Status status = engine_->StartRun(Header(name), Chain(kSteps), ""); !status.ok())
+          if (Status status = StartRunAndWait(*engine_, Header(name), Chain(kSteps), ""); !status.ok())
             LogError("{}", MessageOf(status));
           if (!engine_->WaitUntilFinished(name, absl::Minutes(1))) LogError("{} does not end", name);
         }
@@ -133,7 +134,7 @@ class Bench {
     for (int i = 0; i < 300; ++i) {
       const std::string name = "i" + std::to_string(i);
       const absl::Time asked = absl::Now();
-      if (!engine_->StartRun(Header(name), Chain(1), "").ok() ||
+      if (!StartRunAndWait(*engine_, Header(name), Chain(1), "").ok() ||
           !engine_->WaitUntilFinished(name, absl::Minutes(1)))
         continue;
       const auto run = engine_->GetRun(name);
@@ -181,7 +182,7 @@ class Bench {
       return ErrnoStatus(error, "start " + settings_.agent);
     }
     // The first run waits for the agent to connect.
-    RETURN_IF_ERROR(engine_->StartRun(Header("warm-up"), Chain(1), ""));
+    RETURN_IF_ERROR(StartRunAndWait(*engine_, Header("warm-up"), Chain(1), ""));
     if (!engine_->WaitUntilFinished("warm-up", absl::Seconds(20)))
       return Unavailable("the agent does not connect");
     return OkStatus();

@@ -10,7 +10,7 @@
 
 namespace salvor::agent {
 
-// Of the first `bytes` bytes of an open regular file: 32 bytes. Holes count as the zeros they are. DataLoss
+// SHA-256, 32 bytes, of the first `bytes` bytes of an open regular file. Holes count as the zeros they are. DataLoss
 // when the file is shorter, Cancelled on request. `on_bytes` is called with each piece's size; may be null.
 StatusOr<std::string> DigestOfFile(int fd, int64_t bytes, std::stop_token stop,
                                    const std::function<void(int64_t)>& on_bytes);

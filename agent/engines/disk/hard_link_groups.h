@@ -34,7 +34,7 @@ class HardLinkGroups {
  public:
   explicit HardLinkGroups(const SpoolFolder& folder) : by_before_(folder), by_after_(folder) {}
 
-  // Of an entry that has, on one side at least, several names. Nothing else needs to be added.
+  // An entry needs to be added only when it has several names on one side at least.
   Status Add(size_t place, const v1::TreeEntry& before, const v1::TreeEntry& after);
 
   // Calls back for each entry whose first fellow (the least path of its group, maybe itself) is another one on either

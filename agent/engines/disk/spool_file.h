@@ -15,7 +15,7 @@ namespace salvor::agent {
 
 class SpoolFolder {
  public:
-  // Of an agent with this state directory; it is made by the first NewFile.
+  // The folder lies in the agent's state directory; the first NewFile makes it.
   explicit SpoolFolder(const std::string& state_directory) : path_(state_directory + "/spool") {}
 
   // An empty file without a name, open for reading and writing. Where the file system knows no such files it has a

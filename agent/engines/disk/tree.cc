@@ -35,7 +35,7 @@ constexpr int64_t kBytesPerProgress = 64 << 20;
 // Deeper than this a walk may run out of descriptors by itself.
 constexpr int kDeepWalk = 200;
 
-// Of a longer directory, the rest is read when these have been walked.
+// The rest of a longer directory is read when these have been walked.
 constexpr size_t kItemsAtOnce = 4096;
 
 // Whether nanoseconds since 1970 hold it: from 1677 to 2262. restic counts in them too, and restores another time.
@@ -164,7 +164,7 @@ class DirectoryItems {
   int error_ = 0;
 };
 
-// Of what cannot be looked at: what its directory says of it.
+// The type, in the directory's words, of what cannot be looked at itself.
 const char* TypeNameOf(unsigned char type) { return type == DT_UNKNOWN ? "unknown" : TypeName(DTTOIF(type)); }
 
 // A directory that mkfs made and that only fsck writes into.
@@ -349,7 +349,7 @@ StatusOr<UniqueFd> Walker::OpenSettled(int parent, const std::string& name, cons
   UniqueFd file(::openat(parent, name.c_str(), kFlags | O_NOATIME));
   if (!file.Valid() && errno == EPERM) file = UniqueFd(::openat(parent, name.c_str(), kFlags));
   if (!file.Valid()) return ErrnoStatus(errno, "cannot be read");
-  // Of no use on a file system that has nothing to write back; any other error shows when the file is read.
+  // A file system that has nothing to write back refuses; any other error shows when the file is read.
   ::sync_file_range(file.Get(), 0, 0,
                     SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
   struct stat settled {};

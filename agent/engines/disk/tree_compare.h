@@ -43,7 +43,7 @@ struct ComparedPlace {
 class CapturedPaths {
  public:
   explicit CapturedPaths(const std::vector<ComparedPlace>& places);
-  // Of an entry of a copy; one that is in no copy is itself.
+  // The original of an entry of a copy; one that is in no copy is its own.
   std::string Of(const std::string& found) const;
 
  private:

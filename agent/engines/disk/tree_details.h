@@ -43,7 +43,7 @@ class TreeDetailsWriter {
 
 class TreeDetails {
  public:
-  // Of a file that is details from its start to its end. DataLoss unless the entry lines have the summary's digest
+  // The file holds details from its start to its end. DataLoss unless the entry lines have the summary's digest
   // and are as many as it says.
   static StatusOr<TreeDetails> Open(UniqueFd file);
 

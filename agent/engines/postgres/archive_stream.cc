@@ -15,7 +15,7 @@ constexpr int kBlockData = 1;
 constexpr int kBlockLargeObjects = 3;
 constexpr int kFormatCustom = 1;
 constexpr int64_t kLongestText = int64_t{1} << 30;  // PostgreSQL's own limit for a value
-// Of an entry of the table of contents, which is read once it is there as a whole: a function's body, say.
+// An entry of the table of contents is read once it is there as a whole: a function's body, say.
 constexpr size_t kLongestEntryBytes = 16 << 20;
 
 // Reads pg_dump's primitive values from what has arrived. A value that is not wholly there leaves `short_`

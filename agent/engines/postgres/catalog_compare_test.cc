@@ -9,7 +9,7 @@
 #include "agent/engines/postgres/inventory.h"
 #include "agent/engines/postgres/statement_reading.h"
 #include "agent/engines/postgres/test_server.h"
-#include "agent/process/process.h"
+#include "agent/process/tool_runner.h"
 #include "base/io/files.h"
 #include "base/io/steady_clock.h"
 #include "base/text.h"
@@ -43,7 +43,7 @@ class CatalogCompareTest : public testing::Test {
     spec.argv = {std::string(kTestBinDirectory) + "/pg_restore", "--exit-on-error", "--no-tablespaces",
                  "--dbname=", file};
     spec.environment = ToolEnvironment(Server().Where(), to).value();
-    const auto exit = RunProcess(TestSupervisor(), std::move(spec), {}, SteadyNow() + absl::Minutes(5));
+    const auto exit = TestTools().Run(std::move(spec), {}, SteadyNow() + absl::Minutes(5));
     ASSERT_TRUE(exit.ok()) << MessageOf(exit.status());
   }
 

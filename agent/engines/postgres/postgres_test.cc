@@ -12,7 +12,7 @@
 #include "agent/engines/postgres/globals.h"
 #include "agent/engines/postgres/inventory.h"
 #include "agent/engines/postgres/test_server.h"
-#include "agent/process/process.h"
+#include "agent/process/tool_runner.h"
 #include "base/io/files.h"
 #include "base/io/steady_clock.h"
 #include "base/text.h"
@@ -89,7 +89,7 @@ TEST_F(PostgresTest, NoTimeoutOfTheServerEndsAPinnedSessionOrATool) {
     ProcessSpec spec;
     spec.argv = {std::string(kTestBinDirectory) + "/psql", "-qAtXc", "SHOW " + timeout};
     spec.environment = ToolEnvironment(Server().Where(), "hasty", session.get()).value();
-    const auto shown = RunProcess(TestSupervisor(), std::move(spec), {}, SteadyNow() + absl::Minutes(1));
+    const auto shown = TestTools().Run(std::move(spec), {}, SteadyNow() + absl::Minutes(1));
     ASSERT_TRUE(shown.ok()) << MessageOf(shown.status());
     EXPECT_EQ(shown->output, "0\n") << timeout;
   }
@@ -103,7 +103,7 @@ TEST_F(PostgresTest, WhoMayNotChooseTheLanguageOfMessagesIsServedAllTheSame) {
   ProcessSpec spec;
   spec.argv = {std::string(kTestBinDirectory) + "/psql", "-qAtXc", "SELECT current_user"};
   spec.environment = ToolEnvironment(Server().Where("foreigner"), "postgres", session.get()).value();
-  const auto shown = RunProcess(TestSupervisor(), std::move(spec), {}, SteadyNow() + absl::Minutes(1));
+  const auto shown = TestTools().Run(std::move(spec), {}, SteadyNow() + absl::Minutes(1));
   ASSERT_TRUE(shown.ok()) << MessageOf(shown.status());
   EXPECT_EQ(shown->output, "foreigner\n");
 }

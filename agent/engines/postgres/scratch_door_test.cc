@@ -130,8 +130,8 @@ class ScratchDoorTest : public testing::Test {
   std::unique_ptr<ScratchServers> Agent(absl::Duration bound = absl::Seconds(15),
                                         const std::string& sandbox = "bwrap") const {
     const std::string user = ::geteuid() == 0 && sandbox != "bwrap" ? "postgres" : "";
-    return std::make_unique<ScratchServers>(
-        ScratchOptions{directory_ + "/state", TestSupervisor(), kTestBinDirectory, user, sandbox, bound});
+    return std::make_unique<ScratchServers>(ScratchOptions{
+        directory_ + "/state", TestTools(), TestSupervisor(), kTestBinDirectory, user, sandbox, bound});
   }
   static ScratchRequest Named(const std::string& name, bool require_isolation = false) {
     ScratchRequest request;

@@ -10,7 +10,7 @@
 
 #include "agent/engines/postgres/scratch_server.h"
 #include "agent/engines/postgres/scratch_state.h"
-#include "agent/process/process.h"
+#include "agent/process/tool_runner.h"
 #include "base/io/steady_clock.h"
 #include "base/text.h"
 
@@ -119,7 +119,7 @@ Sandbox ScratchServers::SandboxOf(const ScratchState& state) const {
 void ScratchServers::JudgeIsolation(ScratchState& state) const {
   state.sandboxed = false;
   if (IsRoot() && state.uid <= 0) return NameLack(state, "there is no user for it that owns nothing else");
-  const Status tried = TrySandbox(options_.supervisor, SandboxOf(state));
+  const Status tried = TrySandbox(options_.tools, SandboxOf(state));
   state.sandboxed = tried.ok();
   if (!tried.ok()) {
     NameLack(state, "bubblewrap gives it no mount, PID, IPC and network namespaces of its own",
@@ -205,12 +205,13 @@ StatusOr<ProcessSpec> ScratchServers::Beside(const ScratchState& state, ProcessS
 StatusOr<ProbeReport> ScratchServers::Probe(ScratchState& state) const {
   ProcessSpec probe;
   const bool sandboxed = state.sandboxed;
-  probe.argv = {sandboxed ? kProbe : options_.supervisor, "--probe"};
+  probe.argv = {sandboxed ? kProbe : options_.probe_program, "--probe"};
   const std::vector<std::string> arguments = ProbeArguments(options_.state_directory, state.directory);
   probe.argv.insert(probe.argv.end(), arguments.begin(), arguments.end());
-  ASSIGN_OR_RETURN(ProcessSpec spec, Beside(state, std::move(probe), {{options_.supervisor, kProbe, false}}));
+  ASSIGN_OR_RETURN(ProcessSpec spec,
+                   Beside(state, std::move(probe), {{options_.probe_program, kProbe, false}}));
   ASSIGN_OR_RETURN_IN(const ExitStatus exit,
-                      RunProcess(options_.supervisor, std::move(spec), {}, SteadyNow() + kProbeTimeout),
+                      options_.tools.Run(std::move(spec), {}, SteadyNow() + kProbeTimeout),
                       "probing the isolation of a drill");
   ASSIGN_OR_RETURN(ProbeReport report, ParseProbe(exit.output));
   if (!report.reached.empty()) {

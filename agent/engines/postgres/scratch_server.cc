@@ -13,7 +13,7 @@
 #include "agent/engines/postgres/connection.h"
 #include "agent/engines/postgres/scratch_door.h"
 #include "agent/engines/postgres/scratch_state.h"
-#include "agent/process/process.h"
+#include "agent/process/tool_runner.h"
 #include "base/io/files.h"
 #include "base/io/log.h"
 #include "base/io/steady_clock.h"
@@ -46,11 +46,10 @@ Status GiveTo(const std::string& path, int64_t uid) {
 
 }  // namespace
 
-StatusOr<int> ToolVersion(const std::string& supervisor, const std::string& program) {
+StatusOr<int> ToolVersion(ToolRunner& tools, const std::string& program) {
   ProcessSpec spec;
   spec.argv = {program, "--version"};
-  ASSIGN_OR_RETURN(ExitStatus exit,
-                   RunProcess(supervisor, std::move(spec), {}, SteadyNow() + absl::Seconds(30)));
+  ASSIGN_OR_RETURN(ExitStatus exit, tools.Run(std::move(spec), {}, SteadyNow() + absl::Seconds(30)));
   const size_t space = exit.output.find(") ");
   int major = 0, minor = 0;
   if (space != std::string::npos) {
@@ -67,10 +66,9 @@ StatusOr<int> ToolVersion(const std::string& supervisor, const std::string& prog
 // belongs to the thread that forked, not to the process.
 class ScratchServers::Server {
  public:
-  Server(std::string supervisor, ProcessSpec spec) {
-    thread_ = std::thread([this, supervisor = std::move(supervisor), moved = std::move(spec)]() mutable {
-      Run(supervisor, std::move(moved));
-    });
+  Server(ToolRunner& tools, ProcessSpec spec) {
+    thread_ =
+        std::thread([this, &tools, moved = std::move(spec)]() mutable { Run(tools, std::move(moved)); });
   }
 
   ~Server() {
@@ -98,10 +96,10 @@ class ScratchServers::Server {
   }
 
  private:
-  void Run(const std::string& supervisor, ProcessSpec spec) {
+  void Run(ToolRunner& tools, ProcessSpec spec) {
     spec.on_error_line = [this](std::string_view line) { Keep(line); };
     spec.on_output_line = [this](std::string_view line) { Keep(line); };
-    auto process = Process::Start(supervisor, std::move(spec));
+    auto process = tools.Start(std::move(spec));
     AnnounceStart(process.status());
     if (!process.ok()) return;
     const auto exit = (*process)->Wait(stop_.get_token(), SteadyTime::InfiniteFuture());
@@ -197,7 +195,7 @@ Status ScratchServers::MakeRoom(const ScratchRequest& request) const {
 Status ScratchServers::Prepare(const ScratchRequest& request, ScratchState& state) const {
   RETURN_IF_ERROR(CheckObjectName(request.name));
   if (request.postgres && request.server_version_num > 0) {
-    ASSIGN_OR_RETURN(const int local, ToolVersion(options_.supervisor, options_.bin_directory + "/postgres"));
+    ASSIGN_OR_RETURN(const int local, ToolVersion(options_.tools, options_.bin_directory + "/postgres"));
     if (local / 10000 < request.server_version_num / 10000) {
       return WithHint(FailedPrecondition("the backup is of PostgreSQL {}, the agent's is {}",
                                          request.server_version_num / 10000, local / 10000),
@@ -263,9 +261,8 @@ Status ScratchServers::InitDatabase(const ScratchState& state) const {
                  "--no-sync",
                  "--no-instructions"};
   ASSIGN_OR_RETURN(ProcessSpec spec, ServerProcess(state, std::move(initdb), {{data, kScratchData, true}}));
-  RETURN_IF_ERROR_IN(
-      RunProcess(options_.supervisor, std::move(spec), {}, SteadyNow() + kInitTimeout).status(),
-      "making a scratch server");
+  RETURN_IF_ERROR_IN(options_.tools.Run(std::move(spec), {}, SteadyNow() + kInitTimeout).status(),
+                     "making a scratch server");
   return WriteFileAtomically(state.directory + "/ready", "", 0600);
 }
 
@@ -354,7 +351,7 @@ Status ScratchServers::StartServer(Slot& slot, ScratchState& state) const {
     copy.stop_signal = server.stop_signal;
     ASSIGN_OR_RETURN(ProcessSpec spec, ServerProcess(state, std::move(copy), mounts));
     spec.new_network = new_network;
-    slot.server = std::make_unique<Server>(options_.supervisor, std::move(spec));
+    slot.server = std::make_unique<Server>(options_.tools, std::move(spec));
     return slot.server->Started();
   };
   if (sandboxed) return start(false);

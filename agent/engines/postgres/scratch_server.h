@@ -36,7 +36,9 @@ namespace salvor::agent {
 
 struct ScratchOptions {
   std::string state_directory;
-  std::string supervisor;     // path of salvor-supervise
+  ToolRunner& tools;  // borrowed
+  std::string
+      probe_program;  // path of salvor-supervise, which looks for ways out of a drill when asked with --probe
   std::string bin_directory;  // of initdb and postgres
   std::string scratch_user;   // who runs servers when we are root; empty: a user id that nobody has
   std::string sandbox_program = "bwrap";
@@ -170,6 +172,6 @@ class ScratchServers {
 };
 
 // The version of a PostgreSQL program in the server's own notation: 150018 for "pg_dump (PostgreSQL) 15.18".
-StatusOr<int> ToolVersion(const std::string& supervisor, const std::string& program);
+StatusOr<int> ToolVersion(ToolRunner& tools, const std::string& program);
 
 }  // namespace salvor::agent

@@ -28,7 +28,7 @@ class ScratchServerTest : public testing::Test {
 
   std::unique_ptr<ScratchServers> Agent() {
     return std::make_unique<ScratchServers>(
-        ScratchOptions{directory_ + "/state", TestSupervisor(), kTestBinDirectory, "", "bwrap"});
+        ScratchOptions{directory_ + "/state", TestTools(), TestSupervisor(), kTestBinDirectory, "", "bwrap"});
   }
   static std::string ValueOf(const ScratchState& state, const std::string& sql) {
     auto session = Connection::Open(ScratchServers::ConnectionTo(state), {});
@@ -132,7 +132,7 @@ TEST_F(ScratchServerTest, TheProbeTriesManyWaysOutAndFindsNone) {
 TEST_F(ScratchServerTest, WithoutASandboxItSaysSoAndWhoDemandsOneIsRefused) {
   const std::string user = geteuid() == 0 ? "postgres" : "";
   ScratchServers agent(
-      {directory_ + "/state", TestSupervisor(), kTestBinDirectory, user, "/nonexistent/bwrap"});
+      {directory_ + "/state", TestTools(), TestSupervisor(), kTestBinDirectory, user, "/nonexistent/bwrap"});
   ScratchRequest demanding = Named("demanding");
   demanding.require_isolation = true;
   const auto refused = agent.Start(demanding);
@@ -153,9 +153,10 @@ TEST_F(ScratchServerTest, WithoutASandboxItSaysSoAndWhoDemandsOneIsRefused) {
 TEST_F(ScratchServerTest, WithoutASandboxAndAUserNothingIsStartedAsRoot) {
   if (geteuid() != 0) GTEST_SKIP() << "only root needs another user";
   ScratchServers agent(
-      {directory_ + "/state", TestSupervisor(), kTestBinDirectory, "", "/nonexistent/bwrap"});
+      {directory_ + "/state", TestTools(), TestSupervisor(), kTestBinDirectory, "", "/nonexistent/bwrap"});
   EXPECT_THAT(HintOf(agent.Start(Named("drill-1")).status()), HasSubstr("--scratch-user"));
-  ScratchServers as_root({directory_ + "/other", TestSupervisor(), kTestBinDirectory, "root", "bwrap"});
+  ScratchServers as_root(
+      {directory_ + "/other", TestTools(), TestSupervisor(), kTestBinDirectory, "root", "bwrap"});
   EXPECT_EQ(as_root.Start(Named("drill-1")).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
@@ -246,8 +247,8 @@ TEST_F(ScratchServerTest, ABackupOfANewerServerIsRefused) {
 }
 
 TEST_F(ScratchServerTest, ADeepDirectoryGetsAShortSocket) {
-  ScratchServers agent(
-      {directory_ + "/" + std::string(100, 'd'), TestSupervisor(), kTestBinDirectory, "", "bwrap"});
+  ScratchServers agent({directory_ + "/" + std::string(100, 'd'), TestTools(), TestSupervisor(),
+                        kTestBinDirectory, "", "bwrap"});
   const ScratchState state = agent.Start(Named("deep")).value();
   EXPECT_EQ(state.socket_directory.rfind("/proc/", 0), 0u);  // and nothing below /tmp
   EXPECT_EQ(ValueOf(state, "SELECT 1"), "1");

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "agent/process/process.h"
+#include "agent/process/tool_runner.h"
 
 namespace salvor::agent {
 
@@ -14,7 +14,7 @@ namespace salvor::agent {
 // NotFound, AlreadyExists; Internal for all others, and for damage.
 absl::StatusCode CodeOfSqlState(std::string_view state);
 
-// Of "FATAL:  28P01: password authentication failed …", as a verbose libpq writes it whatever the server's
+// The code in "FATAL:  28P01: password authentication failed …", as a verbose libpq writes it whatever the server's
 // language is; cut out of `text`. "" when the server said nothing.
 std::string TakeSqlState(std::string& text);
 

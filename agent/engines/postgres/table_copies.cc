@@ -80,8 +80,7 @@ StatusOr<size_t> ReadSome(const TableReading& reading, const std::string& snapsh
                         return verdict = on_table(table, digest);
                       });
   psql.on_output = [&answers](std::string_view bytes) { return answers.Feed(bytes); };
-  ASSIGN_OR_RETURN(const std::unique_ptr<Process> process,
-                   Process::Start(reading.supervisor, std::move(psql)));
+  ASSIGN_OR_RETURN(const std::unique_ptr<RunningTool> process, reading.tools.Start(std::move(psql)));
   const StatusOr<ExitStatus> exit = process->Wait(reading.stop, reading.deadline);
   RETURN_IF_ERROR(verdict);
   RETURN_IF_ERROR(exit.status());

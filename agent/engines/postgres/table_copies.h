@@ -17,7 +17,7 @@
 
 #include "agent/engines/postgres/connection.h"
 #include "agent/engines/postgres/row_digest.h"
-#include "agent/process/process.h"
+#include "agent/process/tool_runner.h"
 #include "base/status.h"
 #include "base/steady_time.h"
 
@@ -28,12 +28,12 @@ struct TableCopy {
   RowDigest::Mode mode = RowDigest::Mode::kHash;
 };
 
-// Of one table: its rows, or the server's error about it, with the code that Connection gives it. In the order of
+// Takes one table's rows, or the server's error about it, with the code that Connection gives it. In the order of
 // the tables, on the thread that reads. An error from here ends the reading and is its answer.
 using OnTable = std::function<Status(size_t table, const StatusOr<RowDigest>& digest)>;
 
 struct TableReading {
-  std::string supervisor;  // path of salvor-supervise
+  ToolRunner& tools;
   // A fresh spec of psql: argv[0], and the environment (ToolEnvironment) to reach what `session` is with.
   std::function<StatusOr<ProcessSpec>()> psql;
   // Pinned, in a transaction of its own (REPEATABLE READ, no savepoint): psql sees its snapshot.

@@ -40,8 +40,7 @@ class TableCopiesTest : public testing::Test {
                      const OnTable& on_table, const std::stop_token& stop = {}) {
     const auto session = Server().Connect(database);
     RETURN_IF_ERROR(session->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
-    const TableReading reading{TestSupervisor(), [&] { return Tool("psql", database, *session); }, *session,
-                               stop};
+    const TableReading reading{TestTools(), [&] { return Tool("psql", database, *session); }, *session, stop};
     return ReadTables(reading, tables, on_table);
   }
 
@@ -67,7 +66,7 @@ class TableCopiesTest : public testing::Test {
     spec.argv.insert(spec.argv.end(), {"-Fc", "-Z0", "--encoding=" + session->ServerEncoding()});
     ArchiveStream stream;
     spec.on_output = [&stream](std::string_view bytes) { return stream.Feed(bytes); };
-    const auto dumped = RunProcess(TestSupervisor(), std::move(spec), {}, SteadyTime::InfiniteFuture());
+    const auto dumped = TestTools().Run(std::move(spec), {}, SteadyTime::InfiniteFuture());
     EXPECT_TRUE(dumped.ok()) << MessageOf(dumped.status());
     EXPECT_EQ(stream.Finish(), OkStatus());
     return stream.Summary();
@@ -297,7 +296,7 @@ TEST_F(TableCopiesTest, AMachineWithoutPsqlIsToldToInstallIt) {
     spec.argv = {"/nonexistent/psql"};
     return spec;
   };
-  const Status read = ReadTables({TestSupervisor(), psql, *session, {}}, {{"COPY (SELECT 1) TO STDOUT"}},
+  const Status read = ReadTables({TestTools(), psql, *session, {}}, {{"COPY (SELECT 1) TO STDOUT"}},
                                  [](size_t, const StatusOr<RowDigest>&) { return OkStatus(); });
   EXPECT_EQ(read.code(), absl::StatusCode::kNotFound) << read;
   EXPECT_THAT(HintOf(read), HasSubstr("Install"));

@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "agent/process/process.h"
 #include "base/io/files.h"
 #include "base/io/steady_clock.h"
 
@@ -37,13 +36,18 @@ std::string TestSupervisor() {
   return path;
 }
 
+SupervisedTools& TestTools() {
+  static SupervisedTools tools(TestSupervisor());
+  return tools;
+}
+
 TestServer::TestServer() {
   char pattern[] = "/tmp/salvor-test-XXXXXX";
   if (mkdtemp(pattern) == nullptr) Require(ErrnoStatus(errno, "mkdtemp"), "directory");
   directory_ = pattern;
   chmod(directory_.c_str(), 0755);
   servers_ = std::make_unique<ScratchServers>(
-      ScratchOptions{directory_ + "/state", TestSupervisor(), kTestBinDirectory, ""});
+      ScratchOptions{directory_ + "/state", TestTools(), TestSupervisor(), kTestBinDirectory, ""});
   ScratchRequest request;
   request.name = "source";
   state_ = Require(servers_->Start(request), "start");
@@ -119,8 +123,7 @@ std::string TestServer::Dump(const std::string& database, const std::vector<std:
   spec.argv.insert(spec.argv.end(), more.begin(), more.end());
   spec.environment = Require(ToolEnvironment(Where(), database, Connect(database).get()), "environment");
   spec.keep_output = size_t{256} << 20;
-  return Require(RunProcess(TestSupervisor(), std::move(spec), {}, SteadyNow() + absl::Minutes(5)), "pg_dump")
-      .output;
+  return Require(TestTools().Run(std::move(spec), {}, SteadyNow() + absl::Minutes(5)), "pg_dump").output;
 }
 
 }  // namespace salvor::agent

@@ -7,6 +7,7 @@
 
 #include "agent/engines/postgres/connection.h"
 #include "agent/engines/postgres/scratch_server.h"
+#include "agent/process/process.h"
 
 namespace salvor::agent {
 
@@ -40,6 +41,7 @@ class TestServer {
 
 // Path of salvor-supervise, from the environment of the test.
 std::string TestSupervisor();
+SupervisedTools& TestTools();  // of this host, by that supervisor
 
 // Where PostgreSQL's programs are on the test machine.
 inline constexpr char kTestBinDirectory[] = "/usr/lib/postgresql/15/bin";

@@ -231,7 +231,7 @@ class YamlWriter {
     }
   }
 
-  // Of a time or a duration; "" for every other message.
+  // The text of a time or a duration; "" for every other message.
   static std::string ScalarMessage(const Message& message) {
     const std::optional<std::string> text = TimeText(message);
     if (!text.has_value()) return "";

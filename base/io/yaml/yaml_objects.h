@@ -60,7 +60,7 @@ ParsedFile ParseObjects(std::string_view text, const std::string& file_name);
 // A problem that the control plane found in `objects` (by its index), placed in the file it came from.
 YamlProblem LocateProblem(const std::vector<ParsedObject>& objects, const v1::Problem& problem);
 
-// Of problems found in `objects` (by their index), those that do not merely follow from what could not be
+// Those of the problems found in `objects` (by their index) that do not merely follow from what could not be
 // read, of which `unread` tells: in the same object, or the name of another.
 std::vector<v1::Problem> WithoutConsequences(const std::vector<ParsedObject>& objects,
                                              const std::vector<YamlProblem>& unread,

@@ -65,7 +65,7 @@ const char* OutcomeWord(v1::ApplyResponse::Outcome outcome) {
   }
 }
 
-// Of what could be read the control plane is asked for further problems, so that all come at once; it is no
+// The control plane is asked for further problems of what could be read, so that all come at once; it is no
 // matter when it does not answer.
 ExitCode FailUnread(Context& context, const LoadedObjects& loaded) {
   std::vector<YamlProblem> problems = loaded.problems;

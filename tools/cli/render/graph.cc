@@ -47,7 +47,6 @@ std::string WaitsFor(const v1::StepStatus& step) {
   std::vector<std::string> parts;
   for (const v1::Edge& edge : step.after()) {
     std::string part = CleanText(edge.step());
-    if (edge.condition() == v1::Edge::CONDITION_FAILED) part += " (if it failed)";
     if (edge.condition() == v1::Edge::CONDITION_FINISHED) part += " (whatever becomes of it)";
     parts.push_back(part);
   }

@@ -27,7 +27,7 @@ Outcome OutcomeOf(const v1::Run& run, const v1::Backup* backup, const Style& sty
 // is "disproven". "finished" where neither steps nor a record of it are known, as for an older drill in a list.
 Worded VerdictWord(const v1::Run& run, const v1::Backup* backup);
 
-// Of a drill: what its checks say, and what the control plane recorded for this very drill; the worse counts.
+// What a drill's checks say, and what the control plane recorded for this very drill; the worse counts.
 // Without a single check nothing is proven.
 v1::Backup::Verification VerdictOf(const v1::Run& run, const v1::Backup* backup);
 

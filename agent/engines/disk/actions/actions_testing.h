@@ -11,8 +11,10 @@
 #include "agent/engines/disk/actions/actions.h"
 #include "agent/engines/disk/actions/staging.h"
 #include "agent/engines/disk/tree_testing.h"
+#include "agent/process/scripted_tools.h"
 #include "agent/restic/restic_testing.h"
 #include "agent/work/action_testing.h"
+#include "agent/work/registry.h"
 #include "agent/work/restore_record.h"
 #include "base/steady_time.h"
 #include "base/text.h"
@@ -27,16 +29,15 @@ class DiskActionsTest : public testing::Test {
     repository_.Make();
     ASSERT_NO_FATAL_FAILURE(MakeOddTree(root_));
     config_.state_directory = state_;
-    config_.supervisor = Supervisor();
     task_.mutable_lease()->set_run("backup-shop-1");
     task_.mutable_lease()->set_attempt(1);
     task_.set_component("files");
   }
 
-  using Function = StatusOr<v1::ActionResult> (*)(const v1::Action&, ActionContext&);
-  StatusOr<v1::ActionResult> Run(Function function, const v1::Action& action) {
-    ActionContext context{config_, task_, {}, SteadyTime::InfiniteFuture(), on_progress_, nullptr};
-    return function(action, context);
+  template <typename Message>
+  StatusOr<v1::ActionResult> Run(TypedAction<Message> function, const v1::Action& action) {
+    ActionContext context{config_, tools_, task_, {}, SteadyTime::InfiniteFuture(), on_progress_, nullptr};
+    return function(PartOf<Message>(action), context);
   }
 
   StatusOr<v1::ActionResult> Backup(const std::vector<std::string>& exclude = {}) {
@@ -167,6 +168,19 @@ class DiskActionsTest : public testing::Test {
     EXPECT_TRUE(RecordOf("restore-shop-1").Write(EncodeRestoreState(*state)).ok());
     return *state;
   }
+  // What a restore leaves that was killed when its copy was whole and not in place yet.
+  void MustLay(const std::string& run) {
+    auto state = PlanStaging(Places(), target_root_);
+    ASSERT_TRUE(state.ok()) << state.status();
+    ASSERT_TRUE(MakeFolders(target_root_, &*state).ok());
+    const auto folder = OpenFolder(target_root_, *state, 0);
+    ASSERT_TRUE(folder.ok()) << folder.status();
+    const std::string& snapshot = kept_.artifacts(0).snapshot();
+    const Status laid = repository_.Open().Restore(snapshot, PathOfDescriptor(folder->Get()), {root_});
+    ASSERT_TRUE(laid.ok()) << laid;
+    ASSERT_TRUE(IdentifyCopies(target_root_, snapshot, &*state).ok());
+    ASSERT_TRUE(RecordOf(run).Write(EncodeRestoreState(*state)).ok());
+  }
   RestoreRecord RecordOf(const std::string& run) { return *RestoreRecord::For(config_, run, "files"); }
   std::string ParentOfRestored() const {
     const std::string path = Restored();
@@ -184,6 +198,7 @@ class DiskActionsTest : public testing::Test {
   bool cross_file_systems_ = false;
   std::vector<std::string> restore_warnings_;
   AgentConfig config_;
+  ScriptedTools tools_{Tools()};
   v1::Task task_;
   std::function<void(const v1::Progress&)> on_progress_;
   v1::ActionResult kept_;

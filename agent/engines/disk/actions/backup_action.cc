@@ -310,8 +310,8 @@ StatusOr<v1::ActionResult> DiskBackupRun::Run() {
 
 }  // namespace
 
-StatusOr<v1::ActionResult> RunDiskBackup(const v1::Action& action, ActionContext& context) {
-  return DiskBackupRun(action.disk_backup(), context).Run();
+StatusOr<v1::ActionResult> RunDiskBackup(const v1::DiskBackup& action, ActionContext& context) {
+  return DiskBackupRun(action, context).Run();
 }
 
 }  // namespace salvor::agent

@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::string_view kNamePrefix = "files of ";
 
-// Of a restore that has folders, and can say whose it is; else nothing. Other restores have records of their own kind.
+// The state of a restore that has folders, and can say whose it is; else an empty one. Other restores have records of
+// their own kind.
 StatusOr<RestoreState> ReadUnfinished(const RestoreRecord& record) {
   ASSIGN_OR_RETURN(const std::string text, record.Read());
   StatusOr<RestoreState> state = DecodeRestoreState(text);
@@ -38,19 +39,28 @@ StatusOr<std::vector<v1::HeldObligation>> UnfinishedDiskRestores(const AgentConf
     v1::HeldObligation& held = unfinished.emplace_back();
     held.set_run(state->run);
     held.set_name(std::string(kNamePrefix) + state->component);
-    held.set_kind(kRestoreFolders);
+    v1::DiskRestoreUndo* undo = held.mutable_undo()->mutable_disk_restore_undo();
+    undo->set_run(state->run);
+    undo->set_component(state->component);
   }
   return unfinished;
 }
 
-Status RemoveUnfinishedDiskRestore(const AgentConfig& config, const v1::HeldObligation& restore) {
+StatusOr<v1::DiskRestoreUndo> DiskRestoreUndoOf0_1(const v1::HeldObligation& restore) {
   if (restore.name().rfind(kNamePrefix, 0) != 0)
     return InvalidArgument("'{}' names no restore of files", PercentEncode(restore.name()));
-  const std::string component = restore.name().substr(kNamePrefix.size());
-  ASSIGN_OR_RETURN(const RestoreRecord record, RestoreRecord::For(config, restore.run(), component));
+  v1::DiskRestoreUndo undo;
+  undo.set_run(restore.run());
+  undo.set_component(restore.name().substr(kNamePrefix.size()));
+  return undo;
+}
+
+StatusOr<v1::ActionResult> RunDiskRestoreUndo(const v1::DiskRestoreUndo& restore, ActionContext& context) {
+  ASSIGN_OR_RETURN(const RestoreRecord record,
+                   RestoreRecord::For(context.config, restore.run(), restore.component()));
   ASSIGN_OR_RETURN(const RestoreState state, ReadUnfinished(record));
   // The name of a record does not say where its run's name ends.
-  if (state.phase == RestoreState::Phase::kNone || state.run != restore.run()) return OkStatus();
+  if (state.phase == RestoreState::Phase::kNone || state.run != restore.run()) return v1::ActionResult();
   const Status removed = RemoveFolders(state.prefix, state);
   if (removed.code() != absl::StatusCode::kFailedPrecondition) {
     RETURN_IF_ERROR_IN(removed, "remove what restore " + restore.run() + " left");
@@ -58,7 +68,8 @@ Status RemoveUnfinishedDiskRestore(const AgentConfig& config, const v1::HeldObli
     LogError("what restore {} left is not removed: {}; look at what is there, and remove it by hand",
              restore.run(), MessageOf(removed));
   }
-  return record.Write("");
+  RETURN_IF_ERROR(record.Write(""));
+  return v1::ActionResult();
 }
 
 }  // namespace salvor::agent

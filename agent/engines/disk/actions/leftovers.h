@@ -12,15 +12,15 @@
 
 namespace salvor::agent {
 
-// The kind of these obligations.
-inline constexpr char kRestoreFolders[] = "restore-folders";
-
 // Those whose record says that folders of theirs may be there. Not of drills, whose place goes as a whole.
 StatusOr<std::vector<v1::HeldObligation>> UnfinishedDiskRestores(const AgentConfig& config);
 
 // Removes the folders that the restore's record says it made, and nothing else; no attempt of the run may be at work.
 // What is in place already stays. Where something else has the name of a folder, that is left alone, logged, and not
 // looked at again. Nothing on record is fine.
-Status RemoveUnfinishedDiskRestore(const AgentConfig& config, const v1::HeldObligation& restore);
+StatusOr<v1::ActionResult> RunDiskRestoreUndo(const v1::DiskRestoreUndo& action, ActionContext& context);
+
+// The undo of one that an agent of 0.1 named: by the name that it gave it.
+StatusOr<v1::DiskRestoreUndo> DiskRestoreUndoOf0_1(const v1::HeldObligation& restore);
 
 }  // namespace salvor::agent

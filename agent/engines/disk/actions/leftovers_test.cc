@@ -23,9 +23,12 @@ class DiskLeftoversTest : public DiskActionsTest {
     return unfinished.value_or(std::vector<v1::HeldObligation>());
   }
   Status RemoveThem() {
-    for (const v1::HeldObligation& one : Unfinished())
-      RETURN_IF_ERROR(RemoveUnfinishedDiskRestore(config_, one));
+    for (const v1::HeldObligation& one : Unfinished()) RETURN_IF_ERROR(Undo(one.undo()));
     return OkStatus();
+  }
+  Status Undo(const v1::Action& undo) {
+    ActionContext context{config_, tools_, task_, {}, SteadyTime::InfiniteFuture(), nullptr, nullptr};
+    return RunDiskRestoreUndo(undo.disk_restore_undo(), context).status();
   }
   std::string FolderOf(const RestoreState& state) const {
     return ParentOfRestored() + "/" + state.folders[0].name;
@@ -40,7 +43,7 @@ TEST_F(DiskLeftoversTest, TheFoldersOfAKilledRestoreAreNamedAndRemoved) {
   ASSERT_THAT(Leftovers(target_root_), SizeIs(2));
   ASSERT_THAT(Unfinished(), SizeIs(1));
   EXPECT_EQ(Unfinished()[0].run(), "restore-shop-1");
-  EXPECT_EQ(Unfinished()[0].kind(), kRestoreFolders);
+  EXPECT_EQ(Unfinished()[0].undo().disk_restore_undo().run(), "restore-shop-1");
   Put(ParentOfRestored() + "/neighbour", "x");
   const Status removed = RemoveThem();
   ASSERT_TRUE(removed.ok()) << removed;
@@ -131,11 +134,11 @@ TEST_F(DiskLeftoversTest, ADrillsPlaceARestoreThatCameToItsEndAndRecordsOfOthers
 
 TEST_F(DiskLeftoversTest, TheOrderOfAnotherRunRemovesNothing) {
   Interrupted("half");
-  v1::HeldObligation other = Unfinished().at(0);
-  other.set_run("restore-shop-2");
-  EXPECT_TRUE(RemoveUnfinishedDiskRestore(config_, other).ok());
-  other.set_run("../restore-shop-1");
-  EXPECT_FALSE(RemoveUnfinishedDiskRestore(config_, other).ok());
+  v1::Action other = Unfinished().at(0).undo();
+  other.mutable_disk_restore_undo()->set_run("restore-shop-2");
+  EXPECT_TRUE(Undo(other).ok());
+  other.mutable_disk_restore_undo()->set_run("../restore-shop-1");
+  EXPECT_FALSE(Undo(other).ok());
   EXPECT_THAT(Leftovers(target_root_), SizeIs(2));
 }
 

@@ -128,7 +128,12 @@ Status DiskRestoreRun::LayFolder(size_t folder) {
 
 Status DiskRestoreRun::Lay() {
   for (size_t folder = 0; folder < state_.folders.size(); ++folder) RETURN_IF_ERROR(LayFolder(folder));
+  // A restic that was quick has been looked at once, or never: what it has written is said at its end.
+  const int64_t bytes = action_.tree().bytes();
+  if (const auto tell = ProgressOf(context_, bytes)) tell(bytes);
   RETURN_IF_ERROR(IdentifyCopies(prefix_, action_.tree().snapshot(), &state_));
+  // However quick restic was, so that nobody looked at it while it wrote.
+  if (const auto tell = ProgressOf(context_, action_.tree().bytes())) tell(action_.tree().bytes());
   return Write();
 }
 
@@ -185,8 +190,7 @@ StatusOr<v1::ActionResult> DiskRestoreRun::Run() {
 
 }  // namespace
 
-StatusOr<v1::ActionResult> RunDiskTargetCheck(const v1::Action& action, ActionContext& context) {
-  const v1::DiskTargetCheck& check = action.disk_target_check();
+StatusOr<v1::ActionResult> RunDiskTargetCheck(const v1::DiskTargetCheck& check, ActionContext& context) {
   ASSIGN_OR_RETURN(const std::string prefix, DiskPrefix(check.target(), context.config));
   ASSIGN_OR_RETURN(const std::vector<DiskPlace> places,
                    DiskPlaces(check.paths(), check.destinations(), prefix));
@@ -196,8 +200,7 @@ StatusOr<v1::ActionResult> RunDiskTargetCheck(const v1::Action& action, ActionCo
   return v1::ActionResult();
 }
 
-StatusOr<v1::ActionResult> RunDiskRestore(const v1::Action& action, ActionContext& context) {
-  const v1::DiskRestore& restore = action.disk_restore();
+StatusOr<v1::ActionResult> RunDiskRestore(const v1::DiskRestore& restore, ActionContext& context) {
   ASSIGN_OR_RETURN(const std::string prefix, DiskPrefix(restore.target(), context.config));
   ASSIGN_OR_RETURN(const std::vector<DiskPlace> places,
                    DiskPlaces(restore.paths(), restore.destinations(), prefix));

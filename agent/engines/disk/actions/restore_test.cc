@@ -52,16 +52,7 @@ TEST_F(DiskActionsTest, ARetryRemovesNothingThatOnlyHasTheNameOfWhatItMade) {
 TEST_F(DiskActionsTest, ACopyThatIsWholeIsMovedIntoPlaceByTheNextAttempt) {
   ASSERT_NO_FATAL_FAILURE(MustBackup());
   target_root_ = NormalisePaths({directory_ / "elsewhere"}).front();
-  auto state = PlanStaging(Places(), target_root_);
-  ASSERT_TRUE(state.ok()) << state.status();
-  ASSERT_TRUE(MakeFolders(target_root_, &*state).ok());
-  const auto folder = OpenFolder(target_root_, *state, 0);
-  ASSERT_TRUE(folder.ok()) << folder.status();
-  const Status laid =
-      repository_.Open().Restore(kept_.artifacts(0).snapshot(), PathOfDescriptor(folder->Get()), {root_});
-  ASSERT_TRUE(laid.ok()) << laid;
-  ASSERT_TRUE(IdentifyCopies(target_root_, kept_.artifacts(0).snapshot(), &*state).ok());
-  ASSERT_TRUE(RecordOf("restore-shop-1").Write(EncodeRestoreState(*state)).ok());
+  ASSERT_NO_FATAL_FAILURE(MustLay("restore-shop-1"));
   // It needs the repository for the details alone.
   v1::Artifact& tree = *kept_.mutable_artifacts(0);
   tree.set_snapshot(std::string(64, 'f'));
@@ -71,18 +62,32 @@ TEST_F(DiskActionsTest, ACopyThatIsWholeIsMovedIntoPlaceByTheNextAttempt) {
   EXPECT_TRUE(Restore().ok());
 }
 
+// Between a copy's last look at its destination and its move, which is where the next attempt goes on.
 TEST_F(DiskActionsTest, WhatAppearsMeanwhileIsNotReplaced) {
   ASSERT_NO_FATAL_FAILURE(MustBackup());
   target_root_ = NormalisePaths({directory_ / "elsewhere"}).front();
-  bool done = false;
-  on_progress_ = [&](const v1::Progress&) {
-    if (done) return;
-    done = true;
+  ASSERT_NO_FATAL_FAILURE(MustLay("restore-shop-1"));
+  ASSERT_TRUE(MakeDirectories(Restored()).ok());
+  Put(Restored("/new"), "x");
+  const Status status = Restore();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(MessageOf(status), HasSubstr("something has appeared at"));
+  EXPECT_TRUE(Exists(Restored("/new")));
+  EXPECT_FALSE(Exists(Restored("/program")));
+  EXPECT_THAT(Leftovers(target_root_), IsEmpty());
+}
+
+TEST_F(DiskActionsTest, WhatAppearsWhileResticWritesIsNotReplaced) {
+  ASSERT_NO_FATAL_FAILURE(MustBackup());
+  target_root_ = NormalisePaths({directory_ / "elsewhere"}).front();
+  ToolScript script = ToolScript::Really(0);
+  script.at_end = [this] {
     ASSERT_TRUE(MakeDirectories(Restored()).ok());
     Put(Restored("/new"), "x");
   };
+  tools_.Next({"restic", "restore"}, std::move(script));
   const Status status = Restore();
-  ASSERT_TRUE(done);
+  ASSERT_TRUE(tools_.Played());
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(MessageOf(status), HasSubstr("something has appeared at"));
   EXPECT_TRUE(Exists(Restored("/new")));

@@ -133,8 +133,7 @@ class ScratchFolder {
 
 }  // namespace
 
-StatusOr<v1::ActionResult> RunDiskVerify(const v1::Action& action, ActionContext& context) {
-  const v1::DiskVerify& verify = action.disk_verify();
+StatusOr<v1::ActionResult> RunDiskVerify(const v1::DiskVerify& verify, ActionContext& context) {
   ASSIGN_OR_RETURN(const std::string prefix, DiskPrefix(verify.target(), context.config));
   ASSIGN_OR_RETURN(const std::vector<DiskPlace> places,
                    DiskPlaces(verify.paths(), verify.destinations(), prefix));

@@ -22,7 +22,6 @@ void PostgresActionsTest::TearDownTestSuite() {
 PostgresActionsTest::PostgresActionsTest() {
   config_.name = "test";
   config_.state_directory = Server().Directory() + "/state";
-  config_.supervisor = TestSupervisor();
   config_.postgres_bin_directory = kTestBinDirectory;
   const std::string directory = Server().Directory();
   location_.set_repository(directory + "/repository");
@@ -154,7 +153,7 @@ StatusOr<v1::ActionResult> PostgresActionsTest::Verify(const v1::PostgresTarget&
 
 size_t PostgresActionsTest::Snapshots() {
   ResticContext context;
-  context.supervisor = TestSupervisor();
+  context.tools = &TestTools();
   const auto found = Restic(Location(), context).Find({{"salvor", ""}});
   EXPECT_TRUE(found.ok()) << MessageOf(found.status());
   return found.ok() ? found->size() : 0;
@@ -162,7 +161,7 @@ size_t PostgresActionsTest::Snapshots() {
 
 v1::DatabaseDetails PostgresActionsTest::DetailsOf(const Kept& kept) {
   ResticContext context;
-  context.supervisor = TestSupervisor();
+  context.tools = &TestTools();
   v1::DatabaseDetails details;
   const auto text = Restic(Location(), context).LoadText(kept.details);
   EXPECT_TRUE(text.ok()) << MessageOf(text.status());

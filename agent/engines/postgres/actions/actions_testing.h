@@ -11,6 +11,7 @@
 #include "agent/engines/postgres/actions/actions.h"
 #include "agent/engines/postgres/test_server.h"
 #include "agent/work/action.h"
+#include "agent/work/registry.h"
 #include "base/io/files.h"
 #include "base/io/mutex.h"
 #include "base/steady_time.h"
@@ -36,8 +37,8 @@ class PostgresActionsTest : public testing::Test {
                                          const std::string& user = "postgres");
 
   // Runs one action as the agent would, for `run`, as this attempt.
-  template <typename Function>
-  StatusOr<v1::ActionResult> Act(Function function, const v1::Action& action,
+  template <typename Message>
+  StatusOr<v1::ActionResult> Act(TypedAction<Message> function, const v1::Action& action,
                                  const std::string& run = "run-1", int attempt = 1) {
     v1::Task task;
     task.mutable_lease()->set_run(run);
@@ -47,9 +48,10 @@ class PostgresActionsTest : public testing::Test {
       MutexLock lock(log_mutex_);  // a producer, a consumer and who watches them log by themselves
       log_ += std::string(source) + ": " + std::string(line) + "\n";
     };
-    ActionContext context{config_,   task, stop_.get_token(),  SteadyTime::InfiniteFuture(),
-                          progress_, log,  &Server().Servers()};
-    return function(action, context);
+    ActionContext context{
+        config_, TestTools(),        task, stop_.get_token(), SteadyTime::InfiniteFuture(), progress_,
+        log,     &Server().Servers()};
+    return function(PartOf<Message>(action), context);
   }
 
   StatusOr<v1::ActionResult> Dump(const v1::PostgresComponent& component, const std::string& database,

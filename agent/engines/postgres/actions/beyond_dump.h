@@ -30,7 +30,7 @@ struct ExtensionThere {
 StatusOr<std::vector<ExtensionThere>> ExtensionsThatDiffer(Connection& session,
                                                            const v1::DatabaseDetails& details);
 
-// Of one database that is being restored. Both calls with a session inside of it, that of its maker.
+// Restores of one database what its dump does not hold. Both calls take a session inside of it, that of its maker.
 class BeyondDump {
  public:
   explicit BeyondDump(const v1::DatabaseDetails& details) : details_(details) {}  // borrowed

@@ -11,6 +11,7 @@
 #include "agent/process/process_testing.h"
 #include "base/io/files.h"
 #include "base/io/sha256.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -36,7 +37,12 @@ class PostgresCleanUpTest : public PostgresActionsTest {
                           " WHERE datname LIKE '" +
                               like + "'");
   }
-  Status CleanUp(const v1::Task& task) { return CleanUpAfterPostgres(task, config_, absl::Minutes(2)); }
+  Status CleanUp(const v1::Task& task) {
+    ActionRegistry registry;
+    RegisterPostgresActions(registry);
+    ActionContext context{config_, TestTools(), task, {}, SteadyNow() + absl::Minutes(2), nullptr, nullptr};
+    return CleanUpByKind(registry, task.action(), context);
+  }
 };
 
 TEST_F(PostgresCleanUpTest, HalfDatabasesOfThisRunGoAndNoOthers) {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "agent/engines/postgres/connection.h"
-#include "agent/process/process.h"
+#include "agent/process/tool_runner.h"
 #include "agent/work/action.h"
 #include "agent/work/check_list.h"
 #include "agent/work/clean_up.h"

@@ -345,7 +345,7 @@ StatusOr<v1::Artifact> Dump::ToLocation(DumpObserver& observer) {
   const std::map<std::string, std::string> tags = context_.Tags(action_.target());
   const std::string file = action_.target().artifact() + ".dump";
   ASSIGN_OR_RETURN(const PipeOutcome outcome,
-                   RunPipe(context_.config.supervisor, std::move(dumper), repository_.StdinBackup(file, tags),
+                   RunPipe(context_.tools, std::move(dumper), repository_.StdinBackup(file, tags),
                            Options(observer), context_.stop, context_.deadline));
   ASSIGN_OR_RETURN(const std::string snapshot, Restic::SavedId(outcome.consumer));
   context_.LogTransfer("pg_dump | restic", outcome.bytes, outcome.took);
@@ -365,9 +365,8 @@ StatusOr<v1::Artifact> Dump::ToVolume(DumpObserver& observer) {
   ProcessSpec writer;
   writer.argv = {"cat"};
   ASSIGN_OR_RETURN(writer.output, file.Create());
-  ASSIGN_OR_RETURN(const PipeOutcome outcome,
-                   RunPipe(context_.config.supervisor, std::move(dumper), std::move(writer),
-                           Options(observer), context_.stop, context_.deadline));
+  ASSIGN_OR_RETURN(const PipeOutcome outcome, RunPipe(context_.tools, std::move(dumper), std::move(writer),
+                                                      Options(observer), context_.stop, context_.deadline));
   RETURN_IF_ERROR(file.Sync());
   context_.LogTransfer("pg_dump > file", outcome.bytes, outcome.took);
   const std::map<std::string, std::string> tags = context_.Tags(action_.target());
@@ -409,9 +408,9 @@ StatusOr<v1::ActionResult> Dump::Describe(v1::Artifact artifact) {
 
 }  // namespace
 
-StatusOr<v1::ActionResult> RunPostgresDump(const v1::Action& action, ActionContext& context) {
+StatusOr<v1::ActionResult> RunPostgresDump(const v1::PostgresDump& action, ActionContext& context) {
   for (int tries = 1;; ++tries) {
-    Dump dump(action.postgres_dump(), context, tries == kMostTries);
+    Dump dump(action, context, tries == kMostTries);
     auto result = dump.Run();
     if (result.ok() || dump.MovedObjects().empty() || tries == kMostTries || context.stop.stop_requested()) {
       return result;

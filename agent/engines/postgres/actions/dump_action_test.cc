@@ -396,9 +396,9 @@ class Standby {
   Standby(const std::string& directory, const std::string& before) : directory_(directory) {
     EXPECT_TRUE(MakeDirectories(directory_).ok());
     GiveAway(directory_);
-    EXPECT_TRUE(RunProcess(TestSupervisor(),
-                           Spec("initdb", {"-D", Data(), "-U", "postgres", "-A", "trust", "--no-sync"}), {},
-                           SteadyNow() + absl::Minutes(1))
+    EXPECT_TRUE(TestTools()
+                    .Run(Spec("initdb", {"-D", Data(), "-U", "postgres", "-A", "trust", "--no-sync"}), {},
+                         SteadyNow() + absl::Minutes(1))
                     .ok());
     Start();
     EXPECT_EQ(Connect()->Execute(before), OkStatus());
@@ -441,9 +441,9 @@ class Standby {
   }
 
   void Start() {
-    auto started = Process::Start(
-        TestSupervisor(), Spec("postgres", {"-D", Data(), "-c", "listen_addresses=", "-c",
-                                            "unix_socket_directories=" + directory_, "-c", "fsync=off"}));
+    auto started = TestTools().StartProcess(
+        Spec("postgres", {"-D", Data(), "-c", "listen_addresses=", "-c",
+                          "unix_socket_directories=" + directory_, "-c", "fsync=off"}));
     ASSERT_TRUE(started.ok()) << MessageOf(started.status());
     server_ = *std::move(started);
     Connect();
@@ -492,10 +492,9 @@ TEST_F(PostgresDumpTest, GlobalsAreKeptForMachinesAndForPeople) {
   ASSERT_TRUE(result.ok()) << MessageOf(result.status());
   EXPECT_EQ(result->artifacts(0).kind(), v1::Artifact::KIND_POSTGRES_GLOBALS);
   EXPECT_EQ(result->warnings_size(), 0);
-  const std::string text =
-      Restic(Location(), {TestSupervisor(), "", {}, SteadyTime::InfiniteFuture(), nullptr})
-          .LoadText(result->artifacts(0))
-          .value();
+  const std::string text = Restic(Location(), {&TestTools(), "", {}, SteadyTime::InfiniteFuture(), nullptr})
+                               .LoadText(result->artifacts(0))
+                               .value();
   EXPECT_NE(text.find("PostgreSQL database cluster dump complete"), std::string::npos);
   EXPECT_EQ(log_.find("SCRAM"), std::string::npos);
 }

@@ -31,7 +31,7 @@ class DumpFile {
   // and after.
   Status CheckPath() const;
 
-  // Of the file for this artifact.
+  // The file's name for this artifact.
   static std::string NameOf(const v1::ArtifactTarget& target) { return target.artifact() + ".dump"; }
 
   std::string Path() const { return directory_ + "/" + folder_ + "/" + name_; }

@@ -58,9 +58,10 @@ class KeepGoingTest : public PostgresActionsTest {
     task.mutable_lease()->set_attempt(1);
     task.set_component("db");
     (*task.mutable_inputs())["db.restore.shop"] = restored;
-    ActionContext context{config_,   task,    stop_.get_token(),  SteadyTime::InfiniteFuture(),
-                          progress_, nullptr, &Server().Servers()};
-    return RunPostgresVerify(action, context);
+    ActionContext context{
+        config_, TestTools(),        task, stop_.get_token(), SteadyTime::InfiniteFuture(), progress_,
+        nullptr, &Server().Servers()};
+    return RunPostgresVerify(verify, context);
   }
 
   static std::vector<std::string> Titles(const v1::ActionResult& result) {
@@ -70,7 +71,7 @@ class KeepGoingTest : public PostgresActionsTest {
     return titles;
   }
 
-  // Of checks that failed: those that follow from what was left out, or the others.
+  // The checks that failed: those that follow from what was left out, or the others.
   static std::vector<std::string> Failed(const v1::ActionResult& verified, bool not_built) {
     std::vector<std::string> subjects;
     for (const v1::Check& check : verified.checks()) {

@@ -133,8 +133,8 @@ TEST_F(PostgresLockWatchTest, AfterAWaitTheStepSaysWhatItSaidBefore) {
   CondVar changed;
   bool over = false;
   v1::Task task;
-  ActionContext context{config_, task,   stop_.get_token(), SteadyTime::InfiniteFuture(), nullptr,
-                        nullptr, nullptr};
+  ActionContext context{config_, TestTools(), task,   stop_.get_token(), SteadyTime::InfiniteFuture(),
+                        nullptr, nullptr,     nullptr};
   context.progress = [&](const v1::Progress& progress) {  // never called by two at a time
     said.push_back(progress.message());
     if (said.size() == 2) {

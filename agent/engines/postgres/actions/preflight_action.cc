@@ -27,7 +27,7 @@ struct ServerFacts {
 };
 
 void CheckTools(ActionContext& context, int server_version, Problems& problems, v1::ActionResult& result) {
-  const auto dumper = ToolVersion(context.config.supervisor, PostgresProgram(context, "pg_dump"));
+  const auto dumper = ToolVersion(context.tools, PostgresProgram(context, "pg_dump"));
   if (!dumper.ok()) {
     problems.Add(MessageOf(dumper.status()),
                  "Install postgresql-client and set postgres_bin_directory to it.");
@@ -219,8 +219,8 @@ Status Judge(const ServerFacts& facts, const Problems& of_all, v1::ActionResult&
 
 }  // namespace
 
-StatusOr<v1::ActionResult> RunPostgresPreflight(const v1::Action& action, ActionContext& context) {
-  const v1::PostgresComponent& component = action.postgres_preflight().component();
+StatusOr<v1::ActionResult> RunPostgresPreflight(const v1::PostgresPreflight& action, ActionContext& context) {
+  const v1::PostgresComponent& component = action.component();
   v1::ActionResult result;
   Problems problems;
   ServerFacts facts;

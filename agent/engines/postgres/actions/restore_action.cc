@@ -89,7 +89,7 @@ class DatabaseRestore {
   Status Apply(Connection& inside, const std::string& statement, const std::string& kept);
   std::unique_ptr<LockWatch> WatchLocks(const std::string& database);
 
-  // Of this run and this database alone: what a crash left before the marker could be set.
+  // The name belongs to this run and this database alone: it shows what a crash left before the marker could be set.
   std::string TemporaryName() const {
     return "salvor-" + ToHex(Sha256::Of(action_.run() + "\n" + name_).substr(0, 12));
   }
@@ -329,7 +329,7 @@ Status DatabaseRestore::LoadInDrill() {
       ScratchServers::PlaceOf(context_.config.state_directory, drill) + "/list-" + TemporaryName();
   RefreshesLeftOut left_out(list);
   const Status loaded = Pipe(&left_out, list);
-  // Of another PostgreSQL than is known here: pg_restore fills what it can.
+  // The archive is of another PostgreSQL than is known here: pg_restore fills what it can.
   if (left_out.Unreadable()) return Pipe(nullptr, "");
   RETURN_IF_ERROR(loaded);
   ASSIGN_OR_RETURN(const std::unique_ptr<Connection> inside,
@@ -378,8 +378,8 @@ Status DatabaseRestore::Pipe(RefreshesLeftOut* left_out, const std::string& list
   }
   ProcessSpec producer = context_.Repository(action_.location()).Dump(dump.snapshot(), dump.path());
   ASSIGN_OR_RETURN_IN(const PipeOutcome outcome,
-                      RunPipe(context_.config.supervisor, std::move(producer), std::move(loader), options,
-                              context_.stop, context_.deadline),
+                      RunPipe(context_.tools, std::move(producer), std::move(loader), options, context_.stop,
+                              context_.deadline),
                       fmt::format("restoring database {}", AsUtf8(name_)));
   context_.LogTransfer("restic | pg_restore", outcome.bytes, outcome.took);
   for (v1::NotBuilt& one : watch_->All(*inside, name_)) LeaveOut(std::move(one));
@@ -469,12 +469,13 @@ Status DatabaseRestore::Apply(Connection& inside, const std::string& statement, 
 
 }  // namespace
 
-Status CleanUpPostgresRestore(const v1::PostgresRestore& restore, ActionContext& context) {
-  return DatabaseRestore(restore, context).CleanUp();
+Status CleanUpPostgresRestore(const v1::PostgresRestore& action, ActionContext& context) {
+  if (!action.target().has_connection()) return OkStatus();
+  return DatabaseRestore(action, context).CleanUp();
 }
 
-StatusOr<v1::ActionResult> RunPostgresRestore(const v1::Action& action, ActionContext& context) {
-  return DatabaseRestore(action.postgres_restore(), context).Run();
+StatusOr<v1::ActionResult> RunPostgresRestore(const v1::PostgresRestore& action, ActionContext& context) {
+  return DatabaseRestore(action, context).Run();
 }
 
 }  // namespace salvor::agent

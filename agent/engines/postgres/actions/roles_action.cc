@@ -24,8 +24,7 @@ Status AddDumpall(const v1::PostgresConnection& where, const Connection& session
   ASSIGN_OR_RETURN(ProcessSpec spec,
                    PostgresTool(context, "pg_dumpall", std::move(arguments), where, "", session));
   spec.keep_output = kMostDumpallBytes;
-  ASSIGN_OR_RETURN(const ExitStatus exit,
-                   RunProcess(context.config.supervisor, std::move(spec), context.stop, context.deadline));
+  ASSIGN_OR_RETURN(const ExitStatus exit, context.tools.Run(std::move(spec), context.stop, context.deadline));
   if (exit.output_cut) return FailedPrecondition("pg_dumpall: its output is larger than 64 MiB");
   if (exit.output.find(kDumpallEnd) == std::string::npos) {
     return Aborted("pg_dumpall: its output ends in the middle, after {} bytes", exit.output.size());
@@ -60,8 +59,8 @@ Status ApplyServerStatements(Connection& session, const v1::GlobalsDetails& glob
 
 }  // namespace
 
-StatusOr<v1::ActionResult> RunPostgresGlobals(const v1::Action& action, ActionContext& context) {
-  const v1::PostgresGlobals& globals_action = action.postgres_globals();
+StatusOr<v1::ActionResult> RunPostgresGlobals(const v1::PostgresGlobals& globals_action,
+                                              ActionContext& context) {
   const v1::PostgresConnection& where = globals_action.component().connection();
   ASSIGN_OR_RETURN(std::unique_ptr<Connection> session, OpenSession(where, "", context));
   RETURN_IF_ERROR(session->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
@@ -82,8 +81,8 @@ StatusOr<v1::ActionResult> RunPostgresGlobals(const v1::Action& action, ActionCo
   return result;
 }
 
-StatusOr<v1::ActionResult> RunPostgresRestoreRoles(const v1::Action& action, ActionContext& context) {
-  const v1::PostgresRestoreRoles& restore = action.postgres_restore_roles();
+StatusOr<v1::ActionResult> RunPostgresRestoreRoles(const v1::PostgresRestoreRoles& restore,
+                                                   ActionContext& context) {
   ASSIGN_OR_RETURN(const v1::GlobalsDetails globals,
                    LoadGlobals(context, restore.location(), restore.globals()));
   ASSIGN_OR_RETURN(const ResolvedTarget target, ResolveTarget(restore.target(), context));

@@ -253,8 +253,9 @@ Status TargetCheck::CheckConnections() {
 
 }  // namespace
 
-StatusOr<v1::ActionResult> RunPostgresTargetCheck(const v1::Action& action, ActionContext& context) {
-  return TargetCheck(action.postgres_target_check(), context).Run();
+StatusOr<v1::ActionResult> RunPostgresTargetCheck(const v1::PostgresTargetCheck& action,
+                                                  ActionContext& context) {
+  return TargetCheck(action, context).Run();
 }
 
 }  // namespace salvor::agent

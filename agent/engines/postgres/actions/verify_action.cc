@@ -315,8 +315,7 @@ Status NameViewsLeftEmpty(const std::string& drill, const Verification& verifica
 
 }  // namespace
 
-StatusOr<v1::ActionResult> RunPostgresVerify(const v1::Action& action, ActionContext& context) {
-  const v1::PostgresVerify& verify = action.postgres_verify();
+StatusOr<v1::ActionResult> RunPostgresVerify(const v1::PostgresVerify& verify, ActionContext& context) {
   ASSIGN_OR_RETURN(v1::DatabaseDetails details,
                    LoadDetails(context, verify.location(), verify.database().details()));
   ASSIGN_OR_RETURN(const ResolvedTarget target, ResolveTarget(verify.target(), context));

@@ -146,7 +146,7 @@ class TablesComparison {
       return PostgresTool(context, "psql", {}, verification_.target.connection, verification_.database,
                           *session_);
     };
-    return {context.config.supervisor, psql, *session_, context.stop, context.deadline};
+    return {context.tools, psql, *session_, context.stop, context.deadline};
   }
 
   void LeaveTreeUncovered(const v1::TableExpectation& table) {

@@ -1,0 +1,18 @@
+// Application checks by SQL, against a restored copy. They leave nothing behind.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "agent/work/copy_probes.h"
+
+namespace salvor::agent {
+
+StatusOr<std::unique_ptr<CopyProbes>> OpenPostgresCopy(const v1::ApplicationChecks& action,
+                                                       ActionContext& context);
+
+// The first word of a statement in lower case, past white space and comments. Pure.
+std::string FirstKeyword(std::string_view statement);
+
+}  // namespace salvor::agent

@@ -1,0 +1,46 @@
+#include "agent/host_actions.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/process/process.h"
+#include "agent/work/noop_action.h"
+#include "agent/work/registry.h"
+
+namespace salvor::agent {
+namespace {
+
+TEST(HostActions, AreAllKindsOfActionThatThereAre) {
+  const ActionRegistry registry = HostActions();
+  EXPECT_THAT(KindsNotIn(registry), testing::IsEmpty())
+      << "an agent on a host can't do these: register them, or say here who does";
+  for (const auto& [kind, entry] : registry) EXPECT_EQ(entry.instant, kind == "noop") << kind;
+}
+
+TEST(Registry, AFunctionIsFoundUnderTheNameOfWhatItTakesAndGetsThat) {
+  ActionRegistry registry;
+  Register(registry, RunNoop);
+  ASSERT_EQ(registry.count("noop"), 1u);
+  EXPECT_EQ(KindsNotIn(registry).size() + 1, KindsNotIn({}).size());
+  v1::Action action;
+  action.mutable_noop()->set_fail_with("as told");
+  const AgentConfig config;
+  SupervisedTools tools("none");
+  v1::Task task;
+  task.mutable_lease()->set_attempt(1);
+  ActionContext context{config, tools, task, {}, SteadyTime::InfiniteFuture(), nullptr, nullptr};
+  EXPECT_EQ(MessageOf(registry["noop"].run(action, context).status()), "as told");
+}
+
+TEST(RegistryDeathTest, TwoOfAKindEndTheProgram) {
+  ActionRegistry registry;
+  Register(registry, RunNoop);
+  EXPECT_DEATH(Register(registry, RunNoop), "two actions are of kind noop");
+}
+
+TEST(RegistryDeathTest, WhatIsNoKindOfActionEndsTheProgram) {
+  EXPECT_DEATH(KindOfMessage(*v1::ActionResult::descriptor()), "ActionResult is no kind of action");
+}
+
+}  // namespace
+}  // namespace salvor::agent

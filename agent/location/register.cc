@@ -1,0 +1,15 @@
+#include "agent/location/register.h"
+
+#include "agent/location/location_actions.h"
+#include "agent/location/manifest_actions.h"
+#include "agent/work/registry.h"
+
+namespace salvor::agent {
+
+void RegisterLocationActions(ActionRegistry& registry) {
+  Register(registry, RunLocationOpen);
+  Register(registry, RunManifestWrite);
+  Register(registry, RunManifestCheck);
+}
+
+}  // namespace salvor::agent

@@ -1,0 +1,18 @@
+// Calls of the engine that return once what they asked for is durable, for threads that may wait: those of the transport.
+// An error says that it was refused, or that the store could not write it.
+#pragma once
+
+#include <string>
+
+#include "controlplane/runs/engine.h"
+
+namespace salvor::controlplane {
+
+Status StartRunAndWait(Engine& engine, v1::RunHeader header, v1::Flow flow,
+                       const std::string& backup_location);
+Status CancelRunAndWait(Engine& engine, const std::string& name, const std::string& by,
+                        const std::string& reason);
+StatusOr<v1::Backup> AcceptBackupAndWait(Engine& engine, const std::string& reference, const std::string& by,
+                                         const std::string& reason);
+
+}  // namespace salvor::controlplane

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Writes a copy of one source file with a fault of old planted in it: plant.py FAULT ROOT OUTPUT, or plant.py --list.
+
+The product's own sources carry no trace of this. A fault whose place is not found any more, or not once, ends the build:
+whoever rewrote that place knows where the fault would be now.
+"""
+import pathlib
+import sys
+
+REDUCER = "flows/run/reducer.cc"
+QUEUE = "controlplane/runs/ready_queue.cc"
+ENGINE = "controlplane/runs/engine.cc"
+AGENTS = "controlplane/runs/engine_agents.cc"
+EXECUTOR = "agent/executor/executor.cc"
+OBLIGATIONS = "agent/executor/executor_obligations.cc"
+CONVERSATION = "agent/puller/conversation.cc"
+
+CANCELS = "  for (const v1::LeaseKey& lease : message.cancels()) executor_.Cancel(lease);\n"
+TASKS = "  for (v1::Task& task : *message.mutable_tasks()) {\n"
+
+# By the names that issue 7, "What broke it", gives them; a letter where one name has several.
+FAULTS = {
+    # An earlier attempt's result makes this attempt's late one a duplicate.
+    "E1": (REDUCER, [("if (at.result_attempt == attempt) return", "if (at.result != nullptr) return")]),
+    # A success that comes after its attempt was given up is thrown away although nobody was granted.
+    "E2": (REDUCER, [("return waits && !at.must_fail ? Fence::kAccept : Fence::kSuperseded;",
+                      "(void)waits;\n  return Fence::kSuperseded;")]),
+    # A cancel that travels with its task comes before it, and is lost.
+    "E3": (CONVERSATION, [(CANCELS, ""), (TASKS, CANCELS + TASKS)]),
+    # Two attempts of one step run beside each other.
+    "E4": (EXECUTOR, [("if (!WaitForEarlierAttempts(attempt)) {", "if (false) {")]),
+    # Room by differences: what a superseded attempt took is lost until the agent connects again.
+    "E5": (CONVERSATION, [("  first.set_task_limit(Room());\n", ""),
+                          ("  message.set_task_limit(received + Room());\n", "  (void)received;\n"),
+                          ("void Conversation::RoomChanged() {\n  MutexLock lock(mutex_);\n"
+                           "  next_.set_credits(next_.credits() + 1);\n",
+                           "void Conversation::RoomChanged() {\n  MutexLock lock(mutex_);\n")]),
+    # What undoes something waits for room like everything else.
+    "E6a": (QUEUE, [("session->Room() <= 0 && !Releases(ready)", "session->Room() <= 0")]),
+    # Nobody asks again for what is not undone.
+    "E6b": (AGENTS, [("  RepeatReleases(turn, now);\n", "")]),
+    # What the agent undid at its deadline is told to nobody.
+    "E6c": (CONVERSATION, [("  *next_.add_early_releases() = release;\n", "  (void)release;\n"),
+                           ("    *first.add_early_releases() = std::move(release);\n", "    (void)release;\n")]),
+    # One released obligation closes all of its run.
+    "E7": (OBLIGATIONS, [("    if (!is_it) continue;\n",
+                          "    if (!is_it && !task.action().has_scratch_stop()) continue;\n")]),
+    # Any process takes the place of another of its name.
+    "E8": (AGENTS, [("if (another && ", "if (false && another && ")]),
+    # Any agent may report any lease.
+    "E9": (AGENTS, [("if (run != nullptr && FindHeld(session, lease.run(), lease.step()) == nullptr) {", "if (false) {")]),
+    # Durations are measured by the clock that people set.
+    "E10": (AGENTS, [("const absl::Duration now = clock_.Monotonic();\n  Turn turn;",
+                      "const absl::Duration now = started_at_ + (clock_.Now() - started_wall_);\n  Turn turn;")]),
+    # An agent's deadlines, too.
+    "E10b": (EXECUTOR, [("    deadlines_[{obligation.run(), obligation.name()}] = options_.clock->Monotonic() + left;",
+                         "    deadlines_[{obligation.run(), obligation.name()}] = "
+                         "options_.clock->Now() - absl::UnixEpoch() + left;"),
+                        ("options_.clock->Monotonic() + (FromProto(held.deadline()) - options_.clock->Now());",
+                         "FromProto(held.deadline()) - absl::UnixEpoch();"),
+                        ("  const absl::Duration now = options_.clock->Monotonic();\n  MutexLock lock(mutex_);\n"
+                         "  for (const JournalObligation& obligation",
+                         "  const absl::Duration now = options_.clock->Now() - absl::UnixEpoch();\n"
+                         "  MutexLock lock(mutex_);\n  for (const JournalObligation& obligation")]),
+    # A refused event is logged, and its task sent all the same.
+    "E13": (ENGINE, [("if (!RecordEvent(turn, run, std::move(event))) return false;",
+                      "(void)RecordEvent(turn, run, std::move(event));")]),
+}
+
+
+def main():
+    if sys.argv[1] == "--list":
+        print(";".join(f"{name}={path}" for name, (path, _) in FAULTS.items()), end="")
+        return 0
+    name, root, output = sys.argv[1:4]
+    path, changes = FAULTS[name]
+    text = pathlib.Path(root, path).read_text(encoding="utf-8")
+    for before, after in changes:
+        if text.count(before) != 1:
+            print(f"tests/simulation/plant.py: {name}: {path} has this {text.count(before)} times, not once; "
+                  f"say there where the fault would be now:\n{before}", file=sys.stderr)
+            return 1
+        text = text.replace(before, after)
+    pathlib.Path(output).write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
