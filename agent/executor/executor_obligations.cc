@@ -55,9 +55,8 @@ Status Executor::PerformUndo(const v1::HeldObligation& obligation) {
                     "Start the version of the agent again that began it.");
   }
   RETURN_IF_ERROR(options_.config->policy.Permit(task.action()));
-  ActionContext context{
-      *options_.config, *options_.tools, task, undo_stop_.get_token(), SteadyNow() + kUndoTimeout,
-      nullptr,          nullptr};
+  ActionContext context{*options_.config,           *options_.tools, task,   undo_stop_.get_token(),
+                        SteadyNow() + kUndoTimeout, nullptr,         nullptr};
   context.progress = [](const v1::Progress&) {};
   context.scratch = options_.scratch;
   context.log = [](std::string_view source, std::string_view line) { LogInfo("{}: {}", source, line); };
