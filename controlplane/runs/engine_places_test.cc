@@ -221,7 +221,7 @@ TEST_F(EnginePlacesTest, AnObligationIsThatOfWhoOpenedItWhereverTheRunIs) {
   EXPECT_EQ(engine_->GetRun("r1")->obligations(0).phase(), v1::ObligationStatus::PHASE_OPEN)
       << "it is another's";
   engine_->Disconnect(there.session);
-  ASSERT_TRUE(engine_->CancelRun("r1", "operator", "").ok());
+  ASSERT_TRUE(CancelRunAndWait(*engine_, "r1", "operator", "").ok());
   for (int i = 0; i < 2; ++i) {
     clock_.Advance(absl::Minutes(2));
     engine_->Tick();
