@@ -514,9 +514,9 @@ TEST(Compile, AStrategysObligationIsInTheFlowAndWaitsForItsGuardsAlone) {
   strategies.push_back(std::make_unique<Quiescing>());
   const StrategyRegistry registry(std::move(strategies));
   const v1::Component component = FromText<v1::Component>(R"(name: "c")");
-  const auto backup = CompileBackup(registry, {component}, v1::Manifest(), ABackupRequest());
+  const auto backup = CompileBackup(registry, {component}, AHeader(), ABackupRequest());
   ASSERT_TRUE(backup.ok()) << backup.status();
-  v1::Manifest manifest;
+  v1::Manifest manifest = AHeader();
   *manifest.add_components() = component;
   RestoreRequest request;
   request.run = "drill-1";
