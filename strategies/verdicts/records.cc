@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <map>
 #include <string_view>
 #include <utility>
@@ -90,6 +91,18 @@ v1::Backup Verified(v1::Backup backup, const v1::Verification& newest) {
   return backup;
 }
 
+// The verification that the record itself says; nothing when it was never verified.
+std::optional<v1::Verification> NewestIn(const v1::Backup& backup) {
+  if (backup.proven_by().empty()) return std::nullopt;
+  v1::Verification newest;
+  newest.set_backup(backup.name());
+  newest.set_run(backup.proven_by());
+  newest.set_verdict(VerdictOf(backup.verification()));
+  newest.set_reason(backup.verification_reason());
+  *newest.mutable_at() = backup.verified_at();
+  return newest;
+}
+
 }  // namespace
 
 std::vector<std::string> DoubtsAbout(const v1::Manifest& now, const v1::Manifest& last) {
@@ -124,15 +137,14 @@ v1::Backup BeginBackup(const v1::RunHeader& run, const std::string& location) {
   return backup;
 }
 
-std::optional<v1::Verification> NewestIn(const v1::Backup& backup) {
-  if (backup.proven_by().empty()) return std::nullopt;
-  v1::Verification newest;
-  newest.set_backup(backup.name());
-  newest.set_run(backup.proven_by());
-  newest.set_verdict(VerdictOf(backup.verification()));
-  newest.set_reason(backup.verification_reason());
-  *newest.mutable_at() = backup.verified_at();
-  return newest;
+std::vector<v1::Verification> VerificationsOf(const v1::Backup& backup,
+                                              std::vector<v1::Verification> stored) {
+  std::optional<v1::Verification> newest = NewestIn(backup);
+  const bool there = newest.has_value() &&
+                     std::any_of(stored.begin(), stored.end(),
+                                 [&](const v1::Verification& one) { return one.run() == newest->run(); });
+  if (newest.has_value() && !there) stored.insert(stored.begin(), *std::move(newest));
+  return stored;
 }
 
 Records RecordsOf(v1::Run finished, const Known& known) {

@@ -31,8 +31,9 @@ v1::Backup BeginBackup(const v1::RunHeader& run, const std::string& location);
 // the one before is among them as well, since 0.1 and 0.2 kept it in the record alone.
 Records RecordsOf(v1::Run finished, const Known& known);
 
-// The verification that the record itself says; nothing when it was never verified.
-std::optional<v1::Verification> NewestIn(const v1::Backup& backup);
+// All verifications of a backup, oldest first: those that are stored, and before them the one that its record alone says,
+// as 0.1 and 0.2 kept it.
+std::vector<v1::Verification> VerificationsOf(const v1::Backup& backup, std::vector<v1::Verification> stored);
 
 // Where a dump or a tree has less of the rows, files or bytes that it had than its component allows today (doubtBelow;
 // half of them): a mount that is gone, a table that was emptied. A sentence each; an application that is small

@@ -217,6 +217,21 @@ TEST(Records, AVerificationStandsBesideTheOneBeforeItAndCountsItsChecks) {
   EXPECT_EQ(both.backup->verification(), v1::Backup::VERIFICATION_DISPROVEN);
 }
 
+TEST(Records, AVerificationThatTheRecordAloneHasIsListedOnce) {
+  v1::Backup backup = Complete();
+  EXPECT_TRUE(VerificationsOf(backup, {}).empty());
+  backup = *AfterDrill(backup, Drill({v1::Check::VERDICT_FAILED}));
+  const std::vector<v1::Verification> alone = VerificationsOf(backup, {});
+  ASSERT_EQ(alone.size(), 1u);
+  EXPECT_EQ(alone[0].run(), "drill-1");
+  EXPECT_EQ(alone[0].verdict(), v1::VERDICT_DISPROVEN);
+  EXPECT_EQ(alone[0].reason(), backup.verification_reason());
+  v1::Verification stored = alone[0];
+  stored.set_failed(1);
+  ASSERT_EQ(VerificationsOf(backup, {stored}).size(), 1u);
+  EXPECT_EQ(VerificationsOf(backup, {stored})[0].failed(), 1);
+}
+
 TEST(Records, ADrillThatSaysNothingLeavesTheRecordAsItIs) {
   v1::Run drill = Drill({v1::Check::VERDICT_PASSED});
   const v1::Backup complete = Complete();
