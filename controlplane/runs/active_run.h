@@ -22,6 +22,7 @@ struct ActiveRun {
   int64_t next_event = 0;  // its sequence number
   int64_t revision = 0;
   bool finish_is_durable = false;
+  v1::Run ended;            // how it is shown once its end is durable; empty before
   absl::Duration began;     // when it was requested, by the clock that nobody sets
   std::string bound_agent;  // who began the steps that never move
   StepHolders holders;      // who was ever granted a step
