@@ -23,6 +23,7 @@ struct ActiveRun {
   int64_t next_event = 0;  // its sequence number
   int64_t revision = 0;
   bool finish_is_durable = false;
+  v1::Run ended;           // how it is shown once its end is durable; empty before
   absl::Duration began;    // when it was requested, by the clock that nobody sets
   StepHolders holders;     // who was ever granted a step
   std::vector<int> keyed;  // steps with concurrency keys

@@ -5,10 +5,11 @@
 #include <utility>
 
 #include "base/io/log.h"
-#include "controlplane/runs/records.h"
 #include "flows/run/invariants.h"
 #include "flows/run/view.h"
 #include "proto/time.h"
+#include "strategies/verdicts/records.h"
+#include "strategies/verdicts/verdict.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -42,33 +43,6 @@ void CheckInvariants(const ActiveRun& run) {
   for (const std::string& broken : flows::BrokenInvariants(run.state)) {
     LogError("run {}: an invariant is broken, please report it: {}", run.header.name(), broken);
   }
-}
-
-StatusOr<v1::Run> Replay(StoredRun stored) {
-  ASSIGN_OR_RETURN(flows::Graph graph, flows::Graph::Make(std::move(stored.flow)));
-  flows::RunState state = flows::NewRun(std::make_shared<const flows::Graph>(std::move(graph)));
-  for (const v1::Event& event : stored.events) {
-    flows::Effects ignored;
-    RETURN_IF_ERROR(flows::Reduce(state, event, ignored));
-  }
-  return flows::View(stored.header, state, true);
-}
-
-// A run that is over, from its stored events; where those can't be read, its outcome and why there is no more.
-StatusOr<v1::Run> ViewOfStored(Store& store, const std::string& name) {
-  auto stored = store.LoadRun(name);
-  if (stored.status().code() == absl::StatusCode::kNotFound)
-    return WithHint(stored.status(), "List them with: salvor run list");
-  StatusOr<v1::Run> view = stored.ok() ? Replay(*std::move(stored)) : stored.status();
-  ASSIGN_OR_RETURN(v1::Run summary, store.LoadRunSummary(name));
-  if (view.ok()) {
-    view->set_revision(summary.revision());
-  } else {
-    const std::string lost = "its steps can't be read: " + MessageOf(view.status());
-    summary.set_reason(summary.reason().empty() ? lost : summary.reason() + "; " + lost);
-    view = std::move(summary);
-  }
-  return view;
 }
 
 // How long ago the run was requested. Across a restart there is only what people call the time; it never runs backwards
@@ -157,10 +131,8 @@ void Engine::GiveUpQuarantined(const std::string& name, const std::string& by, c
   run.clear_hint();
   *run.mutable_finished_at() = ToProto(clock_.Now());
   Turn turn;
-  if (const v1::Backup* known = backups_.MadeBy(name); known != nullptr)
-    RecordBackup(turn, FinishBackup(*known, run, nullptr));
-  turn.batch.push_back(controlplane::FinishRun{run});
-  if (observer_ != nullptr) observer_->OnRun(run);
+  run = KeepRecords(turn, verdicts::RecordsOf(std::move(run), {backups_.MadeBy(name), nullptr}));
+  turn.batch.push_back(controlplane::FinishRun{run, {}});
   Conclude(turn);
 }
 
@@ -176,7 +148,7 @@ Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& 
     if (runs_.count(header.name()) > 0) return AlreadyExists("run {} exists already", header.name());
     Turn turn;
     turn.batch.push_back(std::move(put));
-    if (!backup_location.empty()) RecordBackup(turn, BeginBackup(header, backup_location));
+    if (!backup_location.empty()) RecordBackup(turn, verdicts::BeginBackup(header, backup_location));
     RunPointer run = MakeRun(std::move(header), std::move(graph));
     run->began = clock_.Monotonic();
     run->revision = FirstRevision(clock_);
@@ -219,7 +191,7 @@ StatusOr<v1::Run> Engine::GetRun(const std::string& name) {
     if (const auto quarantined = quarantined_.find(name); quarantined != quarantined_.end())
       return quarantined->second;
   }
-  return ViewOfStored(store_, name);
+  return finished_.Load(name);
 }
 
 StatusOr<v1::Run> Engine::WaitForChange(const std::string& name, int64_t seen, absl::Duration timeout) {
@@ -255,6 +227,7 @@ StatusOr<std::vector<v1::Run>> Engine::ListRuns(const std::string& application, 
   if (!active_only) {
     ASSIGN_OR_RETURN(runs, store_.ListRuns(application, limit));
   }
+  for (v1::Run& run : runs) finished_.FillVerdict(run);
   MutexLock lock(mutex_);
   for (v1::Run& run : runs) {
     if (const RunPointer active = FindActive(run.header().name())) run = ViewOf(*active, false);
@@ -411,21 +384,24 @@ void Engine::PerformEffect(Turn& turn, const RunPointer& run, const flows::Effec
 void Engine::FinishRun(Turn& turn, const RunPointer& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   turn.finished.push_back(run);
   Touch(turn, run);
-  const v1::Run view = flows::View(run->header, run->state, true);
-  if (const v1::Backup* known = backups_.Find(run->header.backup())) {
-    if (run->header.kind() == v1::RUN_KIND_BACKUP) {
-      RecordBackup(turn, FinishBackup(*known, view, backups_.LatestBelieved(known->application())));
-    } else if (run->header.kind() == v1::RUN_KIND_DRILL) {
-      if (auto drilled = AfterDrill(*known, view)) RecordBackup(turn, *std::move(drilled));
-    }
-  }
+  const v1::Backup* backup = backups_.Find(run->header.backup());
+  const v1::Backup* believed = backup == nullptr ? nullptr : backups_.LatestBelieved(backup->application());
+  run->ended =
+      KeepRecords(turn, verdicts::RecordsOf(flows::View(run->header, run->state, true), {backup, believed}));
   for (size_t i = 0; i < run->state.obligations.size(); ++i) {
     if (run->state.obligations[i].phase == v1::ObligationStatus::PHASE_UNCONFIRMED)
       KeepObligation(turn, run, i);
   }
-  if (observer_ != nullptr) observer_->OnRun(view);
-  LogInfo("run {} is over: {}{}{}", run->header.name(), v1::RunPhase_Name(run->state.phase).substr(10),
-          run->state.reason.empty() ? "" : ": ", run->state.reason);
+  LogInfo("run {} is over: {}{}{}", run->header.name(), verdicts::WordOf(run->ended.verdict()),
+          run->ended.verdict_reason().empty() ? "" : ": ", run->ended.verdict_reason());
+}
+
+v1::Run Engine::KeepRecords(Turn& turn, verdicts::Records records) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  if (records.backup.has_value()) RecordBackup(turn, *std::move(records.backup));
+  for (v1::Verification& verification : records.verifications)
+    turn.batch.push_back(PutVerification{std::move(verification)});
+  if (observer_ != nullptr) observer_->OnRun(records.run);
+  return std::move(records.run);
 }
 
 void Engine::RecordBackup(Turn& turn, v1::Backup backup) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -451,9 +427,11 @@ void Engine::Conclude(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     run->changed.NotifyAll();
   }
   for (const RunPointer& run : turn.finished) {
-    v1::Run summary = flows::View(run->header, run->state, false);
-    summary.set_revision(run->revision + 1);
-    turn.batch.push_back(controlplane::FinishRun{std::move(summary)});
+    run->ended.set_revision(run->revision + 1);
+    v1::Run summary = run->ended;
+    summary.clear_steps();
+    summary.clear_obligations();
+    turn.batch.push_back(controlplane::FinishRun{std::move(summary), run->ended});
   }
   if (turn.batch.empty() && turn.messages.empty()) return;
   store_.Commit(std::move(turn.batch), [this, messages = std::move(turn.messages),
@@ -521,10 +499,15 @@ bool Engine::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& r
 }
 
 v1::Run Engine::ViewOf(ActiveRun& run, bool steps) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  if (run.finish_is_durable) {
+    v1::Run ended = run.ended;
+    ended.set_revision(run.revision);  // a watcher's never go back
+    return ended;
+  }
   v1::Run view = flows::View(run.header, run.state, steps);
   view.set_revision(run.revision);
   // What is not durable yet has not happened to anyone outside.
-  if (run.state.Finished() && !run.finish_is_durable) view.set_phase(v1::RUN_PHASE_RUNNING);
+  if (run.state.Finished()) view.set_phase(v1::RUN_PHASE_RUNNING);
   if (!steps) return view;
   for (int step = 0; step < run.state.graph->StepCount(); ++step) {
     v1::StepStatus& status = *view.mutable_steps(step);
@@ -549,6 +532,12 @@ Engine::Engine(Store& store, const Clock& clock, EngineOptions options, EngineOb
       observer_(observer),
       started_at_(clock.Monotonic()),
       started_wall_(clock.Now()),
+      finished_(store,
+                [this](const std::string& name) -> std::optional<v1::Backup> {
+                  MutexLock lock(mutex_);
+                  const v1::Backup* backup = backups_.Find(name);
+                  return backup == nullptr ? std::nullopt : std::optional(*backup);
+                }),
       releases_(options_.lease_duration),
       clock_jump_(clock) {}
 

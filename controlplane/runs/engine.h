@@ -32,6 +32,7 @@
 #include "controlplane/runs/agent_link.h"
 #include "controlplane/runs/agent_sessions.h"
 #include "controlplane/runs/backup_index.h"
+#include "controlplane/runs/finished_runs.h"
 #include "controlplane/runs/ready_queue.h"
 #include "controlplane/runs/release_schedule.h"
 #include "controlplane/runs/step_holders.h"
@@ -40,6 +41,7 @@
 #include "salvor/v1/agent_service.pb.h"
 #include "salvor/v1/control_service.pb.h"
 #include "salvor/v1/run.pb.h"
+#include "strategies/verdicts/records.h"
 
 namespace salvor::controlplane {
 
@@ -149,6 +151,9 @@ class Engine {
 
   void FinishRun(Turn& turn, const RunPointer& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // What a finished run leaves is written in the commit that ends it. Gives the run with its verdict.
+  v1::Run KeepRecords(Turn& turn, verdicts::Records records) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   void RecordBackup(Turn& turn, v1::Backup backup) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // The end of every call: grants what can be granted, stores, and sends once that is durable.
@@ -239,6 +244,7 @@ class Engine {
   const absl::Time started_wall_;  // before it, agents were connected that nobody here knows of
 
   Mutex mutex_;
+  FinishedRuns finished_;  // takes mutex_: it is asked without
   std::function<void()> wake_up_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, v1::Run> quarantined_ ABSL_GUARDED_BY(mutex_);  // views, without steps
   ActiveRuns runs_ ABSL_GUARDED_BY(mutex_);

@@ -99,6 +99,27 @@ TEST_F(BackupCallsTest, AnAcceptedDoubtIsKeptWithWhoAndWhyAndStaysAfterARestart)
   EXPECT_EQ(backup->verification(), v1::Backup::VERIFICATION_UNPROVEN) << "to accept is not to prove";
 }
 
+TEST_F(BackupCallsTest, ABackupShowsAllItsVerificationsAndAListNone) {
+  Keep("shop-1", "t");
+  v1::GetBackupRequest request;
+  request.set_name("shop-1");
+  EXPECT_EQ(Call(&Stub::GetBackup, request)->verifications_size(), 0);
+  PutVerification one, two, other;
+  one.verification.set_backup("shop-1");
+  one.verification.set_run("drill-1");
+  one.verification.set_verdict(v1::VERDICT_DISPROVEN);
+  two = one;
+  two.verification.set_run("drill-2");
+  other = one;
+  other.verification.set_backup("shop-2");
+  ASSERT_TRUE(CommitAndWait(store_, {one, two, other}).ok());
+  const auto backup = Call(&Stub::GetBackup, request);
+  ASSERT_EQ(backup->verifications_size(), 2);
+  EXPECT_EQ(backup->verifications(0).run(), "drill-1");
+  EXPECT_EQ(backup->verifications(1).verdict(), v1::VERDICT_DISPROVEN);
+  EXPECT_EQ(Call(&Stub::ListBackups, v1::ListBackupsRequest())->backups(0).verifications_size(), 0);
+}
+
 TEST_F(BackupCallsTest, WhatIsNotInDoubtIsNotAccepted) {
   Keep("shop-1", "t");
   const auto refused = Accept("shop-1", "archived");

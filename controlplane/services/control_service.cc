@@ -6,6 +6,7 @@
 #include "base/io/log.h"
 #include "base/text.h"
 #include "controlplane/runs/waiting_calls.h"
+#include "strategies/verdicts/records.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -227,7 +228,14 @@ grpc::Status ControlServiceImpl::AcceptBackup(grpc::ServerContext* context,
 grpc::Status ControlServiceImpl::GetBackup(grpc::ServerContext* context, const v1::GetBackupRequest* request,
                                            v1::Backup* response) {
   ADMIT_PERSON();
-  return Answer(engine_.FindBackup(request->name()), response, *context);
+  auto backup = engine_.FindBackup(request->name());
+  if (!backup.ok()) return ToGrpc(backup.status(), *context);
+  auto stored = store_.ListVerifications(backup->name());
+  if (!stored.ok()) return ToGrpc(stored.status(), *context);
+  for (v1::Verification& one : verdicts::VerificationsOf(*backup, *std::move(stored)))
+    *backup->add_verifications() = std::move(one);
+  *response = *std::move(backup);
+  return grpc::Status::OK;
 }
 
 grpc::Status ControlServiceImpl::ListAgents(grpc::ServerContext* context, const v1::ListAgentsRequest*,

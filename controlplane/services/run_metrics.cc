@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "base/io/log.h"
-#include "controlplane/runs/records.h"
 #include "proto/kind.h"
 #include "proto/time.h"
+#include "strategies/verdicts/verdict.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -26,38 +26,6 @@ const char* KindWord(v1::RunKind kind) {
 constexpr char kLastSuccess[] = "salvor_backup_last_success_timestamp_seconds";
 constexpr char kLastProven[] = "salvor_backup_last_proven_timestamp_seconds";
 constexpr char kLastSize[] = "salvor_backup_last_size_bytes";
-
-// A run that succeeded by its steps may have found that a backup cannot be restored: what counts is what it
-// found. `coverage` is that of the backup it made or drilled.
-const char* VerdictWord(const v1::Run& run, v1::Backup::Coverage coverage) {
-  const char* unfinished = run.phase() == v1::RUN_PHASE_CANCELLED ? "cancelled" : "failed";
-  const bool succeeded = run.phase() == v1::RUN_PHASE_SUCCEEDED;
-  switch (run.header().kind()) {
-    case v1::RUN_KIND_BACKUP:
-      if (run.phase() == v1::RUN_PHASE_CANCELLED) return "cancelled";
-      if (coverage == v1::Backup::COVERAGE_PARTIAL) return "partial";
-      return succeeded && coverage == v1::Backup::COVERAGE_COMPLETE ? "complete" : "failed";
-    case v1::RUN_KIND_DRILL: {
-      v1::Backup backup;
-      backup.set_coverage(coverage);
-      const std::optional<v1::Backup> drilled = AfterDrill(backup, run);
-      if (!drilled.has_value()) return unfinished;
-      return drilled->verification() == v1::Backup::VERIFICATION_PROVEN      ? "proven"
-             : drilled->verification() == v1::Backup::VERIFICATION_DISPROVEN ? "disproven"
-                                                                             : "unverifiable";
-    }
-    default: {
-      bool all_checked = true, all_built = true;
-      for (const v1::Check& check : ChecksOf(run)) {
-        if (check.verdict() == v1::Check::VERDICT_FAILED && !check.not_built()) return "failed";
-        all_built = all_built && !check.not_built();
-        all_checked = all_checked && check.verdict() == v1::Check::VERDICT_PASSED;
-      }
-      if (!succeeded) return unfinished;
-      return !all_built ? "partial" : all_checked ? "restored" : "unverifiable";
-    }
-  }
-}
 
 double Seconds(const google::protobuf::Timestamp& time) {
   return absl::ToDoubleSeconds(FromProto(time) - absl::UnixEpoch());
@@ -111,23 +79,14 @@ void RunMetrics::OnRun(const v1::Run& finished) {
   const v1::RunHeader& run = finished.header();
   registry_.Add("salvor_runs_total", {{"application", run.application()},
                                       {"kind", KindWord(run.kind())},
-                                      {"verdict", VerdictWord(finished, CoverageOf(run))}});
+                                      {"verdict", std::string(verdicts::WordOf(finished.verdict()))}});
   registry_.Observe("salvor_run_duration_seconds",
                     {{"application", run.application()}, {"kind", KindWord(run.kind())}},
                     absl::ToDoubleSeconds(FromProto(finished.finished_at()) - FromProto(run.requested_at())));
 }
 
-v1::Backup::Coverage RunMetrics::CoverageOf(const v1::RunHeader& run) {
-  MutexLock lock(mutex_);
-  const auto backups = backups_.find(run.application());
-  if (backups == backups_.end()) return v1::Backup::COVERAGE_UNSPECIFIED;
-  const auto backup = backups->second.find(run.backup());
-  return backup == backups->second.end() ? v1::Backup::COVERAGE_UNSPECIFIED : backup->second.coverage;
-}
-
 void RunMetrics::OnBackup(const v1::Backup& backup) {
   Standing standing;
-  standing.coverage = backup.coverage();
   const bool disproven = backup.verification() == v1::Backup::VERIFICATION_DISPROVEN;
   if (backup.coverage() == v1::Backup::COVERAGE_COMPLETE && backup.has_finished_at() && !disproven)
     standing.succeeded_at_s = Seconds(backup.finished_at());

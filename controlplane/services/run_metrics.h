@@ -36,13 +36,11 @@ class RunMetrics final : public EngineObserver {
  private:
   // What the series need of one backup's record; times are 0 for "never".
   struct Standing {
-    v1::Backup::Coverage coverage = v1::Backup::COVERAGE_UNSPECIFIED;
     double succeeded_at_s = 0, proven_at_s = 0, bytes = 0;
   };
   using Standings = std::map<std::string, Standing>;  // by the backup's name
 
   void Publish(const std::string& application) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  v1::Backup::Coverage CoverageOf(const v1::RunHeader& run);
 
   MetricRegistry& registry_;
   Mutex mutex_;

@@ -4,8 +4,9 @@
 #include <gmock/gmock.h>
 
 #include "base/text.h"
-#include "controlplane/runs/records.h"
 #include "controlplane/store/memory_store.h"
+#include "strategies/verdicts/records.h"
+#include "strategies/verdicts/verdict.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -27,6 +28,7 @@ class ControlPlane {
   void Backup(const std::string& application, const std::string& name, int64_t at_s, bool complete,
               int64_t bytes = 100) {
     v1::Run run;
+    run.mutable_header()->set_name("backup-" + name);
     run.mutable_header()->set_application(application);
     run.mutable_header()->set_backup(name);
     run.mutable_header()->set_kind(v1::RUN_KIND_BACKUP);
@@ -37,27 +39,27 @@ class ControlPlane {
     v1::Manifest* manifest = step->mutable_result()->mutable_manifest();
     manifest->add_artifacts()->set_bytes(bytes);
     if (!complete) manifest->add_missing()->set_why("no rights");
-    Record(FinishBackup(BeginBackup(run.header(), "vault"), run, nullptr));
-    metrics_.OnRun(run);
+    const v1::Backup begun = verdicts::BeginBackup(run.header(), "vault");
+    Record(verdicts::RecordsOf(run, {&begun, nullptr}));
   }
 
   // A drill whose steps all ended well, with a check of each of these verdicts.
   void Drill(const std::string& backup, int64_t at_s, const std::vector<v1::Check::Verdict>& found,
              v1::RunPhase phase = v1::RUN_PHASE_SUCCEEDED) {
     v1::Run run = Checked(found, phase);
+    run.mutable_header()->set_name("drill");
     run.mutable_header()->set_kind(v1::RUN_KIND_DRILL);
     run.mutable_header()->set_backup(backup);
     run.mutable_header()->set_application(records_.at(backup).application());
     run.mutable_finished_at()->set_seconds(at_s);
-    if (const auto drilled = AfterDrill(records_.at(backup), run)) Record(*drilled);
-    metrics_.OnRun(run);
+    Record(verdicts::RecordsOf(run, {&records_.at(backup), nullptr}));
   }
 
   void Restore(const std::string& application, const std::vector<v1::Check::Verdict>& found) {
     v1::Run run = Checked(found, v1::RUN_PHASE_SUCCEEDED);
     run.mutable_header()->set_kind(v1::RUN_KIND_RESTORE);
     run.mutable_header()->set_application(application);
-    metrics_.OnRun(run);
+    Record(verdicts::RecordsOf(run, {}));
   }
 
   // The value of a series as it is scraped; nothing when there is none.
@@ -89,9 +91,13 @@ class ControlPlane {
     return run;
   }
 
-  void Record(const v1::Backup& backup) {
-    records_[backup.name()] = backup;
-    metrics_.OnBackup(backup);
+  // As the engine tells it.
+  void Record(const verdicts::Records& left) {
+    if (left.backup.has_value()) {
+      records_[left.backup->name()] = *left.backup;
+      metrics_.OnBackup(*left.backup);
+    }
+    metrics_.OnRun(left.run);
   }
 
   std::map<std::string, v1::Backup>& records_;
@@ -188,13 +194,13 @@ TEST(RunMetrics, ARestoreThatLeftOutWhatCouldNotBeBuiltIsPartialUnlessMoreIsWron
   v1::Check& left_out = *result.add_checks();
   left_out.set_verdict(kFailed);
   left_out.set_not_built(true);
-  now.metrics().OnRun(run);
+  now.metrics().OnRun(verdicts::Judged(run, nullptr));
   EXPECT_EQ(now.Runs("shop", "restore", "partial"), 1);
   result.add_checks()->set_verdict(kUnverifiable);
-  now.metrics().OnRun(run);
+  now.metrics().OnRun(verdicts::Judged(run, nullptr));
   EXPECT_EQ(now.Runs("shop", "restore", "partial"), 2);
   result.add_checks()->set_verdict(kFailed);
-  now.metrics().OnRun(run);
+  now.metrics().OnRun(verdicts::Judged(run, nullptr));
   EXPECT_EQ(now.Runs("shop", "restore", "partial"), 2);
   EXPECT_EQ(now.Runs("shop", "restore", "failed"), 1);
 }

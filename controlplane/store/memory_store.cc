@@ -1,5 +1,7 @@
 #include "controlplane/store/memory_store.h"
 
+#include <algorithm>
+
 #include "proto/kind.h"
 
 namespace salvor::controlplane {
@@ -72,9 +74,16 @@ Status MemoryStore::Apply(const Change& change) {
   } else if (const auto* finish = std::get_if<FinishRun>(&change)) {
     runs_[finish->summary.header().name()].summary = finish->summary;
     runs_[finish->summary.header().name()].finished = true;
+    runs_[finish->summary.header().name()].view = finish->view;
   } else if (const auto* backup = std::get_if<PutBackup>(&change)) {
     if (backups_.count(backup->backup.name()) == 0) backup_order_.push_back(backup->backup.name());
     backups_[backup->backup.name()] = backup->backup;
+  } else if (const auto* found = std::get_if<PutVerification>(&change)) {
+    auto& known = verifications_[found->verification.backup()];
+    const bool there = std::any_of(known.begin(), known.end(), [&](const v1::Verification& one) {
+      return one.run() == found->verification.run();
+    });
+    if (!there) known.push_back(found->verification);
   } else if (const auto* object = std::get_if<PutObject>(&change)) {
     objects_[{KindOf(object->object), object->object.metadata().name()}] = object->object;
   } else if (const auto* erase = std::get_if<EraseObject>(&change)) {
@@ -116,6 +125,14 @@ StatusOr<v1::Run> MemoryStore::LoadRunSummary(const std::string& name) {
   return found->second.summary;
 }
 
+StatusOr<v1::Run> MemoryStore::LoadRunView(const std::string& name) {
+  MutexLock lock(mutex_);
+  const auto found = runs_.find(name);
+  if (found == runs_.end() || found->second.view.ByteSizeLong() == 0)
+    return NotFound("run {} has no view", name);
+  return found->second.view;
+}
+
 StatusOr<std::vector<v1::Run>> MemoryStore::ListRuns(const std::string& application, int limit) {
   MutexLock lock(mutex_);
   std::vector<v1::Run> runs;
@@ -131,6 +148,12 @@ StatusOr<std::vector<v1::Backup>> MemoryStore::ListBackups() {
   std::vector<v1::Backup> backups;
   for (const std::string& name : backup_order_) backups.push_back(backups_[name]);
   return backups;
+}
+
+StatusOr<std::vector<v1::Verification>> MemoryStore::ListVerifications(const std::string& backup) {
+  MutexLock lock(mutex_);
+  const auto found = verifications_.find(backup);
+  return found == verifications_.end() ? std::vector<v1::Verification>() : found->second;
 }
 
 StatusOr<std::vector<v1::Object>> MemoryStore::ListObjects() {

@@ -19,8 +19,10 @@ class MemoryStore final : public Store {
   StatusOr<std::vector<std::string>> ActiveRuns() override;
   StatusOr<StoredRun> LoadRun(const std::string& name) override;
   StatusOr<v1::Run> LoadRunSummary(const std::string& name) override;
+  StatusOr<v1::Run> LoadRunView(const std::string& name) override;
   StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit) override;
   StatusOr<std::vector<v1::Backup>> ListBackups() override;
+  StatusOr<std::vector<v1::Verification>> ListVerifications(const std::string& backup) override;
   StatusOr<std::vector<v1::Object>> ListObjects() override;
   StatusOr<std::vector<v1::AgentStatus>> ListAgents() override;
   StatusOr<std::vector<StoredObligation>> ListObligations() override;
@@ -32,7 +34,7 @@ class MemoryStore final : public Store {
  private:
   struct Entry {
     StoredRun run;
-    v1::Run summary;
+    v1::Run summary, view;
     bool finished = false;
   };
   struct Callback {
@@ -46,6 +48,7 @@ class MemoryStore final : public Store {
   std::map<std::string, Entry> runs_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> order_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, v1::Backup> backups_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::vector<v1::Verification>> verifications_ ABSL_GUARDED_BY(mutex_);  // by backup
   std::vector<std::string> backup_order_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::string>, v1::Object> objects_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, v1::AgentStatus> agents_ ABSL_GUARDED_BY(mutex_);

@@ -38,10 +38,20 @@ constexpr char kTokens[] = R"sql(
 CREATE TABLE token(name TEXT PRIMARY KEY, body BLOB NOT NULL, checksum INTEGER) WITHOUT ROWID;
 )sql";
 
+// A run that 0.1 or 0.2 ended has no view, and is replayed.
+constexpr char kViewsAndVerifications[] = R"sql(
+ALTER TABLE run ADD COLUMN view BLOB;
+ALTER TABLE run ADD COLUMN view_checksum INTEGER;
+CREATE TABLE verification(
+  number INTEGER PRIMARY KEY, backup TEXT NOT NULL, run TEXT NOT NULL, body BLOB NOT NULL, checksum INTEGER,
+  UNIQUE(backup, run));
+)sql";
+
 }  // namespace
 
 const std::vector<SqliteMigration>& StoreMigrations() {
-  static const std::vector<SqliteMigration> migrations = {{1, kFirstSchema}, {2, kChecksums}, {3, kTokens}};
+  static const std::vector<SqliteMigration> migrations = {
+      {1, kFirstSchema}, {2, kChecksums}, {3, kTokens}, {4, kViewsAndVerifications}};
   return migrations;
 }
 

@@ -93,6 +93,25 @@ class SqliteStore final : public Store {
     return std::move(runs[0]);
   }
 
+  StatusOr<v1::Run> LoadRunView(const std::string& name) override {
+    const auto read_view = [&name](SqliteStatement& row) -> StatusOr<v1::Run> {
+      const std::string view = row.Bytes(0);
+      v1::Run run;
+      std::string damage = Verify(row, 1, {name, view});
+      if (damage.empty() && view.empty()) return NotFound("run {} has no view", name);
+      if (damage.empty() && !run.ParseFromString(view)) damage = kNoMessage;
+      if (damage.empty()) return run;
+      return DataLoss("the view of run {}: {}", name, damage);
+    };
+    ASSIGN_OR_RETURN(
+        std::vector<StatusOr<v1::Run>> views,
+        Read<StatusOr<v1::Run>>("SELECT view, view_checksum FROM run WHERE name = ?", {name}, read_view));
+    if (views.empty()) return NotFound("run {} does not exist", name);
+    if (views[0].status().code() == absl::StatusCode::kDataLoss)
+      NoteDamage({"run", name, MessageOf(views[0].status())});
+    return std::move(views[0]);
+  }
+
   StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit) override {
     return Read<v1::Run>(
         "SELECT name, application, header, flow, checksum, summary, summary_checksum FROM run "
@@ -103,6 +122,26 @@ class SqliteStore final : public Store {
 
   StatusOr<std::vector<v1::Backup>> ListBackups() override {
     return ReadRecords<v1::Backup>("backup", "SELECT name, body, checksum FROM backup ORDER BY number");
+  }
+  StatusOr<std::vector<v1::Verification>> ListVerifications(const std::string& backup) override {
+    std::vector<v1::Verification> verifications;
+    const auto read = [&](SqliteStatement& row) {
+      const std::string run = row.Bytes(0), body = row.Bytes(1);
+      std::string damage = Verify(row, 2, {backup, run, body});
+      v1::Verification verification;
+      if (damage.empty() && !verification.ParseFromString(body)) damage = kNoMessage;
+      if (damage.empty()) {
+        verifications.push_back(std::move(verification));
+      } else {
+        NoteDamage({"verification", backup + " by " + run, damage});
+      }
+      return true;
+    };
+    RETURN_IF_ERROR(
+        Read<bool>("SELECT run, body, checksum FROM verification WHERE backup = ? ORDER BY number", {backup},
+                   read)
+            .status());
+    return verifications;
   }
   StatusOr<std::vector<v1::Object>> ListObjects() override {
     return ReadRecords<v1::Object>("object",

@@ -21,10 +21,15 @@ Status SqliteWriter::Prepare() {
              VALUES(?, ?, ?, ?, 1, ?) RETURNING number)sql"},
       {&find_run_, "SELECT number FROM run WHERE name = ?"},
       {&append_, "INSERT INTO journal(run, first, events, checksum) VALUES(?, ?, ?, ?)"},
-      {&finish_, "UPDATE run SET active = 0, summary = ?, summary_checksum = ? WHERE number = ?"},
+      {&finish_,
+       R"sql(UPDATE run SET active = 0, summary = ?, summary_checksum = ?, view = ?, view_checksum = ?
+             WHERE number = ?)sql"},
       {&put_backup_,
        R"sql(INSERT INTO backup(name, body, checksum) VALUES(?, ?, ?)
              ON CONFLICT(name) DO UPDATE SET body = excluded.body, checksum = excluded.checksum)sql"},
+      {&put_verification_,
+       R"sql(INSERT INTO verification(backup, run, body, checksum) VALUES(?, ?, ?, ?)
+             ON CONFLICT(backup, run) DO NOTHING)sql"},
       {&put_object_, "INSERT OR REPLACE INTO object(kind, name, body, checksum) VALUES(?, ?, ?, ?)"},
       {&erase_object_, "DELETE FROM object WHERE kind = ? AND name = ?"},
       {&put_agent_, "INSERT OR REPLACE INTO agent(name, body, checksum) VALUES(?, ?, ?)"},
@@ -76,7 +81,9 @@ Status SqliteWriter::Write(const FinishRun& finish) {
   ASSIGN_OR_RETURN(const int64_t number, NumberOf(name));
   numbers_.erase(name);
   const std::string summary = finish.summary.SerializeAsString();
-  return finish_.Bind(0, summary).Bind(1, Checksum({name, summary})).Bind(2, number).Run();
+  finish_.Bind(0, summary).Bind(1, Checksum({name, summary}));
+  const std::string view = finish.view.SerializeAsString();  // none is empty, which no reader takes for one
+  return finish_.Bind(2, view).Bind(3, Checksum({name, view})).Bind(4, number).Run();
 }
 
 Status SqliteWriter::Write(const PutBackup& put) {
@@ -85,6 +92,14 @@ Status SqliteWriter::Write(const PutBackup& put) {
       .Bind(1, body)
       .Bind(2, Checksum({put.backup.name(), body}))
       .Run();
+}
+
+Status SqliteWriter::Write(const PutVerification& put) {
+  const std::string body = put.verification.SerializeAsString();
+  const std::string& backup = put.verification.backup();
+  const std::string& run = put.verification.run();
+  put_verification_.Bind(0, backup).Bind(1, run).Bind(2, body);
+  return put_verification_.Bind(3, Checksum({backup, run, body})).Run();
 }
 
 Status SqliteWriter::Write(const PutObject& put) {

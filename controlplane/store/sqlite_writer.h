@@ -32,6 +32,7 @@ class SqliteWriter {
   Status Write(const AppendEvents& append);
   Status Write(const FinishRun& finish);
   Status Write(const PutBackup& put);
+  Status Write(const PutVerification& put);
   Status Write(const PutObject& put);
   Status Write(const EraseObject& erase);
   Status Write(const PutAgent& put);
@@ -45,8 +46,8 @@ class SqliteWriter {
   std::unordered_map<std::string, int64_t> numbers_;  // of active runs
   std::string bytes_;
   int64_t bytes_written_ = 0;
-  SqliteStatement begin_, commit_, put_run_, find_run_, append_, finish_, put_backup_, put_object_,
-      erase_object_, put_agent_, append_log_, put_obligation_, erase_obligation_, put_token_;
+  SqliteStatement begin_, commit_, put_run_, find_run_, append_, finish_, put_backup_, put_verification_,
+      put_object_, erase_object_, put_agent_, append_log_, put_obligation_, erase_obligation_, put_token_;
 };
 
 }  // namespace salvor::controlplane

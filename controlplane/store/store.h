@@ -37,11 +37,15 @@ struct AppendEvents {  // `first` is the sequence number of the first: gapless f
   int64_t first = 0;
   v1::EventBatch events;
 };
-struct FinishRun {  // its summary, without steps; it is not active any more
-  v1::Run summary;
+struct FinishRun {  // it is not active any more
+  v1::Run summary;  // without steps
+  v1::Run view;     // with them, as it is shown from now on; empty where nobody can say more than the summary
 };
 struct PutBackup {
   v1::Backup backup;
+};
+struct PutVerification {  // one of the same backup and run that is there already stays as it is
+  v1::Verification verification;
 };
 struct PutObject {
   v1::Object object;
@@ -69,8 +73,8 @@ struct EraseObligation {
 struct PutToken {
   v1::TokenRecord record;
 };
-using Change = std::variant<PutRun, AppendEvents, FinishRun, PutBackup, PutObject, EraseObject, PutAgent,
-                            AppendLog, PutObligation, EraseObligation, PutToken>;
+using Change = std::variant<PutRun, AppendEvents, FinishRun, PutBackup, PutVerification, PutObject,
+                            EraseObject, PutAgent, AppendLog, PutObligation, EraseObligation, PutToken>;
 using Batch = std::vector<Change>;
 
 struct StoredRun {
@@ -109,10 +113,14 @@ class Store {
   virtual StatusOr<StoredRun> LoadRun(const std::string& name) = 0;  // NotFound, DataLoss
   // Its header and outcome, as in ListRuns. NotFound.
   virtual StatusOr<v1::Run> LoadRunSummary(const std::string& name) = 0;
+  // What FinishRun gave to show of it. NotFound where it gave nothing, as 0.1 and 0.2 did; DataLoss.
+  virtual StatusOr<v1::Run> LoadRunView(const std::string& name) = 0;
   // Headers and outcomes, newest first; a run that is active has only its header. One that can't be read has its name
   // and application, RUN_PHASE_QUARANTINED and the reason.
   virtual StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit) = 0;
   virtual StatusOr<std::vector<v1::Backup>> ListBackups() = 0;  // oldest first
+  // Of one backup, in the order in which they were put.
+  virtual StatusOr<std::vector<v1::Verification>> ListVerifications(const std::string& backup) = 0;
   virtual StatusOr<std::vector<v1::Object>> ListObjects() = 0;  // by kind and name
   virtual StatusOr<std::vector<v1::AgentStatus>> ListAgents() = 0;
   virtual StatusOr<std::vector<StoredObligation>> ListObligations() = 0;

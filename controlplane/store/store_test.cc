@@ -82,6 +82,45 @@ TEST_P(StoreTest, FinishedRunsAreNotActiveAndKeepTheirSummary) {
   EXPECT_EQ(store_->ListRuns("", 1)->size(), 1u);
 }
 
+TEST_P(StoreTest, AFinishedRunIsShownAsItEnded) {
+  FinishRun with_view, without;
+  with_view.summary.mutable_header()->set_name("r1");
+  with_view.summary.set_verdict(v1::VERDICT_DISPROVEN);
+  with_view.view = with_view.summary;
+  with_view.view.add_steps()->set_reason("as it was said then");
+  without.summary.mutable_header()->set_name("r2");
+  ASSERT_TRUE(CommitAndWait(*store_, {Begin("r1"), Begin("r2"), Begin("r3"), with_view, without}).ok());
+  const auto view = store_->LoadRunView("r1");
+  ASSERT_TRUE(view.ok()) << view.status();
+  EXPECT_EQ(view->SerializeAsString(), with_view.view.SerializeAsString());
+  EXPECT_EQ(store_->LoadRunSummary("r1")->steps_size(), 0);
+  EXPECT_EQ((*store_->ListRuns("", 10))[2].verdict(), v1::VERDICT_DISPROVEN);
+  for (const char* none : {"r2", "r3", "nobody"})
+    EXPECT_EQ(store_->LoadRunView(none).status().code(), absl::StatusCode::kNotFound) << none;
+}
+
+TEST_P(StoreTest, VerificationsStandBesideEachOtherAndNoneIsOverwritten) {
+  const auto put = [](const std::string& backup, const std::string& run, v1::Verdict verdict) {
+    PutVerification one;
+    one.verification.set_backup(backup);
+    one.verification.set_run(run);
+    one.verification.set_verdict(verdict);
+    return one;
+  };
+  ASSERT_TRUE(
+      CommitAndWait(*store_, {put("b1", "d1", v1::VERDICT_PROVEN), put("b2", "d1", v1::VERDICT_PROVEN),
+                              put("b1", "d2", v1::VERDICT_DISPROVEN)})
+          .ok());
+  ASSERT_TRUE(CommitAndWait(*store_, {put("b1", "d1", v1::VERDICT_UNVERIFIABLE)}).ok());
+  const auto verifications = store_->ListVerifications("b1");
+  ASSERT_EQ(verifications->size(), 2u);
+  EXPECT_EQ((*verifications)[0].run(), "d1");
+  EXPECT_EQ((*verifications)[0].verdict(), v1::VERDICT_PROVEN) << "what was found stays found";
+  EXPECT_EQ((*verifications)[1].verdict(), v1::VERDICT_DISPROVEN);
+  EXPECT_EQ(store_->ListVerifications("b2")->size(), 1u);
+  EXPECT_TRUE(store_->ListVerifications("b3")->empty());
+}
+
 TEST_P(StoreTest, CallbacksComeInOrderAndAfterTheWrite) {
   std::vector<int> order;
   Mutex mutex;
@@ -216,6 +255,27 @@ TEST_P(SqliteStoreTest, ARunWhoseRecordIsDamagedIsListedAsSuch) {
   EXPECT_EQ((*runs)[0].phase(), v1::RUN_PHASE_UNSPECIFIED);
   ASSERT_EQ(store_->DamagedRecords().size(), 1u);
   EXPECT_EQ(store_->DamagedRecords()[0].name, "r1");
+}
+
+TEST_P(SqliteStoreTest, AViewThatChangedOnTheDiskIsNotShownAndAVerificationIsLeftOut) {
+  FinishRun finish;
+  finish.summary.mutable_header()->set_name("r1");
+  finish.view = finish.summary;
+  PutVerification one, two;
+  one.verification.set_backup("b1");
+  one.verification.set_run("d1");
+  two.verification.set_backup("b1");
+  two.verification.set_run("d2");
+  ASSERT_TRUE(CommitAndWait(*store_, {Begin("r1"), finish, one, two}).ok());
+  ChangeOnDisk("UPDATE run SET view = x'1004'; UPDATE verification SET body = x'1004' WHERE number = 1");
+  EXPECT_EQ(store_->LoadRunView("r1").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_TRUE(store_->LoadRunSummary("r1").ok()) << "it has a checksum of its own";
+  ASSERT_EQ(store_->ListVerifications("b1")->size(), 1u);
+  EXPECT_EQ((*store_->ListVerifications("b1"))[0].run(), "d2");
+  EXPECT_EQ(store_->DamagedRecords().size(), 2u);
+  ChangeOnDisk("UPDATE run SET view = x''");
+  EXPECT_EQ(store_->LoadRunView("r1").status().code(), absl::StatusCode::kDataLoss)
+      << "no view is another thing";
 }
 
 TEST_P(SqliteStoreTest, ADamagedRecordIsLeftOutAndNamedAndItsNeighboursStay) {

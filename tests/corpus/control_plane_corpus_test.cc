@@ -2,6 +2,8 @@
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "base/io/system_clock.h"
 #include "controlplane/runs/engine.h"
 #include "controlplane/store/memory_store.h"
@@ -72,6 +74,31 @@ TEST_F(ControlPlaneCorpusTest, FinishedRunsReadAsTheVersionThatRanThemSaidTheyEn
       EXPECT_EQ(now->steps(i).result().artifacts_size(), then.steps(i).result().artifacts_size());
     }
   }
+}
+
+TEST_F(ControlPlaneCorpusTest, FinishedRunsHaveTheirVerdictAlthoughThatVersionStoredNone) {
+  OpenEngine();
+  const std::map<std::string, v1::Verdict> verdicts = {
+      {"backup-shop-20261125-210811-7243", v1::VERDICT_COMPLETE},
+      {"backup-shop-20261125-210819-e6a2", v1::VERDICT_COMPLETE},
+      {"backup-shop-20261125-210823-4eca", v1::VERDICT_PARTIAL},
+      {"backup-shop-20261125-210824-5ab4", v1::VERDICT_CANCELLED},
+      {"drill-shop-20261125-210812-c452", v1::VERDICT_PROVEN},
+      {"drill-shop-20261125-210820-4324", v1::VERDICT_DISPROVEN},
+      {"restore-shop-20261125-210816-6429", v1::VERDICT_FAILED},
+      {"restore-shop-20261125-210816-ddd2", v1::VERDICT_RESTORED}};
+  const auto listed = engine_->ListRuns("", 100, false);
+  ASSERT_TRUE(listed.ok()) << listed.status();
+  size_t judged = 0;
+  for (const v1::Run& run : *listed) {
+    const auto known = verdicts.find(run.header().name());
+    if (known == verdicts.end()) continue;  // the one that was cut off
+    SCOPED_TRACE(run.header().name());
+    ++judged;
+    EXPECT_EQ(run.verdict(), known->second) << run.verdict_reason();
+    EXPECT_EQ(engine_->GetRun(run.header().name())->verdict(), known->second);
+  }
+  EXPECT_EQ(judged, verdicts.size());
 }
 
 TEST_F(ControlPlaneCorpusTest, TheRunThatWasCutOffIsActiveAgain) {

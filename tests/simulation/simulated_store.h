@@ -36,10 +36,14 @@ class SimulatedStore final : public controlplane::Store {
   StatusOr<std::vector<std::string>> ActiveRuns() override { return kept_.ActiveRuns(); }
   StatusOr<controlplane::StoredRun> LoadRun(const std::string& name) override { return kept_.LoadRun(name); }
   StatusOr<v1::Run> LoadRunSummary(const std::string& name) override { return kept_.LoadRunSummary(name); }
+  StatusOr<v1::Run> LoadRunView(const std::string& name) override { return kept_.LoadRunView(name); }
   StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit) override {
     return kept_.ListRuns(application, limit);
   }
   StatusOr<std::vector<v1::Backup>> ListBackups() override { return kept_.ListBackups(); }
+  StatusOr<std::vector<v1::Verification>> ListVerifications(const std::string& backup) override {
+    return kept_.ListVerifications(backup);
+  }
   StatusOr<std::vector<v1::Object>> ListObjects() override { return kept_.ListObjects(); }
   StatusOr<std::vector<v1::AgentStatus>> ListAgents() override { return kept_.ListAgents(); }
   StatusOr<std::vector<controlplane::StoredObligation>> ListObligations() override {

@@ -102,7 +102,7 @@ class Follower:
         for line in lines:
             event = re.match(r"\S+ (\S+) (running|succeeded)\b", line.decode())
             if event is None or event[1] == "run":
-                self.over = self.over or re.match(r"\S+ run (succeeded|failed|cancelled)\b", line.decode()) is not None
+                self.over = self.over or re.match(r"\S+ run (complete|partial|proven|disproven|unverifiable|restored|failed|cancelled)\b", line.decode()) is not None
                 continue
             for label in {"running": ["running"], "succeeded": ["running", "succeeded"]}[event[2]]:
                 self._add(f"{event[1]} {label}")

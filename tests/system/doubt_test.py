@@ -1,5 +1,6 @@
 """What people say about backups: that a doubt is unfounded, and that it was only a check that was wrong."""
 
+import json
 import unittest
 
 from stack import Stack
@@ -32,6 +33,43 @@ class Doubt(unittest.TestCase):
             self.assertEqual(stack.backup(shrunk)["acceptance"]["reason"], "archived")
             stack.cli("drill", "create", "--backup", shrunk, "--wait")
             self.assertEqual(stack.backup(shrunk)["verification"], "Proven")
+
+    def verdicts(self, stack):
+        """Of every run, by its name, as the list has it."""
+        runs = json.loads(stack.cli("run", "list", "-o", "json").stdout)["items"]
+        return {run["header"]["name"]: run.get("verdict") for run in runs}
+
+    def test_every_run_keeps_the_verdict_that_it_ended_with(self):
+        with Stack() as stack:
+            stack.apply(stack.declaration().replace('expect: "2"', 'expect: "two"'))
+            stack.cli("backup", "create", "shop", "--wait")
+            backup = stack.backup()["name"]
+            bad = stack.start_run("drill", "create", "--backup", backup)
+            self.assertEqual(stack.outcome(bad), "SUCCEEDED", "its steps did what they should")
+            stack.apply(stack.declaration())
+            good = stack.start_run("drill", "create", "--backup", backup, "--checks", "current")
+            stack.outcome(good)
+            for when in ("at once", "after a kill"):
+                with self.subTest(when):
+                    found = self.verdicts(stack)
+                    self.assertEqual((found[bad], found[good]), ("Disproven", "Proven"), "the newer drill does not change what the older found")
+                    self.assertEqual(stack.run(bad)["verdict"], "Disproven")
+                    self.assertEqual(stack.run(bad)["verdictReason"], [r for r in json.loads(stack.cli("run", "list", "-o", "json").stdout)["items"]
+                                                                       if r["header"]["name"] == bad][0]["verdictReason"])
+                    self.assertRegex(stack.cli("run", "list").stdout, rf"{bad} +drill +disproven ")
+                    self.assertRegex(stack.cli("run", "show", bad).stdout, r"verdict +disproven in ")
+                    watched = stack.cli("run", "watch", bad, check=False)
+                    self.assertEqual(watched.returncode, 1)
+                    self.assertNotIn("succeeded in", watched.stdout)
+                    self.assertIn("run disproven", watched.stderr)
+                    self.assertEqual([(v["run"], v["verdict"]) for v in stack.backup(backup)["verifications"]],
+                                     [(bad, "Disproven"), (good, "Proven")])
+                    shown = stack.cli("backup", "show", backup).stdout
+                    self.assertRegex(shown, rf"disproven +{bad} ")
+                    self.assertRegex(shown, rf"proven +{good} ")
+                stack.kill_salvord()
+                stack.start_salvord()
+                stack.wait_for_agent()
 
     def test_a_check_that_was_wrong_is_replaced_by_todays(self):
         with Stack() as stack:

@@ -20,6 +20,9 @@ std::vector<v1::Run> ScriptTo(const v1::Run& end) {
   begin.set_phase(v1::RUN_PHASE_RUNNING);
   begin.clear_finished_at();
   begin.clear_reason();
+  begin.clear_verdict();
+  begin.clear_verdict_reason();
+  begin.clear_verdict_hint();
   for (v1::StepStatus& step : *begin.mutable_steps()) {
     step.set_phase(v1::STEP_PHASE_PENDING);
     step.clear_result();
@@ -32,6 +35,8 @@ v1::Run SucceededBackup() {
   v1::Run run = PartialBackup();
   run.set_phase(v1::RUN_PHASE_SUCCEEDED);
   run.clear_reason();
+  run.set_verdict(v1::VERDICT_COMPLETE);
+  run.clear_verdict_reason();
   v1::StepStatus* audit = run.mutable_steps(1);
   audit->set_phase(v1::STEP_PHASE_SUCCEEDED);
   audit->set_attempt(1);
@@ -57,7 +62,7 @@ TEST_F(CliTest, BackupCreateWaitSaysEachChangeAndEndsWithTheAccount) {
             "10:15:30 db.dump.shop succeeded 1/3 in 30.0s, 3.10 GiB, 1,204,233 rows\n"
             "10:15:03 db.dump.audit succeeded 2/3 in 3.0s\n"
             "10:15:38 manifest.write succeeded 3/3 in 2.0s\n"
-            "10:15:38 run succeeded\n"
+            "10:15:38 run complete\n"
             "next: salvor drill create --backup backup-shop-20261121-101500-4f2a --wait\n");
   ExpectGolden("outcome_backup_complete_80.txt", result.out);
 }
@@ -108,10 +113,11 @@ TEST_F(CliTest, AListShowsWhatADrillFound) {
   drill.clear_steps();  // as the control plane lists it
   control_.AddScript({drill});
   v1::Backup backup = CompleteBackup();
-  backup.set_verification(v1::Backup::VERIFICATION_DISPROVEN);
-  backup.set_proven_by(drill.header().name());
+  backup.set_verification(v1::Backup::VERIFICATION_PROVEN);
+  backup.set_proven_by("a-later-drill");
   control_.PutBackup(backup);
   EXPECT_THAT(Run({"run", "list"}).out, HasSubstr("drill-shop-20261121-101600-9c01  drill  disproven"));
+  EXPECT_THAT(Run({"run", "list", "-o", "json"}).out, HasSubstr("\"verdict\": \"Disproven\""));
 }
 
 TEST_F(CliTest, BackupShowKnowsTheLatestAndWhatToDoNext) {

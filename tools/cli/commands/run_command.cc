@@ -37,17 +37,7 @@ ExitCode List(Context& context, const ListOptions& options) {
     context.err() << (options.active ? "no active runs\n" : "no runs\n");
     return ExitCode::kOk;
   }
-  // What a run found stands in the record of its backup.
-  v1::ListBackupsRequest of_application;
-  of_application.set_application(options.application);
-  const StatusOr<v1::ListBackupsResponse> backups =
-      (*client)->Call(&ControlStub::ListBackups, of_application);
-  if (!backups.ok()) {
-    context.err() << "warning: the records of backups could not be read, so not every verdict is known: "
-                  << CleanText(MessageOf(backups.status())) << "\n";
-  }
-  context.out() << RenderRunTable(*runs, backups.ok() ? *backups : v1::ListBackupsResponse(),
-                                  context.OutStyle(options.output == "wide"));
+  context.out() << RenderRunTable(*runs, context.OutStyle(options.output == "wide"));
   return ExitCode::kOk;
 }
 
@@ -64,13 +54,7 @@ ExitCode Show(Context& context, const ShowOptions& options) {
   const StatusOr<v1::Run> run = (*client)->Call(&ControlStub::GetRun, request);
   if (!run.ok()) return context.Fail(what, run.status());
   if (options.output == "json" || options.output == "yaml") return context.Print(*run, options.output);
-  // What it found stands in the record of the backup it made or drilled; without one its steps say it.
-  v1::GetBackupRequest of_backup;
-  of_backup.set_name(run->header().backup());
-  StatusOr<v1::Backup> backup = NotFound("the run names no backup");
-  if (!of_backup.name().empty()) backup = (*client)->Call(&ControlStub::GetBackup, of_backup);
-  context.out() << RenderRun(*run, backup.ok() ? &*backup : nullptr,
-                             context.OutStyle(options.output == "wide"));
+  context.out() << RenderRun(*run, context.OutStyle(options.output == "wide"));
   if (!IsOver(run->phase())) context.Next({"salvor run watch " + CleanText(options.name)});
   if (run->phase() == v1::RUN_PHASE_FAILED) context.Next({"salvor run logs " + CleanText(options.name)});
   return ExitCode::kOk;

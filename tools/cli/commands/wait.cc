@@ -180,7 +180,7 @@ class RunWatcher {
   WaitEnd end_ = WaitEnd::kOver;
 };
 
-// The record of the backup this run made or drilled. A restore's account needs none.
+// The record of the backup this run made. Other accounts need none.
 StatusOr<v1::Backup> BackupOf(Client& client, const v1::Run& run) {
   v1::GetBackupRequest request;
   request.set_name(run.header().backup());
@@ -188,11 +188,9 @@ StatusOr<v1::Backup> BackupOf(Client& client, const v1::Run& run) {
 }
 
 ExitCode Account(Context& context, Client& client, const v1::Run& run, const std::string& output) {
-  const bool wants_backup =
-      run.header().kind() == v1::RUN_KIND_BACKUP || run.header().kind() == v1::RUN_KIND_DRILL;
+  const bool wants_backup = run.header().kind() == v1::RUN_KIND_BACKUP;
   StatusOr<v1::Backup> backup = NotFound("the run names no backup");
   if (wants_backup && !run.header().backup().empty()) backup = BackupOf(client, run);
-  const bool drill = run.header().kind() == v1::RUN_KIND_DRILL;
   Outcome outcome = OutcomeOf(run, backup.ok() ? &*backup : nullptr, context.OutStyle());
   if (output == "table") {
     context.out() << outcome.text;
@@ -201,8 +199,7 @@ ExitCode Account(Context& context, Client& client, const v1::Run& run, const std
   } else if (const ExitCode printed = context.Print(run, output); printed != ExitCode::kOk) {
     return printed;
   }
-  const bool backup_matters = wants_backup && !backup.ok() && run.phase() == v1::RUN_PHASE_SUCCEEDED;
-  if (backup_matters && (drill || outcome.code != ExitCode::kOk)) {
+  if (wants_backup && !backup.ok() && run.phase() == v1::RUN_PHASE_SUCCEEDED) {
     context.out().flush();
     context.err() << "warning: the record of " << CleanText(run.header().backup())
                   << " could not be read: " << CleanText(MessageOf(backup.status())) << "\n";

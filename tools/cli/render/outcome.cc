@@ -14,13 +14,10 @@ namespace salvor::cli {
 namespace {
 
 constexpr int kMostChecksNamed = 20;
-constexpr char kBuildByHand[] =
-    "All the rest is restored and compared. Once the cause is mended, build what is named by hand: the operations "
-    "manual says how.";
 
 // "backup of shop: complete in 2m05s".
-std::string Headline(const v1::Run& run, const v1::Backup* backup, const Style& style) {
-  const Worded verdict = VerdictWord(run, backup);
+std::string Headline(const v1::Run& run, const Style& style) {
+  const Worded verdict = VerdictWord(run);
   return fmt::format("{}: {} {} {}\n", SubjectOf(run.header()), Paint(style, verdict.tone, verdict.text),
                      run.phase() == v1::RUN_PHASE_SUCCEEDED ? "in" : "after",
                      HumanDuration(DurationOf(run, style.now)));
@@ -57,22 +54,45 @@ bool RefusedByGuardrail(const v1::Run& run, const v1::StepStatus& step) {
          step.result().error().reason() == v1::Error::REASON_REFUSED;
 }
 
+ExitCode CodeOf(const v1::Run& run) {
+  switch (run.verdict()) {
+    case v1::VERDICT_COMPLETE:
+    case v1::VERDICT_PROVEN:
+    case v1::VERDICT_RESTORED:
+      return ExitCode::kOk;
+    case v1::VERDICT_PARTIAL:
+    case v1::VERDICT_UNVERIFIABLE:
+      return ExitCode::kPartial;
+    case v1::VERDICT_CANCELLED:
+      return ExitCode::kCancelled;
+    default:  // what is not known is no success
+      return ExitCode::kFailed;
+  }
+}
+
+bool IsNotKnown(const v1::Run& run) {
+  return run.phase() == v1::RUN_PHASE_SUCCEEDED && run.verdict() == v1::VERDICT_UNSPECIFIED;
+}
+
 void FillFailure(const v1::Run& run, Outcome& outcome) {
   const v1::StepStatus* first = FirstFailed(run);
-  if (run.phase() == v1::RUN_PHASE_CANCELLED && outcome.error.empty()) {
-    outcome.code = ExitCode::kCancelled;
-  } else if (first != nullptr && outcome.error.empty() && RefusedByGuardrail(run, *first)) {
+  if (run.verdict() == v1::VERDICT_FAILED && outcome.error.empty() && first != nullptr &&
+      RefusedByGuardrail(run, *first)) {
     outcome.code = ExitCode::kConflict;
   }
-  if (outcome.error.empty()) {
-    outcome.error = fmt::format("{} {}", SubjectOf(run.header()), Word(run.phase()).text);
+  if (outcome.error.empty() && IsNotKnown(run)) {
+    outcome.error = fmt::format("the {} finished, but its verdict is not known", SubjectOf(run.header()));
+  } else if (outcome.error.empty()) {
+    outcome.error = fmt::format("{} {}", SubjectOf(run.header()), VerdictWord(run).text);
   }
   if (outcome.cause.empty()) {
-    outcome.cause = CleanText(run.reason());
+    outcome.cause = CleanText(ReasonOf(run));
     if (outcome.cause.empty() && first != nullptr) outcome.cause = FailureOf(*first);
     if (first != nullptr) outcome.cause += OtherFailures(run, *first);
   }
-  outcome.hint = CleanText(first == nullptr ? run.hint() : first->result().error().hint());
+  outcome.hint = CleanText(first != nullptr     ? first->result().error().hint()
+                           : run.hint().empty() ? run.verdict_hint()
+                                                : run.hint());
   const std::string name = CleanText(run.header().name());
   outcome.next = {"salvor run show " + name, "salvor run logs " + name};
 }
@@ -102,11 +122,8 @@ std::string RenderDoubts(const v1::Backup& backup, const Style& style) {
 
 Outcome BackupOutcome(const v1::Run& run, const v1::Backup* backup, const Style& style) {
   Outcome outcome;
-  const bool partial = backup != nullptr && backup->coverage() == v1::Backup::COVERAGE_PARTIAL &&
-                       run.phase() != v1::RUN_PHASE_CANCELLED;
-  const bool complete = backup != nullptr && backup->coverage() == v1::Backup::COVERAGE_COMPLETE &&
-                        run.phase() == v1::RUN_PHASE_SUCCEEDED;
-  outcome.text = Headline(run, backup, style);
+  outcome.code = CodeOf(run);
+  outcome.text = Headline(run, style);
   if (backup != nullptr) {
     const std::string components = RenderComponents(backup->manifest(), style);
     if (!components.empty()) outcome.text += "\n" + components;
@@ -118,21 +135,17 @@ Outcome BackupOutcome(const v1::Run& run, const v1::Backup* backup, const Style&
     outcome.text += RenderDoubts(*backup, style);
   }
   AddUnconfirmed(run, style, outcome);
-  if (complete) {
-    outcome.code = ExitCode::kOk;
-    outcome.next = {InDoubt(*backup)
-                        ? fmt::format("salvor backup accept {} --reason TEXT", CleanText(backup->name()))
-                        : fmt::format("salvor drill create --backup {} --wait", CleanText(backup->name()))};
+  if (outcome.code == ExitCode::kOk) {
+    const std::string name = CleanText(run.header().backup());
+    outcome.next = {backup != nullptr && InDoubt(*backup)
+                        ? fmt::format("salvor backup accept {} --reason TEXT", name)
+                        : fmt::format("salvor drill create --backup {} --wait", name)};
     return outcome;
   }
-  if (partial) {
-    outcome.code = ExitCode::kPartial;
+  if (run.verdict() == v1::VERDICT_PARTIAL) {
     outcome.error = fmt::format("the {} is incomplete", SubjectOf(run.header()));
-  } else if (run.phase() == v1::RUN_PHASE_SUCCEEDED) {
-    outcome.error =
-        backup != nullptr && backup->coverage() == v1::Backup::COVERAGE_FAILED
-            ? fmt::format("the {} kept nothing", SubjectOf(run.header()))
-            : fmt::format("the {} finished, but its coverage is not known", SubjectOf(run.header()));
+  } else if (run.verdict() == v1::VERDICT_FAILED && run.phase() == v1::RUN_PHASE_SUCCEEDED) {
+    outcome.error = fmt::format("the {} kept nothing", SubjectOf(run.header()));
   }
   FillFailure(run, outcome);
   return outcome;
@@ -162,43 +175,41 @@ bool NotIsolated(const std::vector<const v1::Check*>& checks) {
   return false;
 }
 
-Outcome DrillOutcome(const v1::Run& run, const v1::Backup* backup, const Style& style) {
+// Why a drill could not prove its backup.
+std::string WhyUnverifiable(const v1::Run& run, const CheckCounts& counts) {
+  if (counts.Total() == 0) return "no check was made";
+  if (counts.unverifiable > 0)
+    return fmt::format("{} could not be made", Count(counts.unverifiable, "check"));
+  return CleanText(run.verdict_reason());
+}
+
+Outcome DrillOutcome(const v1::Run& run, const Style& style) {
   const std::vector<const v1::Check*> checks = ChecksOf(run);
   const CheckCounts counts = CountChecks(checks);
-  const bool finished = run.phase() == v1::RUN_PHASE_SUCCEEDED;
   Outcome outcome;
-  outcome.text = Headline(run, backup, style);
+  outcome.code = CodeOf(run);
+  outcome.text = Headline(run, style);
   const std::string isolation = NotIsolated(checks) ? ", " + Paint(style, Tone::kBad, "not isolated") : "";
   outcome.text.insert(outcome.text.size() - 1, isolation);
   const std::string table = RenderChecks(checks, kMostChecksNamed, style);
   if (!table.empty()) outcome.text += "\n" + table;
-  const v1::Backup::Verification verification = VerdictOf(run, backup);
-  // A drill that did not get to its end says nothing but what it found wrong.
-  const Worded verdict = finished || verification == v1::Backup::VERIFICATION_DISPROVEN
-                             ? Word(verification)
-                             : Worded{"none, the drill did not finish", Tone::kBad};
+  const bool unfinished = run.verdict() == v1::VERDICT_FAILED || run.verdict() == v1::VERDICT_CANCELLED;
+  const Worded verdict = unfinished ? Worded{"none, the drill did not finish", Tone::kBad} : VerdictWord(run);
   outcome.text += fmt::format("\nverdict: {}{} ({})\n", Paint(style, verdict.tone, verdict.text), isolation,
                               SummarizeChecks(counts));
   AddUnconfirmed(run, style, outcome);
-  const std::string name = CleanText(run.header().backup());
-  if (counts.failed > 0) {
+  if (outcome.code == ExitCode::kOk) {
+    outcome.next = {"salvor backup show " + CleanText(run.header().backup())};
+    return outcome;
+  }
+  if (run.verdict() == v1::VERDICT_DISPROVEN && counts.failed > 0) {
     outcome.error = fmt::format("{}: {} failed", SubjectOf(run.header()), Count(counts.failed, "check"));
     outcome.cause = NamesOfFailed(checks);
-  } else if (verification == v1::Backup::VERIFICATION_DISPROVEN) {
+  } else if (run.verdict() == v1::VERDICT_DISPROVEN) {
     outcome.error = fmt::format("{}: the backup is disproven", SubjectOf(run.header()));
-  } else if (finished && verification == v1::Backup::VERIFICATION_PROVEN) {
-    outcome.code = ExitCode::kOk;
-    outcome.next = {"salvor backup show " + name};
-    return outcome;
-  } else if (finished) {
-    outcome.code = ExitCode::kPartial;
+  } else if (run.verdict() == v1::VERDICT_UNVERIFIABLE) {
     outcome.error = fmt::format("{} is unverifiable", SubjectOf(run.header()));
-    outcome.cause = counts.Total() == 0 ? "no check was made"
-                    : counts.unverifiable > 0
-                        ? fmt::format("{} could not be made", Count(counts.unverifiable, "check"))
-                    : backup != nullptr && backup->proven_by() == run.header().name()
-                        ? CleanText(backup->verification_reason())
-                        : "the control plane could not account for everything";
+    outcome.cause = WhyUnverifiable(run, counts);
   }
   FillFailure(run, outcome);
   return outcome;
@@ -221,124 +232,51 @@ Outcome RestoreOutcome(const v1::Run& run, const Style& style) {
   const std::vector<const v1::Check*> checks = ChecksOf(run);
   const CheckCounts counts = CountChecks(checks);
   Outcome outcome;
-  outcome.text = Headline(run, nullptr, style) + RestoredBy(run, style);
+  outcome.code = CodeOf(run);
+  outcome.text = Headline(run, style) + RestoredBy(run, style);
   outcome.text += RenderNotBuilt(run, kMostChecksNamed, style);
   const std::string table = RenderChecks(checks, kMostChecksNamed, style);
   if (!table.empty()) outcome.text += "\n" + table;
   outcome.text += "\n" + SummarizeChecks(counts) + "\n";
   AddUnconfirmed(run, style, outcome);
-  if (const int wrong = counts.failed - counts.not_built; wrong > 0) {
-    outcome.error = fmt::format("{}: {} failed", SubjectOf(run.header()), Count(wrong, "check"));
-    outcome.cause = NamesOfFailed(checks);
-  } else if (run.phase() == v1::RUN_PHASE_SUCCEEDED && CountNotBuilt(run) > 0) {
-    outcome.code = ExitCode::kPartial;
-    outcome.error = fmt::format("the {} is partial", SubjectOf(run.header()));
-    outcome.cause = "could not be built: " + TitlesOfNotBuilt(run);
-    FillFailure(run, outcome);
-    outcome.hint = kBuildByHand;
-    return outcome;
-  } else if (run.phase() == v1::RUN_PHASE_SUCCEEDED && counts.unverifiable > 0) {
-    outcome.code = ExitCode::kPartial;
-    outcome.error = fmt::format("{} is unverifiable", SubjectOf(run.header()));
-    outcome.cause = fmt::format("{} could not be made", Count(counts.unverifiable, "check"));
-  } else if (run.phase() == v1::RUN_PHASE_SUCCEEDED) {
-    outcome.code = ExitCode::kOk;
+  if (outcome.code == ExitCode::kOk) {
     outcome.next = {"salvor run show " + CleanText(run.header().name())};
     return outcome;
   }
+  const int wrong = counts.failed - counts.not_built;
+  if (run.verdict() == v1::VERDICT_FAILED && wrong > 0) {
+    outcome.error = fmt::format("{}: {} failed", SubjectOf(run.header()), Count(wrong, "check"));
+    outcome.cause = NamesOfFailed(checks);
+  } else if (run.verdict() == v1::VERDICT_PARTIAL) {
+    outcome.error = fmt::format("the {} is partial", SubjectOf(run.header()));
+    outcome.cause = CleanText(run.verdict_reason());
+  } else if (run.verdict() == v1::VERDICT_UNVERIFIABLE) {
+    outcome.error = fmt::format("{} is unverifiable", SubjectOf(run.header()));
+    outcome.cause = fmt::format("{} could not be made", Count(counts.unverifiable, "check"));
+  }
   FillFailure(run, outcome);
+  if (run.verdict() == v1::VERDICT_PARTIAL) outcome.hint = CleanText(run.verdict_hint());
   return outcome;
 }
 
-Worded BackupVerdict(const v1::Run& run, const v1::Backup* backup) {
-  if (backup == nullptr) {
-    return run.phase() == v1::RUN_PHASE_SUCCEEDED ? Worded{"finished", Tone::kPlain} : Word(run.phase());
-  }
-  const bool complete = backup->coverage() == v1::Backup::COVERAGE_COMPLETE;
-  if (complete && run.phase() != v1::RUN_PHASE_SUCCEEDED) return {"failed", Tone::kBad};
-  if (backup->coverage() == v1::Backup::COVERAGE_FAILED) return {"failed", Tone::kBad};
-  return Word(backup->coverage());
-}
-
-// A drill that did not get to its end says nothing but what it found wrong.
-Worded DrillVerdict(const v1::Run& run, const v1::Backup* backup) {
-  const bool finished = run.phase() == v1::RUN_PHASE_SUCCEEDED;
-  const bool recorded = backup != nullptr && backup->proven_by() == run.header().name();
-  if (run.steps().empty() && !recorded)
-    return finished ? Worded{"finished", Tone::kPlain} : Word(run.phase());
-  const v1::Backup::Verification verification =
-      run.steps().empty() ? backup->verification() : VerdictOf(run, backup);
-  if (finished || verification == v1::Backup::VERIFICATION_DISPROVEN) return Word(verification);
-  return {"failed", Tone::kBad};
-}
-
-Worded RestoreVerdict(const v1::Run& run) {
-  const CheckCounts counts = CountChecks(ChecksOf(run));
-  if (counts.failed > counts.not_built || run.phase() != v1::RUN_PHASE_SUCCEEDED)
-    return {"failed", Tone::kBad};
-  if (run.steps().empty()) return {"finished", Tone::kPlain};
-  if (CountNotBuilt(run) > 0) return {"partial", Tone::kWarning};
-  return counts.unverifiable > 0 ? Worded{"unverifiable", Tone::kWarning} : Worded{"restored", Tone::kGood};
-}
-
-int Badness(v1::Backup::Verification verification) {
-  switch (verification) {
-    case v1::Backup::VERIFICATION_PROVEN:
-      return 0;
-    case v1::Backup::VERIFICATION_DISPROVEN:
-      return 2;
-    default:
-      return 1;
-  }
-}
-
 }  // namespace
-
-Worded VerdictWord(const v1::Run& run, const v1::Backup* backup) {
-  const v1::RunKind kind = run.header().kind();
-  if (!IsOver(run.phase())) return Word(run.phase());
-  const bool disproven =
-      kind == v1::RUN_KIND_DRILL && VerdictOf(run, backup) == v1::Backup::VERIFICATION_DISPROVEN;
-  if (run.phase() == v1::RUN_PHASE_CANCELLED && !disproven) return Word(run.phase());
-  if (kind == v1::RUN_KIND_BACKUP) return BackupVerdict(run, backup);
-  if (kind == v1::RUN_KIND_DRILL) return DrillVerdict(run, backup);
-  if (kind == v1::RUN_KIND_RESTORE) return RestoreVerdict(run);
-  return Word(run.phase());
-}
-
-v1::Backup::Verification VerdictOf(const v1::Run& run, const v1::Backup* backup) {
-  const std::vector<const v1::Check*> checks = ChecksOf(run);
-  const CheckCounts counts = CountChecks(checks);
-  // That the drill was isolated is no word about the backup.
-  const bool looked = std::any_of(checks.begin(), checks.end(),
-                                  [](const v1::Check* check) { return check->kind() != "isolation"; });
-  const v1::Backup::Verification ours = counts.failed > 0 ? v1::Backup::VERIFICATION_DISPROVEN
-                                        : counts.unverifiable > 0 || !looked
-                                            ? v1::Backup::VERIFICATION_UNVERIFIABLE
-                                            : v1::Backup::VERIFICATION_PROVEN;
-  if (backup == nullptr || backup->proven_by() != run.header().name()) return ours;
-  return Badness(backup->verification()) > Badness(ours) ? backup->verification() : ours;
-}
 
 Outcome OutcomeOf(const v1::Run& run, const v1::Backup* backup, const Style& style) {
   switch (run.header().kind()) {
     case v1::RUN_KIND_BACKUP:
       return BackupOutcome(run, backup, style);
     case v1::RUN_KIND_DRILL:
-      return DrillOutcome(run, backup, style);
+      return DrillOutcome(run, style);
     case v1::RUN_KIND_RESTORE:
       return RestoreOutcome(run, style);
     default:
       break;
   }
   Outcome outcome;
-  outcome.text = Headline(run, nullptr, style);
+  outcome.text = Headline(run, style);
   AddUnconfirmed(run, style, outcome);
-  if (run.phase() == v1::RUN_PHASE_SUCCEEDED) {
-    outcome.code = ExitCode::kOk;
-  } else {
-    FillFailure(run, outcome);
-  }
+  outcome.code = CodeOf(run);
+  if (outcome.code != ExitCode::kOk) FillFailure(run, outcome);
   return outcome;
 }
 

@@ -19,16 +19,8 @@ struct Outcome {
   std::vector<std::string> next;  // commands
 };
 
-// `backup` is the record of the run's backup as it stands after the run; null when it could not be had.
+// Exit code and headline are the run's verdict. `backup` is the record of the backup that it made, for the account;
+// null when it could not be had.
 Outcome OutcomeOf(const v1::Run& run, const v1::Backup* backup, const Style& style);
-
-// What a run means, in one word, for lists and headlines: complete, partial, proven, disproven, unverifiable,
-// restored, failed, cancelled; its phase while it goes on. A drill that did all of its steps and found a fault
-// is "disproven". "finished" where neither steps nor a record of it are known, as for an older drill in a list.
-Worded VerdictWord(const v1::Run& run, const v1::Backup* backup);
-
-// What a drill's checks say, and what the control plane recorded for this very drill; the worse counts.
-// Without a single check nothing is proven.
-v1::Backup::Verification VerdictOf(const v1::Run& run, const v1::Backup* backup);
 
 }  // namespace salvor::cli

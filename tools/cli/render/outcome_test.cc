@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <map>
+
 #include "tools/cli/testing/samples.h"
 
 namespace salvor::cli {
@@ -11,15 +13,28 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
+// The run as if it had ended in this phase.
 v1::Run WithPhase(v1::Run run, v1::RunPhase phase) {
   run.set_phase(phase);
+  return AsJudged(std::move(run));
+}
+
+// A backup run that ended so.
+v1::Run BackupRun(v1::RunPhase phase, v1::Verdict verdict) {
+  v1::Run run = PartialBackup();
+  run.set_phase(phase);
+  run.set_verdict(verdict);
+  run.clear_verdict_reason();
   return run;
 }
+
+// What is said about a run that is over, whatever stands in a record.
+Outcome OutcomeOf(const v1::Run& run) { return OutcomeOf(run, nullptr, StyleOf(80)); }
 
 TEST(BackupOutcome, ACompleteBackupIsZeroAndTheNextStepIsADrill) {
   const v1::Backup backup = CompleteBackup();
   const Outcome outcome =
-      OutcomeOf(WithPhase(PartialBackup(), v1::RUN_PHASE_SUCCEEDED), &backup, StyleOf(80));
+      OutcomeOf(BackupRun(v1::RUN_PHASE_SUCCEEDED, v1::VERDICT_COMPLETE), &backup, StyleOf(80));
   EXPECT_EQ(outcome.code, ExitCode::kOk);
   EXPECT_THAT(outcome.next,
               ElementsAre("salvor drill create --backup backup-shop-20261121-101500-4f2a --wait"));
@@ -30,7 +45,7 @@ TEST(BackupOutcome, ADoubtAndAWarningAreSaidAtOnce) {
   v1::Backup backup = CompleteBackup();
   backup.add_doubts("files.tree has 1 files, and had 51 in backup shop-1");
   backup.mutable_manifest()->add_warnings("component db: doubtBelow is never");
-  const v1::Run run = WithPhase(PartialBackup(), v1::RUN_PHASE_SUCCEEDED);
+  const v1::Run run = BackupRun(v1::RUN_PHASE_SUCCEEDED, v1::VERDICT_COMPLETE);
   Outcome outcome = OutcomeOf(run, &backup, StyleOf(80));
   EXPECT_EQ(outcome.code, ExitCode::kOk) << "it is complete";
   EXPECT_THAT(outcome.text, HasSubstr("in doubt: files.tree has 1 files, and had 51 in backup shop-1\n"));
@@ -53,46 +68,35 @@ TEST(BackupOutcome, APartialBackupIsThreeAndNamesWhatIsMissing) {
   ExpectGolden("outcome_backup_partial_80.txt", outcome.text);
 }
 
-TEST(BackupOutcome, IsNeverZeroUnlessTheRunSucceededAndTheRecordSaysComplete) {
-  struct Row {
-    v1::RunPhase phase;
-    v1::Backup::Coverage coverage;
-    ExitCode code;
-  };
-  for (const Row& row : {Row{v1::RUN_PHASE_SUCCEEDED, v1::Backup::COVERAGE_COMPLETE, ExitCode::kOk},
-                         Row{v1::RUN_PHASE_FAILED, v1::Backup::COVERAGE_COMPLETE, ExitCode::kFailed},
-                         Row{v1::RUN_PHASE_CANCELLED, v1::Backup::COVERAGE_COMPLETE, ExitCode::kCancelled},
-                         Row{v1::RUN_PHASE_SUCCEEDED, v1::Backup::COVERAGE_PARTIAL, ExitCode::kPartial},
-                         Row{v1::RUN_PHASE_FAILED, v1::Backup::COVERAGE_PARTIAL, ExitCode::kPartial},
-                         Row{v1::RUN_PHASE_CANCELLED, v1::Backup::COVERAGE_PARTIAL, ExitCode::kCancelled},
-                         Row{v1::RUN_PHASE_SUCCEEDED, v1::Backup::COVERAGE_FAILED, ExitCode::kFailed},
-                         Row{v1::RUN_PHASE_SUCCEEDED, v1::Backup::COVERAGE_UNSPECIFIED, ExitCode::kFailed},
-                         Row{v1::RUN_PHASE_SUCCEEDED, v1::Backup::COVERAGE_RUNNING, ExitCode::kFailed}}) {
-    v1::Backup backup = CompleteBackup();
-    backup.set_coverage(row.coverage);
-    EXPECT_EQ(OutcomeOf(WithPhase(PartialBackup(), row.phase), &backup, StyleOf(80)).code, row.code)
-        << v1::RunPhase_Name(row.phase) << " " << v1::Backup::Coverage_Name(row.coverage);
-  }
-  const Outcome unknown =
-      OutcomeOf(WithPhase(PartialBackup(), v1::RUN_PHASE_SUCCEEDED), nullptr, StyleOf(80));
-  EXPECT_EQ(unknown.code, ExitCode::kFailed);
-  EXPECT_EQ(unknown.error, "the backup of shop finished, but its coverage is not known");
+TEST(BackupOutcome, NeedsNoRecordForItsVerdict) {
+  const Outcome outcome = OutcomeOf(BackupRun(v1::RUN_PHASE_SUCCEEDED, v1::VERDICT_COMPLETE));
+  EXPECT_EQ(outcome.code, ExitCode::kOk);
+  EXPECT_THAT(outcome.text, StartsWith("backup of shop: complete in "));
+}
+
+TEST(BackupOutcome, ThatKeptNothingSaysSo) {
+  v1::Backup backup = CompleteBackup();
+  backup.set_coverage(v1::Backup::COVERAGE_FAILED);
+  const Outcome outcome =
+      OutcomeOf(BackupRun(v1::RUN_PHASE_SUCCEEDED, v1::VERDICT_FAILED), &backup, StyleOf(80));
+  EXPECT_EQ(outcome.error, "the backup of shop kept nothing");
+  EXPECT_THAT(outcome.text, HasSubstr("\nnothing was kept\n"));
 }
 
 TEST(DrillOutcome, IsProvenWhenEveryCheckPassed) {
-  const Outcome outcome = OutcomeOf(SucceededDrill(), nullptr, StyleOf(80));
+  const Outcome outcome = OutcomeOf(SucceededDrill());
   EXPECT_EQ(outcome.code, ExitCode::kOk);
   ExpectGolden("outcome_drill_proven_80.txt", outcome.text);
 }
 
 TEST(DrillOutcome, SaysNotIsolatedInItsFirstLineAndBesideItsVerdict) {
   v1::Run run = SucceededDrill();
-  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).text.find("not isolated"), std::string::npos);
+  EXPECT_EQ(OutcomeOf(AsJudged(run)).text.find("not isolated"), std::string::npos);
   v1::Check& check = *run.mutable_steps(0)->mutable_result()->add_checks();
   check.set_kind("isolation");
   check.set_verdict(v1::Check::VERDICT_UNVERIFIABLE);
   check.set_compared("not isolated: reaches socket /run/x");
-  const Outcome outcome = OutcomeOf(run, nullptr, StyleOf(80));
+  const Outcome outcome = OutcomeOf(AsJudged(run));
   EXPECT_EQ(outcome.code, ExitCode::kPartial);
   EXPECT_NE(outcome.text.substr(0, outcome.text.find('\n')).find(", not isolated"), std::string::npos);
   EXPECT_NE(outcome.text.substr(outcome.text.find("verdict:")).find(", not isolated ("), std::string::npos);
@@ -104,11 +108,11 @@ TEST(DrillOutcome, IsolationAloneProvesNothing) {
   v1::Check& check = *run.mutable_steps(0)->mutable_result()->add_checks();
   check.set_kind("isolation");
   check.set_verdict(v1::Check::VERDICT_PASSED);
-  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kPartial);
+  EXPECT_EQ(OutcomeOf(AsJudged(run)).code, ExitCode::kPartial);
 }
 
 TEST(DrillOutcome, IsOneAndNamesTheChecksThatFailed) {
-  const Outcome outcome = OutcomeOf(DisprovenDrill(), nullptr, StyleOf(80));
+  const Outcome outcome = OutcomeOf(DisprovenDrill());
   EXPECT_EQ(outcome.code, ExitCode::kFailed);
   EXPECT_EQ(outcome.error, "drill of backup-shop-20261121-101500-4f2a: 1 check failed");
   EXPECT_EQ(outcome.cause, "db rows shop.public.orders");
@@ -116,18 +120,17 @@ TEST(DrillOutcome, IsOneAndNamesTheChecksThatFailed) {
 }
 
 TEST(DrillOutcome, AFailedCheckCountsEvenWhenTheRunCallsItselfSucceeded) {
-  EXPECT_EQ(OutcomeOf(WithPhase(DisprovenDrill(), v1::RUN_PHASE_SUCCEEDED), nullptr, StyleOf(80)).code,
-            ExitCode::kFailed);
+  EXPECT_EQ(OutcomeOf(WithPhase(DisprovenDrill(), v1::RUN_PHASE_SUCCEEDED)).code, ExitCode::kFailed);
 }
 
 TEST(DrillOutcome, IsThreeWhenACheckCouldNotBeMadeOrNoneWasMade) {
   v1::Run run = WithPhase(DisprovenDrill(), v1::RUN_PHASE_SUCCEEDED);
   run.mutable_steps(1)->mutable_result()->mutable_checks(1)->set_verdict(v1::Check::VERDICT_PASSED);
-  const Outcome some = OutcomeOf(run, nullptr, StyleOf(80));
+  const Outcome some = OutcomeOf(AsJudged(run));
   EXPECT_EQ(some.code, ExitCode::kPartial);
   EXPECT_EQ(some.cause, "1 check could not be made");
   for (v1::StepStatus& step : *run.mutable_steps()) step.mutable_result()->clear_checks();
-  const Outcome none = OutcomeOf(run, nullptr, StyleOf(80));
+  const Outcome none = OutcomeOf(AsJudged(run));
   EXPECT_EQ(none.code, ExitCode::kPartial);
   EXPECT_EQ(none.cause, "no check was made");
 }
@@ -135,23 +138,30 @@ TEST(DrillOutcome, IsThreeWhenACheckCouldNotBeMadeOrNoneWasMade) {
 TEST(DrillOutcome, AVerdictThisVersionDoesNotKnowIsNotAPass) {
   v1::Run run = SucceededDrill();
   run.mutable_steps(1)->mutable_result()->mutable_checks(0)->set_verdict(static_cast<v1::Check::Verdict>(77));
-  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kPartial);
+  EXPECT_EQ(OutcomeOf(AsJudged(run)).code, ExitCode::kPartial);
 }
 
-TEST(DrillOutcome, TheRecordOfThisDrillCanOnlyMakeItWorse) {
-  v1::Backup backup = CompleteBackup();
-  backup.set_proven_by("drill-shop-20261121-101600-9c01");
-  backup.set_verification(v1::Backup::VERIFICATION_UNVERIFIABLE);
-  EXPECT_EQ(OutcomeOf(SucceededDrill(), &backup, StyleOf(80)).code, ExitCode::kPartial);
-  backup.set_verification(v1::Backup::VERIFICATION_PROVEN);
-  EXPECT_EQ(OutcomeOf(DisprovenDrill(), &backup, StyleOf(80)).code, ExitCode::kFailed);
-  backup.set_proven_by("another-drill");
-  backup.set_verification(v1::Backup::VERIFICATION_DISPROVEN);
-  EXPECT_EQ(OutcomeOf(SucceededDrill(), &backup, StyleOf(80)).code, ExitCode::kOk);
+TEST(DrillOutcome, OfADoubtedBackupSaysWhyItIsUnverifiable) {
+  v1::Run run = SucceededDrill();
+  run.set_verdict(v1::VERDICT_UNVERIFIABLE);
+  run.set_verdict_reason("files.tree has 1 files, and had 51 in backup shop-1");
+  const Outcome outcome = OutcomeOf(run);
+  EXPECT_EQ(outcome.code, ExitCode::kPartial);
+  EXPECT_EQ(outcome.cause, "files.tree has 1 files, and had 51 in backup shop-1");
+  EXPECT_THAT(outcome.text, HasSubstr("\nverdict: unverifiable (4 checks: 4 passed)\n"));
+}
+
+TEST(DrillOutcome, OfBytesThatAreWrongIsOneWithoutAFailedCheck) {
+  v1::Run run = SucceededDrill();
+  run.mutable_steps(1)->set_phase(v1::STEP_PHASE_FAILED);
+  run.mutable_steps(1)->mutable_result()->mutable_error()->set_reason(v1::Error::REASON_CORRUPT);
+  const Outcome outcome = OutcomeOf(WithPhase(run, v1::RUN_PHASE_FAILED));
+  EXPECT_EQ(outcome.code, ExitCode::kFailed);
+  EXPECT_THAT(outcome.error, HasSubstr("the backup is disproven"));
 }
 
 TEST(DrillOutcome, ADrillThatDidNotFinishGivesNoVerdict) {
-  const Outcome outcome = OutcomeOf(WithPhase(SucceededDrill(), v1::RUN_PHASE_FAILED), nullptr, StyleOf(80));
+  const Outcome outcome = OutcomeOf(WithPhase(SucceededDrill(), v1::RUN_PHASE_FAILED));
   EXPECT_EQ(outcome.code, ExitCode::kFailed);
   EXPECT_THAT(outcome.text, HasSubstr("verdict: none, the drill did not finish (4 checks: 4 passed)"));
 }
@@ -163,11 +173,11 @@ TEST(RestoreOutcome, SaysWhatWasRestoredAndFailsWithItsChecks) {
   run.mutable_steps(0)->set_purpose(v1::PURPOSE_RESTORE);
   run.mutable_steps(0)->set_title("restore database shop");
   run.mutable_steps(0)->mutable_result()->set_note("3.10 GiB, 42 tables");
-  const Outcome good = OutcomeOf(run, nullptr, StyleOf(80));
+  const Outcome good = OutcomeOf(AsJudged(run));
   EXPECT_EQ(good.code, ExitCode::kOk);
   ExpectGolden("outcome_restore_80.txt", good.text);
   run.mutable_steps(1)->mutable_result()->mutable_checks(0)->set_verdict(v1::Check::VERDICT_FAILED);
-  const Outcome bad = OutcomeOf(run, nullptr, StyleOf(80));
+  const Outcome bad = OutcomeOf(AsJudged(run));
   EXPECT_EQ(bad.code, ExitCode::kFailed);
   EXPECT_EQ(bad.cause, "db schema shop");
 }
@@ -176,15 +186,15 @@ TEST(RestoreOutcome, IsThreeWhenACheckCouldNotBeMadeAsItsDrillWouldBe) {
   v1::Run run = SucceededDrill();
   run.mutable_header()->set_kind(v1::RUN_KIND_RESTORE);
   run.mutable_steps(1)->mutable_result()->mutable_checks(0)->set_verdict(v1::Check::VERDICT_UNVERIFIABLE);
-  const Outcome outcome = OutcomeOf(run, nullptr, StyleOf(80));
+  const Outcome outcome = OutcomeOf(AsJudged(run));
   EXPECT_EQ(outcome.code, ExitCode::kPartial);
   EXPECT_EQ(outcome.cause, "1 check could not be made");
 }
 
 TEST(RestoreOutcome, IsThreeAndPartialAndNamesWhatCouldNotBeBuilt) {
   const v1::Run run = PartialRestore();
-  EXPECT_EQ(VerdictWord(run, nullptr).text, "partial");
-  const Outcome outcome = OutcomeOf(run, nullptr, StyleOf(0));
+  EXPECT_EQ(VerdictWord(AsJudged(run)).text, "partial");
+  const Outcome outcome = OutcomeOf(AsJudged(run), nullptr, StyleOf(0));
   EXPECT_EQ(outcome.code, ExitCode::kPartial);
   EXPECT_EQ(outcome.error, "the restore of backup-shop-20261121-101500-4f2a to shop is partial");
   EXPECT_EQ(
@@ -205,18 +215,18 @@ TEST(RestoreOutcome, IsThreeAndPartialAndNamesWhatCouldNotBeBuilt) {
 TEST(RestoreOutcome, IsOneWhenMoreIsWrongThanWhatCouldNotBeBuilt) {
   v1::Run run = PartialRestore();
   run.mutable_steps(1)->mutable_result()->mutable_checks(1)->set_verdict(v1::Check::VERDICT_FAILED);
-  const Outcome outcome = OutcomeOf(run, nullptr, StyleOf(0));
+  const Outcome outcome = OutcomeOf(AsJudged(run), nullptr, StyleOf(0));
   EXPECT_EQ(outcome.code, ExitCode::kFailed);
   EXPECT_EQ(outcome.error, "restore of backup-shop-20261121-101500-4f2a to shop: 1 check failed");
   EXPECT_EQ(outcome.cause, "db rows shop.public.orders");
-  EXPECT_EQ(VerdictWord(run, nullptr).text, "failed");
+  EXPECT_EQ(VerdictWord(AsJudged(run)).text, "failed");
   EXPECT_THAT(outcome.text, HasSubstr("could not be built"));
 }
 
 TEST(RestoreOutcome, ThatDidNotFinishIsFailedWhateverItLeftOut) {
   const v1::Run run = WithPhase(PartialRestore(), v1::RUN_PHASE_FAILED);
-  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kFailed);
-  EXPECT_EQ(VerdictWord(run, nullptr).text, "failed");
+  EXPECT_EQ(OutcomeOf(AsJudged(run)).code, ExitCode::kFailed);
+  EXPECT_EQ(VerdictWord(AsJudged(run)).text, "failed");
 }
 
 TEST(RestoreOutcome, IsSevenWhenAGuardrailRefusedIt) {
@@ -227,13 +237,12 @@ TEST(RestoreOutcome, IsSevenWhenAGuardrailRefusedIt) {
   guardrail->mutable_result()->mutable_error()->set_reason(v1::Error::REASON_REFUSED);
   guardrail->mutable_result()->mutable_error()->set_message("database shop exists");
   guardrail->set_purpose(v1::PURPOSE_GUARD);
-  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kConflict);
+  EXPECT_EQ(OutcomeOf(AsJudged(run)).code, ExitCode::kConflict);
   guardrail->set_purpose(v1::PURPOSE_PREPARE);
-  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kFailed)
-      << "a wrong password is no guardrail";
+  EXPECT_EQ(OutcomeOf(AsJudged(run)).code, ExitCode::kFailed) << "a wrong password is no guardrail";
   guardrail->set_purpose(v1::PURPOSE_GUARD);
   guardrail->mutable_result()->mutable_error()->set_reason(v1::Error::REASON_FAILED);
-  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kFailed);
+  EXPECT_EQ(OutcomeOf(AsJudged(run)).code, ExitCode::kFailed);
 }
 
 TEST(AnyOutcome, CauseAndHintAreOfTheSameStepAndTheOthersAreNamed) {
@@ -248,68 +257,82 @@ TEST(AnyOutcome, CauseAndHintAreOfTheSameStepAndTheOthersAreNamed) {
   };
   fail(1, 1795256112, "the later one", "Do this for the later one.");
   fail(2, 1795256111, "the first one", "");
-  const Outcome without = OutcomeOf(run, nullptr, StyleOf(80));
+  const Outcome without = OutcomeOf(AsJudged(run));
   EXPECT_EQ(without.cause, "files.verify: the first one (also failed: db.verify.shop)");
   EXPECT_EQ(without.hint, "") << "another step's hint would mislead";
   fail(2, 1795256111, "the first one", "Do this for the first one.");
-  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).hint, "Do this for the first one.");
+  EXPECT_EQ(OutcomeOf(AsJudged(run)).hint, "Do this for the first one.");
 }
 
 TEST(AnyOutcome, ACancelledRunIsNineUnlessItFoundAFault) {
   for (const v1::RunKind kind : {v1::RUN_KIND_BACKUP, v1::RUN_KIND_RESTORE, v1::RUN_KIND_DRILL}) {
     v1::Run run = WithPhase(SucceededDrill(), v1::RUN_PHASE_CANCELLED);
     run.mutable_header()->set_kind(kind);
-    EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kCancelled);
-    EXPECT_EQ(VerdictWord(run, nullptr).text, "cancelled");
+    EXPECT_EQ(OutcomeOf(AsJudged(run)).code, ExitCode::kCancelled);
+    EXPECT_EQ(VerdictWord(AsJudged(run)).text, "cancelled");
   }
   const v1::Run found = WithPhase(DisprovenDrill(), v1::RUN_PHASE_CANCELLED);
   EXPECT_EQ(OutcomeOf(found, nullptr, StyleOf(80)).code, ExitCode::kFailed);
-  EXPECT_EQ(VerdictWord(found, nullptr).text, "disproven");
+  EXPECT_EQ(VerdictWord(found).text, "disproven");
 }
 
-TEST(VerdictWord, SaysWhatADrillFoundAndNotThatItsStepsSucceeded) {
-  v1::Run drill = WithPhase(DisprovenDrill(), v1::RUN_PHASE_SUCCEEDED);
-  EXPECT_EQ(VerdictWord(drill, nullptr).text, "disproven");
-  EXPECT_EQ(VerdictWord(SucceededDrill(), nullptr).text, "proven");
-  EXPECT_EQ(VerdictWord(WithPhase(SucceededDrill(), v1::RUN_PHASE_FAILED), nullptr).text, "failed");
-  EXPECT_EQ(VerdictWord(WithPhase(SucceededDrill(), v1::RUN_PHASE_RUNNING), nullptr).text, "running");
-  drill.clear_steps();  // as a list has it
-  EXPECT_EQ(VerdictWord(drill, nullptr).text, "finished");
-  v1::Backup backup = CompleteBackup();
-  backup.set_verification(v1::Backup::VERIFICATION_DISPROVEN);
-  backup.set_proven_by(drill.header().name());
-  EXPECT_EQ(VerdictWord(drill, &backup).text, "disproven");
-  backup.set_proven_by("a-later-drill");
-  EXPECT_EQ(VerdictWord(drill, &backup).text, "finished") << "that verdict is another drill's";
+TEST(AnyOutcome, ItsExitCodeIsItsVerdict) {
+  const std::map<v1::Verdict, ExitCode> codes = {
+      {v1::VERDICT_COMPLETE, ExitCode::kOk},          {v1::VERDICT_PROVEN, ExitCode::kOk},
+      {v1::VERDICT_RESTORED, ExitCode::kOk},          {v1::VERDICT_PARTIAL, ExitCode::kPartial},
+      {v1::VERDICT_UNVERIFIABLE, ExitCode::kPartial}, {v1::VERDICT_DISPROVEN, ExitCode::kFailed},
+      {v1::VERDICT_FAILED, ExitCode::kFailed},        {v1::VERDICT_CANCELLED, ExitCode::kCancelled}};
+  EXPECT_EQ(codes.size(), static_cast<size_t>(v1::Verdict_ARRAYSIZE - 1));
+  for (int kind = v1::RunKind_MIN; kind <= v1::RunKind_MAX; ++kind) {
+    for (const auto& [verdict, code] : codes) {
+      v1::Run run = SucceededDrill();
+      run.mutable_header()->set_kind(static_cast<v1::RunKind>(kind));
+      run.set_verdict(verdict);
+      SCOPED_TRACE(v1::Verdict_Name(verdict) + " of kind " + std::to_string(kind));
+      EXPECT_EQ(OutcomeOf(run).code, code) << "whatever its steps and its phase say";
+      EXPECT_EQ(OutcomeOf(run).error.empty(), code == ExitCode::kOk);
+      EXPECT_THAT(OutcomeOf(run).text, HasSubstr(": " + VerdictWord(run).text + " in "));
+    }
+  }
 }
 
-TEST(VerdictWord, OfABackupIsItsCoverage) {
-  const v1::Run run = WithPhase(PartialBackup(), v1::RUN_PHASE_SUCCEEDED);
-  v1::Backup backup = CompleteBackup();
-  EXPECT_EQ(VerdictWord(run, &backup).text, "complete");
-  EXPECT_EQ(VerdictWord(run, nullptr).text, "finished");
-  EXPECT_EQ(VerdictWord(PartialBackup(), &backup).text, "failed")
-      << "its steps say otherwise than its record";
-  backup.set_coverage(v1::Backup::COVERAGE_PARTIAL);
-  EXPECT_EQ(VerdictWord(PartialBackup(), &backup).text, "partial");
-  backup.set_coverage(v1::Backup::COVERAGE_FAILED);
-  EXPECT_EQ(VerdictWord(run, &backup).text, "failed");
-  EXPECT_THAT(OutcomeOf(run, &backup, StyleOf(80)).text, HasSubstr("\nnothing was kept\n"));
+TEST(AnyOutcome, WithoutAVerdictIsNoSuccess) {
+  v1::Run run = SucceededDrill();
+  run.clear_verdict();
+  for (const v1::RunKind kind :
+       {v1::RUN_KIND_BACKUP, v1::RUN_KIND_RESTORE, v1::RUN_KIND_DRILL, v1::RUN_KIND_COPY}) {
+    run.mutable_header()->set_kind(kind);
+    const Outcome outcome = OutcomeOf(run);
+    EXPECT_EQ(outcome.code, ExitCode::kFailed);
+    EXPECT_THAT(outcome.error, HasSubstr(" finished, but its verdict is not known"));
+    EXPECT_THAT(outcome.text, HasSubstr(": finished in "));
+  }
+}
+
+TEST(VerdictWord, IsThePhaseWhileTheRunGoesOn) {
+  v1::Run run = RunningBackup();
+  EXPECT_EQ(VerdictWord(run).text, "running");
+  run.set_phase(v1::RUN_PHASE_CANCELLING);
+  EXPECT_EQ(VerdictWord(run).text, "cancelling");
+  run.set_phase(v1::RUN_PHASE_QUARANTINED);
+  EXPECT_EQ(VerdictWord(run).text, "quarantined");
+  run.set_verdict(static_cast<v1::Verdict>(77));
+  EXPECT_EQ(VerdictWord(run).text, "unknown") << "of a newer control plane";
 }
 
 TEST(AnyOutcome, SaysWhenAReleaseIsUnconfirmed) {
   v1::Run run = WithPhase(SucceededDrill(), v1::RUN_PHASE_CANCELLED);
   run.mutable_obligations(0)->set_phase(v1::ObligationStatus::PHASE_UNCONFIRMED);
-  EXPECT_THAT(OutcomeOf(run, nullptr, StyleOf(80)).text,
+  EXPECT_THAT(OutcomeOf(AsJudged(run)).text,
               HasSubstr("scratch server may still be running; the agent is asked until"));
 }
 
 TEST(AnyOutcome, OfAnUnknownKindIsDecidedByItsPhase) {
   v1::Run run = SucceededDrill();
   run.mutable_header()->set_kind(v1::RUN_KIND_COPY);
-  EXPECT_EQ(OutcomeOf(run, nullptr, StyleOf(80)).code, ExitCode::kOk);
-  EXPECT_EQ(OutcomeOf(WithPhase(run, v1::RUN_PHASE_FAILED), nullptr, StyleOf(80)).code, ExitCode::kFailed);
-  EXPECT_THAT(OutcomeOf(run, nullptr, StyleOf(80)).text, StartsWith("copy of shop: succeeded in "));
+  EXPECT_EQ(OutcomeOf(AsJudged(run)).code, ExitCode::kOk);
+  EXPECT_EQ(OutcomeOf(WithPhase(run, v1::RUN_PHASE_FAILED)).code, ExitCode::kFailed);
+  EXPECT_THAT(OutcomeOf(AsJudged(run)).text, StartsWith("copy of shop: complete in "));
 }
 
 }  // namespace

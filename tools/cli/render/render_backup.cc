@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "tools/cli/render/render_checks.h"
 #include "tools/cli/terminal/table.h"
 #include "tools/cli/terminal/text_layout.h"
 #include "tools/cli/words/words.h"
@@ -157,6 +158,45 @@ std::string RenderHead(const v1::Backup& backup, const Style& style) {
   return text;
 }
 
+std::string ChecksOf(const v1::Verification& verification) {
+  const CheckCounts counts = {.passed = verification.passed(),
+                              .failed = verification.failed(),
+                              .unverifiable = verification.unverifiable()};
+  return counts.Total() == 0 ? "-" : SummarizeChecks(counts);
+}
+
+std::string IsolationOf(const v1::Verification& verification) {
+  switch (verification.isolation()) {
+    case v1::Verification::ISOLATION_HELD:
+      return "held";
+    case v1::Verification::ISOLATION_NOT_HELD:
+      return "not isolated";
+    default:
+      return "-";
+  }
+}
+
+// Every drill that said something about it, oldest first.
+std::string RenderVerifications(const v1::Backup& backup, const Style& style) {
+  Table table({{.title = "VERIFIED"},
+               {.title = "VERDICT"},
+               {.title = "BY"},
+               {.title = "ISOLATION"},
+               {.title = "CHECKS"},
+               {.title = "REASON", .shrinks = true}});
+  for (const v1::Verification& verification : backup.verifications()) {
+    const Worded verdict = Word(verification.verdict());
+    table.Add({When(style, verification.has_at(), verification.at()),
+               {verdict.text, verdict.tone},
+               verification.run(),
+               IsolationOf(verification),
+               ChecksOf(verification),
+               verification.reason()});
+  }
+  return table.Empty() ? ""
+                       : "\n" + Paint(style, Tone::kStrong, "verifications") + "\n" + table.Render(style);
+}
+
 }  // namespace
 
 std::string RenderBackupTable(const v1::ListBackupsResponse& backups, const Style& style) {
@@ -226,6 +266,7 @@ std::string RenderBackup(const v1::Backup& backup, const Style& style) {
   }
   text += RenderInstants(Summarize(manifest), style) + RenderArtifacts(manifest, style) +
           RenderMissing(manifest, style) + RenderNotCovered(manifest, style);
+  text += RenderVerifications(backup, style);
   if (manifest.warnings_size() > 0) text += "\n" + Paint(style, Tone::kWarning, "warnings") + "\n";
   for (const std::string& warning : manifest.warnings()) text += Indented(CleanText(warning), 2, style.width);
   return text;

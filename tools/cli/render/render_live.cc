@@ -130,7 +130,7 @@ std::vector<std::string> LiveFrame::Draw(const v1::Run& run, int rows, const std
   const std::string stands = StandsStill(run, style);
   const std::string last = !notice.empty() || stands.empty() ? notice : "waiting: " + stands;
   const bool waits = !stands.empty() && run.phase() == v1::RUN_PHASE_RUNNING;
-  const Worded phase = waits ? Worded{"waiting", Tone::kWarning} : Word(run.phase());
+  const Worded phase = waits ? Worded{"waiting", Tone::kWarning} : VerdictWord(run);
   const std::string tail =
       fmt::format(" {} {}, {} of {}", phase.text, WholeSeconds(DurationOf(run, style.now)), StepsOver(run),
                   Count(run.steps_size(), "step"));
@@ -252,14 +252,9 @@ std::string ChangeLog::Update(const v1::Run& run, const Style& style) {
     const bool said = phase_ != v1::RUN_PHASE_UNSPECIFIED || run.phase() != v1::RUN_PHASE_RUNNING;
     phase_ = run.phase();
     if (said) {
-      const bool finds =
-          run.header().kind() == v1::RUN_KIND_DRILL || run.header().kind() == v1::RUN_KIND_RESTORE;
-      Worded word = finds ? VerdictWord(run, nullptr) : Word(run.phase());
-      // Whether a backup is proven is in its record too, which may be in doubt: the verdict that follows says it.
-      if (word.text == Word(v1::Backup::VERIFICATION_PROVEN).text) word = Word(run.phase());
       const absl::Time at = run.has_finished_at() ? FromProto(run.finished_at()) : style.now;
-      const std::string why = run.reason().empty() ? "" : ": " + CleanText(run.reason());
-      text += fmt::format("{} run {}{}\n", ClockTime(style, at), word.text, why);
+      const std::string why = ReasonOf(run).empty() ? "" : ": " + CleanText(ReasonOf(run));
+      text += fmt::format("{} run {}{}\n", ClockTime(style, at), VerdictWord(run).text, why);
     }
   }
   return text;

@@ -114,9 +114,9 @@ std::string RenderSteps(const v1::Run& run, const Style& style) {
   return text;
 }
 
-std::string RenderHead(const v1::Run& run, const v1::Backup* backup, const Style& style) {
+std::string RenderHead(const v1::Run& run, const Style& style) {
   const v1::RunHeader& header = run.header();
-  const Worded verdict = VerdictWord(run, backup);
+  const Worded verdict = VerdictWord(run);
   std::string text = Paint(style, Tone::kStrong, CleanText(header.name())) + "\n";
   const auto field = [&](std::string_view name, const std::string& value) {
     if (!value.empty()) text += "  " + PadRight(name, 13) + value + "\n";
@@ -127,8 +127,8 @@ std::string RenderHead(const v1::Run& run, const v1::Backup* backup, const Style
                                                                    : " for ";
   field("verdict",
         Paint(style, verdict.tone, verdict.text) + preposition + HumanDuration(DurationOf(run, style.now)));
-  if (!run.reason().empty()) {
-    const std::string reason = Indented(CleanText(run.reason()), 15, style.width);
+  if (!ReasonOf(run).empty()) {
+    const std::string reason = Indented(CleanText(ReasonOf(run)), 15, style.width);
     text += "  " + PadRight("reason", 13) + reason.substr(15);
   }
   std::string requested = Exact(style, header.has_requested_at(), header.requested_at());
@@ -136,7 +136,8 @@ std::string RenderHead(const v1::Run& run, const v1::Backup* backup, const Style
   field("requested", requested);
   field("environment", CleanText(header.environment()));
   field("backup", CleanText(header.backup()));
-  if (!run.hint().empty()) text += "  hint: " + CleanText(run.hint()) + "\n";
+  const std::string& hint = run.hint().empty() ? run.verdict_hint() : run.hint();
+  if (!hint.empty()) text += "  hint: " + CleanText(hint) + "\n";
   return text;
 }
 
@@ -167,10 +168,7 @@ std::string RenderWarnings(const v1::Run& run, const Style& style) {
 
 }  // namespace
 
-std::string RenderRunTable(const v1::ListRunsResponse& runs, const v1::ListBackupsResponse& backups,
-                           const Style& style) {
-  std::map<std::string, const v1::Backup*> by_name;
-  for (const v1::Backup& backup : backups.backups()) by_name[backup.name()] = &backup;
+std::string RenderRunTable(const v1::ListRunsResponse& runs, const Style& style) {
   std::vector<Table::Column> columns = {{.title = "NAME"},
                                         {.title = "KIND"},
                                         {.title = "VERDICT"},
@@ -183,8 +181,7 @@ std::string RenderRunTable(const v1::ListRunsResponse& runs, const v1::ListBacku
   Table table(columns);
   for (const v1::Run& run : runs.runs()) {
     const v1::RunHeader& header = run.header();
-    const auto backup = by_name.find(header.backup());
-    const Worded verdict = VerdictWord(run, backup == by_name.end() ? nullptr : backup->second);
+    const Worded verdict = VerdictWord(run);
     std::vector<Table::Cell> row = {header.name(),
                                     Word(header.kind()),
                                     {verdict.text, verdict.tone},
@@ -195,14 +192,14 @@ std::string RenderRunTable(const v1::ListRunsResponse& runs, const v1::ListBacku
       row.emplace_back(header.backup());
       row.emplace_back(header.requested_by());
     }
-    row.emplace_back(run.reason());
+    row.emplace_back(ReasonOf(run));
     table.Add(std::move(row));
   }
   return table.Render(style);
 }
 
-std::string RenderRun(const v1::Run& run, const v1::Backup* backup, const Style& style) {
-  std::string text = RenderHead(run, backup, style);
+std::string RenderRun(const v1::Run& run, const Style& style) {
+  std::string text = RenderHead(run, style);
   if (run.steps_size() > 0) {
     text += "\n" + Paint(style, Tone::kStrong, "steps") +
             fmt::format("  {} of {} finished\n", StepsOver(run), run.steps_size()) + RenderSteps(run, style);

@@ -8,12 +8,10 @@
 
 namespace salvor::cli {
 
-std::string RenderRunTable(const v1::ListRunsResponse& runs, const v1::ListBackupsResponse& backups,
-                           const Style& style);
+std::string RenderRunTable(const v1::ListRunsResponse& runs, const Style& style);
 
 // Everything about one run: head, step graph by waves, obligations, checks, warnings.
-// `backup` is the record of the backup it made or drilled; null when it is not known.
-std::string RenderRun(const v1::Run& run, const v1::Backup* backup, const Style& style);
+std::string RenderRun(const v1::Run& run, const Style& style);
 
 // What a dry run would do and by which steps.
 std::string RenderPlan(const v1::CreateRunResponse& plan, const Style& style);

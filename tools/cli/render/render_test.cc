@@ -16,40 +16,40 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 TEST(RunScreen, ShowsARunningBackupByWavesIn80And120ColumnsAndInAPipe) {
-  ExpectGolden("run_running_80.txt", RenderRun(RunningBackup(), nullptr, StyleOf(80)));
-  ExpectFits(RenderRun(RunningBackup(), nullptr, StyleOf(80)), 80);
-  ExpectGolden("run_running_120.txt", RenderRun(RunningBackup(), nullptr, StyleOf(120)));
-  ExpectFits(RenderRun(RunningBackup(), nullptr, StyleOf(120)), 120);
-  ExpectGolden("run_running_pipe.txt", RenderRun(RunningBackup(), nullptr, StyleOf(0)));
+  ExpectGolden("run_running_80.txt", RenderRun(RunningBackup(), StyleOf(80)));
+  ExpectFits(RenderRun(RunningBackup(), StyleOf(80)), 80);
+  ExpectGolden("run_running_120.txt", RenderRun(RunningBackup(), StyleOf(120)));
+  ExpectFits(RenderRun(RunningBackup(), StyleOf(120)), 120);
+  ExpectGolden("run_running_pipe.txt", RenderRun(RunningBackup(), StyleOf(0)));
 }
 
 TEST(RunScreen, ShowsWhyAStepFailedAndWhatToDo) {
-  ExpectGolden("run_partial_80.txt", RenderRun(PartialBackup(), nullptr, StyleOf(80)));
+  ExpectGolden("run_partial_80.txt", RenderRun(PartialBackup(), StyleOf(80)));
 }
 
 TEST(RunScreen, ShowsChecksThatFailedAndThoseThatCouldNotBeMade) {
-  ExpectGolden("run_disproven_80.txt", RenderRun(DisprovenDrill(), nullptr, StyleOf(80)));
+  ExpectGolden("run_disproven_80.txt", RenderRun(DisprovenDrill(), StyleOf(80)));
 }
 
 TEST(RunScreen, WideAddsAgentsEdgesAndAbsoluteTimes) {
   Style style = StyleOf(120);
   style.wide = true;
-  ExpectGolden("run_running_wide_120.txt", RenderRun(RunningBackup(), nullptr, style));
+  ExpectGolden("run_running_wide_120.txt", RenderRun(RunningBackup(), style));
 }
 
 TEST(RunScreen, PaintsStatesOnlyWhenAsked) {
-  EXPECT_THAT(RenderRun(PartialBackup(), nullptr, StyleOf(80)), Not(HasSubstr("\x1b")));
+  EXPECT_THAT(RenderRun(PartialBackup(), StyleOf(80)), Not(HasSubstr("\x1b")));
   Style style = StyleOf(80);
   style.color = true;
-  EXPECT_THAT(RenderRun(PartialBackup(), nullptr, style), HasSubstr("\x1b[31mfailed\x1b[0m"));
-  ExpectFits(RenderRun(PartialBackup(), nullptr, style), 80);
+  EXPECT_THAT(RenderRun(PartialBackup(), style), HasSubstr("\x1b[31mfailed\x1b[0m"));
+  ExpectFits(RenderRun(PartialBackup(), style), 80);
 }
 
 TEST(RunScreen, LetsNoNameSteerTheTerminal) {
   v1::Run run = PartialBackup();
   run.set_reason("evil \x1b]0;title\x07 text\nerror: forged");
   run.mutable_steps(0)->set_title("\x1b[2J");
-  const std::string text = RenderRun(run, nullptr, StyleOf(0));
+  const std::string text = RenderRun(run, StyleOf(0));
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));
   EXPECT_THAT(text, Not(HasSubstr("\x07")));
   EXPECT_THAT(text, HasSubstr("evil \\x1b]0;title\\x07 text error: forged"));
@@ -72,14 +72,14 @@ TEST(RunTable, FitsATerminalByCuttingTheReasonAndIsWholeInAPipe) {
   *runs.add_runs() = RunningBackup();
   *runs.add_runs() = PartialBackup();
   *runs.add_runs() = DisprovenDrill();
-  ExpectGolden("run_list_80.txt", RenderRunTable(runs, {}, StyleOf(80)));
-  ExpectFits(RenderRunTable(runs, {}, StyleOf(80)), 80);
-  ExpectGolden("run_list_120.txt", RenderRunTable(runs, {}, StyleOf(120)));
-  EXPECT_THAT(RenderRunTable(runs, {}, StyleOf(40)), HasSubstr("\nbackup-shop-20261121-101500-4f2a  "));
+  ExpectGolden("run_list_80.txt", RenderRunTable(runs, StyleOf(80)));
+  ExpectFits(RenderRunTable(runs, StyleOf(80)), 80);
+  ExpectGolden("run_list_120.txt", RenderRunTable(runs, StyleOf(120)));
+  EXPECT_THAT(RenderRunTable(runs, StyleOf(40)), HasSubstr("\nbackup-shop-20261121-101500-4f2a  "));
   Style wide = StyleOf(0);
   wide.wide = true;
-  ExpectGolden("run_list_wide_pipe.txt", RenderRunTable(runs, {}, wide));
-  EXPECT_THAT(RenderRunTable(runs, {}, StyleOf(0)), Not(HasSubstr("…")));
+  ExpectGolden("run_list_wide_pipe.txt", RenderRunTable(runs, wide));
+  EXPECT_THAT(RenderRunTable(runs, StyleOf(0)), Not(HasSubstr("…")));
 }
 
 TEST(RunTable, HasNoTitlesWhenNoneAreWanted) {
@@ -87,7 +87,7 @@ TEST(RunTable, HasNoTitlesWhenNoneAreWanted) {
   *runs.add_runs() = RunningBackup();
   Style style = StyleOf(0);
   style.headers = false;
-  EXPECT_EQ(RenderRunTable(runs, {}, style),
+  EXPECT_EQ(RenderRunTable(runs, style),
             "backup-shop-20261121-101500-4f2a  backup  running  40s ago  40.0s  -\n");
 }
 
@@ -119,6 +119,22 @@ TEST(BackupScreen, AComponentOfWhichNothingWasKeptIsNotLeftOut) {
   backup.mutable_manifest()->clear_components();
   EXPECT_THAT(RenderComponents(backup.manifest(), StyleOf(80)),
               HasSubstr("db         -             -     -       -      -  missing"));
+}
+
+TEST(BackupScreen, ListsEveryVerificationAndNotTheNewestAlone) {
+  v1::Backup backup = CompleteBackup();
+  EXPECT_THAT(RenderBackup(backup, StyleOf(0)), Not(HasSubstr("verifications")));
+  *backup.add_verifications() = FromText<v1::Verification>(
+      R"(run: "drill-1" verdict: VERDICT_DISPROVEN reason: "db rows orders: 3 and 4" at { seconds: 1795256080 })");
+  *backup.add_verifications() = FromText<v1::Verification>(
+      R"(run: "drill-2" verdict: VERDICT_PROVEN at { seconds: 1795256130 } passed: 24 isolation: ISOLATION_HELD)");
+  EXPECT_THAT(
+      RenderBackup(backup, StyleOf(0)),
+      HasSubstr("\nverifications\n"
+                "VERIFIED  VERDICT    BY       ISOLATION  CHECKS                REASON\n"
+                "60s ago   disproven  drill-1  -          -                     db rows orders: 3 and 4\n"
+                "10s ago   proven     drill-2  held       24 checks: 24 passed  -\n"));
+  ExpectFits(RenderBackup(backup, StyleOf(80)), 80);
 }
 
 TEST(BackupTable, ShowsSizeAgeAndStates) {

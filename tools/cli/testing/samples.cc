@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/text.h"
+#include "strategies/verdicts/verdict.h"
 #include "tools/cli/terminal/live_region.h"
 
 namespace salvor::cli {
@@ -19,6 +20,7 @@ Message FromText(const std::string& text) {
 }
 template v1::Run FromText<v1::Run>(const std::string&);
 template v1::Backup FromText<v1::Backup>(const std::string&);
+template v1::Verification FromText<v1::Verification>(const std::string&);
 template v1::CreateRunResponse FromText<v1::CreateRunResponse>(const std::string&);
 template v1::ListRunsResponse FromText<v1::ListRunsResponse>(const std::string&);
 template v1::ListAgentsResponse FromText<v1::ListAgentsResponse>(const std::string&);
@@ -68,6 +70,7 @@ v1::Run PartialBackup() {
              backup: "backup-shop-20261121-101500-4f2a" requested_by: "root" requested_at {
                  seconds: 1795256100 } }
     phase: RUN_PHASE_FAILED reason: "db.dump.audit: pg_dump: permission denied for table entries"
+    verdict: VERDICT_PARTIAL verdict_reason: "db database audit: pg_dump: permission denied for table entries"
     finished_at { seconds: 1795256138 }
     steps { id: "db.dump.shop" component: "db" title: "dump database shop" phase: STEP_PHASE_SUCCEEDED
         attempt: 1
@@ -91,7 +94,7 @@ v1::Run SucceededDrill() {
     header { name: "drill-shop-20261121-101600-9c01" kind: RUN_KIND_DRILL application: "shop"
         environment: "vps-1"
              backup: "backup-shop-20261121-101500-4f2a" requested_at { seconds: 1795256070 } }
-    phase: RUN_PHASE_SUCCEEDED finished_at { seconds: 1795256140 }
+    phase: RUN_PHASE_SUCCEEDED verdict: VERDICT_PROVEN finished_at { seconds: 1795256140 }
     steps { id: "scratch.start" title: "start a scratch server" phase: STEP_PHASE_SUCCEEDED
             started_at { seconds: 1795256070 } finished_at { seconds: 1795256074 } result { } }
     steps { id: "db.verify.shop" component: "db" title: "compare database shop" phase: STEP_PHASE_SUCCEEDED
@@ -124,7 +127,7 @@ v1::Run DisprovenDrill() {
   v1::Check* unverifiable = run.mutable_steps(2)->mutable_result()->mutable_checks(0);
   unverifiable->set_verdict(v1::Check::VERDICT_UNVERIFIABLE);
   unverifiable->set_compared("2 files changed while they were backed up");
-  return run;
+  return AsJudged(std::move(run));
 }
 
 v1::Run PartialRestore() {
@@ -155,7 +158,7 @@ v1::Run PartialRestore() {
     check->set_verdict(v1::Check::VERDICT_FAILED);
     check->set_not_built(true);
   }
-  return run;
+  return AsJudged(std::move(run));
 }
 
 v1::Backup CompleteBackup() {
@@ -192,6 +195,12 @@ v1::Backup PartialBackupRecord() {
   missing->set_title("database audit");
   missing->set_why("pg_dump: permission denied for table entries");
   return backup;
+}
+
+v1::Run AsJudged(v1::Run run) {
+  v1::Backup backup;
+  backup.set_coverage(v1::Backup::COVERAGE_COMPLETE);
+  return verdicts::Judged(std::move(run), &backup);
 }
 
 Style StyleOf(int width) {

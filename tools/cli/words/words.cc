@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "strategies/registry.h"
+#include "strategies/verdicts/verdict.h"
 #include "tools/cli/terminal/text_layout.h"
 
 namespace salvor::cli {
@@ -23,6 +24,25 @@ Worded Word(v1::RunPhase phase) {
       return {"cancelled", Tone::kWarning};
     case v1::RUN_PHASE_QUARANTINED:
       return {"quarantined", Tone::kBad};
+    default:
+      return {"unknown", Tone::kPlain};
+  }
+}
+
+Worded Word(v1::Verdict verdict) {
+  const std::string word(verdicts::WordOf(verdict));
+  switch (verdict) {
+    case v1::VERDICT_COMPLETE:
+    case v1::VERDICT_PROVEN:
+    case v1::VERDICT_RESTORED:
+      return {word, Tone::kGood};
+    case v1::VERDICT_DISPROVEN:
+    case v1::VERDICT_FAILED:
+      return {word, Tone::kBad};
+    case v1::VERDICT_PARTIAL:
+    case v1::VERDICT_UNVERIFIABLE:
+    case v1::VERDICT_CANCELLED:
+      return {word, Tone::kWarning};
     default:
       return {"unknown", Tone::kPlain};
   }
@@ -204,6 +224,15 @@ bool IsOver(v1::RunPhase phase) {
 bool IsOver(v1::StepPhase phase) {
   return phase == v1::STEP_PHASE_SUCCEEDED || phase == v1::STEP_PHASE_FAILED ||
          phase == v1::STEP_PHASE_SKIPPED || phase == v1::STEP_PHASE_CANCELLED;
+}
+
+Worded VerdictWord(const v1::Run& run) {
+  if (run.verdict() != v1::VERDICT_UNSPECIFIED) return Word(run.verdict());
+  return run.phase() == v1::RUN_PHASE_SUCCEEDED ? Worded{"finished", Tone::kPlain} : Word(run.phase());
+}
+
+const std::string& ReasonOf(const v1::Run& run) {
+  return run.reason().empty() ? run.verdict_reason() : run.reason();
 }
 
 absl::Duration DurationOf(const v1::Run& run, absl::Time now) {

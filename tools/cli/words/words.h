@@ -17,6 +17,7 @@ struct Worded {
 };
 
 Worded Word(v1::RunPhase phase);
+Worded Word(v1::Verdict verdict);
 Worded Word(v1::StepPhase phase);
 Worded Word(v1::Check::Verdict verdict);
 Worded Word(v1::Backup::Coverage coverage);
@@ -37,6 +38,13 @@ std::string ObligationText(const v1::ObligationStatus& obligation, const v1::Run
 
 bool IsOver(v1::RunPhase phase);
 bool IsOver(v1::StepPhase phase);
+
+// A run in one word, for lists and headlines: its verdict; its phase while it goes on. "finished" where it succeeded and its
+// verdict is not known: its steps are lost.
+Worded VerdictWord(const v1::Run& run);
+
+// Why it is no better than that word says; empty when there is nothing to say.
+const std::string& ReasonOf(const v1::Run& run);
 
 // From its start to its end or to now; zero when it has not started.
 absl::Duration DurationOf(const v1::Run& run, absl::Time now);

@@ -1,14 +1,20 @@
-#include "controlplane/runs/records.h"
+#include "strategies/verdicts/records.h"
 
 #include <gtest/gtest.h>
 
-namespace salvor::controlplane {
+namespace salvor::verdicts {
 namespace {
+
+// The record of the backup after the drill; nothing when the drill says nothing about it.
+std::optional<v1::Backup> AfterDrill(const v1::Backup& backup, const v1::Run& drill) {
+  return RecordsOf(drill, {&backup, nullptr}).backup;
+}
 
 v1::Run Drill(std::vector<v1::Check::Verdict> verdicts) {
   v1::Run drill;
   drill.set_phase(v1::RUN_PHASE_SUCCEEDED);
   drill.mutable_header()->set_name("drill-1");
+  drill.mutable_header()->set_kind(v1::RUN_KIND_DRILL);
   v1::StepStatus* step = drill.add_steps();
   step->set_phase(v1::STEP_PHASE_SUCCEEDED);
   for (const v1::Check::Verdict verdict : verdicts)
@@ -142,18 +148,100 @@ TEST(Records, ADoubtedBackupIsProvenOnceSomebodyAcceptsIt) {
 
 TEST(Records, CompleteOnlyWhenTheManifestMissesNothing) {
   v1::Run run;
-  EXPECT_EQ(FinishBackup({}, run, nullptr).coverage(), v1::Backup::COVERAGE_FAILED);
+  run.mutable_header()->set_name("backup-1");
+  run.mutable_header()->set_kind(v1::RUN_KIND_BACKUP);
+  run.set_phase(v1::RUN_PHASE_SUCCEEDED);
+  const v1::Backup begun = BeginBackup(run.header(), "vault");
+  const auto coverage = [&] { return RecordsOf(run, {&begun, nullptr}).backup->coverage(); };
+  EXPECT_EQ(coverage(), v1::Backup::COVERAGE_FAILED);
   v1::StepStatus* step = run.add_steps();
   step->set_phase(v1::STEP_PHASE_SUCCEEDED);
   v1::Artifact* tree = step->mutable_result()->mutable_manifest()->add_artifacts();
   tree->set_kind(v1::Artifact::KIND_TREE);
-  EXPECT_EQ(FinishBackup({}, run, nullptr).coverage(), v1::Backup::COVERAGE_COMPLETE);
+  EXPECT_EQ(coverage(), v1::Backup::COVERAGE_COMPLETE);
   tree->mutable_coverage()->set_not_covered_total(1);
-  EXPECT_EQ(FinishBackup({}, run, nullptr).coverage(), v1::Backup::COVERAGE_PARTIAL);
+  EXPECT_EQ(coverage(), v1::Backup::COVERAGE_PARTIAL);
   tree->mutable_coverage()->set_not_covered_total(0);
   step->mutable_result()->mutable_manifest()->add_missing()->set_title("database shop");
-  EXPECT_EQ(FinishBackup({}, run, nullptr).coverage(), v1::Backup::COVERAGE_PARTIAL);
+  EXPECT_EQ(coverage(), v1::Backup::COVERAGE_PARTIAL);
+}
+
+TEST(Records, ARunWhoseRecordWasLostFailsTheBackupThatItMade) {
+  v1::Run given_up;  // no kind: its header could not be read
+  given_up.mutable_header()->set_name("backup-1");
+  given_up.set_phase(v1::RUN_PHASE_FAILED);
+  v1::Backup begun = Complete();
+  begun.set_run("backup-1");
+  EXPECT_EQ(RecordsOf(given_up, {&begun, nullptr}).backup->coverage(), v1::Backup::COVERAGE_FAILED);
+}
+
+TEST(Records, TheVerdictIsThatOfTheRecordAndARestoreLeavesNone) {
+  v1::Run drill = Drill({v1::Check::VERDICT_FAILED});
+  const v1::Backup complete = Complete();
+  EXPECT_EQ(RecordsOf(drill, {&complete, nullptr}).run.verdict(), v1::VERDICT_DISPROVEN);
+  EXPECT_EQ(RecordsOf(drill, {nullptr, nullptr}).run.verdict(), v1::VERDICT_DISPROVEN)
+      << "without a record too";
+  EXPECT_FALSE(RecordsOf(drill, {nullptr, nullptr}).backup.has_value());
+  drill.mutable_header()->set_kind(v1::RUN_KIND_RESTORE);
+  const Records restored = RecordsOf(drill, {&complete, nullptr});
+  EXPECT_EQ(restored.run.verdict(), v1::VERDICT_FAILED);
+  EXPECT_FALSE(restored.backup.has_value());
+  EXPECT_TRUE(restored.verifications.empty());
+}
+
+TEST(Records, AVerificationStandsBesideTheOneBeforeItAndCountsItsChecks) {
+  using C = v1::Check;
+  v1::Backup backup = Complete();
+  backup.set_name("b1");
+  const Records first = RecordsOf(Drill({C::VERDICT_PASSED}), {&backup, nullptr});
+  ASSERT_EQ(first.verifications.size(), 1u);
+  EXPECT_EQ(first.verifications[0].isolation(), v1::Verification::ISOLATION_UNSPECIFIED);
+
+  v1::Run second = Drill({C::VERDICT_FAILED, C::VERDICT_PASSED, C::VERDICT_UNVERIFIABLE, C::VERDICT_PASSED});
+  second.mutable_header()->set_name("drill-2");
+  second.mutable_header()->set_backup("b1");
+  second.mutable_steps(0)->mutable_result()->mutable_checks(3)->set_kind("isolation");
+  const Records both = RecordsOf(second, {&*first.backup, nullptr});
+  ASSERT_EQ(both.verifications.size(), 2u);
+  EXPECT_EQ(both.verifications[0].run(), "drill-1") << "0.1 and 0.2 kept it in the record alone";
+  EXPECT_EQ(both.verifications[0].verdict(), v1::VERDICT_PROVEN);
+  const v1::Verification& newest = both.verifications[1];
+  EXPECT_EQ(newest.run(), "drill-2");
+  EXPECT_EQ(newest.backup(), "b1");
+  EXPECT_EQ(newest.verdict(), v1::VERDICT_DISPROVEN);
+  EXPECT_EQ(newest.passed(), 2);
+  EXPECT_EQ(newest.failed(), 1);
+  EXPECT_EQ(newest.unverifiable(), 1);
+  EXPECT_EQ(newest.isolation(), v1::Verification::ISOLATION_HELD);
+  EXPECT_EQ(both.backup->proven_by(), "drill-2");
+  EXPECT_EQ(both.backup->verification(), v1::Backup::VERIFICATION_DISPROVEN);
+}
+
+TEST(Records, AVerificationThatTheRecordAloneHasIsListedOnce) {
+  v1::Backup backup = Complete();
+  EXPECT_TRUE(VerificationsOf(backup, {}).empty());
+  backup = *AfterDrill(backup, Drill({v1::Check::VERDICT_FAILED}));
+  const std::vector<v1::Verification> alone = VerificationsOf(backup, {});
+  ASSERT_EQ(alone.size(), 1u);
+  EXPECT_EQ(alone[0].run(), "drill-1");
+  EXPECT_EQ(alone[0].verdict(), v1::VERDICT_DISPROVEN);
+  EXPECT_EQ(alone[0].reason(), backup.verification_reason());
+  v1::Verification stored = alone[0];
+  stored.set_failed(1);
+  ASSERT_EQ(VerificationsOf(backup, {stored}).size(), 1u);
+  EXPECT_EQ(VerificationsOf(backup, {stored})[0].failed(), 1);
+}
+
+TEST(Records, ADrillThatSaysNothingLeavesTheRecordAsItIs) {
+  v1::Run drill = Drill({v1::Check::VERDICT_PASSED});
+  const v1::Backup complete = Complete();
+  for (const v1::RunPhase phase : {v1::RUN_PHASE_FAILED, v1::RUN_PHASE_CANCELLED}) {
+    drill.set_phase(phase);
+    const Records records = RecordsOf(drill, {&complete, nullptr});
+    EXPECT_FALSE(records.backup.has_value());
+    EXPECT_TRUE(records.verifications.empty());
+  }
 }
 
 }  // namespace
-}  // namespace salvor::controlplane
+}  // namespace salvor::verdicts

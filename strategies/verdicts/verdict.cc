@@ -1,0 +1,245 @@
+#include "strategies/verdicts/verdict.h"
+
+#include <fmt/core.h>
+
+#include <utility>
+#include <vector>
+
+#include "base/text.h"
+
+namespace salvor::verdicts {
+namespace {
+
+bool IsOver(v1::RunPhase phase) {
+  return phase == v1::RUN_PHASE_SUCCEEDED || phase == v1::RUN_PHASE_FAILED ||
+         phase == v1::RUN_PHASE_CANCELLED;
+}
+
+// A run that did not get to its end, and found nothing that counts all the same.
+Judgement Unfinished(const v1::Run& run) {
+  return {run.phase() == v1::RUN_PHASE_CANCELLED ? v1::VERDICT_CANCELLED : v1::VERDICT_FAILED, run.reason(),
+          run.hint()};
+}
+
+std::string AndMore(int64_t more) { return more > 0 ? fmt::format(" and {} more", more) : ""; }
+
+// All checks of a run, in the order of its steps.
+std::vector<const v1::Check*> ChecksOf(const v1::Run& run) {
+  std::vector<const v1::Check*> checks;
+  for (const v1::StepStatus& step : run.steps()) {
+    for (const v1::Check& check : step.result().checks()) checks.push_back(&check);
+  }
+  return checks;
+}
+
+std::string NameOf(const v1::Check& check) {
+  return fmt::format("{} {} {}: {}", check.component(), check.kind(), check.subject(), check.compared());
+}
+
+// Found positively by the step: a digest, a comparison, a state by which a server says that it can't take these bytes.
+// Whatever else may have gone wrong around it says nothing about the backup.
+bool Disproves(const v1::StepStatus& step) {
+  return step.phase() == v1::STEP_PHASE_FAILED && step.result().error().reason() == v1::Error::REASON_CORRUPT;
+}
+
+// The manifest that the run wrote; null when it wrote none.
+const v1::Manifest* ManifestOf(const v1::Run& run) {
+  const v1::Manifest* manifest = nullptr;
+  for (const v1::StepStatus& step : run.steps()) {
+    if (step.phase() == v1::STEP_PHASE_SUCCEEDED && step.result().has_manifest())
+      manifest = &step.result().manifest();
+  }
+  return manifest;
+}
+
+// What escaped a tree: its first name and how much more; empty when nothing did.
+std::string GapOf(const v1::Manifest& manifest) {
+  for (const v1::Artifact& artifact : manifest.artifacts()) {
+    const int64_t gaps = artifact.coverage().not_covered_total();
+    if (artifact.kind() != v1::Artifact::KIND_TREE || gaps <= 0) continue;
+    if (artifact.coverage().not_covered().empty())
+      return fmt::format("{} of {} not covered", gaps, artifact.name());
+    return artifact.coverage().not_covered(0) + AndMore(gaps - 1);
+  }
+  return "";
+}
+
+Judgement JudgeBackup(const v1::Run& run) {
+  if (run.phase() == v1::RUN_PHASE_CANCELLED) return Unfinished(run);
+  const v1::Manifest* manifest = ManifestOf(run);
+  if (CoverageOf(run) == v1::Backup::COVERAGE_PARTIAL) {
+    if (manifest->missing().empty()) return {v1::VERDICT_PARTIAL, GapOf(*manifest), run.hint()};
+    const v1::MissingArtifact& first = manifest->missing(0);
+    return {v1::VERDICT_PARTIAL,
+            fmt::format("{} {}: {}{}", first.component(), first.title(), first.why(),
+                        AndMore(manifest->missing_size() - 1)),
+            run.hint()};
+  }
+  if (run.phase() != v1::RUN_PHASE_SUCCEEDED) return Unfinished(run);
+  if (manifest == nullptr) return {v1::VERDICT_FAILED, "no manifest was written, so nothing was kept", ""};
+  return {v1::VERDICT_COMPLETE, "", ""};
+}
+
+Judgement JudgeDrill(const v1::Run& run, const v1::Backup* backup) {
+  const std::optional<v1::Verification> finding = FindingOf(run, backup);
+  if (!finding.has_value()) return Unfinished(run);
+  return {finding->verdict(), finding->reason(), run.hint()};
+}
+
+// What a restore that keeps going left out; empty when it left nothing out.
+std::string NotBuilt(const v1::Run& run) {
+  constexpr size_t kMost = 5;
+  std::vector<std::string> titles;
+  int64_t total = 0;
+  for (const v1::StepStatus& step : run.steps()) {
+    total += step.result().not_built_size() + step.result().not_built_left_out();
+    for (const v1::NotBuilt& one : step.result().not_built()) {
+      if (titles.size() < kMost) titles.push_back(one.title());
+    }
+  }
+  if (total == 0) return "";
+  return "could not be built: " + Join(titles, ", ") + AndMore(total - static_cast<int64_t>(titles.size()));
+}
+
+Judgement JudgeRestore(const v1::Run& run) {
+  std::string unverifiable, not_built = NotBuilt(run);
+  for (const v1::Check* check : ChecksOf(run)) {
+    if (check->verdict() == v1::Check::VERDICT_PASSED) continue;
+    if (check->verdict() != v1::Check::VERDICT_FAILED) {
+      if (unverifiable.empty()) unverifiable = NameOf(*check);
+    } else if (!check->not_built()) {
+      return {v1::VERDICT_FAILED, NameOf(*check), run.hint()};
+    } else if (not_built.empty()) {
+      not_built = NameOf(*check);
+    }
+  }
+  if (run.phase() != v1::RUN_PHASE_SUCCEEDED) return Unfinished(run);
+  if (!not_built.empty()) {
+    return {
+        v1::VERDICT_PARTIAL, not_built,
+        "All the rest is restored and compared. Once the cause is mended, build what is named by hand: the "
+        "operations manual says how."};
+  }
+  if (!unverifiable.empty()) return {v1::VERDICT_UNVERIFIABLE, unverifiable, run.hint()};
+  return {v1::VERDICT_RESTORED, "", ""};
+}
+
+// How the checks of a drill came out, counted and by the first of each.
+struct Tally {
+  v1::Verification counts;
+  std::string failed, unverifiable;
+  bool looked = false;  // some check passed that says more than that the drill was isolated
+};
+
+Tally TallyOf(const v1::Run& drill) {
+  Tally tally;
+  v1::Verification& counts = tally.counts;
+  for (const v1::Check* check : ChecksOf(drill)) {
+    const bool passed = check->verdict() == v1::Check::VERDICT_PASSED;
+    const bool isolation = check->kind() == "isolation";
+    if (isolation) {
+      const bool held = passed && counts.isolation() != v1::Verification::ISOLATION_NOT_HELD;
+      counts.set_isolation(held ? v1::Verification::ISOLATION_HELD : v1::Verification::ISOLATION_NOT_HELD);
+    }
+    if (passed) {
+      counts.set_passed(counts.passed() + 1);
+      tally.looked = tally.looked || !isolation;
+    } else if (check->verdict() == v1::Check::VERDICT_FAILED) {
+      counts.set_failed(counts.failed() + 1);
+      if (tally.failed.empty()) tally.failed = NameOf(*check);
+    } else {  // a verdict this version does not know is no pass
+      counts.set_unverifiable(counts.unverifiable() + 1);
+      if (tally.unverifiable.empty()) tally.unverifiable = NameOf(*check);
+    }
+  }
+  for (const v1::StepStatus& step : drill.steps()) {
+    if (tally.failed.empty() && Disproves(step))
+      tally.failed = fmt::format("{}: {}", step.id(), step.reason());
+  }
+  return tally;
+}
+
+// Why a backup can't be called proven although no check of the drill says so; empty when it can.
+std::string NotProvable(const Tally& tally, const v1::Backup* backup) {
+  if (!tally.unverifiable.empty()) return tally.unverifiable;
+  if (!tally.looked) return "the drill made no check";
+  if (backup == nullptr) return "the record of the backup is not there";
+  if (backup->coverage() != v1::Backup::COVERAGE_COMPLETE) return "the backup is not complete";
+  if (backup->doubts().empty() || backup->has_acceptance()) return "";
+  return fmt::format("{}; if that is as it should be: salvor backup accept {} --reason TEXT",
+                     backup->doubts(0), backup->name());
+}
+
+}  // namespace
+
+v1::Backup::Coverage CoverageOf(const v1::Run& run) {
+  const v1::Manifest* manifest = ManifestOf(run);
+  if (manifest == nullptr) return v1::Backup::COVERAGE_FAILED;
+  const bool whole = manifest->missing().empty() && GapOf(*manifest).empty();
+  return whole ? v1::Backup::COVERAGE_COMPLETE : v1::Backup::COVERAGE_PARTIAL;
+}
+
+std::optional<v1::Verification> FindingOf(const v1::Run& drill, const v1::Backup* backup) {
+  Tally tally = TallyOf(drill);
+  if (tally.failed.empty() && drill.phase() != v1::RUN_PHASE_SUCCEEDED) return std::nullopt;
+  v1::Verification finding = std::move(tally.counts);
+  finding.set_backup(drill.header().backup());
+  finding.set_run(drill.header().name());
+  *finding.mutable_at() = drill.finished_at();
+  if (!tally.failed.empty()) {
+    finding.set_verdict(v1::VERDICT_DISPROVEN);
+    finding.set_reason(tally.failed);
+    return finding;
+  }
+  finding.set_reason(NotProvable(tally, backup));
+  finding.set_verdict(finding.reason().empty() ? v1::VERDICT_PROVEN : v1::VERDICT_UNVERIFIABLE);
+  return finding;
+}
+
+Judgement Judge(const v1::Run& run, const v1::Backup* backup) {
+  if (!IsOver(run.phase())) return {};
+  switch (run.header().kind()) {
+    case v1::RUN_KIND_BACKUP:
+      return JudgeBackup(run);
+    case v1::RUN_KIND_DRILL:
+      return JudgeDrill(run, backup);
+    case v1::RUN_KIND_RESTORE:
+      return JudgeRestore(run);
+    default:
+      return run.phase() == v1::RUN_PHASE_SUCCEEDED ? Judgement{v1::VERDICT_COMPLETE, "", ""}
+                                                    : Unfinished(run);
+  }
+}
+
+v1::Run Judged(v1::Run run, const v1::Backup* backup) {
+  Judgement judgement = Judge(run, backup);
+  run.set_verdict(judgement.verdict);
+  run.set_verdict_reason(std::move(judgement.reason));
+  run.set_verdict_hint(std::move(judgement.hint));
+  return run;
+}
+
+std::string_view WordOf(v1::Verdict verdict) {
+  switch (verdict) {
+    case v1::VERDICT_COMPLETE:
+      return "complete";
+    case v1::VERDICT_PARTIAL:
+      return "partial";
+    case v1::VERDICT_PROVEN:
+      return "proven";
+    case v1::VERDICT_DISPROVEN:
+      return "disproven";
+    case v1::VERDICT_UNVERIFIABLE:
+      return "unverifiable";
+    case v1::VERDICT_RESTORED:
+      return "restored";
+    case v1::VERDICT_FAILED:
+      return "failed";
+    case v1::VERDICT_CANCELLED:
+      return "cancelled";
+    default:
+      return "";
+  }
+}
+
+}  // namespace salvor::verdicts

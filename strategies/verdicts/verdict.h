@@ -1,0 +1,39 @@
+// What a finished run found or brought about. Decided here and nowhere else, once, when the run ends. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "salvor/v1/run.pb.h"
+
+namespace salvor::verdicts {
+
+struct Judgement {
+  v1::Verdict verdict = v1::VERDICT_UNSPECIFIED;
+  std::string reason;  // why it is none better
+  std::string hint;    // what to do about it
+};
+
+// The run with its steps. `backup` is the record of the backup that it made or drilled as it stood when the run ended;
+// null when there is none. Unspecified for a run that is not over.
+//
+// A backup is judged by its manifest, a drill by what it found about its backup, a restore by its checks and by what it
+// left out. A cancelled run is cancelled, unless it found a fault before.
+Judgement Judge(const v1::Run& run, const v1::Backup* backup);
+
+// The same, written into the run.
+v1::Run Judged(v1::Run run, const v1::Backup* backup);
+
+// "disproven": for people, metrics and scripts alike. Empty for what this version does not know.
+std::string_view WordOf(v1::Verdict verdict);
+
+// What the manifest of a backup run says; failed where it wrote none.
+v1::Backup::Coverage CoverageOf(const v1::Run& run);
+
+// What a drill says about its backup; nothing when it says nothing (it could not be made, was cancelled). Proven: the drill
+// succeeded, the backup is complete and not in doubt, and every check passed. Only what was found positively disproves: a
+// check that failed, bytes that are wrong (REASON_CORRUPT). A check that could not be made leaves it unverifiable.
+std::optional<v1::Verification> FindingOf(const v1::Run& drill, const v1::Backup* backup);
+
+}  // namespace salvor::verdicts

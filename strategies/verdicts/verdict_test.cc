@@ -1,0 +1,189 @@
+#include "strategies/verdicts/verdict.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace salvor::verdicts {
+namespace {
+
+using C = v1::Check;
+
+// What the one step of a run left; each a case of the tables below.
+void Nothing(v1::Run&) {}
+void Whole(v1::Run& run) { run.mutable_steps(0)->mutable_result()->mutable_manifest()->add_artifacts(); }
+void Gap(v1::Run& run) {
+  Whole(run);
+  v1::Artifact& tree = *run.mutable_steps(0)->mutable_result()->mutable_manifest()->mutable_artifacts(0);
+  tree.set_name("files.tree");
+  tree.set_kind(v1::Artifact::KIND_TREE);
+  tree.mutable_coverage()->add_not_covered("/srv/x");
+  tree.mutable_coverage()->set_not_covered_total(3);
+}
+void Missing(v1::Run& run) {
+  Whole(run);
+  v1::MissingArtifact* missing = run.mutable_steps(0)->mutable_result()->mutable_manifest()->add_missing();
+  missing->set_component("db");
+  missing->set_title("database audit");
+  missing->set_why("permission denied");
+}
+C& AddCheck(v1::Run& run, C::Verdict verdict) {
+  C& check = *run.mutable_steps(0)->mutable_result()->add_checks();
+  check.set_component("db");
+  check.set_kind("rows");
+  check.set_subject("orders");
+  check.set_compared("3 and 4");
+  check.set_verdict(verdict);
+  return check;
+}
+void Passed(v1::Run& run) { AddCheck(run, C::VERDICT_PASSED); }
+void Wrong(v1::Run& run) {
+  Passed(run);
+  AddCheck(run, C::VERDICT_FAILED);
+}
+void NotMade(v1::Run& run) {
+  Passed(run);
+  AddCheck(run, C::VERDICT_UNVERIFIABLE);
+}
+void OfALaterVersion(v1::Run& run) {
+  Passed(run);
+  AddCheck(run, static_cast<C::Verdict>(77));
+}
+void LeftOut(v1::Run& run) {
+  Passed(run);
+  run.mutable_steps(0)->mutable_result()->add_not_built()->set_title("foreign key orders_customer");
+  AddCheck(run, C::VERDICT_FAILED).set_not_built(true);
+}
+void LeftOutAndWrong(v1::Run& run) {
+  LeftOut(run);
+  AddCheck(run, C::VERDICT_FAILED);
+}
+void Corrupt(v1::Run& run) {
+  v1::StepStatus* step = run.add_steps();
+  step->set_phase(v1::STEP_PHASE_FAILED);
+  step->mutable_result()->mutable_error()->set_reason(v1::Error::REASON_CORRUPT);
+}
+
+struct Row {
+  v1::RunKind kind;
+  std::function<void(v1::Run&)> left;
+  v1::Verdict succeeded, failed, cancelled;  // by the run's phase
+};
+
+v1::Run RunOf(const Row& row, v1::RunPhase phase) {
+  v1::Run run;
+  run.mutable_header()->set_name("r1");
+  run.mutable_header()->set_kind(row.kind);
+  run.set_phase(phase);
+  run.add_steps()->set_phase(v1::STEP_PHASE_SUCCEEDED);
+  row.left(run);
+  return run;
+}
+
+v1::Backup Complete() {
+  v1::Backup backup;
+  backup.set_coverage(v1::Backup::COVERAGE_COMPLETE);
+  return backup;
+}
+
+std::vector<Row> Table() {
+  constexpr auto kComplete = v1::VERDICT_COMPLETE, kPartial = v1::VERDICT_PARTIAL,
+                 kProven = v1::VERDICT_PROVEN, kDisproven = v1::VERDICT_DISPROVEN,
+                 kUnverifiable = v1::VERDICT_UNVERIFIABLE, kRestored = v1::VERDICT_RESTORED,
+                 kFailed = v1::VERDICT_FAILED, kCancelled = v1::VERDICT_CANCELLED;
+  std::vector<Row> table = {
+      {v1::RUN_KIND_BACKUP, Nothing, kFailed, kFailed, kCancelled},
+      {v1::RUN_KIND_BACKUP, Whole, kComplete, kFailed, kCancelled},
+      {v1::RUN_KIND_BACKUP, Gap, kPartial, kPartial, kCancelled},
+      {v1::RUN_KIND_BACKUP, Missing, kPartial, kPartial, kCancelled},
+      {v1::RUN_KIND_DRILL, Nothing, kUnverifiable, kFailed, kCancelled},
+      {v1::RUN_KIND_DRILL, Passed, kProven, kFailed, kCancelled},
+      {v1::RUN_KIND_DRILL, NotMade, kUnverifiable, kFailed, kCancelled},
+      {v1::RUN_KIND_DRILL, OfALaterVersion, kUnverifiable, kFailed, kCancelled},
+      {v1::RUN_KIND_DRILL, Wrong, kDisproven, kDisproven, kDisproven},
+      {v1::RUN_KIND_DRILL, Corrupt, kDisproven, kDisproven, kDisproven},
+      {v1::RUN_KIND_RESTORE, Nothing, kRestored, kFailed, kCancelled},
+      {v1::RUN_KIND_RESTORE, Passed, kRestored, kFailed, kCancelled},
+      {v1::RUN_KIND_RESTORE, NotMade, kUnverifiable, kFailed, kCancelled},
+      {v1::RUN_KIND_RESTORE, OfALaterVersion, kUnverifiable, kFailed, kCancelled},
+      {v1::RUN_KIND_RESTORE, Wrong, kFailed, kFailed, kFailed},
+      {v1::RUN_KIND_RESTORE, LeftOut, kPartial, kFailed, kCancelled},
+      {v1::RUN_KIND_RESTORE, LeftOutAndWrong, kFailed, kFailed, kFailed},
+  };
+  for (int kind = v1::RunKind_MIN; kind <= v1::RunKind_MAX; ++kind) {
+    if (!v1::RunKind_IsValid(kind) || kind == v1::RUN_KIND_BACKUP || kind == v1::RUN_KIND_DRILL ||
+        kind == v1::RUN_KIND_RESTORE)
+      continue;
+    table.push_back({static_cast<v1::RunKind>(kind), Nothing, kComplete, kFailed, kCancelled});
+  }
+  return table;
+}
+
+TEST(Verdict, OfEveryKindAndOutcome) {
+  const v1::Backup complete = Complete();
+  std::set<v1::Verdict> seen;
+  int number = 0;
+  for (const Row& row : Table()) {
+    SCOPED_TRACE(v1::RunKind_Name(row.kind) + ", row " + std::to_string(number++));
+    EXPECT_EQ(Judge(RunOf(row, v1::RUN_PHASE_SUCCEEDED), &complete).verdict, row.succeeded);
+    EXPECT_EQ(Judge(RunOf(row, v1::RUN_PHASE_FAILED), &complete).verdict, row.failed);
+    EXPECT_EQ(Judge(RunOf(row, v1::RUN_PHASE_CANCELLED), &complete).verdict, row.cancelled);
+    seen.insert({row.succeeded, row.failed, row.cancelled});
+    for (const v1::RunPhase phase : {v1::RUN_PHASE_UNSPECIFIED, v1::RUN_PHASE_RUNNING,
+                                     v1::RUN_PHASE_CANCELLING, v1::RUN_PHASE_QUARANTINED}) {
+      EXPECT_EQ(Judge(RunOf(row, phase), &complete).verdict, v1::VERDICT_UNSPECIFIED)
+          << v1::RunPhase_Name(phase);
+    }
+  }
+  EXPECT_EQ(seen.size(), static_cast<size_t>(v1::Verdict_ARRAYSIZE - 1)) << "every verdict is some run's";
+}
+
+TEST(Verdict, EachHasAWordOfItsOwn) {
+  std::set<std::string_view> words;
+  for (int verdict = 1; verdict < v1::Verdict_ARRAYSIZE; ++verdict) {
+    words.insert(WordOf(static_cast<v1::Verdict>(verdict)));
+  }
+  EXPECT_EQ(words.size(), static_cast<size_t>(v1::Verdict_ARRAYSIZE - 1));
+  EXPECT_EQ(words.count(""), 0u);
+  EXPECT_EQ(WordOf(v1::VERDICT_UNSPECIFIED), "");
+  EXPECT_EQ(WordOf(static_cast<v1::Verdict>(77)), "");
+}
+
+TEST(Verdict, ADrillIsNoBetterThanTheBackupIsKnownToBe) {
+  const v1::Run drill = RunOf({v1::RUN_KIND_DRILL, Passed, {}, {}, {}}, v1::RUN_PHASE_SUCCEEDED);
+  v1::Backup backup = Complete();
+  EXPECT_EQ(Judge(drill, &backup).verdict, v1::VERDICT_PROVEN);
+  EXPECT_EQ(Judge(drill, nullptr).verdict, v1::VERDICT_UNVERIFIABLE);
+  backup.add_doubts("files.tree has 1 files, and had 51 in backup b0");
+  EXPECT_EQ(Judge(drill, &backup).verdict, v1::VERDICT_UNVERIFIABLE);
+  backup.mutable_acceptance()->set_by("operator");
+  EXPECT_EQ(Judge(drill, &backup).verdict, v1::VERDICT_PROVEN);
+  backup.set_coverage(v1::Backup::COVERAGE_PARTIAL);
+  EXPECT_EQ(Judge(drill, &backup).verdict, v1::VERDICT_UNVERIFIABLE);
+}
+
+TEST(Verdict, SaysWhyItIsNoneBetter) {
+  const v1::Backup complete = Complete();
+  const auto reason = [&](v1::RunKind kind, const std::function<void(v1::Run&)>& left,
+                          v1::RunPhase phase = v1::RUN_PHASE_SUCCEEDED) {
+    v1::Run run = RunOf({kind, left, {}, {}, {}}, phase);
+    run.set_reason("of the run");
+    return Judge(run, &complete).reason;
+  };
+  EXPECT_EQ(reason(v1::RUN_KIND_BACKUP, Missing), "db database audit: permission denied");
+  EXPECT_EQ(reason(v1::RUN_KIND_BACKUP, Gap), "/srv/x and 2 more");
+  EXPECT_EQ(reason(v1::RUN_KIND_DRILL, Wrong), "db rows orders: 3 and 4");
+  EXPECT_EQ(reason(v1::RUN_KIND_RESTORE, Wrong), "db rows orders: 3 and 4");
+  EXPECT_EQ(reason(v1::RUN_KIND_RESTORE, LeftOut), "could not be built: foreign key orders_customer");
+  for (const v1::RunKind kind : {v1::RUN_KIND_BACKUP, v1::RUN_KIND_DRILL, v1::RUN_KIND_RESTORE})
+    EXPECT_EQ(reason(kind, Nothing, v1::RUN_PHASE_FAILED), "of the run");
+  EXPECT_EQ(reason(v1::RUN_KIND_BACKUP, Whole), "");
+  EXPECT_EQ(reason(v1::RUN_KIND_DRILL, Passed), "");
+  EXPECT_EQ(reason(v1::RUN_KIND_RESTORE, Passed), "");
+}
+
+}  // namespace
+}  // namespace salvor::verdicts
