@@ -10,6 +10,7 @@ namespace salvor::flows {
 StatusOr<Graph> Graph::Make(v1::Flow flow) {
   Graph graph;
   graph.flow_ = std::move(flow);
+  graph.graces_ = GracesOf(graph.flow_);
   graph.nodes_.resize(static_cast<size_t>(graph.flow_.steps_size()));
   std::vector<std::string> problems;
   for (int i = 0; i < graph.flow_.steps_size(); ++i) {

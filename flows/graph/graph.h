@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "flows/graph/graces.h"
 #include "salvor/v1/flow.pb.h"
 
 namespace salvor::flows {
@@ -35,6 +36,7 @@ class Graph {
   static StatusOr<Graph> Make(v1::Flow flow);
 
   const v1::Flow& Flow() const { return flow_; }
+  const FlowGraces& Graces() const { return graces_; }
   int StepCount() const { return flow_.steps_size(); }
   const v1::Step& Step(int step) const { return flow_.steps(step); }
   const Node& At(int step) const { return nodes_[static_cast<size_t>(step)]; }
@@ -60,6 +62,7 @@ class Graph {
   Status RefuseCycles() const;
 
   v1::Flow flow_;
+  FlowGraces graces_{};
   std::vector<Node> nodes_;
   std::vector<Obligation> obligations_;
   std::vector<v1::Place> places_;

@@ -2,6 +2,7 @@
 // and the manual; their lines "->" and "state" are what the reducer said. To accept a change of behaviour,
 // run with SALVOR_UPDATE_GOLDEN=1 and read the difference.
 #include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -16,6 +17,8 @@
 
 namespace salvor::flows {
 namespace {
+
+using google::protobuf::TextFormat;
 
 std::vector<std::string> Words(const std::string& line) {
   std::istringstream in(line);
@@ -215,6 +218,10 @@ std::string Play(const std::string& script) {
     }
     out += line + "\n";
     if (line.empty() || line[0] == '#') continue;
+    if (line.rfind("graces ", 0) == 0) {
+      EXPECT_TRUE(TextFormat::MergeFromString(line.substr(7), flow.mutable_graces())) << line;
+      continue;
+    }
     if (line.rfind("start within ", 0) == 0) {
       *flow.mutable_start_within() = DurationOf(Words(line)[2]);
       continue;

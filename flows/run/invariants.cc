@@ -14,7 +14,8 @@ void CheckStep(const RunState& state, int i, std::vector<std::string>& broken) {
   if (at.phase == v1::STEP_PHASE_RUNNING && (at.agent.empty() || at.attempt < 1 || at.epoch < 1)) {
     broken.push_back(fmt::format("{} runs without a lease", id));
   }
-  if (at.attempt - at.deaths > std::max(graph.Step(i).retry().attempts(), 1) && !graph.PlaceOf(i).movable()) {
+  if (at.attempt - at.deaths > AttemptsOf(graph.Graces(), graph.Step(i).retry()) &&
+      !graph.PlaceOf(i).movable()) {
     broken.push_back(fmt::format("{} had more attempts than its policy allows", id));
   }
   if (at.phase == v1::STEP_PHASE_RUNNING && !graph.PlaceOf(i).movable() && at.agent != state.BoundAt(i)) {

@@ -1,24 +1,16 @@
 #include "flows/run/reducer.h"
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <utility>
 
 #include "base/text.h"
 #include "flows/run/binding.h"
+#include "flows/run/timers.h"
 #include "proto/time.h"
 
 namespace salvor::flows {
 namespace {
-
-// So often a step is granted again at once when its agent died. One that kills its agent each time comes to an end.
-constexpr int kMostDeaths = 5;
-
-StartTimer StartDeadline(const RunState& state) {
-  return StartTimer{-1, 0, v1::TimerFired::KIND_START_DEADLINE,
-                    state.requested_at + FromProto(state.graph->Flow().start_within())};
-}
 
 // One event being applied: state, its time, and where effects go.
 class Transition {
@@ -59,11 +51,7 @@ class Transition {
     if (state_.phase != v1::RUN_PHASE_UNSPECIFIED) return FailedPrecondition("run was requested already");
     state_.phase = v1::RUN_PHASE_RUNNING;
     state_.requested_at = now_;
-    if (graph().Flow().has_timeout()) {
-      effects_.push_back(
-          StartTimer{-1, 0, v1::TimerFired::KIND_RUN_TIMEOUT, now_ + FromProto(graph().Flow().timeout())});
-    }
-    if (graph().Flow().has_start_within()) effects_.push_back(StartDeadline(state_));
+    AddRunTimers(state_, effects_);
     for (int step = 0; step < graph().StepCount(); ++step) Settle(step);
     FinishIfDone();
     return OkStatus();
@@ -95,10 +83,7 @@ class Transition {
         obligation = {v1::ObligationStatus::PHASE_OPEN, now_};
       }
     }
-    if (graph().Step(step).has_attempt_timeout()) {
-      effects_.push_back(
-          StartTimer{step, at.attempt, v1::TimerFired::KIND_ATTEMPT_TIMEOUT, AttemptDeadline(step)});
-    }
+    AddStepTimer(state_, step, effects_);
     return OkStatus();
   }
 
@@ -134,14 +119,15 @@ class Transition {
       End(step, v1::STEP_PHASE_SUCCEEDED, "");
     } else if (Cancelling() && !IsRelease(step)) {
       End(step, v1::STEP_PHASE_CANCELLED, error->message());
-    } else if (IsDeath(*error) && !at.must_fail && at.deaths < kMostDeaths) {
+    } else if (IsDeath(*error) && !at.must_fail && at.deaths < graph().Graces().agent_deaths_forgiven) {
+      // One that kills its agent each time comes to an end.
       ++at.deaths;
       MakeReady(step);
     } else if (error->retryable() && !at.must_fail && MayRetry(step)) {
       at.phase = v1::STEP_PHASE_BACKOFF;
-      at.retry_at = now_ + Backoff(step, jitter);
+      at.retry_at = now_ + RetryDelay(graph().Graces(), graph().Step(step).retry(), at.attempt, jitter);
       at.reason = error->message();
-      effects_.push_back(StartTimer{step, at.attempt, v1::TimerFired::KIND_BACKOFF, at.retry_at});
+      AddStepTimer(state_, step, effects_);
     } else if (error->retryable() &&
                graph().Step(step).retry().on_exhausted() == v1::RetryPolicy::ON_EXHAUSTED_PAUSE &&
                !at.must_fail) {
@@ -160,17 +146,8 @@ class Transition {
 
   bool MayRetry(int step) {
     const v1::RetryPolicy& policy = graph().Step(step).retry();
-    if (At(step).attempt - At(step).deaths >= std::max(policy.attempts(), 1)) return false;
+    if (At(step).attempt - At(step).deaths >= AttemptsOf(graph().Graces(), policy)) return false;
     return !policy.has_budget() || now_ < At(step).first_granted_at + FromProto(policy.budget());
-  }
-
-  absl::Duration Backoff(int step, double jitter) {
-    const v1::RetryPolicy& policy = graph().Step(step).retry();
-    const absl::Duration initial = policy.has_initial() ? FromProto(policy.initial()) : absl::Seconds(1);
-    const absl::Duration cap = policy.has_cap() ? FromProto(policy.cap()) : absl::Seconds(60);
-    const double factor = policy.factor() > 0 ? policy.factor() : 2;
-    const absl::Duration delay = std::min(cap, initial * std::pow(factor, At(step).attempt - 1));
-    return delay * (1 - std::clamp(policy.jitter(), 0.0, 1.0) * std::clamp(jitter, 0.0, 1.0));
   }
 
   Status OnLeaseExpired(const v1::LeaseExpired& expired) {
@@ -233,7 +210,7 @@ class Transition {
     for (const auto& obligation : graph().Obligations()) {
       const int step = obligation.released_by;
       const StepState& at = At(step);
-      if (IsTerminal(at.phase) || now_ < at.ready_at + kCancelGrace) continue;
+      if (IsTerminal(at.phase) || now_ < at.ready_at + graph().Graces().cancel_answer) continue;
       End(step, v1::STEP_PHASE_FAILED, "release unconfirmed: no agent has done it yet");
     }
   }
@@ -251,7 +228,7 @@ class Transition {
     state_.phase = v1::RUN_PHASE_CANCELLING;
     state_.reason = std::move(reason);
     state_.cancel_at = now_;
-    effects_.push_back(StartTimer{-1, 0, v1::TimerFired::KIND_CANCEL_GRACE, now_ + kCancelGrace});
+    AddRunTimers(state_, effects_);
     for (int step = 0; step < graph().StepCount(); ++step) {
       if (IsTerminal(At(step).phase) || IsRelease(step)) continue;
       if (At(step).phase == v1::STEP_PHASE_RUNNING) {
@@ -291,22 +268,13 @@ class Transition {
     }
   }
 
-  absl::Time AttemptDeadline(int step) {
-    return At(step).granted_at + FromProto(graph().Step(step).attempt_timeout()) + kAttemptTimeoutGrace;
-  }
-
   void MakeReady(int step) {
     StepState& at = At(step);
     at.phase = v1::STEP_PHASE_READY;
     at.ready_at = now_;
     effects_.push_back(StepReady{step});
-    if (graph().Step(step).has_queue_timeout()) {
-      effects_.push_back(StartTimer{step, at.attempt, v1::TimerFired::KIND_QUEUE_TIMEOUT,
-                                    now_ + FromProto(graph().Step(step).queue_timeout())});
-    }
-    if (IsRelease(step) && Cancelling()) {
-      effects_.push_back(StartTimer{-1, 0, v1::TimerFired::KIND_CANCEL_GRACE, now_ + kCancelGrace});
-    }
+    AddStepTimer(state_, step, effects_);
+    AddReleaseTimer(state_, step, effects_);
   }
 
   // The step is over; looks at everything that waited for it. Iterative: a flow may be a long chain.
@@ -461,34 +429,15 @@ Effects Outstanding(const RunState& state) {
   if (state.Finished()) return {RunFinished{}};
   const Graph& graph = *state.graph;
   const bool cancelling = state.phase == v1::RUN_PHASE_CANCELLING;
-  if (graph.Flow().has_timeout() && !cancelling) {
-    due.push_back(StartTimer{-1, 0, v1::TimerFired::KIND_RUN_TIMEOUT,
-                             state.requested_at + FromProto(graph.Flow().timeout())});
-  }
-  if (graph.Flow().has_start_within() && !cancelling && !HasBegun(state)) due.push_back(StartDeadline(state));
-  if (cancelling)
-    due.push_back(StartTimer{-1, 0, v1::TimerFired::KIND_CANCEL_GRACE, state.cancel_at + kCancelGrace});
+  AddRunTimers(state, due);
   for (int i = 0; i < graph.StepCount(); ++i) {
     const StepState& at = state.steps[static_cast<size_t>(i)];
-    const v1::Step& step = graph.Step(i);
-    if (at.phase == v1::STEP_PHASE_READY) {
-      due.push_back(StepReady{i});
-      if (step.has_queue_timeout()) {
-        due.push_back(StartTimer{i, at.attempt, v1::TimerFired::KIND_QUEUE_TIMEOUT,
-                                 at.ready_at + FromProto(step.queue_timeout())});
-      }
-      if (cancelling)
-        due.push_back(StartTimer{-1, 0, v1::TimerFired::KIND_CANCEL_GRACE, at.ready_at + kCancelGrace});
-    } else if (at.phase == v1::STEP_PHASE_BACKOFF) {
-      due.push_back(StartTimer{i, at.attempt, v1::TimerFired::KIND_BACKOFF, at.retry_at});
-    } else if (at.phase == v1::STEP_PHASE_RUNNING) {
-      if (step.has_attempt_timeout()) {
-        due.push_back(StartTimer{i, at.attempt, v1::TimerFired::KIND_ATTEMPT_TIMEOUT,
-                                 at.granted_at + FromProto(step.attempt_timeout()) + kAttemptTimeoutGrace});
-      }
-      if (at.must_fail || (cancelling && graph.At(i).releases < 0)) due.push_back(CancelStep{i});
-      if (at.lease_expired && graph.PlaceOf(i).movable() && !cancelling) due.push_back(StepReady{i});
-    }
+    if (at.phase == v1::STEP_PHASE_READY) due.push_back(StepReady{i});
+    AddStepTimer(state, i, due);
+    AddReleaseTimer(state, i, due);
+    if (at.phase != v1::STEP_PHASE_RUNNING) continue;
+    if (at.must_fail || (cancelling && graph.At(i).releases < 0)) due.push_back(CancelStep{i});
+    if (at.lease_expired && graph.PlaceOf(i).movable() && !cancelling) due.push_back(StepReady{i});
   }
   return due;
 }

@@ -51,9 +51,4 @@ Fence CheckReport(const RunState& state, const std::string& step, int attempt, i
 // Everything that is due for this state, for a restart.
 Effects Outstanding(const RunState& state);
 
-// How long after its attempt timeout a step without a report is given up, and how long a cancelled step's or
-// release's agent may take to answer.
-inline constexpr absl::Duration kAttemptTimeoutGrace = absl::Seconds(30);
-inline constexpr absl::Duration kCancelGrace = absl::Seconds(60);
-
 }  // namespace salvor::flows

@@ -7,6 +7,7 @@
 
 #include "base/doubt_limit.h"
 #include "base/text.h"
+#include "flows/graph/graces.h"
 #include "strategies/compose/places.h"
 #include "strategies/interface/declarations.h"
 #include "strategies/interface/steps.h"
@@ -129,6 +130,12 @@ Status CheckDeclaration(const Strategy& strategy, const v1::Component& component
         "Correct the declaration, then apply it again.");
   }
   return OkStatus();
+}
+
+// The last of every plan: what decides how it runs is written down with it, and no flow leaves here unchecked.
+Status Finish(v1::Flow* flow) {
+  *flow->mutable_graces() = flows::DefaultGraces();
+  return ValidateFlow(*flow);
 }
 
 bool MayShrinkUnseen(const v1::Component& component) { return ParseDoubtLimit(component.doubt_below()) == 0; }
@@ -430,7 +437,7 @@ StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
   }
   *plan.flow.add_steps() = std::move(manifest);
   places.Close(&plan.flow);
-  RETURN_IF_ERROR(ValidateFlow(plan.flow));
+  RETURN_IF_ERROR(Finish(&plan.flow));
   return plan;
 }
 
@@ -452,7 +459,7 @@ StatusOr<RestorePlan> CompileRestore(const StrategyRegistry& strategies, const R
   AppendRestore(&parts, &plan);
   places.Close(&plan.flow);
   RETURN_IF_ERROR(RefuseSharedDestinations(parts));
-  RETURN_IF_ERROR(ValidateFlow(plan.flow));
+  RETURN_IF_ERROR(Finish(&plan.flow));
   return plan;
 }
 
@@ -493,7 +500,7 @@ StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const Res
     }
   }
   RETURN_IF_ERROR(RefuseSharedDestinations(parts));
-  RETURN_IF_ERROR(ValidateFlow(plan.flow));
+  RETURN_IF_ERROR(Finish(&plan.flow));
   return plan;
 }
 

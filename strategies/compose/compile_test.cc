@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/text.h"
+#include "flows/graph/graces.h"
 #include "strategies/compose/flow_text.h"
 #include "strategies/interface/strategy_testing.h"
 #include "strategies/registry.h"
@@ -448,6 +449,28 @@ TEST(ValidateFlow, NamesWhatIsWrong) {
             "step 'c' takes the result of 'a', which does not come before it");
   EXPECT_EQ(error(R"(steps { id: "a" action { noop { fail_with: ")" + std::string(65536, 'x') + "\" } } }"),
             "step 'a': its action takes 64.0 KiB, more than 64.0 KiB");
+}
+
+TEST(ValidateFlow, NamesAllGracesThatMakeNoSense) {
+  v1::Flow flow = FromText<v1::Flow>(R"(steps { id: "a" action { noop {} } })");
+  EXPECT_TRUE(ValidateFlow(flow).ok()) << "flows of 0.1 and 0.2 have none";
+  flow.mutable_graces()->set_cancel_answer_grace_ms(0);
+  flow.mutable_graces()->set_retry_attempts(-1);
+  EXPECT_EQ(MessageOf(ValidateFlow(flow)),
+            "graces.cancel_answer_grace_ms is 0, and not from 1000 to 86400000; "
+            "graces.retry_attempts is -1, and not from 1 to 1000");
+}
+
+TEST(Compile, EveryFlowHasItsGracesWrittenDown) {
+  const v1::Manifest manifest = AManifest({FilesComponent()});
+  const auto backup = CompileBackup(BuiltInStrategies(), {FilesComponent()}, AHeader(), ABackupRequest());
+  const auto restore =
+      CompileRestore(BuiltInStrategies(), ARestoreRequest(manifest), {{"files", FilesComponent()}}, {});
+  const auto drill = CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest, "drill-shop-1"));
+  const std::string graces = flows::DefaultGraces().DebugString();
+  EXPECT_EQ(backup->flow.graces().DebugString(), graces);
+  EXPECT_EQ(restore->flow.graces().DebugString(), graces);
+  EXPECT_EQ(drill->flow.graces().DebugString(), graces);
 }
 
 TEST(ValidateFlow, NamesWhatIsWrongWithObligations) {

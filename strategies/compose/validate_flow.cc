@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/text.h"
+#include "flows/graph/graces.h"
 #include "strategies/compose/compile.h"
 
 namespace salvor::strategies {
@@ -28,6 +29,7 @@ class FlowValidator {
 
   Status Validate() {
     if (flow_.steps().empty()) return InvalidArgument("the flow has no steps");
+    RETURN_IF_ERROR(flows::CheckGraces(flow_.graces()));
     RETURN_IF_ERROR(IndexSteps());
     RETURN_IF_ERROR(CheckPlaces());
     for (const v1::Step& step : flow_.steps()) {
