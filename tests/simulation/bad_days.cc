@@ -96,8 +96,10 @@ bool Simulation::StartGuest() {
   return true;
 }
 
+// Above all a run that waits for somebody to take over what a silent agent has.
 void Simulation::CancelAny() {
-  const std::vector<std::string> active = witness_.ActiveRuns();
+  std::vector<std::string> active = witness_.AbandonedRuns();
+  if (active.empty()) active = witness_.ActiveRuns();
   if (!active.empty())
     CancelRun(active[static_cast<size_t>(world_.fate.Below(static_cast<int>(active.size())))],
               "somebody in a hurry");

@@ -32,7 +32,7 @@ void AddPlaces(Fate& fate, v1::Flow& flow) {
     v1::Place* place = flow.add_places();
     place->set_name("p" + std::to_string(i));
     if (fate.OneIn(3)) place->set_environment(fate.OneIn(2) ? "other" : "local");
-    place->set_movable(fate.OneIn(3));
+    place->set_movable(!fate.OneIn(3));
   }
   for (v1::Step& step : *flow.mutable_steps()) step.set_place("p" + std::to_string(fate.Below(count)));
 }

@@ -308,6 +308,18 @@ void Witness::OnUndoneByItself(const AgentKey& agent, const std::string& run, co
 
 std::vector<std::string> Witness::ActiveRuns() const { return {active_.begin(), active_.end()}; }
 
+std::vector<std::string> Witness::AbandonedRuns() const {
+  std::vector<std::string> abandoned;
+  for (const std::string& name : active_) {
+    const Run& run = runs_.at(name);
+    const bool waits = std::any_of(run.ready_since.begin(), run.ready_since.end(), [&](const auto& ready) {
+      return run.At(ready.first).phase == v1::STEP_PHASE_RUNNING;
+    });
+    if (waits) abandoned.push_back(name);
+  }
+  return abandoned;
+}
+
 std::optional<v1::LeaseKey> Witness::HeldByAnother(const AgentKey& agent) {
   std::vector<v1::LeaseKey> leases;
   for (const std::string& name : active_) {

@@ -71,6 +71,8 @@ class Witness {
   // ---- for those who decide what happens next
   int Succeeded() const { return succeeded_; }
   std::vector<std::string> ActiveRuns() const;
+  // Those with a step that may be taken over from its agent, which is silent, and that nobody has taken yet.
+  std::vector<std::string> AbandonedRuns() const;
   // A step that an agent other than `agent` holds, if there is one.
   std::optional<v1::LeaseKey> HeldByAnother(const AgentKey& agent);
   // Whether a step that never moves waits for this agent, or is at it.
