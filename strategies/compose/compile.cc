@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "flows/graph/graces.h"
 #include "strategies/compose/places.h"
+#include "strategies/compose/sizes.h"
 #include "strategies/interface/declarations.h"
 #include "strategies/interface/steps.h"
 
@@ -22,7 +23,6 @@ constexpr char kScratchStart[] = "scratch.start";
 constexpr char kScratchStop[] = "scratch.stop";
 constexpr int kQuickStepTimeout_s = 600;
 constexpr int kScratchDeadline_s = 24 * 3600;
-constexpr size_t kMostManifestBytes = 48 << 10;  // of the 64 KiB that a step may have
 
 const std::initializer_list<v1::Purpose> kBeforeAnythingIsWritten = {v1::PURPOSE_PREFLIGHT,
                                                                      v1::PURPOSE_GUARD};
@@ -89,7 +89,7 @@ void KeepEssentials(v1::ManifestCheck* check) {
   for (const v1::Artifact& artifact : whole.artifacts()) {
     v1::Artifact one = ForAction(artifact);
     bytes += one.ByteSizeLong() + 8;
-    if (bytes > kMostManifestBytes) break;
+    if (bytes > kMostManifestBytesToCheck) break;
     *lean->add_artifacts() = std::move(one);
   }
   check->set_artifacts_left_out(whole.artifacts_size() - lean->artifacts_size());
@@ -102,7 +102,7 @@ v1::Step CheckManifest(const RestoreRequest& request, const std::vector<std::str
   *check->mutable_location() = request.location;
   *check->mutable_manifest() = request.recorded != nullptr ? *request.recorded : *request.manifest;
   for (const std::string& component : components) check->add_components(component);
-  if (check->manifest().ByteSizeLong() > kMostManifestBytes) KeepEssentials(check);
+  if (check->manifest().ByteSizeLong() > kMostManifestBytesToCheck) KeepEssentials(check);
   After(&step, kLocationOpen);
   UseLocation(&step, request.location);
   Retry(&step, 3, 2, 30);
@@ -124,7 +124,9 @@ StatusOr<const Strategy*> StrategyOf(const StrategyRegistry& strategies, const v
 }
 
 Status CheckDeclaration(const Strategy& strategy, const v1::Component& component) {
-  for (const FieldProblem& problem : strategy.Validate(component)) {
+  std::vector<FieldProblem> problems = strategy.Validate(component);
+  if (const auto too_large = FindTooLarge(component)) problems.push_back(*too_large);
+  for (const FieldProblem& problem : problems) {
     return WithHint(
         FailedPrecondition("component '{}': {}: {}", component.name(), problem.field, problem.message),
         "Correct the declaration, then apply it again.");

@@ -51,8 +51,9 @@ StatusOr<RestorePlan> CompileRestore(const StrategyRegistry& strategies, const R
 // the backup lacks is left out, with an effect that says so; FailedPrecondition when nothing is left.
 StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const RestoreRequest& request);
 
-// Every flow passes it before a run starts: unique ids, edges and inputs to ancestors only, no cycle,
-// payloads within 64 KiB, obligations that name existing steps, every step at a place of the flow.
+// Every flow passes it before a run starts: unique ids, edges and inputs to ancestors only, no cycle, sizes that can be
+// stored and sent (sizes.h), graces that make sense, obligations that name existing steps, every step at a place of the
+// flow.
 Status ValidateFlow(const v1::Flow& flow);
 
 }  // namespace salvor::strategies

@@ -109,8 +109,8 @@ TEST(CompileBackup, RefusesWhatCannotWork) {
   v1::Component wordy = DatabaseComponent();
   wordy.mutable_checks(0)->mutable_sql()->set_query(std::string(70'000, 'x'));
   EXPECT_EQ(ErrorText(CompileBackup(BuiltInStrategies(), {wordy}, AHeader(), ABackupRequest()).status()),
-            "step 'manifest.write': its action takes 68.7 KiB, more than 64.0 KiB | Split the component, or "
-            "shorten its checks.");
+            "component 'db': checks[0].sql.query: takes 68.4 KiB, and a component of that size could not be "
+            "restored; shorten it, or split the component | Correct the declaration, then apply it again.");
 }
 
 TEST(CompileBackup, KeepsPayloadsSmallForManyDatabases) {
@@ -447,8 +447,9 @@ TEST(ValidateFlow, NamesWhatIsWrong) {
             "step 'b' takes the result of 'b', which does not come before it");
   EXPECT_EQ(error(ab + R"(} steps { id: "c" action { noop {} } inputs: "a" })"),
             "step 'c' takes the result of 'a', which does not come before it");
-  EXPECT_EQ(error(R"(steps { id: "a" action { noop { fail_with: ")" + std::string(65536, 'x') + "\" } } }"),
-            "step 'a': its action takes 64.0 KiB, more than 64.0 KiB");
+  EXPECT_EQ(
+      error(R"(steps { id: "a" action { noop { fail_with: ")" + std::string(65536, 'x') + "\" } } }"),
+      "step 'a': its action has 8 B more than the 64.0 KiB that it may have, and 64.0 KiB are failWith");
 }
 
 TEST(ValidateFlow, NamesAllGracesThatMakeNoSense) {

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "proto/kind.h"
 #include "strategies/compose/compile.h"
+#include "strategies/compose/sizes.h"
 #include "strategies/interface/declarations.h"
 #include "strategies/interface/steps.h"
 
@@ -45,6 +46,7 @@ std::vector<FieldProblem> ValidateComponent(const StrategyRegistry& strategies,
   }
   const std::vector<FieldProblem> own = strategy->Validate(component);
   found.insert(found.end(), own.begin(), own.end());
+  if (const auto too_large = FindTooLarge(component)) found.push_back(*too_large);
   return found;
 }
 
