@@ -7,6 +7,7 @@
 
 #include "base/doubt_limit.h"
 #include "base/text.h"
+#include "strategies/compose/scratch.h"
 #include "strategies/interface/declarations.h"
 #include "strategies/interface/steps.h"
 
@@ -16,10 +17,7 @@ namespace {
 constexpr char kLocationOpen[] = "location.open";
 constexpr char kManifestWrite[] = "manifest.write";
 constexpr char kManifestCheck[] = "manifest.check";
-constexpr char kScratchStart[] = "scratch.start";
-constexpr char kScratchStop[] = "scratch.stop";
 constexpr int kQuickStepTimeout_s = 600;
-constexpr int kScratchDeadline_s = 24 * 3600;
 constexpr size_t kMostManifestBytes = 48 << 10;  // of the 64 KiB that a step may have
 
 const std::initializer_list<v1::Purpose> kBeforeAnythingIsWritten = {v1::PURPOSE_PREFLIGHT,
@@ -28,6 +26,7 @@ const std::initializer_list<v1::Purpose> kBeforeAnythingIsWritten = {v1::PURPOSE
 struct Part {
   const v1::Component* component;
   Fragment fragment;
+  std::string root;  // what its steps without edges come after
 };
 
 v1::Step OpenLocation(const v1::ResticLocation& location, bool create) {
@@ -153,7 +152,7 @@ v1::Step WriteManifest(const std::vector<v1::Component>& components, const v1::M
 // be spoilt, and a component that cannot be restored must not hide whether the others can: there each
 // component's own guardrails suffice. Either way the application's checks wait until everything has been
 // written: a shop is not healthy before its files are there.
-void JoinRestore(const std::string& root, bool drill, std::vector<Part>* parts) {
+void JoinRestore(bool drill, std::vector<Part>* parts) {
   std::vector<std::string> guardrails, writers;
   for (Part& part : *parts) {
     const auto before = IdsOfPurposes(part.fragment.steps, kBeforeAnythingIsWritten);
@@ -173,7 +172,7 @@ void JoinRestore(const std::string& root, bool drill, std::vector<Part>* parts) 
         if (!Contains(own_writers, writer)) After(&step, writer, v1::Edge::CONDITION_FINISHED);
       }
     }
-    AfterUnlessAfterAny(&part.fragment.steps, root);
+    AfterUnlessAfterAny(&part.fragment.steps, part.root);
   }
 }
 
@@ -207,7 +206,7 @@ StatusOr<std::vector<Part>> RestoreParts(const StrategyRegistry& strategies, con
     if (!chosen.empty() && !Contains(chosen, component.name())) continue;
     ASSIGN_OR_RETURN(const Strategy* strategy, StrategyOf(strategies, component));
     ASSIGN_OR_RETURN(Fragment fragment, RestoreFragment(*strategy, component, request, to));
-    parts.push_back({&component, std::move(fragment)});
+    parts.push_back({&component, std::move(fragment), kManifestCheck});
   }
   return parts;
 }
@@ -306,60 +305,6 @@ void AppendRestore(std::vector<Part>* parts, RestorePlan* plan) {
   }
 }
 
-// The scratch server and folder of a drill: gone when the drill is over, whatever becomes of it.
-class Scratch {
- public:
-  Scratch(const RestoreRequest& request, const std::vector<Part>& parts) {
-    start_ = MakeStep(kScratchStart, v1::PURPOSE_PREPARE, "", "");
-    v1::ScratchStart* start = start_.mutable_action()->mutable_scratch_start();
-    start->set_name(request.run);
-    start->set_require_isolation(request.require_isolation);
-    for (const Part& part : parts) Add(part.fragment, start);
-    const char* place = start->postgres() ? "scratch server" : "scratch folder";
-    start_.set_title(fmt::format("{} {}", start->postgres() ? "start" : "create", place));
-    After(&start_, kManifestCheck);
-    Retry(&start_, 3, 5, 60);
-    SetAttemptTimeout(&start_, kQuickStepTimeout_s);
-
-    stop_ = MakeStep(kScratchStop, v1::PURPOSE_UNDO, "", "");
-    stop_.set_title(fmt::format("remove {}", place));
-    stop_.mutable_action()->mutable_scratch_stop()->set_name(request.run);
-    Retry(&stop_, 20, 2, 60);
-    SetAttemptTimeout(&stop_, kQuickStepTimeout_s);
-
-    obligation_.set_name("scratch");
-    obligation_.set_opened_by(kScratchStart);
-    obligation_.set_released_by(kScratchStop);
-    *obligation_.mutable_undo() = stop_.action();
-    obligation_.mutable_deadline()->set_seconds(kScratchDeadline_s);
-  }
-
-  bool Needed() const { return obligation_.guards_size() > 0; }
-  const v1::Step& Start() const { return start_; }
-  v1::PlannedEffect Effect() const {
-    const v1::ScratchStart& start = start_.action().scratch_start();
-    return MakeEffect(
-        "create", start.postgres() ? "scratch server and folder" : "scratch folder",
-        fmt::format("about {}, removed when the drill is over", HumanBytes(start.expected_bytes())));
-  }
-  void Close(v1::Flow* flow) const {
-    *flow->add_steps() = stop_;
-    *flow->add_obligations() = obligation_;
-  }
-
- private:
-  void Add(const Fragment& fragment, v1::ScratchStart* start) {
-    if (!fragment.needs_scratch) return;
-    start->set_postgres(start->postgres() || fragment.needs_scratch_postgres);
-    start->set_expected_bytes(start->expected_bytes() + fragment.scratch_bytes);
-    start->set_server_version_num(std::max(start->server_version_num(), fragment.server_version_num));
-    for (const v1::Step& step : fragment.steps) obligation_.add_guards(step.id());
-  }
-
-  v1::Step start_, stop_;
-  v1::Obligation obligation_;
-};
-
 }  // namespace
 
 StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
@@ -377,7 +322,7 @@ StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
                         "component " + component.name());
     AfterUnlessAfterAny(&fragment.steps, kLocationOpen);
     plan.effects.insert(plan.effects.end(), fragment.effects.begin(), fragment.effects.end());
-    parts.push_back({&component, std::move(fragment)});
+    parts.push_back({&component, std::move(fragment), kLocationOpen});
   }
   v1::Step manifest = WriteManifest(components, header, scoped, parts);
   const v1::ManifestWrite& write = manifest.action().manifest_write();
@@ -407,7 +352,7 @@ StatusOr<RestorePlan> CompileRestore(const StrategyRegistry& strategies, const R
   RETURN_IF_ERROR(RefuseMissing(*request.manifest, parts));
   RestorePlan plan;
   plan.effects.push_back(ReadBackup(*request.manifest));
-  JoinRestore(kManifestCheck, false, &parts);
+  JoinRestore(false, &parts);
   *plan.flow.add_steps() = OpenLocation(request.location, false);
   *plan.flow.add_steps() = CheckManifest(request, components);
   AppendRestore(&parts, &plan);
@@ -431,16 +376,16 @@ StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const Res
 
   RestorePlan plan;
   plan.effects.push_back(ReadBackup(*request.manifest));
-  const Scratch scratch(request, parts);
+  Scratch scratch(kManifestCheck);
+  for (const Part& part : parts) scratch.Add(part.fragment);
   *plan.flow.add_steps() = OpenLocation(request.location, false);
   *plan.flow.add_steps() = CheckManifest(request, {});
-  if (scratch.Needed()) {
-    *plan.flow.add_steps() = scratch.Start();
-    plan.effects.push_back(scratch.Effect());
-  }
-  JoinRestore(scratch.Needed() ? kScratchStart : kManifestCheck, true, &parts);
+  scratch.Open(&plan.flow, &plan.effects);
+  for (Part& part : parts) part.root = scratch.RootOf(part.fragment);
+  JoinRestore(true, &parts);
+  for (Part& part : parts) scratch.AwaitOthers(&part.fragment);
   AppendRestore(&parts, &plan);
-  if (scratch.Needed()) scratch.Close(&plan.flow);
+  scratch.Close(&plan.flow);
   for (const Part& part : parts) {
     for (const v1::MissingArtifact& missing : part.fragment.missing) {
       plan.effects.push_back(
