@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "flows/graph/graces.h"
 #include "strategies/compose/places.h"
+#include "strategies/compose/scratch.h"
 #include "strategies/compose/sizes.h"
 #include "strategies/interface/declarations.h"
 #include "strategies/interface/steps.h"
@@ -19,10 +20,7 @@ namespace {
 constexpr char kLocationOpen[] = "location.open";
 constexpr char kManifestWrite[] = "manifest.write";
 constexpr char kManifestCheck[] = "manifest.check";
-constexpr char kScratchStart[] = "scratch.start";
-constexpr char kScratchStop[] = "scratch.stop";
 constexpr int kQuickStepTimeout_s = 600;
-constexpr int kScratchDeadline_s = 24 * 3600;
 
 const std::initializer_list<v1::Purpose> kBeforeAnythingIsWritten = {v1::PURPOSE_PREFLIGHT,
                                                                      v1::PURPOSE_GUARD};
@@ -31,7 +29,7 @@ struct Part {
   const v1::Component* component;
   Fragment fragment;
   std::string host;  // where its steps are: as Component.host
-  std::string root;  // the step that opens the Location there, or what comes right after it
+  std::string root;  // what its steps without edges come after: there, the Location is open
 };
 
 std::vector<std::string> HostsOf(const std::vector<Part>& parts) {
@@ -348,60 +346,6 @@ void AppendRestore(std::vector<Part>* parts, RestorePlan* plan) {
   }
 }
 
-// The scratch server and folder of a drill: gone when the drill is over, whatever becomes of it.
-class Scratch {
- public:
-  Scratch(const RestoreRequest& request, const std::vector<Part>& parts) {
-    start_ = MakeStep(kScratchStart, v1::PURPOSE_PREPARE, "", "");
-    v1::ScratchStart* start = start_.mutable_action()->mutable_scratch_start();
-    start->set_name(request.run);
-    start->set_require_isolation(request.require_isolation);
-    for (const Part& part : parts) Add(part.fragment, start);
-    const char* place = start->postgres() ? "scratch server" : "scratch folder";
-    start_.set_title(fmt::format("{} {}", start->postgres() ? "start" : "create", place));
-    After(&start_, kManifestCheck);
-    Retry(&start_, 3, 5, 60);
-    SetAttemptTimeout(&start_, kQuickStepTimeout_s);
-
-    stop_ = MakeStep(kScratchStop, v1::PURPOSE_UNDO, "", "");
-    stop_.set_title(fmt::format("remove {}", place));
-    stop_.mutable_action()->mutable_scratch_stop()->set_name(request.run);
-    Retry(&stop_, 20, 2, 60);
-    SetAttemptTimeout(&stop_, kQuickStepTimeout_s);
-
-    obligation_.set_name("scratch");
-    obligation_.set_opened_by(kScratchStart);
-    obligation_.set_released_by(kScratchStop);
-    *obligation_.mutable_undo() = stop_.action();
-    obligation_.mutable_deadline()->set_seconds(kScratchDeadline_s);
-  }
-
-  bool Needed() const { return obligation_.guards_size() > 0; }
-  const v1::Step& Start() const { return start_; }
-  v1::PlannedEffect Effect() const {
-    const v1::ScratchStart& start = start_.action().scratch_start();
-    return MakeEffect(
-        "create", start.postgres() ? "scratch server and folder" : "scratch folder",
-        fmt::format("about {}, removed when the drill is over", HumanBytes(start.expected_bytes())));
-  }
-  void Close(v1::Flow* flow) const {
-    *flow->add_steps() = stop_;
-    *flow->add_obligations() = obligation_;
-  }
-
- private:
-  void Add(const Fragment& fragment, v1::ScratchStart* start) {
-    if (!fragment.needs_scratch) return;
-    start->set_postgres(start->postgres() || fragment.needs_scratch_postgres);
-    start->set_expected_bytes(start->expected_bytes() + fragment.scratch_bytes);
-    start->set_server_version_num(std::max(start->server_version_num(), fragment.server_version_num));
-    for (const v1::Step& step : fragment.steps) obligation_.add_guards(step.id());
-  }
-
-  v1::Step start_, stop_;
-  v1::Obligation obligation_;
-};
-
 }  // namespace
 
 StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
@@ -480,19 +424,18 @@ StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const Res
 
   RestorePlan plan;
   plan.effects.push_back(ReadBackup(*request.manifest));
-  const Scratch scratch(request, parts);
+  Scratch scratch(kManifestCheck);
+  for (const Part& part : parts) scratch.Add(part.fragment);
   *plan.flow.add_steps() = OpenLocation(request.location, false);
   *plan.flow.add_steps() = CheckManifest(request, {});
-  if (scratch.Needed()) {
-    *plan.flow.add_steps() = scratch.Start();
-    plan.effects.push_back(scratch.Effect());
-  }
+  scratch.Open(&plan.flow, &plan.effects);
   // A drill needs nothing of the hosts that its components were on: it is all at one place.
   const Places places(EnvironmentOf(request), {});
-  for (Part& part : parts) part.root = scratch.Needed() ? kScratchStart : kManifestCheck;
+  for (Part& part : parts) part.root = scratch.RootOf(part.fragment);
   JoinRestore(true, places, &parts);
+  for (Part& part : parts) scratch.AwaitOthers(&part.fragment);
   AppendRestore(&parts, &plan);
-  if (scratch.Needed()) scratch.Close(&plan.flow);
+  scratch.Close(&plan.flow);
   places.Close(&plan.flow);
   for (const Part& part : parts) {
     for (const v1::MissingArtifact& missing : part.fragment.missing) {

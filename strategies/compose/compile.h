@@ -47,7 +47,8 @@ StatusOr<RestorePlan> CompileRestore(const StrategyRegistry& strategies, const R
                                      const std::map<std::string, v1::Component>& to,
                                      const std::vector<std::string>& components);
 
-// Drill: scratch.start (an obligation released by scratch.stop), the components' restores and checks. What
+// Drill: the components' scratch places (scratch.start, an obligation that scratch.stop releases; scratch.start.KEY for
+// places that are not the host's folder), their restores and checks. What
 // the backup lacks is left out, with an effect that says so; FailedPrecondition when nothing is left.
 StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const RestoreRequest& request);
 

@@ -8,6 +8,7 @@
 #include "base/names.h"
 #include "base/text.h"
 #include "strategies/interface/declarations.h"
+#include "strategies/interface/scratch_folder.h"
 #include "strategies/interface/steps.h"
 
 namespace salvor::strategies {
@@ -255,8 +256,7 @@ StatusOr<Fragment> DiskStrategy::Restore(const v1::Component& component,
     RETURN_IF_ERROR_IN(CheckAbsolutePath(plan.target.root()), "directory to restore files below");
     below = plan.target.root() == "/" ? "in their own place" : "below " + plan.target.root();
   }
-  fragment.needs_scratch = request.drill;
-  fragment.scratch_bytes = tree->bytes();
+  if (request.drill) fragment.scratch.push_back(ScratchFolder(request, tree->bytes()));
   fragment.steps.push_back(plan.TargetCheck());
   fragment.steps.push_back(plan.Restore());
   fragment.steps.push_back(plan.Verify());

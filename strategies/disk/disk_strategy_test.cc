@@ -131,7 +131,9 @@ TEST(DiskStrategy, RunsTheChecksOnThePathsThatWereRestored) {
   EXPECT_TRUE(checks.drill());
   EXPECT_EQ(checks.disk().scratch(), "drill-shop-1");
   EXPECT_THAT(checks.paths(), ElementsAre("/srv/shop", "/etc/shop"));
-  EXPECT_EQ(fragment->scratch_bytes, 4096);
+  ASSERT_EQ(fragment->scratch.size(), 1u);
+  EXPECT_EQ(fragment->scratch[0].bytes, 4096);
+  EXPECT_FALSE(fragment->scratch[0].start.scratch_start().postgres()) << "files need no server";
 }
 
 TEST(DiskStrategy, MissesATreeWithoutItsDetails) {

@@ -65,6 +65,22 @@ struct Destination {
   bool is_local = false;    // the host's own: those of two hosts never meet
 };
 
+// A throw-away place that a drill works in: made before the steps that need it, removed when the drill is over. Needs of
+// one key, also of several components, are one place.
+struct ScratchPlace {
+  std::string
+      key;  // empty: the folder of the drill on the host (strategies/interface/scratch_folder.h); else a word
+  v1::Action start;
+  v1::Action stop;         // undoes `start`, also half of one, and does no harm when done twice
+  std::string title;       // for people: "scratch server"
+  std::string contents;    // likewise: "scratch server and folder"
+  bool is_server = false;  // it is started, not only created
+  int64_t bytes = 0;       // space it will take; of all needs together
+  // Adds to `place` what `other`, a need of the same key, wants of it; the bytes are added already. Null: all want the
+  // same, whatever their bytes.
+  void (*join)(const ScratchPlace& other, ScratchPlace* place) = nullptr;
+};
+
 // What one component adds to a run. Its steps stand in an order in which they could be done.
 //   backup:  preflight → quiesce, capture; what is captured is recorded by the composer's last step
 //   restore: preflight, guard (nothing is written) → restore (the writing) → verify, check
@@ -79,10 +95,7 @@ struct Fragment {
   // restore: declared at backup time and not in the manifest. What the steps do without it is up to the
   // strategy; the composer refuses a restore that lacks anything, and says so in a drill.
   std::vector<v1::MissingArtifact> missing;
-  bool needs_scratch = false;           // drill: its steps use the scratch folder or server
-  bool needs_scratch_postgres = false;  // drill
-  int64_t scratch_bytes = 0;            // drill: space it will take
-  int server_version_num = 0;           // drill: of the source server
+  std::vector<ScratchPlace> scratch;  // drill: where its steps work
 };
 
 // The ids of those steps that are for one of the purposes, in order.

@@ -8,6 +8,7 @@
 #include "base/names.h"
 #include "base/text.h"
 #include "strategies/interface/declarations.h"
+#include "strategies/interface/scratch_folder.h"
 #include "strategies/interface/steps.h"
 
 namespace salvor::strategies {
@@ -99,7 +100,6 @@ class RestorePlanner {
     RETURN_IF_ERROR(ChooseDatabases());
     // Without its roles a dump cannot be given back its owners and grants: that would prove nothing.
     if (globals_ == nullptr || databases_.empty()) return std::move(fragment_);
-    fragment_.needs_scratch = fragment_.needs_scratch_postgres = request_.drill;
     AddTargetChecks();
     AddRoles();
     for (const Database& database : databases_) AddDatabase(database);
@@ -114,6 +114,7 @@ class RestorePlanner {
           fmt::format("by {}, as --keep-going says: it is named, and the restore is partial", server_)));
     }
     AddApplicationChecks();
+    if (request_.drill) AddScratchServer();
     return std::move(fragment_);
   }
 
@@ -241,11 +242,24 @@ class RestorePlanner {
                                       fmt::format("database '{}' to the same server", name),
                                       "Restore them one after another, and rename one of the databases.",
                                       target_.connection().host().empty()});
-    fragment_.scratch_bytes += 2 * dump.bytes();  // the tables and their indexes
-    fragment_.server_version_num = std::max(fragment_.server_version_num, dump.server_version_num());
     const std::string from = source == name ? "from dump" : fmt::format("from dump of {},", source);
     fragment_.effects.push_back(MakeEffect("create", "database " + name,
                                            fmt::format("on {}, {} {}", server_, from, DescribeDump(dump))));
+  }
+
+  // In the folder of the drill, which the files of other components share.
+  void AddScratchServer() {
+    int64_t bytes = 0;
+    int version = 0;
+    for (const Database& database : databases_) {
+      bytes += 2 * database.restore.dump().bytes();  // the tables and their indexes
+      version = std::max(version, database.restore.dump().server_version_num());
+    }
+    ScratchPlace place = ScratchFolder(request_, bytes);
+    place.start.mutable_scratch_start()->set_postgres(true);
+    place.start.mutable_scratch_start()->set_server_version_num(version);
+    NameServer(&place);
+    fragment_.scratch.push_back(std::move(place));
   }
 
   // After every comparison: what an application's own check writes must not look like a difference.
