@@ -10,7 +10,7 @@
 
 #include "base/io/mutex.h"
 #include "controlplane/runs/engine.h"
-#include "controlplane/store/memory_store.h"
+#include "controlplane/store/memory/memory_store.h"
 
 namespace salvor::controlplane {
 

@@ -15,7 +15,7 @@
 #include "base/io/files.h"
 #include "base/io/system_clock.h"
 #include "controlplane/services/agent_service.h"
-#include "controlplane/store/memory_store.h"
+#include "controlplane/store/memory/memory_store.h"
 
 namespace salvor::controlplane {
 namespace {

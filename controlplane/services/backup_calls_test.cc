@@ -148,7 +148,7 @@ TEST_F(BackupCallsTest, TodaysChecksNeedADeclarationAndTheRecordedOnesNone) {
   request.set_backup("shop-1");
   request.set_current_checks(true);
   EXPECT_EQ(Call(&Stub::CreateDrill, request).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_TRUE(engine_->ListRuns("", 10, false)->empty()) << "nothing was started";
+  EXPECT_TRUE(engine_->ListRuns({}, {})->items.empty()) << "nothing was started";
 }
 
 TEST_F(BackupCallsTest, AWaitingBackupAnswersARequestThatGivesUpWhenItDoes) {
@@ -161,7 +161,7 @@ TEST_F(BackupCallsTest, AWaitingBackupAnswersARequestThatGivesUpWhenItDoes) {
   const std::string endless = Back();
   EXPECT_NE(endless[0], '+') << "the waiting one would give up, and this one must not";
   EXPECT_EQ(Back(), "+" + endless) << "the one that fits, of three";
-  EXPECT_EQ(engine_->ListRuns("shop", 10, true)->size(), 3u);
+  EXPECT_EQ(engine_->ListRuns({.application = "shop", .active_only = true}, {})->items.size(), 3u);
 }
 
 TEST_F(BackupCallsTest, TheStartDeadlineIsOfTheRunAndStaysWithIt) {

@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 #include "controlplane/runs/records.h"
-#include "controlplane/store/memory_store.h"
+#include "controlplane/store/memory/memory_store.h"
 
 namespace salvor::controlplane {
 namespace {

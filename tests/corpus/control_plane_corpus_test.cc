@@ -4,8 +4,8 @@
 
 #include "base/io/system_clock.h"
 #include "controlplane/runs/engine.h"
-#include "controlplane/store/memory_store.h"
-#include "controlplane/store/sqlite_store.h"
+#include "controlplane/store/memory/memory_store.h"
+#include "controlplane/store/sqlite/sqlite_store.h"
 #include "tests/corpus/corpus.h"
 
 namespace salvor::controlplane {
@@ -76,10 +76,10 @@ TEST_F(ControlPlaneCorpusTest, FinishedRunsReadAsTheVersionThatRanThemSaidTheyEn
 
 TEST_F(ControlPlaneCorpusTest, TheRunThatWasCutOffIsActiveAgain) {
   OpenEngine();
-  const auto active = engine_->ListRuns("", 100, true);
+  const auto active = engine_->ListRuns({.active_only = true}, {});
   ASSERT_TRUE(active.ok()) << active.status();
-  ASSERT_EQ(active->size(), 1u);
-  EXPECT_EQ(active->front().header().kind(), v1::RUN_KIND_BACKUP);
+  ASSERT_EQ(active->items.size(), 1u);
+  EXPECT_EQ(active->items.front().header().kind(), v1::RUN_KIND_BACKUP);
 }
 
 TEST_F(ControlPlaneCorpusTest, BackupsKeepTheirCoverageAndTheirProof) {
@@ -100,7 +100,7 @@ TEST_F(ControlPlaneCorpusTest, BackupsKeepTheirCoverageAndTheirProof) {
 
 TEST_F(ControlPlaneCorpusTest, NothingStoredHoldsAFieldThatTodaysSchemaLacks) {
   OpenEngine();
-  const auto runs = store_->ListRuns("", 100);
+  const auto runs = ReadAllRuns(*store_, {});
   ASSERT_TRUE(runs.ok()) << runs.status();
   ASSERT_EQ(runs->size(), 9u);
   for (const v1::Run& run : *runs) {

@@ -23,7 +23,7 @@
 #include "base/io/system_clock.h"
 #include "controlplane/runs/engine.h"
 #include "controlplane/services/agent_service.h"
-#include "controlplane/store/sqlite_store.h"
+#include "controlplane/store/sqlite/sqlite_store.h"
 #include "proto/time.h"
 
 namespace salvor {
