@@ -120,9 +120,9 @@ void AddBackupCommands(CommandLine& line) {
   list_command.add_option("--environment", list->environment, "only backups of this one")->type_name("NAME");
   list_command.add_option("--location", list->location, "only backups that are kept there")
       ->type_name("NAME");
-  list_command.add_option("--limit", list->limit, "only the newest, at most this many (default: all)")
+  list_command.add_option("--limit", list->limit, "at most this many (default: all)")
       ->type_name("NUMBER")
-      ->check(CLI::Range(1, 1'000'000));
+      ->check(CLI::Range(1, 10000));
   AddOutput(list_command, list->output, {"table", "wide", "json", "yaml", "name"});
 
   auto show = std::make_shared<ShowOptions>();
