@@ -24,7 +24,7 @@
 #include "controlplane/services/control_service.h"
 #include "controlplane/services/planner.h"
 #include "controlplane/services/run_metrics.h"
-#include "controlplane/store/sqlite_store.h"
+#include "controlplane/store/sqlite/sqlite_store.h"
 #include "controlplane/tokens/token_registry.h"
 
 namespace salvor::controlplane {

@@ -8,7 +8,7 @@
 
 #include "base/io/mutex.h"
 #include "base/status.h"
-#include "controlplane/store/store.h"
+#include "controlplane/store/contract/store.h"
 #include "strategies/interface/strategy.h"
 
 namespace salvor::controlplane {

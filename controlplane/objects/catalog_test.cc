@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "controlplane/store/memory_store.h"
+#include "controlplane/store/memory/memory_store.h"
 #include "strategies/registry.h"
 
 namespace salvor::controlplane {

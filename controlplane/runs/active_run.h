@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/io/mutex.h"
-#include "controlplane/runs/agent_key.h"
 #include "controlplane/runs/step_holders.h"
+#include "controlplane/store/contract/keys.h"
 #include "flows/run/reducer.h"
 #include "salvor/v1/agent_service.pb.h"
 #include "salvor/v1/run.pb.h"

@@ -14,8 +14,8 @@
 
 #include "base/clock.h"
 #include "base/status.h"
-#include "controlplane/runs/agent_key.h"
 #include "controlplane/runs/agent_link.h"
+#include "controlplane/store/contract/keys.h"
 #include "salvor/v1/agent_service.pb.h"
 #include "salvor/v1/control_service.pb.h"
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "controlplane/store/contract/page_token.h"
 #include "proto/time.h"
 
 namespace salvor::controlplane {
@@ -14,6 +15,12 @@ bool IsUsable(const v1::Backup& backup) {
       backup.coverage() == v1::Backup::COVERAGE_COMPLETE || backup.coverage() == v1::Backup::COVERAGE_PARTIAL;
   return kept && backup.manifest().artifacts_size() > 0 &&
          backup.verification() != v1::Backup::VERIFICATION_DISPROVEN;
+}
+
+// The newest first; those of one moment by name.
+bool IsBefore(const v1::Backup* a, const v1::Backup* b) {
+  const absl::Time at_a = FromProto(a->created_at()), at_b = FromProto(b->created_at());
+  return at_a != at_b ? at_a > at_b : a->name() < b->name();
 }
 
 Status NoSuchBackup(const std::string& application, bool proven) {
@@ -37,14 +44,46 @@ const v1::Backup* BackupIndex::Find(const std::string& name) const {
   return found == backups_.end() ? nullptr : &found->second;
 }
 
-std::vector<v1::Backup> BackupIndex::List(const std::string& application) const {
-  std::vector<v1::Backup> backups;
+std::vector<const v1::Backup*> BackupIndex::Sorted(const BackupFilter& filter) const {
+  const auto passes = [](const std::string& wanted, const std::string& is) {
+    return wanted.empty() || wanted == is;
+  };
+  std::vector<const v1::Backup*> backups;
   for (const auto& [name, backup] : backups_) {
-    if (application.empty() || backup.application() == application) backups.push_back(backup);
+    if (passes(filter.application, backup.application()) &&
+        passes(filter.environment, backup.environment()) && passes(filter.location, backup.location()))
+      backups.push_back(&backup);
   }
-  std::sort(backups.begin(), backups.end(), [](const v1::Backup& a, const v1::Backup& b) {
-    return FromProto(a.created_at()) > FromProto(b.created_at());
-  });
+  std::sort(backups.begin(), backups.end(), IsBefore);
+  return backups;
+}
+
+std::vector<v1::Backup> BackupIndex::List(const BackupFilter& filter) const {
+  std::vector<v1::Backup> backups;
+  for (const v1::Backup* backup : Sorted(filter)) backups.push_back(*backup);
+  return backups;
+}
+
+StatusOr<Page<v1::Backup>> BackupIndex::List(const BackupFilter& filter, const PageRequest& page) const {
+  const std::string list =
+      fmt::format("backups\n{}\n{}\n{}", filter.application, filter.environment, filter.location);
+  v1::Backup last;  // its place in the list stays, whatever becomes of its record
+  if (!page.token.empty()) {
+    ASSIGN_OR_RETURN(const std::string place, ReadPageToken(list, page.token));
+    if (!last.ParseFromString(place)) return InvalidArgument("the page token is damaged");
+  }
+  Page<v1::Backup> backups;
+  for (const v1::Backup* backup : Sorted(filter)) {
+    if (!page.token.empty() && !IsBefore(&last, backup)) continue;
+    if (static_cast<int>(backups.items.size()) >= std::max(page.size, 1)) {
+      v1::Backup place;
+      place.set_name(backups.items.back().name());
+      *place.mutable_created_at() = backups.items.back().created_at();
+      backups.next_token = MakePageToken(list, place.SerializeAsString());
+      break;
+    }
+    backups.items.push_back(*backup);
+  }
   return backups;
 }
 
@@ -77,10 +116,9 @@ StatusOr<v1::Backup> BackupIndex::Resolve(const std::string& reference) const {
     return WithHint(InvalidArgument("'{}' names no backup", reference),
                     "Use a name, latest:APPLICATION or proven:APPLICATION.");
   }
-  for (v1::Backup& backup : List(application)) {
-    if (!IsUsable(backup)) continue;
-    if (which == "latest" || backup.verification() == v1::Backup::VERIFICATION_PROVEN)
-      return std::move(backup);
+  for (const v1::Backup* backup : Sorted({.application = application})) {
+    if (!IsUsable(*backup)) continue;
+    if (which == "latest" || backup->verification() == v1::Backup::VERIFICATION_PROVEN) return *backup;
   }
   return NoSuchBackup(application, which == "proven");
 }

@@ -6,25 +6,33 @@
 #include <vector>
 
 #include "base/status.h"
+#include "controlplane/store/contract/records.h"
 #include "salvor/v1/run.pb.h"
 
 namespace salvor::controlplane {
+
+struct BackupFilter {
+  std::string application = {}, environment = {}, location = {};  // empty: of all
+};
 
 class BackupIndex {
  public:
   void Put(v1::Backup backup);
   // Null when there is none. Valid until the next Put.
   const v1::Backup* Find(const std::string& name) const;
-  std::vector<v1::Backup> List(
-      const std::string& application) const;  // newest first; empty: of all applications
+  std::vector<v1::Backup> List(const BackupFilter& filter) const;  // newest first
+  // A page of the same. InvalidArgument for a token that is not of this list.
+  StatusOr<Page<v1::Backup>> List(const BackupFilter& filter, const PageRequest& page) const;
 
-  // A name, "latest:APPLICATION" (complete or partial) or "proven:APPLICATION". NotFound, InvalidArgument.
   const v1::Backup* MadeBy(const std::string& run) const;  // null when it makes none
   // The newest that kept something and is neither disproven nor in doubt; null when there is none.
   const v1::Backup* LatestBelieved(const std::string& application) const;
+  // A name, "latest:APPLICATION" (complete or partial) or "proven:APPLICATION". NotFound, InvalidArgument.
   StatusOr<v1::Backup> Resolve(const std::string& reference) const;
 
  private:
+  std::vector<const v1::Backup*> Sorted(const BackupFilter& filter) const;  // newest first
+
   std::map<std::string, v1::Backup> backups_;
 };
 

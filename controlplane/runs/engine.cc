@@ -45,6 +45,11 @@ void CheckInvariants(const ActiveRun& run) {
   }
 }
 
+// Batches are committed in order: all before it is durable when this empty one is.
+void WhenDurable(Journal& journal, Engine::Durable durable) {
+  journal.Commit({}, [durable = std::move(durable)](const CommitOutcome& outcome) { durable(outcome.why); });
+}
+
 // How long ago the run was requested. Across a restart there is only what people call the time; it never runs backwards
 // here.
 absl::Duration AgeOf(const flows::RunState& state, const std::vector<v1::Event>& events, absl::Time now) {
@@ -73,7 +78,7 @@ Engine::~Engine() {
 
 Status Engine::Recover() {
   MutexLock lock(mutex_);
-  ASSIGN_OR_RETURN(const std::vector<v1::Backup> backups, store_.ListBackups());
+  ASSIGN_OR_RETURN(const std::vector<v1::Backup> backups, ReadAllBackups(store_));
   for (const v1::Backup& backup : backups) {
     backups_.Put(backup);
     if (observer_ != nullptr) observer_->OnBackup(backup);
@@ -158,7 +163,7 @@ Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& 
     RecordEvent(turn, run, std::move(event));
     Conclude(turn);
   }
-  store_.Commit({}, std::move(durable));  // batches are committed in order: ours is durable when this one is
+  WhenDurable(store_, std::move(durable));
   return OkStatus();
 }
 
@@ -180,7 +185,7 @@ Status Engine::CancelRun(const std::string& name, const std::string& by, const s
       Conclude(turn);
     }
   }
-  store_.Commit({}, std::move(durable));
+  WhenDurable(store_, std::move(durable));
   return OkStatus();
 }
 
@@ -222,36 +227,43 @@ bool Engine::WaitUntilFinished(const std::string& name, absl::Duration timeout) 
   return true;
 }
 
-StatusOr<std::vector<v1::Run>> Engine::ListRuns(const std::string& application, int limit, bool active_only) {
-  std::vector<v1::Run> runs;
-  if (!active_only) {
-    ASSIGN_OR_RETURN(runs, store_.ListRuns(application, limit));
-  }
-  for (v1::Run& run : runs) finished_.FillVerdict(run);
-  MutexLock lock(mutex_);
-  for (v1::Run& run : runs) {
-    if (const RunPointer active = FindActive(run.header().name())) run = ViewOf(*active, false);
-    if (const auto found = quarantined_.find(run.header().name()); found != quarantined_.end())
-      run = found->second;
-  }
-  if (!active_only) return runs;
-  for (const auto& [name, run] : runs_) runs.push_back(ViewOf(*run, false));
-  for (const auto& [name, run] : quarantined_) runs.push_back(run);
-  runs.erase(std::remove_if(runs.begin(), runs.end(),
-                            [&](const v1::Run& run) {
-                              return !application.empty() && run.header().application() != application;
-                            }),
-             runs.end());
-  std::sort(runs.begin(), runs.end(), [](const v1::Run& a, const v1::Run& b) {
-    return FromProto(a.header().requested_at()) > FromProto(b.header().requested_at());
-  });
-  if (runs.size() > static_cast<size_t>(limit)) runs.resize(static_cast<size_t>(limit));
+StatusOr<Page<v1::Run>> Engine::ListRuns(const RunFilter& filter, const PageRequest& page) {
+  const size_t size = static_cast<size_t>(std::max(page.size, 1));
+  Page<v1::Run> runs = {{}, page.token};
+  do {
+    const int missing = static_cast<int>(size - runs.items.size());
+    ASSIGN_OR_RETURN(Page<v1::Run> stored, store_.ListRuns(filter, {missing, runs.next_token}));
+    for (v1::Run& summary : stored.items) {
+      ASSIGN_OR_RETURN(v1::Run run, Refresh(std::move(summary)));
+      if (filter.Matches(run)) runs.items.push_back(std::move(run));
+    }
+    runs.next_token = std::move(stored.next_token);
+  } while (runs.items.size() < size && !runs.next_token.empty());
   return runs;
+}
+
+StatusOr<v1::Run> Engine::Refresh(v1::Run summary) {
+  const std::string name = summary.header().name();
+  {
+    MutexLock lock(mutex_);
+    if (const RunPointer active = FindActive(name)) return ViewOf(*active, false);
+    if (const auto found = quarantined_.find(name); found != quarantined_.end()) return found->second;
+  }
+  if (summary.phase() == v1::RUN_PHASE_UNSPECIFIED) {  // it ended after the list was read
+    ASSIGN_OR_RETURN(summary, store_.LoadRunSummary(name));
+  }
+  finished_.FillVerdict(summary);
+  return summary;
 }
 
 std::vector<v1::Backup> Engine::ListBackups(const std::string& application) {
   MutexLock lock(mutex_);
-  return backups_.List(application);
+  return backups_.List({.application = application});
+}
+
+StatusOr<Page<v1::Backup>> Engine::ListBackups(const BackupFilter& filter, const PageRequest& page) {
+  MutexLock lock(mutex_);
+  return backups_.List(filter, page);
 }
 
 StatusOr<v1::Backup> Engine::FindBackup(const std::string& reference) {
@@ -275,7 +287,7 @@ StatusOr<v1::Backup> Engine::AcceptBackup(const std::string& reference, const st
     RecordBackup(turn, accepted);
     Conclude(turn);
   }
-  store_.Commit({}, std::move(durable));
+  WhenDurable(store_, std::move(durable));
   return accepted;
 }
 
@@ -434,15 +446,16 @@ void Engine::Conclude(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     turn.batch.push_back(controlplane::FinishRun{std::move(summary), run->ended});
   }
   if (turn.batch.empty() && turn.messages.empty()) return;
-  store_.Commit(std::move(turn.batch), [this, messages = std::move(turn.messages),
-                                        finished = std::move(turn.finished)](const Status& status) mutable {
-    if (!status.ok()) {
-      if (options_.on_fatal) options_.on_fatal(status);
-      return;
-    }
-    for (auto& [session, message] : messages) session->link->Send(std::move(message));
-    if (!finished.empty()) Forget(finished);
-  });
+  store_.Commit(std::move(turn.batch),
+                [this, messages = std::move(turn.messages),
+                 finished = std::move(turn.finished)](const CommitOutcome& outcome) mutable {
+                  if (outcome.kind != CommitOutcome::Kind::kCommitted) {
+                    if (options_.on_fatal) options_.on_fatal(outcome.why);
+                    return;
+                  }
+                  for (auto& [session, message] : messages) session->link->Send(std::move(message));
+                  if (!finished.empty()) Forget(finished);
+                });
 }
 
 void Engine::Forget(const std::vector<RunPointer>& finished) {

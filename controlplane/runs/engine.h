@@ -37,7 +37,7 @@
 #include "controlplane/runs/release_schedule.h"
 #include "controlplane/runs/step_holders.h"
 #include "controlplane/runs/turn.h"
-#include "controlplane/store/store.h"
+#include "controlplane/store/contract/store.h"
 #include "salvor/v1/agent_service.pb.h"
 #include "salvor/v1/control_service.pb.h"
 #include "salvor/v1/run.pb.h"
@@ -91,12 +91,15 @@ class Engine {
   StatusOr<v1::Run> WaitForChange(const std::string& name, int64_t seen, absl::Duration timeout);
   // Until the run is over, at the latest after `timeout`; true when it is over.
   bool WaitUntilFinished(const std::string& name, absl::Duration timeout);
-  // The newest first. `active_only` comes before the limit.
-  StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit, bool active_only);
+  // The newest first, as they are now: without steps. The filter applies before the size of the page. InvalidArgument for a
+  // page token that is not of this list.
+  StatusOr<Page<v1::Run>> ListRuns(const RunFilter& filter, const PageRequest& page);
   // The runs of this kind of which no step was ever granted.
   std::vector<WaitingRun> FindWaiting(v1::RunKind kind, const std::string& application);
 
-  std::vector<v1::Backup> ListBackups(const std::string& application);  // newest first
+  std::vector<v1::Backup> ListBackups(const std::string& application);  // all, the newest first
+  // A page of them, in the same order. InvalidArgument as above.
+  StatusOr<Page<v1::Backup>> ListBackups(const BackupFilter& filter, const PageRequest& page);
   // A name, "latest:APPLICATION" (the newest that kept something and is not disproven) or "proven:APPLICATION". NotFound.
   StatusOr<v1::Backup> FindBackup(const std::string& reference);
   // A person's word that what it is doubted for is as it should be. FailedPrecondition when nothing is doubted: then
@@ -229,6 +232,9 @@ class Engine {
   void NoticeClockJump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- views ---------------------------------------------------------------------------------------------
+
+  // The stored summary as it is now: an active run's phase is known here only.
+  StatusOr<v1::Run> Refresh(v1::Run summary);
 
   v1::Run ViewOf(ActiveRun& run, bool steps) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -224,7 +224,7 @@ TEST_F(EngineTest, WatchersSeeTheOutcomeOnceItIsDurable) {
   Report(agent, Take(agent).tasks(0).lease());
   EXPECT_TRUE(engine_->WaitUntilFinished("r1", absl::Seconds(10)));
   EXPECT_EQ(engine_->WaitForChange("r1", 0, absl::Seconds(10))->phase(), v1::RUN_PHASE_SUCCEEDED);
-  EXPECT_EQ((*engine_->ListRuns("", 10, false))[0].phase(), v1::RUN_PHASE_SUCCEEDED);
+  EXPECT_EQ(engine_->ListRuns({}, {})->items[0].phase(), v1::RUN_PHASE_SUCCEEDED);
 }
 
 }  // namespace

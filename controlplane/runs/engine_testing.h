@@ -11,7 +11,7 @@
 #include "base/io/mutex.h"
 #include "controlplane/runs/engine.h"
 #include "controlplane/runs/waiting_calls.h"
-#include "controlplane/store/memory_store.h"
+#include "controlplane/store/memory/memory_store.h"
 
 namespace salvor::controlplane {
 

@@ -4,7 +4,7 @@
 #include "base/io/files.h"
 #include "base/io/sqlite/database.h"
 #include "controlplane/runs/engine_testing.h"
-#include "controlplane/store/sqlite_store.h"
+#include "controlplane/store/sqlite/sqlite_store.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -23,7 +23,7 @@ TEST_F(EngineTest, ARunThatDoesNotReplayIsQuarantinedAndNamedAndTheOthersGoOn) {
   EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_QUARANTINED);
   EXPECT_THAT(engine_->GetRun("r1")->reason(), testing::HasSubstr("of-another-flow"));
   EXPECT_THAT(engine_->GetRun("r1")->hint(), testing::HasSubstr("salvor run cancel r1"));
-  EXPECT_EQ(engine_->ListRuns("", 10, true)->size(), 2u) << "it is not over";
+  EXPECT_EQ(engine_->ListRuns({.active_only = true}, {})->items.size(), 2u) << "it is not over";
   EXPECT_EQ(engine_->WaitForChange("r1", -2, absl::ZeroDuration())->phase(), v1::RUN_PHASE_QUARANTINED);
 
   agent = Connect("agent-a", {granted.tasks(0).lease(), granted.tasks(1).lease()});
@@ -39,7 +39,7 @@ TEST_F(EngineTest, ARunThatDoesNotReplayIsQuarantinedAndNamedAndTheOthersGoOn) {
   Restart();
   EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_FAILED);
   EXPECT_THAT(engine_->GetRun("r1")->reason(), testing::HasSubstr("given up by operator, gone"));
-  EXPECT_TRUE(engine_->ListRuns("", 10, true)->empty());
+  EXPECT_TRUE(engine_->ListRuns({.active_only = true}, {})->items.empty());
 }
 
 TEST_F(EngineTest, ANameIsTakenOnceAlsoByARunThatIsOver) {
@@ -270,9 +270,9 @@ TEST_F(EngineTest, ActiveRunsAreFoundBehindAnyNumberOfOthers) {
     Report(agent, Take(agent).tasks(0).lease());
   }
   ASSERT_EQ(PhaseOf("r4"), v1::RUN_PHASE_SUCCEEDED);
-  const auto active = engine_->ListRuns("", 2, true);
-  ASSERT_EQ(active->size(), 1u);
-  EXPECT_EQ(active->front().header().name(), "old");
+  const auto active = engine_->ListRuns({.active_only = true}, {2, ""});
+  ASSERT_EQ(active->items.size(), 1u);
+  EXPECT_EQ(active->items.front().header().name(), "old");
 }
 
 // The record itself is lost, header and all; what the person said must not be.
@@ -309,7 +309,7 @@ TEST(EngineOnADamagedDisk, ARunThatWasGivenUpStaysOver) {
   });
   with_engine([](Engine& engine) {
     EXPECT_EQ(engine.GetRun("backup-b1")->phase(), v1::RUN_PHASE_FAILED);
-    EXPECT_EQ((*engine.ListRuns("", 10, false))[0].phase(), v1::RUN_PHASE_FAILED);
+    EXPECT_EQ(engine.ListRuns({}, {})->items[0].phase(), v1::RUN_PHASE_FAILED);
   });
   EXPECT_TRUE(RemoveTree(directory).ok());
 }

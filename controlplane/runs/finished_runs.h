@@ -10,7 +10,7 @@
 
 #include "base/io/mutex.h"
 #include "base/status.h"
-#include "controlplane/store/store.h"
+#include "controlplane/store/contract/store.h"
 #include "salvor/v1/run.pb.h"
 
 namespace salvor::controlplane {

@@ -50,8 +50,8 @@ class FinishedRunsTest : public EngineTest {
   }
 
   v1::Run Listed(const std::string& name) {
-    const auto runs = engine_->ListRuns("", 100, false);
-    for (const v1::Run& run : *runs) {
+    const auto runs = engine_->ListRuns({}, {100, ""});
+    for (const v1::Run& run : runs->items) {
       if (run.header().name() == name) return run;
     }
     ADD_FAILURE() << name << " is not listed";

@@ -9,7 +9,7 @@
 #include <string>
 #include <tuple>
 
-#include "controlplane/runs/agent_key.h"
+#include "controlplane/store/contract/keys.h"
 
 namespace salvor::controlplane {
 

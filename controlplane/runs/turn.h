@@ -10,7 +10,7 @@
 
 #include "controlplane/runs/active_run.h"
 #include "controlplane/runs/agent_sessions.h"
-#include "controlplane/store/store.h"
+#include "controlplane/store/contract/store.h"
 #include "salvor/v1/agent_service.pb.h"
 
 namespace salvor::controlplane {

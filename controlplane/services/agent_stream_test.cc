@@ -16,7 +16,7 @@
 #include "base/io/system_clock.h"
 #include "controlplane/runs/waiting_calls.h"
 #include "controlplane/services/agent_service.h"
-#include "controlplane/store/memory_store.h"
+#include "controlplane/store/memory/memory_store.h"
 
 namespace salvor::controlplane {
 namespace {

@@ -169,7 +169,7 @@ TEST_F(BackupCallsTest, TodaysChecksNeedADeclarationAndTheRecordedOnesNone) {
   request.set_backup("shop-1");
   request.set_current_checks(true);
   EXPECT_EQ(Call(&Stub::CreateDrill, request).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_TRUE(engine_->ListRuns("", 10, false)->empty()) << "nothing was started";
+  EXPECT_TRUE(engine_->ListRuns({}, {})->items.empty()) << "nothing was started";
 }
 
 TEST_F(BackupCallsTest, AWaitingBackupAnswersARequestThatGivesUpWhenItDoes) {
@@ -182,7 +182,37 @@ TEST_F(BackupCallsTest, AWaitingBackupAnswersARequestThatGivesUpWhenItDoes) {
   const std::string endless = Back();
   EXPECT_NE(endless[0], '+') << "the waiting one would give up, and this one must not";
   EXPECT_EQ(Back(), "+" + endless) << "the one that fits, of three";
-  EXPECT_EQ(engine_->ListRuns("shop", 10, true)->size(), 3u);
+  EXPECT_EQ(engine_->ListRuns({.application = "shop", .active_only = true}, {})->items.size(), 3u);
+}
+
+TEST_F(BackupCallsTest, ListsComeInPagesAndWithoutASizeAsTheyAlwaysDid) {
+  Declare("t");
+  for (const char* name : {"shop-1", "shop-2", "shop-3"}) Keep(name, "t");
+  v1::ListBackupsRequest backups;
+  EXPECT_EQ(Call(&Stub::ListBackups, backups)->backups_size(), 3);
+  backups.set_page_size(2);
+  const auto first = Call(&Stub::ListBackups, backups);
+  ASSERT_EQ(first->backups_size(), 2);
+  backups.set_page_token(first->next_page_token());
+  const auto second = Call(&Stub::ListBackups, backups);
+  ASSERT_EQ(second->backups_size(), 1);
+  EXPECT_EQ(second->next_page_token(), "");
+  backups.set_location("elsewhere");
+  const Status foreign = Call(&Stub::ListBackups, backups).status();
+  EXPECT_EQ(foreign.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(HintOf(foreign), HasSubstr("keep the filters"));
+
+  Back();
+  v1::ListRunsRequest runs;
+  runs.set_limit(1);  // as a client of before pages asks
+  const auto newest = Call(&Stub::ListRuns, runs);
+  ASSERT_EQ(newest->runs_size(), 1);
+  runs.set_kind(v1::RUN_KIND_DRILL);
+  EXPECT_EQ(Call(&Stub::ListRuns, runs)->runs_size(), 0);
+  runs.set_kind(v1::RUN_KIND_BACKUP);
+  runs.add_phases(v1::RUN_PHASE_RUNNING);
+  runs.set_environment("host-a");
+  EXPECT_EQ(Call(&Stub::ListRuns, runs)->runs(0).header().name(), newest->runs(0).header().name());
 }
 
 TEST_F(BackupCallsTest, TheStartDeadlineIsOfTheRunAndStaysWithIt) {

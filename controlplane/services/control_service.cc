@@ -1,5 +1,7 @@
 #include "controlplane/services/control_service.h"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/io/grpc/status.h"
@@ -14,6 +16,8 @@ namespace {
 // A watcher sees a change at once, and then at most this often; it looks at its caller this often.
 constexpr absl::Duration kWatchPace = absl::Milliseconds(100);
 constexpr absl::Duration kWatchPatience = absl::Milliseconds(500);
+
+constexpr int kLargestPage = 1000;
 
 bool IsOver(const v1::Run& run) {
   return run.phase() == v1::RUN_PHASE_SUCCEEDED || run.phase() == v1::RUN_PHASE_FAILED ||
@@ -147,10 +151,18 @@ grpc::Status ControlServiceImpl::CreateDrill(grpc::ServerContext* context,
 grpc::Status ControlServiceImpl::ListRuns(grpc::ServerContext* context, const v1::ListRunsRequest* request,
                                           v1::ListRunsResponse* response) {
   ADMIT_PERSON();
+  RunFilter filter;
+  filter.application = request->application();
+  filter.environment = request->environment();
+  filter.kind = request->kind();
+  for (const int phase : request->phases()) filter.phases.push_back(static_cast<v1::RunPhase>(phase));
+  filter.active_only = request->active_only();
   const int limit = request->limit() <= 0 ? 50 : std::min(request->limit(), 10'000);
-  auto runs = engine_.ListRuns(request->application(), limit, request->active_only());
+  const int size = request->page_size() > 0 ? std::min(request->page_size(), kLargestPage) : limit;
+  auto runs = engine_.ListRuns(filter, {size, request->page_token()});
   if (!runs.ok()) return ToGrpc(runs.status(), *context);
-  for (v1::Run& run : *runs) *response->add_runs() = std::move(run);
+  for (v1::Run& run : runs->items) *response->add_runs() = std::move(run);
+  response->set_next_page_token(runs->next_token);
   return grpc::Status::OK;
 }
 
@@ -211,8 +223,16 @@ grpc::Status ControlServiceImpl::ListBackups(grpc::ServerContext* context,
                                              const v1::ListBackupsRequest* request,
                                              v1::ListBackupsResponse* response) {
   ADMIT_PERSON();
-  for (v1::Backup& backup : engine_.ListBackups(request->application()))
-    *response->add_backups() = std::move(backup);
+  BackupFilter filter;
+  filter.application = request->application();
+  filter.environment = request->environment();
+  filter.location = request->location();
+  const bool in_pages = request->page_size() > 0;
+  const int size = in_pages ? std::min(request->page_size(), kLargestPage) : std::numeric_limits<int>::max();
+  auto backups = engine_.ListBackups(filter, {size, request->page_token()});
+  if (!backups.ok()) return ToGrpc(backups.status(), *context);
+  for (v1::Backup& backup : backups->items) *response->add_backups() = std::move(backup);
+  response->set_next_page_token(backups->next_token);
   return grpc::Status::OK;
 }
 

@@ -8,7 +8,7 @@
 #include "controlplane/runs/engine.h"
 #include "controlplane/services/authenticator.h"
 #include "controlplane/services/planner.h"
-#include "controlplane/store/store.h"
+#include "controlplane/store/contract/store.h"
 #include "controlplane/tokens/token_registry.h"
 #include "salvor/v1/control_service.grpc.pb.h"
 

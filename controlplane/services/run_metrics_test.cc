@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "base/text.h"
-#include "controlplane/store/memory_store.h"
+#include "controlplane/store/memory/memory_store.h"
 #include "strategies/verdicts/records.h"
 #include "strategies/verdicts/verdict.h"
 

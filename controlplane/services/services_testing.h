@@ -14,7 +14,7 @@
 #include "base/io/grpc/status.h"
 #include "controlplane/services/agent_service.h"
 #include "controlplane/services/control_service.h"
-#include "controlplane/store/memory_store.h"
+#include "controlplane/store/memory/memory_store.h"
 #include "strategies/registry.h"
 
 namespace salvor::controlplane {

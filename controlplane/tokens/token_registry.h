@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/io/mutex.h"
 #include "base/status.h"
-#include "controlplane/store/store.h"
+#include "controlplane/store/contract/store.h"
 #include "salvor/v1/token.pb.h"
 
 namespace salvor::controlplane {

@@ -4,8 +4,8 @@
 
 #include "base/io/files.h"
 #include "base/io/sqlite/database.h"
-#include "controlplane/store/memory_store.h"
-#include "controlplane/store/sqlite_store.h"
+#include "controlplane/store/memory/memory_store.h"
+#include "controlplane/store/sqlite/sqlite_store.h"
 
 namespace salvor::controlplane {
 namespace {

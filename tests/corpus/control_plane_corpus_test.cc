@@ -6,8 +6,8 @@
 
 #include "base/io/system_clock.h"
 #include "controlplane/runs/engine.h"
-#include "controlplane/store/memory_store.h"
-#include "controlplane/store/sqlite_store.h"
+#include "controlplane/store/memory/memory_store.h"
+#include "controlplane/store/sqlite/sqlite_store.h"
 #include "tests/corpus/corpus.h"
 
 namespace salvor::controlplane {
@@ -87,10 +87,10 @@ TEST_F(ControlPlaneCorpusTest, FinishedRunsHaveTheirVerdictAlthoughThatVersionSt
       {"drill-shop-20261125-210820-4324", v1::VERDICT_DISPROVEN},
       {"restore-shop-20261125-210816-6429", v1::VERDICT_FAILED},
       {"restore-shop-20261125-210816-ddd2", v1::VERDICT_RESTORED}};
-  const auto listed = engine_->ListRuns("", 100, false);
+  const auto listed = engine_->ListRuns({}, {100, ""});
   ASSERT_TRUE(listed.ok()) << listed.status();
   size_t judged = 0;
-  for (const v1::Run& run : *listed) {
+  for (const v1::Run& run : listed->items) {
     const auto known = verdicts.find(run.header().name());
     if (known == verdicts.end()) continue;  // the one that was cut off
     SCOPED_TRACE(run.header().name());
@@ -103,10 +103,10 @@ TEST_F(ControlPlaneCorpusTest, FinishedRunsHaveTheirVerdictAlthoughThatVersionSt
 
 TEST_F(ControlPlaneCorpusTest, TheRunThatWasCutOffIsActiveAgain) {
   OpenEngine();
-  const auto active = engine_->ListRuns("", 100, true);
+  const auto active = engine_->ListRuns({.active_only = true}, {});
   ASSERT_TRUE(active.ok()) << active.status();
-  ASSERT_EQ(active->size(), 1u);
-  EXPECT_EQ(active->front().header().kind(), v1::RUN_KIND_BACKUP);
+  ASSERT_EQ(active->items.size(), 1u);
+  EXPECT_EQ(active->items.front().header().kind(), v1::RUN_KIND_BACKUP);
 }
 
 TEST_F(ControlPlaneCorpusTest, BackupsKeepTheirCoverageAndTheirProof) {
@@ -127,7 +127,7 @@ TEST_F(ControlPlaneCorpusTest, BackupsKeepTheirCoverageAndTheirProof) {
 
 TEST_F(ControlPlaneCorpusTest, NothingStoredHoldsAFieldThatTodaysSchemaLacks) {
   OpenEngine();
-  const auto runs = store_->ListRuns("", 100);
+  const auto runs = ReadAllRuns(*store_, {});
   ASSERT_TRUE(runs.ok()) << runs.status();
   ASSERT_EQ(runs->size(), 9u);
   for (const v1::Run& run : *runs) {

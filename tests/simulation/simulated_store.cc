@@ -5,10 +5,11 @@
 namespace salvor::simulation {
 
 using controlplane::Batch;
+using controlplane::CommitOutcome;
 
-void SimulatedStore::Commit(Batch batch, std::function<void(const Status&)> durable) {
-  if (is_dead_) return durable(Unavailable("the store has ended"));
-  waiting_.push_back({std::move(batch), std::move(durable), now_()});
+void SimulatedStore::Commit(Batch batch, controlplane::CommitCallback done) {
+  if (is_dead_) return done(CommitOutcome::Of(Unavailable("the store has ended")));
+  waiting_.push_back({std::move(batch), std::move(done), now_()});
   if (waiting_.size() == 1) has_work_();
 }
 
@@ -24,7 +25,7 @@ void SimulatedStore::MakeDurable(size_t most) {
     const Waits first = std::move(waiting_.front());
     waiting_.pop_front();
     Write(first);
-    first.durable(OkStatus());
+    first.done(CommitOutcome::Of(OkStatus()));
   }
   if (!waiting_.empty()) has_work_();
 }
@@ -34,7 +35,7 @@ void SimulatedStore::Fail(bool written_all_the_same) {
   const std::deque<Waits> waiting = std::exchange(waiting_, {});
   for (const Waits& each : waiting) {
     if (written_all_the_same) Write(each);
-    each.durable(Unavailable("the disk has failed"));
+    each.done(CommitOutcome::Of(Unavailable("the disk has failed")));
   }
 }
 

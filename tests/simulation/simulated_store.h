@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "controlplane/store/memory_store.h"
+#include "controlplane/store/memory/memory_store.h"
 
 namespace salvor::simulation {
 
@@ -31,16 +31,19 @@ class SimulatedStore final : public controlplane::Store {
   void Revive() { is_dead_ = false; }
   size_t Waiting() const { return waiting_.size(); }
 
-  void Commit(controlplane::Batch batch, std::function<void(const Status&)> durable) override;
+  void Commit(controlplane::Batch batch, controlplane::CommitCallback done) override;
 
   StatusOr<std::vector<std::string>> ActiveRuns() override { return kept_.ActiveRuns(); }
   StatusOr<controlplane::StoredRun> LoadRun(const std::string& name) override { return kept_.LoadRun(name); }
   StatusOr<v1::Run> LoadRunSummary(const std::string& name) override { return kept_.LoadRunSummary(name); }
   StatusOr<v1::Run> LoadRunView(const std::string& name) override { return kept_.LoadRunView(name); }
-  StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit) override {
-    return kept_.ListRuns(application, limit);
+  StatusOr<controlplane::Page<v1::Run>> ListRuns(const controlplane::RunFilter& filter,
+                                                 const controlplane::PageRequest& page) override {
+    return kept_.ListRuns(filter, page);
   }
-  StatusOr<std::vector<v1::Backup>> ListBackups() override { return kept_.ListBackups(); }
+  StatusOr<controlplane::Page<v1::Backup>> ListBackups(const controlplane::PageRequest& page) override {
+    return kept_.ListBackups(page);
+  }
   StatusOr<std::vector<v1::Verification>> ListVerifications(const std::string& backup) override {
     return kept_.ListVerifications(backup);
   }
@@ -59,7 +62,7 @@ class SimulatedStore final : public controlplane::Store {
  private:
   struct Waits {
     controlplane::Batch batch;
-    std::function<void(const Status&)> durable;
+    controlplane::CommitCallback done;
     absl::Duration committed_at;
   };
   void Write(const Waits& waits);

@@ -30,7 +30,7 @@ std::string Text(const AgentKey& agent) { return agent.environment + "/" + agent
 
 void Witness::OnDurable(const controlplane::Batch& batch, absl::Duration committed_at) {
   bool has_events = false;
-  for (const controlplane::Change& change : batch) {
+  for (const controlplane::Change& change : batch.changes) {
     if (const auto* put = std::get_if<controlplane::PutRun>(&change)) {
       Begin(*put);
     } else if (const auto* append = std::get_if<controlplane::AppendEvents>(&change)) {

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "agent/executor/executor.h"
-#include "controlplane/runs/agent_key.h"
-#include "controlplane/store/store.h"
+#include "controlplane/store/contract/journal.h"
+#include "controlplane/store/contract/keys.h"
 #include "flows/run/run_state.h"
 #include "tests/simulation/world.h"
 

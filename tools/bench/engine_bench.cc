@@ -24,7 +24,7 @@
 #include "controlplane/runs/engine.h"
 #include "controlplane/runs/waiting_calls.h"
 #include "controlplane/services/agent_service.h"
-#include "controlplane/store/sqlite_store.h"
+#include "controlplane/store/sqlite/sqlite_store.h"
 #include "proto/time.h"
 
 namespace salvor {

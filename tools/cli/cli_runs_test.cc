@@ -107,6 +107,25 @@ TEST_F(CliTest, ListsOfNothingAreEmptyListsInOneEnvelope) {
   EXPECT_EQ(Run({"get", "all", "-o", "json"}).out, "{\"items\":[]}\n");
 }
 
+TEST_F(CliTest, AListIsReadToItsEndOrToTheLimitWhateverThePages) {
+  for (int i = 0; i < 5; ++i) {
+    v1::Run run = SucceededBackup();
+    run.mutable_header()->set_name("r" + std::to_string(i));
+    control_.AddScript({run});
+    v1::Backup backup = CompleteBackup();
+    backup.set_name("b" + std::to_string(i));
+    control_.PutBackup(backup);
+  }
+  EXPECT_EQ(Run({"run", "list", "-o", "name"}).out, "r0\nr1\nr2\nr3\nr4\n");
+  EXPECT_EQ(Run({"run", "list", "-o", "name", "--limit", "3"}).out, "r0\nr1\nr2\n");
+  EXPECT_EQ(Run({"backup", "list", "-o", "name"}).out, "b4\nb3\nb2\nb1\nb0\n");
+  EXPECT_EQ(Run({"backup", "list", "-o", "name", "--limit", "1"}).out, "b4\n");
+  EXPECT_EQ(Run({"run", "list", "--limit", "3"}).err, "the newest 3; there are more, see --limit\n");
+  EXPECT_EQ(Run({"run", "list", "--limit", "5"}).err, "");
+  EXPECT_EQ(Run({"run", "list", "--kind", "drill"}).err, "no runs\n");
+  EXPECT_EQ(Run({"run", "list", "--phase", "asleep"}).code, 2);
+}
+
 TEST_F(CliTest, AListShowsWhatADrillFound) {
   v1::Run drill = DisprovenDrill();
   drill.set_phase(v1::RUN_PHASE_SUCCEEDED);

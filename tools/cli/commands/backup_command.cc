@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "base/text.h"
+#include "tools/cli/client/pages.h"
 #include "tools/cli/commands/commands.h"
 #include "tools/cli/commands/wait.h"
 #include "tools/cli/render/render_backup.h"
@@ -27,8 +28,9 @@ ExitCode Create(Context& context, const CreateOptions& options) {
 }
 
 struct ListOptions {
-  std::string application;
+  std::string application, environment, location;
   std::string output;
+  int limit = 0;
 };
 
 ExitCode List(Context& context, const ListOptions& options) {
@@ -36,7 +38,9 @@ ExitCode List(Context& context, const ListOptions& options) {
   if (!client.ok()) return context.Fail("list backups", client.status());
   v1::ListBackupsRequest request;
   request.set_application(options.application);
-  const StatusOr<v1::ListBackupsResponse> backups = (*client)->Call(&ControlStub::ListBackups, request);
+  request.set_environment(options.environment);
+  request.set_location(options.location);
+  const StatusOr<v1::ListBackupsResponse> backups = ReadBackups(**client, request, options.limit);
   if (!backups.ok()) return context.Fail("list backups", backups.status());
   if (options.output == "json" || options.output == "yaml")
     return context.PrintList(backups->backups(), options.output);
@@ -113,6 +117,12 @@ void AddBackupCommands(CommandLine& line) {
                                       {"salvor backup list", "salvor backup list --application shop -o wide"},
                                       [list](Context& context) { return List(context, *list); });
   list_command.add_option("--application", list->application, "only backups of this one")->type_name("NAME");
+  list_command.add_option("--environment", list->environment, "only backups of this one")->type_name("NAME");
+  list_command.add_option("--location", list->location, "only backups that are kept there")
+      ->type_name("NAME");
+  list_command.add_option("--limit", list->limit, "at most this many (default: all)")
+      ->type_name("NUMBER")
+      ->check(CLI::Range(1, 10000));
   AddOutput(list_command, list->output, {"table", "wide", "json", "yaml", "name"});
 
   auto show = std::make_shared<ShowOptions>();

@@ -112,15 +112,14 @@ CLI::App& AddCommand(CommandLine& line, CLI::App& parent, const std::string& nam
   return *command;
 }
 
+std::string RefuseWord(const std::string& word, const std::vector<std::string>& words) {
+  if (std::find(words.begin(), words.end(), word) != words.end()) return "";
+  return fmt::format("'{}' is not valid; use one of {}", CleanText(word), Join(words, ", "));
+}
+
 void AddOutput(CLI::App& command, std::string& output, const std::vector<std::string>& words) {
   output = words.front();
-  command.add_option("-o,--output", output, "one of " + Join(words, ", "))
-      ->type_name("FORMAT")
-      ->check([words](const std::string& word) {
-        return std::find(words.begin(), words.end(), word) != words.end()
-                   ? std::string()
-                   : fmt::format("'{}' is not valid; use one of {}", CleanText(word), Join(words, ", "));
-      });
+  AddChoice(command, "-o,--output", output, "one of " + Join(words, ", "), words)->type_name("FORMAT");
 }
 
 CLI::Option* AddDuration(CLI::App& command, const std::string& name, std::string& value,

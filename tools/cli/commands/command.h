@@ -83,8 +83,20 @@ CLI::App& AddNoun(CommandLine& line, const std::string& name, const std::string&
 CLI::App& AddCommand(CommandLine& line, CLI::App& parent, const std::string& name,
                      const std::string& description, const std::vector<std::string>& examples, Action action);
 
+// Why the word is none of these; nothing when it is one.
+std::string RefuseWord(const std::string& word, const std::vector<std::string>& words);
+
 // -o with these words, the first of them the default.
 void AddOutput(CLI::App& command, std::string& output, const std::vector<std::string>& words);
+
+// An option whose values are these words.
+template <typename Value>
+CLI::Option* AddChoice(CLI::App& command, const std::string& name, Value& value,
+                       const std::string& description, const std::vector<std::string>& words) {
+  return command.add_option(name, value, description)->check([words](const std::string& word) {
+    return RefuseWord(word, words);
+  });
+}
 
 // An option that takes a duration ("90s", "1h30m").
 CLI::Option* AddDuration(CLI::App& command, const std::string& name, std::string& value,

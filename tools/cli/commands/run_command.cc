@@ -1,7 +1,12 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "base/text.h"
+#include "tools/cli/client/pages.h"
 #include "tools/cli/commands/commands.h"
 #include "tools/cli/commands/follow_logs.h"
 #include "tools/cli/commands/wait.h"
@@ -13,19 +18,37 @@ namespace salvor::cli {
 namespace {
 
 struct ListOptions {
-  std::string application, output;
+  std::string application, environment, kind, output;
+  std::vector<std::string> phases;
   bool active = false;
   int limit = 50;
 };
 
+constexpr v1::RunKind kKinds[] = {v1::RUN_KIND_BACKUP, v1::RUN_KIND_RESTORE, v1::RUN_KIND_DRILL};
+constexpr v1::RunPhase kPhases[] = {v1::RUN_PHASE_RUNNING,   v1::RUN_PHASE_CANCELLING,
+                                    v1::RUN_PHASE_SUCCEEDED, v1::RUN_PHASE_FAILED,
+                                    v1::RUN_PHASE_CANCELLED, v1::RUN_PHASE_QUARANTINED};
+
+v1::ListRunsRequest RequestOf(const ListOptions& options) {
+  v1::ListRunsRequest request;
+  request.set_application(options.application);
+  request.set_environment(options.environment);
+  request.set_active_only(options.active);
+  for (const v1::RunKind kind : kKinds) {
+    if (Word(kind) == options.kind) request.set_kind(kind);
+  }
+  for (const v1::RunPhase phase : kPhases) {
+    const std::string word = Word(phase).text;
+    if (std::find(options.phases.begin(), options.phases.end(), word) != options.phases.end())
+      request.add_phases(phase);
+  }
+  return request;
+}
+
 ExitCode List(Context& context, const ListOptions& options) {
   const StatusOr<Client*> client = context.Connect();
   if (!client.ok()) return context.Fail("list runs", client.status());
-  v1::ListRunsRequest request;
-  request.set_application(options.application);
-  request.set_active_only(options.active);
-  request.set_limit(options.limit);
-  const StatusOr<v1::ListRunsResponse> runs = (*client)->Call(&ControlStub::ListRuns, request);
+  const StatusOr<v1::ListRunsResponse> runs = ReadRuns(**client, RequestOf(options), options.limit);
   if (!runs.ok()) return context.Fail("list runs", runs.status());
   if (options.output == "json" || options.output == "yaml")
     return context.PrintList(runs->runs(), options.output);
@@ -38,6 +61,8 @@ ExitCode List(Context& context, const ListOptions& options) {
     return ExitCode::kOk;
   }
   context.out() << RenderRunTable(*runs, context.OutStyle(options.output == "wide"));
+  if (!runs->next_page_token().empty())
+    context.err() << fmt::format("the newest {}; there are more, see --limit\n", runs->runs_size());
   return ExitCode::kOk;
 }
 
@@ -87,10 +112,21 @@ struct WatchOptions {
 void AddListAndShow(CommandLine& line, CLI::App& noun) {
   auto list = std::make_shared<ListOptions>();
   CLI::App& list_command = AddCommand(line, noun, "list", "List runs, the newest first.",
-                                      {"salvor run list --active", "salvor run list --application shop"},
+                                      {"salvor run list --active", "salvor run list --application shop",
+                                       "salvor run list --kind drill --phase failed"},
                                       [list](Context& context) { return List(context, *list); });
   list_command.add_flag("--active", list->active, "only runs that are not over");
   list_command.add_option("--application", list->application, "only runs of this one")->type_name("NAME");
+  list_command.add_option("--environment", list->environment, "only runs in this one")->type_name("NAME");
+  std::vector<std::string> kinds, phases;
+  for (const v1::RunKind kind : kKinds) kinds.push_back(Word(kind));
+  for (const v1::RunPhase phase : kPhases) phases.push_back(Word(phase).text);
+  AddChoice(list_command, "--kind", list->kind, "only runs of this kind: " + Join(kinds, ", "), kinds)
+      ->type_name("KIND");
+  AddChoice(list_command, "--phase", list->phases,
+            "only runs in this phase: " + Join(phases, ", ") + "; may be repeated", phases)
+      ->type_name("PHASE")
+      ->allow_extra_args(false);
   list_command.add_option("--limit", list->limit, "at most this many (default 50)")
       ->type_name("NUMBER")
       ->check(CLI::Range(1, 10000));

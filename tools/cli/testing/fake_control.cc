@@ -1,5 +1,6 @@
 #include "tools/cli/testing/fake_control.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -17,6 +18,19 @@ constexpr auto kLook =
 std::string KeyOf(const v1::Object& object) { return KindOf(object) + "/" + object.metadata().name(); }
 
 grpc::Status Missing(const std::string& what) { return {grpc::StatusCode::NOT_FOUND, "there is no " + what}; }
+
+// Leaves the page that the request asks for, of two items at most, and gives the token of the next one: who does not read
+// on sees too little.
+template <typename Item, typename Request>
+std::string TakePage(std::vector<Item>& items, const Request& request) {
+  const size_t first = request.page_token().empty() ? 0 : std::stoul(request.page_token());
+  const size_t size = std::min<size_t>(2, static_cast<size_t>(std::max(request.page_size(), 1)));
+  const size_t end = std::min(first + size, items.size());
+  const bool is_last = end == items.size();
+  items = {items.begin() + static_cast<std::ptrdiff_t>(first),
+           items.begin() + static_cast<std::ptrdiff_t>(end)};
+  return is_last ? "" : std::to_string(end);
+}
 
 }  // namespace
 
@@ -184,11 +198,15 @@ grpc::Status FakeControl::ListRuns(grpc::ServerContext* context, const v1::ListR
                                    v1::ListRunsResponse* response) {
   MutexLock lock(mutex_);
   if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  std::vector<v1::Run> runs;
   for (const ScriptedRun& script : scripts_) {
     v1::Run run = script.states[script.sent];
     run.clear_steps();
-    if (!request->active_only() || !IsOver(run.phase())) *response->add_runs() = run;
+    if (request->kind() != v1::RUN_KIND_UNSPECIFIED && run.header().kind() != request->kind()) continue;
+    if (!request->active_only() || !IsOver(run.phase())) runs.push_back(run);
   }
+  response->set_next_page_token(TakePage(runs, *request));
+  for (v1::Run& run : runs) *response->add_runs() = std::move(run);
   return grpc::Status::OK;
 }
 
@@ -250,10 +268,13 @@ grpc::Status FakeControl::ListBackups(grpc::ServerContext* context, const v1::Li
                                       v1::ListBackupsResponse* response) {
   MutexLock lock(mutex_);
   if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  std::vector<v1::Backup> backups;
   for (const v1::Backup& backup : backups_) {
     const bool wanted = request->application().empty() || backup.application() == request->application();
-    if (wanted) *response->add_backups() = backup;
+    if (wanted) backups.push_back(backup);
   }
+  response->set_next_page_token(TakePage(backups, *request));
+  for (v1::Backup& backup : backups) *response->add_backups() = std::move(backup);
   return grpc::Status::OK;
 }
 

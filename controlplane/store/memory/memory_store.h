@@ -1,5 +1,5 @@
-// Keeps everything in memory, for tests: written at once, called back from a thread of its own as the
-// contract says, gone with the object.
+// Keeps everything in memory, for tests: written at once, called back from a thread of its own as the contract says, gone
+// with the object. It refuses what the contract says is refused, and ends then, as a store on a disk does.
 #pragma once
 
 #include <deque>
@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "base/io/mutex.h"
-#include "controlplane/store/store.h"
+#include "controlplane/store/contract/store.h"
 
 namespace salvor::controlplane {
 
@@ -15,13 +15,13 @@ class MemoryStore final : public Store {
  public:
   MemoryStore();
   ~MemoryStore() override;
-  void Commit(Batch batch, std::function<void(const Status&)> durable) override;
+  void Commit(Batch batch, CommitCallback done) override;
   StatusOr<std::vector<std::string>> ActiveRuns() override;
   StatusOr<StoredRun> LoadRun(const std::string& name) override;
   StatusOr<v1::Run> LoadRunSummary(const std::string& name) override;
   StatusOr<v1::Run> LoadRunView(const std::string& name) override;
-  StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit) override;
-  StatusOr<std::vector<v1::Backup>> ListBackups() override;
+  StatusOr<Page<v1::Run>> ListRuns(const RunFilter& filter, const PageRequest& page) override;
+  StatusOr<Page<v1::Backup>> ListBackups(const PageRequest& page) override;
   StatusOr<std::vector<v1::Verification>> ListVerifications(const std::string& backup) override;
   StatusOr<std::vector<v1::Object>> ListObjects() override;
   StatusOr<std::vector<v1::AgentStatus>> ListAgents() override;
@@ -38,10 +38,12 @@ class MemoryStore final : public Store {
     bool finished = false;
   };
   struct Callback {
-    std::function<void(const Status&)> durable;
-    Status status;
+    CommitCallback done;
+    CommitOutcome outcome;
   };
-  Status Apply(const Change& change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether all of the batch can be written: nothing of it is, otherwise.
+  Status Check(const Batch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Apply(const Change& change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CallBack();
 
   Mutex mutex_;
@@ -50,11 +52,12 @@ class MemoryStore final : public Store {
   std::map<std::string, v1::Backup> backups_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::vector<v1::Verification>> verifications_ ABSL_GUARDED_BY(mutex_);  // by backup
   std::vector<std::string> backup_order_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::pair<std::string, std::string>, v1::Object> objects_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, v1::AgentStatus> agents_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::pair<std::string, std::string>, StoredObligation> obligations_ ABSL_GUARDED_BY(mutex_);
+  std::map<ObjectKey, v1::Object> objects_ ABSL_GUARDED_BY(mutex_);
+  std::map<AgentKey, v1::AgentStatus> agents_ ABSL_GUARDED_BY(mutex_);
+  std::map<ObligationKey, StoredObligation> obligations_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, v1::TokenRecord> tokens_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::vector<v1::LogLines>> logs_ ABSL_GUARDED_BY(mutex_);
+  Status ended_ ABSL_GUARDED_BY(mutex_);  // why nothing is taken any more
   StoreStatistics statistics_ ABSL_GUARDED_BY(mutex_);
   CondVar changed_;
   std::deque<Callback> callbacks_ ABSL_GUARDED_BY(mutex_);

@@ -1,4 +1,4 @@
-#include "controlplane/store/sqlite_schema.h"
+#include "controlplane/store/sqlite/sqlite_schema.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -47,11 +47,19 @@ CREATE TABLE verification(
   UNIQUE(backup, run));
 )sql";
 
+// Lists of one application are read from the newest run back.
+constexpr char kRunsOfApplications[] = R"sql(
+CREATE INDEX run_application ON run(application, number);
+)sql";
+
 }  // namespace
 
 const std::vector<SqliteMigration>& StoreMigrations() {
-  static const std::vector<SqliteMigration> migrations = {
-      {1, kFirstSchema}, {2, kChecksums}, {3, kTokens}, {4, kViewsAndVerifications}};
+  static const std::vector<SqliteMigration> migrations = {{1, kFirstSchema},
+                                                          {2, kChecksums},
+                                                          {3, kTokens},
+                                                          {4, kViewsAndVerifications},
+                                                          {5, kRunsOfApplications}};
   return migrations;
 }
 

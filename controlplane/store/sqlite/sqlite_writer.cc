@@ -1,4 +1,4 @@
-#include "controlplane/store/sqlite_writer.h"
+#include "controlplane/store/sqlite/sqlite_writer.h"
 
 #include <utility>
 
@@ -20,6 +20,7 @@ Status SqliteWriter::Prepare() {
        R"sql(INSERT INTO run(name, application, header, flow, active, checksum)
              VALUES(?, ?, ?, ?, 1, ?) RETURNING number)sql"},
       {&find_run_, "SELECT number FROM run WHERE name = ?"},
+      {&last_events_, "SELECT first, events FROM journal WHERE run = ? ORDER BY first DESC LIMIT 1"},
       {&append_, "INSERT INTO journal(run, first, events, checksum) VALUES(?, ?, ?, ?)"},
       {&finish_,
        R"sql(UPDATE run SET active = 0, summary = ?, summary_checksum = ?, view = ?, view_checksum = ?
@@ -63,23 +64,27 @@ Status SqliteWriter::Write(const PutRun& put) {
   put_run_.Bind(0, name).Bind(1, put.header.application()).Bind(2, header).Bind(3, flow);
   put_run_.Bind(4, Checksum({name, header, flow}));
   ASSIGN_OR_RETURN(const bool row, put_run_.Step());
-  if (row) numbers_[name] = put_run_.Int(0);
+  if (row) known_[name] = {put_run_.Int(0), 0};
   put_run_.Reset();
   return OkStatus();
 }
 
 Status SqliteWriter::Write(const AppendEvents& append) {
-  ASSIGN_OR_RETURN(const int64_t number, NumberOf(append.run));
+  ASSIGN_OR_RETURN(KnownRun* const run, FindRun(append.run));
+  if (append.first != run->next_event)
+    return Internal("a gap in the events of {}: {} after {}", append.run, append.first, run->next_event);
+  run->next_event += append.events.events_size();
   bytes_.clear();
   append.events.AppendToString(&bytes_);
-  append_.Bind(0, number).Bind(1, append.first).Bind(2, bytes_);
+  append_.Bind(0, run->number).Bind(1, append.first).Bind(2, bytes_);
   return append_.Bind(3, Checksum({append.run, std::to_string(append.first), bytes_})).Run();
 }
 
 Status SqliteWriter::Write(const FinishRun& finish) {
   const std::string& name = finish.summary.header().name();
-  ASSIGN_OR_RETURN(const int64_t number, NumberOf(name));
-  numbers_.erase(name);
+  ASSIGN_OR_RETURN(const KnownRun* const run, FindRun(name));
+  const int64_t number = run->number;
+  known_.erase(name);
   const std::string summary = finish.summary.SerializeAsString();
   finish_.Bind(0, summary).Bind(1, Checksum({name, summary}));
   const std::string view = finish.view.SerializeAsString();  // none is empty, which no reader takes for one
@@ -114,7 +119,8 @@ Status SqliteWriter::Write(const EraseObject& erase) {
 
 Status SqliteWriter::Write(const PutAgent& put) {
   const std::string body = put.agent.SerializeAsString();
-  return put_agent_.Bind(0, put.Key()).Bind(1, body).Bind(2, Checksum({put.Key(), body})).Run();
+  const std::string key = put.agent.environment() + "/" + put.agent.name();
+  return put_agent_.Bind(0, key).Bind(1, body).Bind(2, Checksum({key, body})).Run();
 }
 
 Status SqliteWriter::Write(const AppendLog& append) {
@@ -143,15 +149,26 @@ Status SqliteWriter::Write(const PutToken& put) {
   return put_token_.Bind(0, name).Bind(1, body).Bind(2, Checksum({name, body})).Run();
 }
 
-StatusOr<int64_t> SqliteWriter::NumberOf(const std::string& run) {
-  const auto known = numbers_.find(run);
-  if (known != numbers_.end()) return known->second;
-  ASSIGN_OR_RETURN(const bool row, find_run_.Bind(0, run).Step());
-  if (!row) return NotFound("run {} does not exist", run);
-  const int64_t number = find_run_.Int(0);
+StatusOr<SqliteWriter::KnownRun*> SqliteWriter::FindRun(const std::string& name) {
+  const auto known = known_.find(name);
+  if (known != known_.end()) return &known->second;
+  ASSIGN_OR_RETURN(const bool row, find_run_.Bind(0, name).Step());
+  if (!row) return NotFound("run {} does not exist", name);
+  KnownRun run = {find_run_.Int(0), 0};
   find_run_.Reset();
-  numbers_[run] = number;
-  return number;
+  ASSIGN_OR_RETURN(run.next_event, CountEvents(run.number));
+  return &(known_[name] = run);
+}
+
+StatusOr<int64_t> SqliteWriter::CountEvents(int64_t number) {
+  ASSIGN_OR_RETURN(const bool row, last_events_.Bind(0, number).Step());
+  if (!row) return 0;
+  v1::EventBatch last;
+  const int64_t first = last_events_.Int(0);
+  const bool is_readable = last.ParseFromString(last_events_.Bytes(1));
+  last_events_.Reset();
+  // A run whose last events can't be read is quarantined, and nothing is appended to it.
+  return is_readable ? first + last.events_size() : -1;
 }
 
 }  // namespace salvor::controlplane

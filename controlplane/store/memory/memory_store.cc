@@ -1,26 +1,11 @@
-#include "controlplane/store/memory_store.h"
+#include "controlplane/store/memory/memory_store.h"
 
 #include <algorithm>
 
+#include "controlplane/store/contract/page_token.h"
 #include "proto/kind.h"
 
 namespace salvor::controlplane {
-
-Status CommitAndWait(Store& store, Batch batch) {
-  Mutex mutex;
-  CondVar changed;
-  bool done = false;
-  Status outcome;
-  store.Commit(std::move(batch), [&](const Status& status) {
-    MutexLock lock(mutex);
-    outcome = status;
-    done = true;
-    changed.NotifyAll();
-  });
-  MutexLock lock(mutex);
-  while (!done) changed.Wait(mutex);
-  return outcome;
-}
 
 MemoryStore::MemoryStore() : thread_([this] { CallBack(); }) {}
 
@@ -33,14 +18,14 @@ MemoryStore::~MemoryStore() {
   thread_.join();
 }
 
-void MemoryStore::Commit(Batch batch, std::function<void(const Status&)> durable) {
+void MemoryStore::Commit(Batch batch, CommitCallback done) {
   MutexLock lock(mutex_);
-  Status status;
-  for (const Change& change : batch) {
-    if (status.ok()) status = Apply(change);
+  if (ended_.ok()) ended_ = Check(batch);
+  if (ended_.ok()) {
+    for (const Change& change : batch.changes) Apply(change);
   }
   ++statistics_.commits;
-  callbacks_.push_back({std::move(durable), status});
+  callbacks_.push_back({std::move(done), CommitOutcome::Of(ended_)});
   changed_.NotifyAll();
 }
 
@@ -54,22 +39,44 @@ void MemoryStore::CallBack() {
       callback = std::move(callbacks_.front());
       callbacks_.pop_front();
     }
-    callback.durable(callback.status);
+    callback.done(callback.outcome);
   }
 }
 
-Status MemoryStore::Apply(const Change& change) {
+Status MemoryStore::Check(const Batch& batch) {
+  std::map<std::string, int64_t> events;  // of the runs that this batch touches, up to the change at hand
+  const auto find = [&](const std::string& name) {
+    const auto known = runs_.find(name);
+    if (events.count(name) == 0 && known != runs_.end())
+      events[name] = static_cast<int64_t>(known->second.run.events.size());
+    return events.find(name);
+  };
+  for (const Change& change : batch.changes) {
+    if (const auto* put = std::get_if<PutRun>(&change)) {
+      if (find(put->header.name()) != events.end()) return AlreadyExists("run {}", put->header.name());
+      events[put->header.name()] = 0;
+    } else if (const auto* append = std::get_if<AppendEvents>(&change)) {
+      const auto run = find(append->run);
+      if (run == events.end()) return NotFound("run {} does not exist", append->run);
+      if (append->first != run->second)
+        return Internal("a gap in the events of {}: {} after {}", append->run, append->first, run->second);
+      run->second += append->events.events_size();
+    } else if (const auto* finish = std::get_if<FinishRun>(&change)) {
+      const std::string& name = finish->summary.header().name();
+      if (find(name) == events.end()) return NotFound("run {} does not exist", name);
+    }
+  }
+  return OkStatus();
+}
+
+void MemoryStore::Apply(const Change& change) {
   if (const auto* put = std::get_if<PutRun>(&change)) {
-    if (runs_.count(put->header.name()) > 0) return AlreadyExists("run {}", put->header.name());
     Entry& entry = runs_[put->header.name()];
     entry.run = {put->header, put->flow, {}};
     *entry.summary.mutable_header() = put->header;
     order_.push_back(put->header.name());
   } else if (const auto* append = std::get_if<AppendEvents>(&change)) {
-    auto& events = runs_[append->run].run.events;
-    if (append->first != static_cast<int64_t>(events.size()))
-      return Internal("a gap in the events of {}", append->run);
-    for (const v1::Event& event : append->events.events()) events.push_back(event);
+    for (const v1::Event& event : append->events.events()) runs_[append->run].run.events.push_back(event);
     statistics_.events += append->events.events_size();
   } else if (const auto* finish = std::get_if<FinishRun>(&change)) {
     runs_[finish->summary.header().name()].summary = finish->summary;
@@ -93,13 +100,12 @@ Status MemoryStore::Apply(const Change& change) {
   } else if (const auto* log = std::get_if<AppendLog>(&change)) {
     logs_[log->lines.run()].push_back(log->lines);
   } else if (const auto* held = std::get_if<PutObligation>(&change)) {
-    obligations_[{held->obligation.run(), held->obligation.name()}] = {held->agent, held->obligation};
+    obligations_[held->Key()] = {held->agent, held->obligation};
   } else if (const auto* gone = std::get_if<EraseObligation>(&change)) {
     obligations_.erase({gone->run, gone->name});
   } else if (const auto* token = std::get_if<PutToken>(&change)) {
     tokens_[token->record.token().name()] = token->record;
   }
-  return OkStatus();
 }
 
 StatusOr<std::vector<std::string>> MemoryStore::ActiveRuns() {
@@ -133,20 +139,34 @@ StatusOr<v1::Run> MemoryStore::LoadRunView(const std::string& name) {
   return found->second.view;
 }
 
-StatusOr<std::vector<v1::Run>> MemoryStore::ListRuns(const std::string& application, int limit) {
+StatusOr<Page<v1::Run>> MemoryStore::ListRuns(const RunFilter& filter, const PageRequest& page) {
+  const std::string list = NameOfList(filter);
+  ASSIGN_OR_RETURN(const std::optional<int64_t> before, ReadNumberToken(list, page.token));
   MutexLock lock(mutex_);
-  std::vector<v1::Run> runs;
-  for (auto name = order_.rbegin(); name != order_.rend() && static_cast<int>(runs.size()) < limit; ++name) {
-    const v1::Run& summary = runs_[*name].summary;
-    if (application.empty() || summary.header().application() == application) runs.push_back(summary);
+  Page<v1::Run> runs;
+  for (int64_t number = before.value_or(static_cast<int64_t>(order_.size())) - 1; number >= 0; --number) {
+    const Entry& entry = runs_[order_[static_cast<size_t>(number)]];
+    if ((filter.active_only && entry.finished) || !filter.Matches(entry.summary)) continue;
+    if (static_cast<int>(runs.items.size()) >= std::max(page.size, 1)) {
+      runs.next_token = MakePageToken(list, std::to_string(number + 1));
+      break;
+    }
+    runs.items.push_back(entry.summary);
   }
   return runs;
 }
 
-StatusOr<std::vector<v1::Backup>> MemoryStore::ListBackups() {
+StatusOr<Page<v1::Backup>> MemoryStore::ListBackups(const PageRequest& page) {
+  ASSIGN_OR_RETURN(const std::optional<int64_t> after, ReadNumberToken("backups", page.token));
   MutexLock lock(mutex_);
-  std::vector<v1::Backup> backups;
-  for (const std::string& name : backup_order_) backups.push_back(backups_[name]);
+  Page<v1::Backup> backups;
+  for (size_t number = static_cast<size_t>(after.value_or(-1) + 1); number < backup_order_.size(); ++number) {
+    if (static_cast<int>(backups.items.size()) >= std::max(page.size, 1)) {
+      backups.next_token = MakePageToken("backups", std::to_string(number - 1));
+      break;
+    }
+    backups.items.push_back(backups_[backup_order_[number]]);
+  }
   return backups;
 }
 
@@ -188,8 +208,8 @@ StatusOr<std::vector<v1::LogLines>> MemoryStore::ReadLog(const std::string& run,
                                                          int64_t& next) {
   MutexLock lock(mutex_);
   const auto& log = logs_[run];
-  next = static_cast<int64_t>(log.size());
-  if (after >= next) return std::vector<v1::LogLines>();
+  next = std::max(after, static_cast<int64_t>(log.size()));
+  if (after >= static_cast<int64_t>(log.size())) return std::vector<v1::LogLines>();
   return std::vector<v1::LogLines>(log.begin() + after, log.end());
 }
 

@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "controlplane/store/store.h"
+#include "controlplane/store/contract/store.h"
 
 namespace salvor::controlplane {
 

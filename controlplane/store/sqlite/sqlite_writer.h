@@ -9,7 +9,7 @@
 #include <unordered_map>
 
 #include "base/io/sqlite/database.h"
-#include "controlplane/store/store.h"
+#include "controlplane/store/contract/store.h"
 
 namespace salvor::controlplane {
 
@@ -40,14 +40,20 @@ class SqliteWriter {
   Status Write(const PutObligation& put);
   Status Write(const EraseObligation& erase);
   Status Write(const PutToken& put);
-  StatusOr<int64_t> NumberOf(const std::string& run);
+  struct KnownRun {
+    int64_t number = 0;
+    int64_t next_event = 0;
+  };
+  StatusOr<KnownRun*> FindRun(const std::string& name);  // valid until the next call
+  StatusOr<int64_t> CountEvents(int64_t number);
 
   std::unique_ptr<SqliteDatabase> database_;
-  std::unordered_map<std::string, int64_t> numbers_;  // of active runs
+  std::unordered_map<std::string, KnownRun> known_;  // active runs
   std::string bytes_;
   int64_t bytes_written_ = 0;
-  SqliteStatement begin_, commit_, put_run_, find_run_, append_, finish_, put_backup_, put_verification_,
-      put_object_, erase_object_, put_agent_, append_log_, put_obligation_, erase_obligation_, put_token_;
+  SqliteStatement begin_, commit_, put_run_, find_run_, last_events_, append_, finish_, put_backup_,
+      put_verification_, put_object_, erase_object_, put_agent_, append_log_, put_obligation_,
+      erase_obligation_, put_token_;
 };
 
 }  // namespace salvor::controlplane

@@ -1,10 +1,13 @@
-#include "controlplane/store/sqlite_store.h"
+#include "controlplane/store/sqlite/sqlite_store.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <deque>
+#include <limits>
+#include <optional>
 #include <set>
 #include <thread>
 #include <utility>
@@ -15,8 +18,9 @@
 #include "base/io/sqlite/database.h"
 #include "base/io/sqlite/migrations.h"
 #include "base/io/sqlite/row_checksum.h"
-#include "controlplane/store/sqlite_schema.h"
-#include "controlplane/store/sqlite_writer.h"
+#include "controlplane/store/contract/page_token.h"
+#include "controlplane/store/sqlite/sqlite_schema.h"
+#include "controlplane/store/sqlite/sqlite_writer.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -24,6 +28,9 @@ namespace {
 // How much WAL may wait for a checkpoint; past the second the writer makes room itself.
 constexpr int64_t kCheckpointBytes = 4 << 20;
 constexpr int64_t kRestartBytes = 64 << 20;
+
+// How many rows one page looks at, at most: a filter that few pass does not hold up the other readers.
+constexpr int kMostLooked = 500;
 
 class SqliteStore final : public Store {
  public:
@@ -47,9 +54,9 @@ class SqliteStore final : public Store {
     checkpoint_thread_.join();
   }
 
-  void Commit(Batch batch, std::function<void(const Status&)> durable) override {
+  void Commit(Batch batch, CommitCallback done) override {
     MutexLock lock(queue_mutex_);
-    queue_.push_back({std::move(batch), std::move(durable)});
+    queue_.push_back({std::move(batch), std::move(done)});
     queue_changed_.NotifyOne();
   }
 
@@ -112,16 +119,33 @@ class SqliteStore final : public Store {
     return std::move(views[0]);
   }
 
-  StatusOr<std::vector<v1::Run>> ListRuns(const std::string& application, int limit) override {
-    return Read<v1::Run>(
-        "SELECT name, application, header, flow, checksum, summary, summary_checksum FROM run "
-        "WHERE ?1 = x'' OR application = ?1 ORDER BY number DESC LIMIT " +
-            std::to_string(limit),
-        {application}, [this](SqliteStatement& row) { return SummaryOf(row); });
+  StatusOr<Page<v1::Run>> ListRuns(const RunFilter& filter, const PageRequest& page) override {
+    const std::string list = NameOfList(filter);
+    ASSIGN_OR_RETURN(const std::optional<int64_t> before, ReadNumberToken(list, page.token));
+    std::string sql =
+        "SELECT name, application, header, flow, checksum, summary, summary_checksum, number FROM run WHERE number < " +
+        std::to_string(before.value_or(std::numeric_limits<int64_t>::max()));
+    if (!filter.application.empty()) sql += " AND application = ?";
+    if (filter.active_only) sql += " AND active = 1";
+    sql += " ORDER BY number DESC";
+    std::vector<std::string> parameters;
+    if (!filter.application.empty()) parameters.push_back(filter.application);
+    const auto read = [&](SqliteStatement& row) -> std::optional<v1::Run> {
+      v1::Run run = SummaryOf(row);
+      if (!filter.Matches(run)) return std::nullopt;
+      return run;
+    };
+    return ReadPage<v1::Run>(list, sql, parameters, 7, page.size, read);
   }
 
-  StatusOr<std::vector<v1::Backup>> ListBackups() override {
-    return ReadRecords<v1::Backup>("backup", "SELECT name, body, checksum FROM backup ORDER BY number");
+  StatusOr<Page<v1::Backup>> ListBackups(const PageRequest& page) override {
+    ASSIGN_OR_RETURN(const std::optional<int64_t> after, ReadNumberToken("backups", page.token));
+    const auto read = [this](SqliteStatement& row) { return Parse<v1::Backup>("backup", row, 1); };
+    return ReadPage<v1::Backup>("backups",
+                                "SELECT name, body, checksum, number FROM backup WHERE number > " +
+                                    std::to_string(after.value_or(std::numeric_limits<int64_t>::min())) +
+                                    " ORDER BY number",
+                                {}, 3, page.size, read);
   }
   StatusOr<std::vector<v1::Verification>> ListVerifications(const std::string& backup) override {
     std::vector<v1::Verification> verifications;
@@ -145,7 +169,7 @@ class SqliteStore final : public Store {
   }
   StatusOr<std::vector<v1::Object>> ListObjects() override {
     return ReadRecords<v1::Object>("object",
-                                   "SELECT kind, name, body, checksum FROM object ORDER BY kind, name");
+                                   "SELECT kind, name, body, checksum FROM object ORDER BY kind, name", 2);
   }
   StatusOr<std::vector<v1::AgentStatus>> ListAgents() override {
     return ReadRecords<v1::AgentStatus>("agent", "SELECT name, body, checksum FROM agent ORDER BY name");
@@ -204,7 +228,7 @@ class SqliteStore final : public Store {
  private:
   struct Entry {
     Batch batch;
-    std::function<void(const Status&)> durable;
+    CommitCallback done;
   };
 
   static constexpr char kNoMessage[] = "its bytes can't be parsed";
@@ -221,28 +245,52 @@ class SqliteStore final : public Store {
     if (damaged_.insert(record).second) LogError("store: {} {}: {}", record.kind, record.name, record.why);
   }
 
-  // Rows of name columns, body and checksum; the damaged are left out and noted.
+  // A row of name columns (one or two), body and checksum; nothing, and noted, when it is damaged.
   template <typename Message>
-  StatusOr<std::vector<Message>> ReadRecords(const std::string& kind, const std::string& sql) {
+  std::optional<Message> Parse(const std::string& kind, SqliteStatement& row, int names) {
+    const std::string first = row.Bytes(0), second = names == 2 ? row.Bytes(1) : "", body = row.Bytes(names);
+    std::string damage =
+        names == 2 ? Verify(row, names + 1, {first, second, body}) : Verify(row, names + 1, {first, body});
+    Message message;
+    if (damage.empty() && !message.ParseFromString(body)) damage = kNoMessage;
+    if (damage.empty()) return message;
+    NoteDamage({kind, names == 2 ? first + " " + second : first, damage});
+    return std::nullopt;
+  }
+
+  template <typename Message>
+  StatusOr<std::vector<Message>> ReadRecords(const std::string& kind, const std::string& sql, int names = 1) {
     std::vector<Message> records;
     const auto read = [&](SqliteStatement& row) {
-      const bool two_names = kind == "object";
-      const int body_column = two_names ? 2 : 1;
-      const std::string first = row.Bytes(0), second = two_names ? row.Bytes(1) : "",
-                        body = row.Bytes(body_column);
-      std::string damage = two_names ? Verify(row, body_column + 1, {first, second, body})
-                                     : Verify(row, body_column + 1, {first, body});
-      Message message;
-      if (damage.empty() && !message.ParseFromString(body)) damage = kNoMessage;
-      if (damage.empty()) {
-        records.push_back(std::move(message));
-      } else {
-        NoteDamage({kind, two_names ? first + " " + second : first, damage});
-      }
+      if (std::optional<Message> message = Parse<Message>(kind, row, names))
+        records.push_back(*std::move(message));
       return true;
     };
     RETURN_IF_ERROR(Read<bool>(sql, {}, read).status());
     return records;
+  }
+
+  // Items from the rows of `sql`, until the page is full or enough was looked at: `read` gives one or nothing.
+  template <typename Item, typename Function>
+  StatusOr<Page<Item>> ReadPage(const std::string& list, const std::string& sql,
+                                const std::vector<std::string>& parameters, int number_column, int size,
+                                const Function& read) {
+    Page<Item> page;
+    int64_t last = 0;
+    int looked = 0;
+    const auto read_on = [&](SqliteStatement& row) {
+      const bool is_full = static_cast<int>(page.items.size()) >= std::max(size, 1);
+      if (is_full || looked >= kMostLooked) {
+        page.next_token = MakePageToken(list, std::to_string(last));
+        return false;
+      }
+      last = row.Int(number_column);
+      ++looked;
+      if (std::optional<Item> item = read(row)) page.items.push_back(*std::move(item));
+      return true;
+    };
+    RETURN_IF_ERROR(ReadWhile(sql, parameters, read_on));
+    return page;
   }
 
   // The row is name, application, header, flow, checksum, summary, summary_checksum.
@@ -295,15 +343,24 @@ class SqliteStore final : public Store {
 
   template <typename Row, typename Function>
   StatusOr<std::vector<Row>> Read(const std::string& sql, const std::vector<std::string>& parameters,
-                                  Function read) {
+                                  const Function& read) {
+    std::vector<Row> rows;
+    RETURN_IF_ERROR(ReadWhile(sql, parameters, [&](SqliteStatement& row) {
+      rows.push_back(read(row));
+      return true;
+    }));
+    return rows;
+  }
+
+  // Row after row, for as long as `read` wants more.
+  template <typename Function>
+  Status ReadWhile(const std::string& sql, const std::vector<std::string>& parameters, const Function& read) {
     MutexLock lock(reader_mutex_);
     ASSIGN_OR_RETURN(SqliteStatement statement, reader_->Prepare(sql));
     for (size_t i = 0; i < parameters.size(); ++i) statement.Bind(static_cast<int>(i), parameters[i]);
-    std::vector<Row> rows;
     while (true) {
       ASSIGN_OR_RETURN(const bool row, statement.Step());
-      if (!row) return rows;
-      rows.push_back(read(statement));
+      if (!row || !read(statement)) return OkStatus();
     }
   }
 
@@ -322,14 +379,14 @@ class SqliteStore final : public Store {
       if (broken.ok()) broken = Write(entries, events);
       if (!broken.ok()) LogError("store: {}", MessageOf(broken));
       Count(events);
-      for (Entry& entry : entries) entry.durable(broken);
+      for (Entry& entry : entries) entry.done(CommitOutcome::Of(broken));
     }
   }
 
   Status Write(const std::deque<Entry>& entries, int64_t& events) {
     RETURN_IF_ERROR(writer_->Begin());
     for (const Entry& entry : entries) {
-      for (const Change& change : entry.batch) {
+      for (const Change& change : entry.batch.changes) {
         RETURN_IF_ERROR(writer_->Apply(change));
         if (const auto* append = std::get_if<AppendEvents>(&change)) events += append->events.events_size();
       }

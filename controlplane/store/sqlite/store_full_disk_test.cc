@@ -2,25 +2,13 @@
 #include <gmock/gmock.h>
 
 #include "base/io/small_disk_testing.h"
-#include "controlplane/store/sqlite_store.h"
+#include "controlplane/store/contract/store_testing.h"
+#include "controlplane/store/sqlite/sqlite_store.h"
 
 namespace salvor::controlplane {
 namespace {
 
 using testing::HasSubstr;
-
-PutRun Begin(const std::string& name) {
-  PutRun put;
-  put.header.set_name(name);
-  put.flow.add_steps()->set_id("a");
-  return put;
-}
-
-AppendEvents Granted(const std::string& run, int64_t first) {
-  AppendEvents append{run, first, {}};
-  append.events.add_events()->mutable_step_granted()->set_agent("agent-a");
-  return append;
-}
 
 class StoreOnAFullDisk : public testing::Test {
  protected:
