@@ -233,13 +233,13 @@ Status CheckRequest(const RestoreRequest& request, const std::vector<std::string
   for (const std::string& name : chosen) {
     if (components.count(name) == 0) {
       return InvalidArgument("backup '{}' has no component '{}', it has {}", manifest.backup(),
-                             PercentEncode(name), Join({components.begin(), components.end()}, ", "));
+                             CleanText(name), Join({components.begin(), components.end()}, ", "));
     }
   }
   for (const auto& [source, name] : request.rename_databases) {
     if (databases.count(source) == 0) {
       return InvalidArgument("backup '{}' has no database '{}' to restore as '{}'", manifest.backup(),
-                             PercentEncode(source), PercentEncode(name));
+                             CleanText(source), PercentEncode(name));
     }
   }
   return OkStatus();
