@@ -20,6 +20,7 @@ ActionRegistry HostActions() {
       {"postgres_dump", {RunPostgresDump}},
       {"disk_backup", {RunDiskBackup}},
       {"manifest_write", {RunManifestWrite}},
+      {"manifest_part", {RunManifestPart, true}},
       {"manifest_check", {RunManifestCheck}},
       {"scratch_start", {RunScratchStart}},
       {"scratch_stop", {RunScratchStop}},

@@ -8,6 +8,7 @@
 #include "base/doubt_limit.h"
 #include "base/text.h"
 #include "flows/graph/graces.h"
+#include "strategies/compose/manifest_parts.h"
 #include "strategies/compose/sizes.h"
 #include "strategies/interface/declarations.h"
 #include "strategies/interface/steps.h"
@@ -239,7 +240,7 @@ Status CheckRequest(const RestoreRequest& request, const std::vector<std::string
   for (const auto& [source, name] : request.rename_databases) {
     if (databases.count(source) == 0) {
       return InvalidArgument("backup '{}' has no database '{}' to restore as '{}'", manifest.backup(),
-                             CleanText(source), PercentEncode(name));
+                             CleanText(source), CleanText(name));
     }
   }
   return OkStatus();
@@ -390,6 +391,7 @@ StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
   }
   v1::Step manifest = WriteManifest(components, header, scoped, parts);
   const v1::ManifestWrite& write = manifest.action().manifest_write();
+  RETURN_IF_ERROR(CheckManifestSize(write));
   std::string what = fmt::format("{} artifacts and the manifest", write.planned_size());
   for (const std::string& warning : write.manifest().warnings()) what += "; " + warning;
   plan.effects.push_back(MakeEffect("create", "backup " + request.backup, what));
@@ -401,6 +403,7 @@ StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
     for (v1::Step& step : part.fragment.steps) *plan.flow.add_steps() = std::move(step);
     AddObligations(part.fragment, &plan.flow);
   }
+  for (v1::Step& part : SplitManifest(&manifest)) *plan.flow.add_steps() = std::move(part);
   *plan.flow.add_steps() = std::move(manifest);
   RETURN_IF_ERROR(Finish(&plan.flow));
   return plan;

@@ -27,7 +27,8 @@ struct BackupPlan {
 };
 
 // location.open → all components' preflights and captures → manifest.write (after all captures, whatever their
-// outcome, unless the location could not be opened). The manifest's components are `components`, its other
+// outcome, unless the location could not be opened). What is too large for the step that writes the manifest reaches it by
+// steps of its own, manifest.part-001 and so on. The manifest's components are `components`, its other
 // fields those of `header`. FailedPrecondition when a component's declaration is not valid.
 StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
                                    const std::vector<v1::Component>& components, const v1::Manifest& header,

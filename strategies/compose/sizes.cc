@@ -114,6 +114,21 @@ Status CheckSizes(const v1::Flow& flow) {
   return WithHint(InvalidArgument("{}", Join(problems, "; ")), hint);
 }
 
+Status CheckManifestSize(const v1::ManifestWrite& write) {
+  constexpr size_t kArtifactsOfOnePlanned = 2;  // itself, and its details
+  const v1::Manifest& manifest = write.manifest();
+  const size_t artifacts = kArtifactsOfOnePlanned * static_cast<size_t>(write.planned_size());
+  const size_t bytes = manifest.ByteSizeLong() + artifacts * kManifestRoomPerArtifact;
+  if (bytes <= kMostManifestBytes) return OkStatus();
+  return WithHint(
+      InvalidArgument(
+          "the manifest of {} components with {} artifacts would take about {}, more than the {} that can "
+          "be kept of a backup",
+          manifest.components_size(), artifacts, HumanBytes(static_cast<int64_t>(bytes)),
+          HumanBytes(kMostManifestBytes)),
+      "Split the application into several.");
+}
+
 std::optional<FieldProblem> FindTooLarge(const v1::Component& component) {
   v1::Component rest = component;
   rest.clear_checks();
