@@ -60,7 +60,7 @@ TEST(Text, ElidesInTheMiddleOfLongTextButNotOfACharacter) {
 
 TEST(Text, SplitKeepsEmptyPieces) { EXPECT_EQ(Split("a,,b", ','), (std::vector<std::string>{"a", "", "b"})); }
 
-// As the table of RFC 3629 §4 has it.
+// The cases are those of the table of RFC 3629 §4.
 TEST(Text, WhatIsNoUtf8IsWrittenOut) {
   EXPECT_EQ(ValidUtf8("plain, größe, 漢字, 🐘"), "plain, größe, 漢字, 🐘");
   EXPECT_EQ(ValidUtf8("gr\xf6\xdf"

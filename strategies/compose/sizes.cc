@@ -14,11 +14,11 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 constexpr size_t kCopiesInARestore = 3;
-// What else an action has: the location, artifacts, the target.
+// An action has more than that: the location, artifacts, the target.
 constexpr size_t kRoomForOthers = 4 << 10;
 constexpr size_t kMostNamed = 5;
 
-// What takes most of a message's room.
+// The part of a message that takes most of its room.
 struct Bulk {
   std::string component;  // of which it is the field; empty: the message's own
   std::string field;      // as it is written in YAML: "disk.paths"; empty: nothing stands out
