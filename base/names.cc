@@ -30,7 +30,7 @@ Status CheckObjectName(std::string_view name) {
   }
   return InvalidArgument(
       "name '{}' must be 1 to 63 of a-z, 0-9 and '-', and start and end with a letter or digit",
-      PercentEncode(name.substr(0, 80)));
+      CleanText(name.substr(0, 80)));
 }
 
 Status CheckNameOrBeginning(std::string_view pattern) {
@@ -44,7 +44,7 @@ Status CheckNameOrBeginning(std::string_view pattern) {
 Status CheckDatabaseName(std::string_view name) {
   if (name.empty()) return InvalidArgument("database name is empty");
   if (name.size() > 63) return InvalidArgument("database name is longer than 63 bytes");
-  if (name.front() == '-') return InvalidArgument("database name '{}' starts with '-'", PercentEncode(name));
+  if (name.front() == '-') return InvalidArgument("database name '{}' starts with '-'", CleanText(name));
   const bool printable = std::all_of(
       name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; });
   if (!printable)
@@ -54,12 +54,12 @@ Status CheckDatabaseName(std::string_view name) {
 
 Status CheckAbsolutePath(std::string_view path) {
   if (path.empty() || path.front() != '/') {
-    return InvalidArgument("path '{}' must be absolute", PercentEncode(path.substr(0, 200)));
+    return InvalidArgument("path '{}' must be absolute", CleanText(path.substr(0, 200)));
   }
   if (path.find('\0') != std::string_view::npos) return InvalidArgument("path contains a NUL byte");
   for (const std::string& part : Split(path.substr(1), '/')) {
     if (part == "." || part == "..") {
-      return InvalidArgument("path '{}' must not contain '{}'", PercentEncode(path.substr(0, 200)), part);
+      return InvalidArgument("path '{}' must not contain '{}'", CleanText(path.substr(0, 200)), part);
     }
   }
   return OkStatus();

@@ -30,6 +30,8 @@ TEST(Names, DatabasesMayBeOddButNotDangerous) {
 TEST(Names, PathsDoNotClimb) {
   EXPECT_TRUE(CheckAbsolutePath("/srv/shop").ok());
   for (const char* bad : {"", "srv", "/srv/../etc", "/./a"}) EXPECT_FALSE(CheckAbsolutePath(bad).ok()) << bad;
+  EXPECT_EQ(MessageOf(CheckAbsolutePath("größe 100%")), "path 'größe 100%' must be absolute")
+      << "as it was written";
 }
 
 TEST(Names, RunsSortByTime) {

@@ -24,7 +24,7 @@ constexpr std::array<std::string_view, 16> kSecretWords = {
     "accesskey", "accountkey",    "apikey",     "privatekey", "encryptionkey", "credential",
     "signature", "authorization", "cookie",     "sessionkey"};
 constexpr std::array<std::string_view, 4> kSecretNames = {"pwd", "pass", "sig", "mysqlpwd"};
-// What such a key names then is a place or a rule, not the secret.
+// A key that ends so names a place or a rule, not the secret.
 constexpr std::array<std::string_view, 6> kHarmlessEnds = {"file",       "path",   "directory",
                                                            "encryption", "policy", "type"};
 
@@ -117,7 +117,7 @@ class SecretsScanner {
     return secret ? KeyKind::kSecret : KeyKind::kPlain;
   }
 
-  // What follows a key that sounds like a secret's, if it is a value of it. A colon behind a path is none:
+  // Takes what follows a key that sounds like a secret's, if it is a value of it. A colon behind a path is none:
   // "open /etc/salvor/password: no such file".
   void TakeValue(KeyKind kind, bool flag, bool in_path) {
     size_t next = text_.Position();

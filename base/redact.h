@@ -1,4 +1,4 @@
-// What must not leave a host in a text: secrets, and the rows of an application. Pure.
+// Secrets and the rows of an application must not leave a host in a text: they are hidden here. Pure.
 //
 // Tools print both: a password in a URL, the row that violates a constraint. Whatever text of a tool is
 // journalled, sent or logged passes through here first. The scanners go once from left to right, so the cost
@@ -21,7 +21,8 @@ std::string RedactText(std::string_view text, size_t* bytes_looked_at = nullptr)
 // hidden was hidden: half a key protects no value).
 std::string Redact(std::string_view line);
 
-// What may be journalled, sent or kept of a text from outside: valid UTF-8, without secrets and rows, at most `most` bytes.
+// A text from outside as it may be journalled, sent or kept: valid UTF-8, without secrets and rows, at most `most`
+// bytes.
 std::string ReportableText(std::string_view text, size_t most);
 
 // Without passwords in URLs, values of keys, flags and headers that sound like secrets (KEY=value, "key":

@@ -7,7 +7,7 @@
 namespace salvor {
 namespace {
 
-// What may follow a value that ends at a line's end, once lines were joined with "; ".
+// The fields that may follow a value that ends at a line's end, once lines were joined with "; ".
 constexpr std::string_view kFields[] = {
     "CONTEXT:", "DETAIL:",   "HINT:", "STATEMENT:", "QUERY:",   "ERROR:", "FATAL:", "WARNING:",
     "NOTICE:",  "LOCATION:", "LINE ", "COPY ",      "Command ", "pg_",    "psql:"};
@@ -126,7 +126,7 @@ class RowsScanner {
   size_t EndOfRow(size_t at) {
     for (; at < text_.Size(); ++at) {
       if (text_.At(at) == ')' && text_.At(at + 1) == '.' && IsFieldEnd(at + 2)) return at;
-      // What connection.cc and others put in parentheses loses its last full stop.
+      // A text that connection.cc and others put in parentheses loses its last full stop.
       if (text_.At(at) == ')' && IsFieldEnd(at + 1)) return at;
     }
     return at;

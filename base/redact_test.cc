@@ -118,7 +118,7 @@ TEST(Redact, RowsOfTheApplicationAreHiddenAndNamesStay) {
   for (const auto& [text, expected] : cases) EXPECT_EQ(Redact(text), expected);
 }
 
-// As RootCause joins lines, and as the server sends values with newlines in them.
+// The lines are as RootCause joins them, and the values as the server sends those with newlines in them.
 TEST(Redact, TheEndOfARowIsFoundAmongOtherFields) {
   EXPECT_EQ(Redact("pg_restore: error: COPY failed for table \"t\": ERROR:  invalid input syntax for type "
                    "integer: \"x; y\"; CONTEXT:  COPY t, line 1, column a: \"x; y\" (exit code 1)"),

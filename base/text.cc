@@ -37,6 +37,20 @@ size_t LengthOfCharacter(std::string_view bytes) {
   return beyond ? 0 : length;
 }
 
+// The code point of one whole character.
+uint32_t CodeOf(std::string_view character) {
+  uint32_t code = static_cast<unsigned char>(character[0]);
+  if (character.size() > 1) code &= 0xFFu >> (character.size() + 1);
+  for (const char c : character.substr(1)) code = code << 6 | (static_cast<unsigned char>(c) & 0x3Fu);
+  return code;
+}
+
+bool SteersTerminal(uint32_t code) {
+  return code < 0x20 || (code >= 0x7F && code < 0xA0) ||  // C0, DEL, C1
+         (code >= 0x200B && code <= 0x200F) || (code >= 0x2028 && code <= 0x202E) ||
+         (code >= 0x2066 && code <= 0x2069) || code == 0xFEFF;  // invisible and bidirectional
+}
+
 }  // namespace
 
 std::string Join(const std::vector<std::string>& parts, std::string_view separator) {
@@ -179,6 +193,25 @@ std::string ValidUtf8(std::string_view bytes) {
     bytes.remove_prefix(std::max<size_t>(length, 1));
   }
   return text;
+}
+
+std::string CleanText(std::string_view text) {
+  std::string clean;
+  clean.reserve(text.size());
+  while (!text.empty()) {
+    const size_t length = LengthOfCharacter(text);
+    const std::string_view character = text.substr(0, std::max<size_t>(length, 1));
+    if (character == "\t" || character == "\n" || character == "\r") {
+      clean += ' ';
+    } else if (length > 0 && !SteersTerminal(CodeOf(character))) {
+      clean += character;
+    } else {
+      for (const char c : character) clean += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    }
+    text.remove_prefix(character.size());
+  }
+  while (!clean.empty() && clean.back() == ' ') clean.pop_back();
+  return clean;
 }
 
 std::string Elide(std::string_view text, size_t most) {

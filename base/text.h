@@ -31,7 +31,8 @@ std::optional<absl::Duration> ParseDuration(std::string_view text);
 std::string ToHex(std::string_view bytes);
 std::optional<std::string> FromHex(std::string_view hex);
 
-// Bytes as printable ASCII: everything else, and '%', becomes %XX. For names from outside.
+// Bytes as printable ASCII, so that they can be read back: everything else, and '%', becomes %XX. For what is kept, and for
+// names of files, which may be any bytes. What a person declared is shown by CleanText.
 std::string PercentEncode(std::string_view bytes);
 std::optional<std::string> PercentDecode(std::string_view text);
 
@@ -40,6 +41,10 @@ std::string QuoteArgv(const std::vector<std::string>& argv);
 
 // The text as valid UTF-8: each byte that is none, or begins a sequence that is cut short, becomes "\\xF6".
 std::string ValidUtf8(std::string_view bytes);
+
+// On one line, harmless and as it was written: control characters, bidirectional overrides and broken UTF-8 become \\xNN;
+// tabs and line ends become a space.
+std::string CleanText(std::string_view text);
 
 // At most `most` bytes, cut in the middle with " … " and never inside a UTF-8 sequence.
 std::string Elide(std::string_view text, size_t most);

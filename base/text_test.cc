@@ -34,6 +34,16 @@ TEST(Text, OddNamesSurviveEncoding) {
   EXPECT_FALSE(PercentDecode("%1"));
 }
 
+TEST(Text, WhatAPersonDeclaredIsShownAsItIsUnlessItCouldSteerATerminal) {
+  EXPECT_EQ(CleanText("a b 100% größe 漢字 🐘"), "a b 100% größe 漢字 🐘");
+  EXPECT_EQ(CleanText("a\nb\tc\r\n"), "a b c");
+  EXPECT_EQ(CleanText("\x1b[31mred\x7f"), "\\x1b[31mred\\x7f");
+  EXPECT_EQ(CleanText("\xc2\x9b"), "\\xc2\\x9b") << "a control character of two bytes";
+  EXPECT_EQ(CleanText("\xe2\x80\xae"), "\\xe2\\x80\\xae") << "right to left from here on";
+  EXPECT_EQ(CleanText("\xff\xc0\xaf\xed\xa0\x80"), "\\xff\\xc0\\xaf\\xed\\xa0\\x80");
+  EXPECT_EQ(CleanText("cut \xe2\x82"), "cut \\xe2\\x82");
+}
+
 TEST(Text, HexRoundTrips) {
   EXPECT_EQ(FromHex(ToHex(std::string("\x00\xff", 2))), std::string("\x00\xff", 2));
   EXPECT_FALSE(FromHex("abc"));
@@ -50,7 +60,7 @@ TEST(Text, ElidesInTheMiddleOfLongTextButNotOfACharacter) {
 
 TEST(Text, SplitKeepsEmptyPieces) { EXPECT_EQ(Split("a,,b", ','), (std::vector<std::string>{"a", "", "b"})); }
 
-// As the table of RFC 3629 §4 has it.
+// The cases are those of the table of RFC 3629 §4.
 TEST(Text, WhatIsNoUtf8IsWrittenOut) {
   EXPECT_EQ(ValidUtf8("plain, größe, 漢字, 🐘"), "plain, größe, 漢字, 🐘");
   EXPECT_EQ(ValidUtf8("gr\xf6\xdf"

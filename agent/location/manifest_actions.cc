@@ -31,6 +31,18 @@ StatusOr<std::string> ToJson(const v1::Manifest& manifest) {
 
 constexpr size_t kLongestText = 4 << 10;
 
+// All that is to be written: the action's own, and what stands in parts because it was too large.
+v1::ManifestWrite WithParts(v1::ManifestWrite write, const v1::Task& task) {
+  const std::map<std::string, v1::ActionResult> inputs(task.inputs().begin(), task.inputs().end());
+  for (const auto& [step, result] : inputs) {
+    const v1::ManifestPart& part = result.manifest_part();
+    write.mutable_manifest()->mutable_components()->MergeFrom(part.components());
+    write.mutable_manifest()->mutable_warnings()->MergeFrom(part.warnings());
+    write.mutable_planned()->MergeFrom(part.planned());
+  }
+  return write;
+}
+
 const v1::PlannedArtifact* PlanOf(const v1::ManifestWrite& write, const v1::Artifact& artifact) {
   for (const v1::PlannedArtifact& planned : write.planned()) {
     if (planned.component() == artifact.component() && planned.artifact() == artifact.name()) return &planned;
@@ -105,7 +117,14 @@ StatusOr<v1::Manifest> ParseManifest(const std::string& json) {
   return manifest;
 }
 
-StatusOr<v1::ActionResult> RunManifestWrite(const v1::ManifestWrite& write, ActionContext& context) {
+StatusOr<v1::ActionResult> RunManifestPart(const v1::ManifestPart& part, ActionContext&) {
+  v1::ActionResult result;
+  *result.mutable_manifest_part() = part;
+  return result;
+}
+
+StatusOr<v1::ActionResult> RunManifestWrite(const v1::ManifestWrite& planned, ActionContext& context) {
+  const v1::ManifestWrite write = WithParts(planned, context.task);
   const Restic restic = context.Repository(write.location());
   const std::string& run =
       write.manifest().run().empty() ? context.task.lease().run() : write.manifest().run();

@@ -13,6 +13,9 @@ namespace salvor::agent {
 // reason. The result's manifest has its snapshot's id; manifests of earlier attempts of the run go.
 StatusOr<v1::ActionResult> RunManifestWrite(const v1::ManifestWrite& action, ActionContext& context);
 
+// Answers with its part, for the step that writes the manifest.
+StatusOr<v1::ActionResult> RunManifestPart(const v1::ManifestPart& action, ActionContext& context);
+
 // Reads the manifest from the Location, as who has nothing else would, and compares it with the control
 // plane's copy; looks for each snapshot that it names. Checks of kind "manifest": failed for a manifest that is
 // not there, is none, or differs, and for each artifact whose snapshot is not there or cannot be read; passed

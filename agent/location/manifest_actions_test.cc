@@ -113,6 +113,50 @@ TEST_F(ManifestWrite, ALockOfAnAttemptThatWasCutShortIsRemoved) {
   EXPECT_TRUE(attempt_.Run(RunManifestWrite).ok());
 }
 
+TEST_F(ManifestWrite, WhatWasTooLargeForOneActionComesAsPartsInTheOrderOfTheirNames) {
+  attempt_.Action().mutable_manifest_write()->mutable_manifest()->mutable_created_at()->set_seconds(
+      1795256100);
+  const AttemptForTest small = attempt_;
+  v1::ManifestWrite& write = *attempt_.Action().mutable_manifest_write();
+  for (const char* name : {"db", "files", "more"}) write.mutable_manifest()->add_components()->set_name(name);
+  write.mutable_manifest()->add_warnings("component files: doubtBelow is never");
+  Plan("dump-shop", "shop");
+  Plan("dump-lost", "lost");
+  Kept("dump-shop", "shop", Keep("shop"));
+  const auto whole = attempt_.Run(RunManifestWrite);
+  ASSERT_TRUE(whole.ok()) << whole.status();
+
+  const auto inputs = attempt_.task.inputs();
+  const v1::ManifestWrite all = attempt_.Action().manifest_write();
+  attempt_ = small;
+  *attempt_.task.mutable_inputs() = inputs;
+  const auto have = [&](const std::string& step, const v1::ManifestPart& part) {
+    v1::Action action;
+    *action.mutable_manifest_part() = part;
+    AttemptForTest one(repository_.Path() + "/state", kRun);
+    one.Action() = action;
+    const auto result = one.Run(RunManifestPart);
+    ASSERT_TRUE(result.ok()) << result.status();
+    (*attempt_.task.mutable_inputs())[step] = *result;
+  };
+  v1::ManifestPart first, second;
+  *first.add_components() = all.manifest().components(0);
+  *first.add_components() = all.manifest().components(1);
+  *second.add_components() = all.manifest().components(2);
+  *second.mutable_planned() = all.planned();
+  *second.mutable_warnings() = all.manifest().warnings();
+  have("manifest.part-002", second);
+  have("manifest.part-001", first);
+  const auto parts = attempt_.Run(RunManifestWrite);
+  ASSERT_TRUE(parts.ok()) << parts.status();
+  v1::Manifest expected = whole->manifest(), found = parts->manifest();
+  EXPECT_EQ(expected.components_size(), 3);
+  EXPECT_EQ(expected.missing_size(), 1);
+  expected.clear_snapshot();
+  found.clear_snapshot();
+  EXPECT_EQ(found.DebugString(), expected.DebugString());
+}
+
 TEST_F(ManifestWrite, ASecondAttemptReplacesTheManifestOfTheFirst) {
   ASSERT_TRUE(attempt_.Run(RunManifestWrite).ok());
   attempt_.task.mutable_lease()->set_attempt(2);

@@ -8,6 +8,7 @@ namespace salvor::agent {
 
 void RegisterLocationActions(ActionRegistry& registry) {
   Register(registry, RunLocationOpen);
+  Register(registry, RunManifestPart, true);
   Register(registry, RunManifestWrite);
   Register(registry, RunManifestCheck);
 }

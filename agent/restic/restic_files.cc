@@ -5,32 +5,12 @@
 
 #include <cerrno>
 #include <utility>
-#include <vector>
 
 #include "agent/process/pipe_owner.h"
 #include "agent/restic/restic.h"
 #include "base/io/sha256.h"
 
 namespace salvor::agent {
-namespace {
-
-constexpr size_t kPiece = size_t{256} << 10;
-
-StatusOr<std::string> DigestOf(int file) {
-  Sha256 sha256;
-  std::vector<char> piece(kPiece);
-  for (off_t offset = 0;;) {
-    const ssize_t count = ::pread(file, piece.data(), piece.size(), offset);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return ErrnoStatus(errno, "read what was loaded");
-    if (count == 0) return sha256.Finish();
-    sha256.Update({piece.data(), static_cast<size_t>(count)});
-    offset += count;
-  }
-}
-
-}  // namespace
-
 StatusOr<std::string> Restic::StoreFile(const std::string& file_name, UniqueFd file, int64_t bytes,
                                         const std::string& sha256,
                                         const std::map<std::string, std::string>& tags) const {
@@ -66,7 +46,7 @@ Status Restic::LoadFile(const v1::Artifact& artifact, int file) const {
                     artifact.snapshot(), facts.st_size, artifact.bytes());
   }
   if (artifact.sha256().empty()) return OkStatus();
-  ASSIGN_OR_RETURN(const std::string digest, DigestOf(file));
+  ASSIGN_OR_RETURN_IN(const std::string digest, Sha256OfFile(file, 0, facts.st_size), "read what was loaded");
   if (digest == artifact.sha256()) return OkStatus();
   return DataLoss("{} in snapshot {} has another SHA-256 than it should have", artifact.name(),
                   artifact.snapshot());

@@ -83,12 +83,12 @@ Status PermitLocation(const AgentPolicy& policy, const v1::ResticLocation& locat
                           std::end(kHarmlessOptions);
     const auto& allowed = policy.restic_options;
     if (harmless || std::find(allowed.begin(), allowed.end(), key) != allowed.end()) continue;
-    return Refused(fmt::format("restic's option '{}'", PercentEncode(key)), "--allow-restic-option", key);
+    return Refused(fmt::format("restic's option '{}'", CleanText(key)), "--allow-restic-option", key);
   }
   const std::string& file = location.environment_file();
   const auto& files = policy.environment_files;
   if (!file.empty() && std::find(files.begin(), files.end(), file) == files.end())
-    return Refused("the environment file " + PercentEncode(file), "--allow-environment-file", file);
+    return Refused("the environment file " + CleanText(file), "--allow-environment-file", file);
   return OkStatus();
 }
 
@@ -97,7 +97,7 @@ Status PermitWriting(const AgentPolicy& policy, const std::string& path, const s
   for (const std::string& directory : policy.write_below) {
     if (IsBelow(path, directory)) return OkStatus();
   }
-  return Refused(fmt::format("{} {}", what, PercentEncode(path)), "--allow-write-below", Normal(path));
+  return Refused(fmt::format("{} {}", what, CleanText(path)), "--allow-write-below", Normal(path));
 }
 
 // Where the paths go: each to itself, unless the action names another destination for it. Any kind of action
@@ -267,7 +267,7 @@ Status AgentPolicy::PermitCheckProgram(const std::string& path) const {
   // Again, as it may have changed since the start.
   if (std::find(check_programs.begin(), check_programs.end(), path) != check_programs.end())
     return ValidateProgram(path);
-  return Refused("the check program " + PercentEncode(path), "--allow-check-program", path);
+  return Refused("the check program " + CleanText(path), "--allow-check-program", path);
 }
 
 }  // namespace salvor::agent

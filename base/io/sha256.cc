@@ -1,11 +1,17 @@
 #include "base/io/sha256.h"
 
 #include <openssl/evp.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <vector>
 
 namespace salvor {
 namespace {
+
+constexpr size_t kPieceBytes = size_t{256} << 10;
 
 // OpenSSL fails here only when it has no SHA-256 at all or no memory: nothing could be promised then.
 void Require(int result) {
@@ -42,6 +48,21 @@ std::string Sha256::Finish() {
 std::string Sha256::Of(std::string_view bytes) {
   Sha256 sha256;
   sha256.Update(bytes);
+  return sha256.Finish();
+}
+
+StatusOr<std::string> Sha256OfFile(int file, int64_t begin, int64_t end) {
+  Sha256 sha256;
+  std::vector<char> piece(kPieceBytes);
+  while (begin < end) {
+    const size_t wanted = std::min(piece.size(), static_cast<size_t>(end - begin));
+    const ssize_t count = ::pread(file, piece.data(), wanted, begin);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return ErrnoStatus(errno, "read");
+    if (count == 0) return DataLoss("it ends {} bytes too early", end - begin);
+    sha256.Update({piece.data(), static_cast<size_t>(count)});
+    begin += count;
+  }
   return sha256.Finish();
 }
 

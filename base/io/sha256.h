@@ -1,9 +1,12 @@
 // SHA-256 in pieces. OpenSSL stays behind this header.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+
+#include "base/status.h"
 
 namespace salvor {
 
@@ -24,5 +27,9 @@ class Sha256 {
   struct Context;
   std::unique_ptr<Context> context_;
 };
+
+// SHA-256, 32 bytes, of the bytes from `begin` to `end` of an open file, whose position stays where it is. DataLoss when it
+// ends earlier.
+StatusOr<std::string> Sha256OfFile(int file, int64_t begin, int64_t end);
 
 }  // namespace salvor

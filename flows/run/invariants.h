@@ -1,4 +1,4 @@
-// What must hold of a run at all times. Checked on every transition in tests, and by the engine in
+// The invariants of a run hold at all times: they are checked on every transition in tests, and by the engine in
 // production.
 #pragma once
 
@@ -12,7 +12,7 @@ namespace salvor::flows {
 // Broken invariants as sentences; empty when all hold.
 std::vector<std::string> BrokenInvariants(const RunState& state);
 
-// What one transition must not have done: changed a terminal step, lowered an attempt or an epoch.
+// The invariants that one transition broke: a terminal step changed, an attempt or an epoch went back.
 std::vector<std::string> BrokenBetween(const RunState& before, const RunState& after);
 
 }  // namespace salvor::flows

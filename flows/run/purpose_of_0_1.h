@@ -1,4 +1,4 @@
-// What a step of a flow of 0.1 is for, which did not say it.
+// The purpose of a step of a flow of 0.1, which did not say it.
 #pragma once
 
 #include <string_view>

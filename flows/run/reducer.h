@@ -44,7 +44,7 @@ Status Reduce(RunState& state, const v1::Event& event, Effects& effects);
 // Whether any step was ever granted.
 bool HasBegun(const RunState& state);
 
-// What a report means before it is stored.
+// The word on a report, before it is stored.
 enum class Fence { kAccept, kDuplicate, kSuperseded };
 Fence CheckReport(const RunState& state, const std::string& step, int attempt, int64_t epoch);
 

@@ -8,6 +8,7 @@
 #include "base/doubt_limit.h"
 #include "base/text.h"
 #include "flows/graph/graces.h"
+#include "strategies/compose/manifest_parts.h"
 #include "strategies/compose/places.h"
 #include "strategies/compose/scratch.h"
 #include "strategies/compose/sizes.h"
@@ -264,13 +265,13 @@ Status CheckRequest(const RestoreRequest& request, const std::vector<std::string
   for (const std::string& name : chosen) {
     if (components.count(name) == 0) {
       return InvalidArgument("backup '{}' has no component '{}', it has {}", manifest.backup(),
-                             PercentEncode(name), Join({components.begin(), components.end()}, ", "));
+                             CleanText(name), Join({components.begin(), components.end()}, ", "));
     }
   }
   for (const auto& [source, name] : request.rename_databases) {
     if (databases.count(source) == 0) {
       return InvalidArgument("backup '{}' has no database '{}' to restore as '{}'", manifest.backup(),
-                             PercentEncode(source), PercentEncode(name));
+                             CleanText(source), CleanText(name));
     }
   }
   return OkStatus();
@@ -374,6 +375,7 @@ StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
   }
   v1::Step manifest = WriteManifest(components, header, scoped, parts);
   const v1::ManifestWrite& write = manifest.action().manifest_write();
+  RETURN_IF_ERROR(CheckManifestSize(write));
   std::string what = fmt::format("{} artifacts and the manifest", write.planned_size());
   for (const std::string& warning : write.manifest().warnings()) what += "; " + warning;
   plan.effects.push_back(MakeEffect("create", "backup " + request.backup, what));
@@ -381,6 +383,7 @@ StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
     for (v1::Step& step : part.fragment.steps) *plan.flow.add_steps() = std::move(step);
     AddObligations(part.fragment, &plan.flow);
   }
+  for (v1::Step& part : SplitManifest(&manifest)) *plan.flow.add_steps() = std::move(part);
   *plan.flow.add_steps() = std::move(manifest);
   places.Close(&plan.flow);
   RETURN_IF_ERROR(Finish(&plan.flow));

@@ -432,7 +432,7 @@ TEST(ValidateFlow, NamesWhatIsWrong) {
       R"(steps { id: "a" action { noop {} } } steps { id: "b" action { noop {} } after { step: "a" } )";
   EXPECT_EQ(error(ab + "}"), "");
   EXPECT_EQ(error(""), "the flow has no steps");
-  EXPECT_EQ(error(R"(steps { id: "A b" action { noop {} } })"), "'A%20b' is no step id");
+  EXPECT_EQ(error(R"(steps { id: "A b" action { noop {} } })"), "'A b' is no step id");
   EXPECT_EQ(error("steps { id: \"" + std::string(129, 'a') + "\" action { noop {} } }"),
             "'" + std::string(100, 'a') + "' is no step id");
   EXPECT_EQ(error(R"(steps { id: "a" })"), "step 'a' has no action");

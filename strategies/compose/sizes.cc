@@ -14,11 +14,11 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 constexpr size_t kCopiesInARestore = 3;
-// What else an action has: the location, artifacts, the target.
+// An action has more than that: the location, artifacts, the target.
 constexpr size_t kRoomForOthers = 4 << 10;
 constexpr size_t kMostNamed = 5;
 
-// What takes most of a message's room.
+// The part of a message that takes most of its room.
 struct Bulk {
   std::string component;  // of which it is the field; empty: the message's own
   std::string field;      // as it is written in YAML: "disk.paths"; empty: nothing stands out
@@ -112,6 +112,21 @@ Status CheckSizes(const v1::Flow& flow) {
   if (problems.empty()) return OkStatus();
   if (left_out > 0) problems.push_back(fmt::format("{} more steps are too large", left_out));
   return WithHint(InvalidArgument("{}", Join(problems, "; ")), hint);
+}
+
+Status CheckManifestSize(const v1::ManifestWrite& write) {
+  constexpr size_t kArtifactsOfOnePlanned = 2;  // itself, and its details
+  const v1::Manifest& manifest = write.manifest();
+  const size_t artifacts = kArtifactsOfOnePlanned * static_cast<size_t>(write.planned_size());
+  const size_t bytes = manifest.ByteSizeLong() + artifacts * kManifestRoomPerArtifact;
+  if (bytes <= kMostManifestBytes) return OkStatus();
+  return WithHint(
+      InvalidArgument(
+          "the manifest of {} components with {} artifacts would take about {}, more than the {} that can "
+          "be kept of a backup",
+          manifest.components_size(), artifacts, HumanBytes(static_cast<int64_t>(bytes)),
+          HumanBytes(kMostManifestBytes)),
+      "Split the application into several.");
 }
 
 std::optional<FieldProblem> FindTooLarge(const v1::Component& component) {

@@ -17,6 +17,14 @@ inline constexpr size_t kMostActionBytes = 64 << 10;  // of one step
 // ManifestCheck.manifest has at most this of a manifest; a larger one is given by its essentials (essentials_only).
 inline constexpr size_t kMostManifestBytesToCheck = 48 << 10;
 
+// ActionResult.manifest, which the control plane keeps, is one result and at most as large as those may be (4 MiB); some of
+// it is left for what is only known when it is written: warnings, and files that could not be covered.
+inline constexpr size_t kMostManifestBytes = 3 << 20;
+inline constexpr size_t kManifestRoomPerArtifact = 512;
+
+// InvalidArgument when the manifest that a backup would write is larger.
+Status CheckManifestSize(const v1::ManifestWrite& write);
+
 // InvalidArgument names every step whose action is too large, whose component it is, and what takes the room.
 Status CheckSizes(const v1::Flow& flow);
 

@@ -1,4 +1,4 @@
-// What is too large is refused when it is declared or planned, by the name of what to make smaller.
+// Declarations and plans that are too large are refused, by the name of what to make smaller.
 #include "strategies/compose/sizes.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// What must hold of every strategy: a new one joins the list at the end.
+// The suite of every strategy: a new one joins the list at the end.
 #include <gmock/gmock.h>
 
 #include <map>

@@ -36,7 +36,7 @@ std::vector<FieldProblem> ValidateComponent(const StrategyRegistry& strategies,
   if (!component.host().empty()) problems.Check("host", CheckObjectName(component.host()));
   if (!ParseDoubtLimit(component.doubt_below()).has_value()) {
     problems.Add("doubtBelow", fmt::format("'{}' is not a share of 1% to 100%; write it like 50%, or never",
-                                           PercentEncode(component.doubt_below().substr(0, 40))));
+                                           CleanText(component.doubt_below().substr(0, 40))));
   }
   std::vector<FieldProblem> found = problems.Take();
   const Strategy* strategy = strategies.Find(component);
@@ -82,7 +82,7 @@ class ObjectValidator {
       if (!name.ok()) Add("metadata.name", MessageOf(name));
       if (!seen.insert(KeyOf(KindOf(object), object.metadata().name())).second) {
         Add("metadata.name", fmt::format("an earlier document is {} '{}' too", KindOf(object),
-                                         PercentEncode(object.metadata().name())));
+                                         CleanText(object.metadata().name())));
       }
       switch (object.spec_case()) {
         case v1::Object::kEnvironment:
@@ -130,7 +130,7 @@ class ObjectValidator {
       if (required)
         Add(field, fmt::format("is missing: the name of {} {}", kind[0] == 'E' ? "an" : "a", kind));
     } else if (Find(kind, name) == nullptr) {
-      Add(field, fmt::format("there is no {} '{}'", kind, PercentEncode(name.substr(0, 80))));
+      Add(field, fmt::format("there is no {} '{}'", kind, CleanText(name.substr(0, 80))));
     }
   }
 
@@ -221,7 +221,7 @@ class ObjectValidator {
     for (int i = 0; i < components.size(); ++i) {
       if (names.insert(components[i].name()).second) continue;
       Add(fmt::format("spec.components[{}].name", i),
-          fmt::format("'{}' is the name of an earlier component", PercentEncode(components[i].name())));
+          fmt::format("'{}' is the name of an earlier component", CleanText(components[i].name())));
     }
   }
 
@@ -287,7 +287,7 @@ class ObjectValidator {
     if (std::find(names.begin(), names.end(), name) != names.end()) return;
     Add(field + ".name",
         fmt::format("driver '{}' has no component '{}', it has {}; so this one stands by itself", driver_name,
-                    PercentEncode(name.substr(0, 80)), Join(names, ", ")));
+                    CleanText(name.substr(0, 80)), Join(names, ", ")));
   }
 
   void ValidateAsTheDriverHasIt(const std::string& driver, const v1::Component& component) {

@@ -49,7 +49,7 @@ class FlowValidator {
   Status IndexSteps() {
     for (int i = 0; i < flow_.steps_size(); ++i) {
       const std::string& id = flow_.steps(i).id();
-      if (!IsStepId(id)) return InvalidArgument("'{}' is no step id", PercentEncode(id.substr(0, 100)));
+      if (!IsStepId(id)) return InvalidArgument("'{}' is no step id", CleanText(id.substr(0, 100)));
       if (!index_.emplace(id, i).second) return InvalidArgument("two steps have the id '{}'", id);
     }
     return OkStatus();

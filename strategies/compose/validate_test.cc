@@ -223,7 +223,7 @@ TEST(ValidateObjects, HowFarAComponentMayShrinkIsAShareOrNever) {
       components { name: "db" doubt_below: "-5%" postgres { connection { host: "db" } } } })"},
                Existing()),
       ElementsAre(
-          "0 spec.components[0].doubtBelow: '-5%25' is not a share of 1% to 100%; write it like 50%, or"
+          "0 spec.components[0].doubtBelow: '-5%' is not a share of 1% to 100%; write it like 50%, or"
           " never"));
 }
 

@@ -27,8 +27,7 @@ void ValidatePaths(const v1::DiskComponent& disk, Problems* problems) {
     }
     for (int j = 0; j < disk.paths_size(); ++j) {
       if (i == j || !IsWithin(path, disk.paths(j)) || (path == disk.paths(j) && i < j)) continue;
-      problems->Add(field,
-                    fmt::format("lies within '{}', which is there already", PercentEncode(disk.paths(j))));
+      problems->Add(field, fmt::format("lies within '{}', which is there already", CleanText(disk.paths(j))));
       break;
     }
   }

@@ -118,7 +118,7 @@ class CheckValidator {
       problems_.Add(field, "is missing");
     } else if (std::find(databases_->begin(), databases_->end(), database) == databases_->end()) {
       problems_.AddIncomplete(
-          field, fmt::format("'{}' is not among the component's databases", PercentEncode(database)));
+          field, fmt::format("'{}' is not among the component's databases", CleanText(database)));
     }
   }
 
@@ -154,8 +154,8 @@ void Problems::CheckDuration(const std::string& field, const std::string& text, 
   if (text.empty()) return;
   const std::optional<absl::Duration> duration = ParseDuration(text);
   if (!duration || *duration == absl::InfiniteDuration()) {
-    Add(field, fmt::format("'{}' is not a duration; write it like 90s, 5m or 1h30m",
-                           PercentEncode(text.substr(0, 40))));
+    Add(field,
+        fmt::format("'{}' is not a duration; write it like 90s, 5m or 1h30m", CleanText(text.substr(0, 40))));
   } else if (!zero_is_allowed && *duration == absl::ZeroDuration()) {
     Add(field, "must be longer than 0s");
   }
@@ -175,7 +175,7 @@ void Problems::CheckWord(const std::string& field, const std::string& text, cons
     AddIncomplete(field, "is missing");
   } else if (text.front() == '-' || HasControlCharacters(text)) {
     Add(field, fmt::format("'{}' is no {}: it must not start with '-' or contain control characters",
-                           PercentEncode(text.substr(0, 80)), what));
+                           CleanText(text.substr(0, 80)), what));
   }
 }
 

@@ -1,4 +1,4 @@
-// What all strategies build their Steps from. Pure.
+// The pieces that all strategies build their Steps from. Pure.
 #pragma once
 
 #include <string>
@@ -47,7 +47,7 @@ v1::PlannedEffect MakeEffect(std::string_view verb, std::string_view subject, st
 const v1::Artifact* FindArtifact(const v1::Manifest& manifest, const std::string& component,
                                  v1::Artifact::Kind kind, const std::string& database = "");
 
-// What an action needs to fetch an artifact; what only people read is left out, so that payloads stay small.
+// The artifact as an action needs it to fetch it: without what only people read, so that payloads stay small.
 v1::Artifact ForAction(const v1::Artifact& artifact);
 
 // Why the thing of that title is not in the backup, as the manifest tells it.
@@ -57,7 +57,7 @@ v1::MissingArtifact MakeMissing(const v1::Manifest& manifest, const std::string&
 // "12 tables", "1 table".
 std::string CountOf(int64_t number, std::string_view noun);
 
-// What is inside it, where it is kept and of when it is, for people:
+// The artifact for people: what is inside it, where it is kept and of when it is:
 // "1.10 GiB, 12 tables, 13200301 rows, snapshot 1a2b3c4d, state of 2026-11-21T10:15:00Z".
 std::string DescribeArtifact(const v1::Artifact& artifact, std::vector<std::string> contents);
 

@@ -69,7 +69,7 @@ inline v1::Artifact AnArtifact(const std::string& component, const std::string& 
   return artifact;
 }
 
-// What a backup of these components keeps.
+// The manifest that a backup of these components writes.
 inline v1::Manifest AManifest(const std::vector<v1::Component>& components) {
   v1::Manifest manifest = AHeader();
   for (const v1::Component& component : components) {

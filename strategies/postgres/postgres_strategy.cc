@@ -67,7 +67,7 @@ void ValidateDatabases(const v1::PostgresComponent& postgres, Problems* problems
     problems->Check(field, CheckDatabaseName(name));
     if (name == "template0") problems->Add(field, "template0 takes no connections and cannot be dumped");
     if (!names.insert(name).second)
-      problems->Add(field, fmt::format("'{}' stands here twice", PercentEncode(name)));
+      problems->Add(field, fmt::format("'{}' stands here twice", CleanText(name)));
   }
 }
 

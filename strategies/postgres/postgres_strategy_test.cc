@@ -58,7 +58,7 @@ TEST(PostgresStrategy, ReadsDurations) {
       Problems(With(R"(lock_wait_timeout: "2 minutes" expectations { count_budget: "-1s" })")),
       ElementsAre(
           "postgres.expectations.countBudget: '-1s' is not a duration; write it like 90s, 5m or 1h30m",
-          "postgres.lockWaitTimeout: '2%20minutes' is not a duration; write it like 90s, 5m or 1h30m"));
+          "postgres.lockWaitTimeout: '2 minutes' is not a duration; write it like 90s, 5m or 1h30m"));
   EXPECT_THAT(Problems(With(R"(lock_wait_timeout: "0s" expectations { count_budget: "0s" })")),
               ElementsAre("postgres.lockWaitTimeout: must be longer than 0s"));
   EXPECT_THAT(Problems(With(R"(lock_wait_timeout: "inf")")).size(), 1u);

@@ -92,12 +92,6 @@ StatusOr<std::string_view> SpoolInput::Take(size_t count) {
   return taken;
 }
 
-StatusOr<std::string_view> SpoolInput::TakeSome() {
-  if (AtEnd()) return std::string_view();
-  if (at_ == buffer_.size()) RETURN_IF_ERROR(ReadMore());
-  return Take(buffer_.size() - at_);
-}
-
 StatusOr<std::string_view> SpoolInput::TakeLine() {
   size_t looked_at = 0;
   while (true) {

@@ -62,8 +62,6 @@ class SpoolInput {
   bool AtEnd() const { return next_ == end_ && at_ == buffer_.size(); }
   // So many bytes; Internal when they are not there.
   StatusOr<std::string_view> Take(size_t count);
-  // As many as are at hand, at least one; none at the end.
-  StatusOr<std::string_view> TakeSome();
   // Up to a newline, which is part of it, or to the end.
   StatusOr<std::string_view> TakeLine();
 

@@ -14,16 +14,6 @@ namespace {
 // The summary is known last and stands first: it ends where the entries begin.
 constexpr int64_t kRoomForSummary = 1024;
 
-StatusOr<std::string> DigestOf(int file, int64_t begin, int64_t end) {
-  Sha256 sha256;
-  SpoolInput input(file, begin, end);
-  while (!input.AtEnd()) {
-    ASSIGN_OR_RETURN(const std::string_view bytes, input.TakeSome());
-    sha256.Update(bytes);
-  }
-  return sha256.Finish();
-}
-
 int64_t Entries(const v1::TreeSummary& summary) {
   return summary.files() + summary.directories() + summary.symlinks() + summary.others();
 }
@@ -84,7 +74,8 @@ StatusOr<WrittenDetails> TreeDetailsWriter::Finish() {
   SpoolOutput start(file_.Get(), written.begin);
   RETURN_IF_ERROR(start.Append(line));
   RETURN_IF_ERROR(start.Flush());
-  ASSIGN_OR_RETURN(written.sha256, DigestOf(file_.Get(), written.begin, output_.Offset()));
+  ASSIGN_OR_RETURN_IN(written.sha256, Sha256OfFile(file_.Get(), written.begin, output_.Offset()),
+                      "digest the tree's details");
   if (::lseek(file_.Get(), written.begin, SEEK_SET) < 0) return SpoolError(errno, "read");
   written.bytes = output_.Offset() - written.begin;
   written.summary = std::move(summary_);

@@ -1,4 +1,4 @@
-// What both programs do at their start and end.
+// Both programs start and end so.
 #pragma once
 
 #include <functional>

@@ -13,8 +13,8 @@ namespace {
 
 constexpr char kFreeSpace[] = "Free space on the disk of the state directory.";
 
-// What SQLite calls an I/O error, or that it cannot open a file, for want of room: the files beside the database are
-// made anew at each start.
+// SQLite calls it an I/O error too, or says that it cannot open a file, where there is no room: the files beside the
+// database are made anew at each start.
 bool IsForWantOfRoom(sqlite3* database) {
   const int error = database != nullptr ? sqlite3_system_errno(database) : 0;
   return error == ENOSPC || error == EDQUOT || error == EFBIG;

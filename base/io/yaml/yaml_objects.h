@@ -48,8 +48,8 @@ struct ParsedObject {
 };
 
 struct ParsedFile {
-  // As far as they could be read: with any problem they serve to look for further ones, and for nothing else.
-  // Empty when the text is no YAML.
+  // The objects as far as they could be read: with any problem they serve to look for further ones, and for nothing
+  // else. Empty when the text is no YAML.
   std::vector<ParsedObject> objects;
   std::vector<YamlProblem> problems;  // in order of position
 };

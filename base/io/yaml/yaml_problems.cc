@@ -22,7 +22,7 @@ bool MayFollow(const v1::Problem& problem, const std::string& unread) {
   const std::string& field = problem.field();
   if (unread.empty() || unread == "kind" || unread == "spec") return field != "metadata.name";
   if (IsWithin(field, unread) || IsWithin(unread, field)) return true;
-  // What is missing may stand there under a wrong name.
+  // A field that is missing may stand there under a wrong name.
   const bool missing =
       problem.message().rfind("is missing", 0) == 0 || problem.message().rfind("needs ", 0) == 0;
   return missing && ParentOf(field) == ParentOf(unread);

@@ -38,7 +38,7 @@ struct StartOptions {
 
 void AddStartOptions(CLI::App& command, StartOptions& options);
 
-// What of them the request says: all requests that start a run say it alike.
+// Writes the options into the request: all requests that start a run say them alike.
 template <typename Request>
 void SetStartOptions(const StartOptions& options, Request& request) {
   request.set_dry_run(options.dry_run);
@@ -46,7 +46,7 @@ void SetStartOptions(const StartOptions& options, Request& request) {
     *request.mutable_start_within() = ToProto(DurationValue(options.start_within));
 }
 
-// What follows the control plane's answer: the plan of a dry run, the name of the run, or waiting.
+// Shows or does what follows the control plane's answer: the plan of a dry run, the name of the run, or waiting.
 ExitCode AfterStart(Context& context, const v1::CreateRunResponse& response, const StartOptions& options);
 
 // Catches Ctrl-C for as long as it lives.

@@ -28,8 +28,8 @@ std::string SummarizeChecks(const google::protobuf::RepeatedPtrField<v1::Check>&
 // counted, and named by RenderNotBuilt. Empty without checks.
 std::string RenderChecks(const std::vector<const v1::Check*>& checks, int most, const Style& style);
 
-// What a restore that keeps going left out, by name with the server's words; at most `most` of it (0: all) and how
-// many more. Empty where nothing was left out.
+// The things that a restore that keeps going left out, by name with the server's words; at most `most` of them (0: all)
+// and how many more. Empty where nothing was left out.
 std::string RenderNotBuilt(const v1::Run& run, int most, const Style& style);
 
 // How many things that is; and their titles, some of them.

@@ -48,7 +48,7 @@ class ChangeLog {
     int attempt = 0;
   };
   std::string StepChange(const v1::Run& run, const v1::StepStatus& step, Seen& seen, const Style& style);
-  // What waits for something else than before: a line for each thing that is waited for, however many steps do.
+  // Says who waits for something else than before: a line for each thing that is waited for, however many steps do.
   std::string WaitingChange(const v1::Run& run, const Style& style);
 
   std::map<std::string, Seen> steps_;

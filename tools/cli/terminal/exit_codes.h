@@ -1,4 +1,4 @@
-// What the program's exit code says. The table is part of the interface: scripts decide by it, and
+// The meanings of the program's exit codes. The table is part of the interface: scripts decide by it, and
 // `salvor help exit-codes` prints it.
 #pragma once
 

@@ -36,12 +36,6 @@ Character Decode(std::string_view text) {
   return {code, length};
 }
 
-bool SteersTerminal(uint32_t code) {
-  return code < 0x20 || (code >= 0x7F && code < 0xA0) ||  // C0, DEL, C1
-         (code >= 0x200B && code <= 0x200F) || (code >= 0x2028 && code <= 0x202E) ||
-         (code >= 0x2066 && code <= 0x2069) || code == 0xFEFF;  // invisible and bidirectional
-}
-
 struct Range {
   uint32_t first, last;
 };
@@ -92,31 +86,6 @@ size_t SuffixFor(std::string_view text, int columns) {
 }
 
 }  // namespace
-
-std::string CleanText(std::string_view text) {
-  std::string clean;
-  clean.reserve(text.size());
-  while (!text.empty()) {
-    const Character next = Decode(text);
-    if (next.bytes == 0) {
-      clean += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[0]));
-      text.remove_prefix(1);
-      continue;
-    }
-    if (next.code == '\t' || next.code == '\n' || next.code == '\r') {
-      clean += ' ';
-    } else if (SteersTerminal(next.code)) {
-      for (const char c : text.substr(0, next.bytes)) {
-        clean += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-      }
-    } else {
-      clean += text.substr(0, next.bytes);
-    }
-    text.remove_prefix(next.bytes);
-  }
-  while (!clean.empty() && clean.back() == ' ') clean.pop_back();
-  return clean;
-}
 
 int DisplayWidth(std::string_view text) {
   int columns = 0;

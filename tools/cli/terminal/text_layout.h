@@ -1,16 +1,14 @@
 // Text in columns of a terminal. Names and messages come from outside, so whatever could steer a terminal is
-// made visible first. Pure.
+// made visible first (CleanText). Pure.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace salvor::cli {
+#include "base/text.h"  // CleanText
 
-// On one line and harmless: control characters, bidirectional overrides and broken UTF-8 become \xNN; tabs
-// and line ends become a space.
-std::string CleanText(std::string_view text);
+namespace salvor::cli {
 
 // Columns that clean text takes: wide characters count two, combining ones none.
 int DisplayWidth(std::string_view text);

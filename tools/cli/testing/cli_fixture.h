@@ -40,7 +40,7 @@ class CliTest : public ::testing::Test {
   // In the test's directory; its path.
   std::string WriteFile(const std::string& name, const std::string& text, int mode = 0644);
 
-  // As a shell would start it, with the server and token of this test, at 2026-11-21 10:15:40 UTC.
+  // Runs the program as a shell would start it, with the server and token of this test, at 2026-11-21 10:15:40 UTC.
   Result Run(const std::vector<std::string>& arguments);
 
   FakeControl control_;

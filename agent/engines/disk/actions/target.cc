@@ -1,6 +1,5 @@
 #include "agent/engines/disk/actions/target.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,26 +18,17 @@ namespace {
 
 constexpr size_t kExamples = 2;
 
-StatusOr<std::vector<std::string>> NamesIn(int parent, const std::string& name) {
-  const int fd = ::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  DIR* stream = fd < 0 ? nullptr : ::fdopendir(fd);
-  if (stream == nullptr) {
-    const int error = errno;
-    if (fd >= 0) ::close(fd);
-    return ErrnoStatus(error, "read directory");
+// The names in a directory, in order, without what a file system keeps for itself at its own root.
+StatusOr<std::vector<std::string>> EntriesOf(int parent, const std::string& name) {
+  const UniqueFd directory(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!directory.Valid()) return ErrnoStatus(errno, "read directory");
+  ASSIGN_OR_RETURN(std::vector<std::string> names, NamesIn(directory.Get()));
+  struct stat facts {};
+  const auto kept = std::find(names.begin(), names.end(), "lost+found");
+  if (kept != names.end() && IsMountRoot(directory.Get()) &&
+      ::fstatat(directory.Get(), kept->c_str(), &facts, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(facts.st_mode)) {
+    names.erase(kept);
   }
-  const bool is_mount_root = IsMountRoot(fd);
-  std::vector<std::string> names;
-  errno = 0;
-  while (const dirent* item = ::readdir(stream)) {
-    const std::string_view one = item->d_name;
-    const bool of_the_file_system = is_mount_root && one == "lost+found" && item->d_type == DT_DIR;
-    if (one != "." && one != ".." && !of_the_file_system) names.emplace_back(one);
-    errno = 0;
-  }
-  const int error = errno;
-  ::closedir(stream);
-  if (error != 0) return ErrnoStatus(error, "read directory");
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -58,7 +48,7 @@ StatusOr<std::optional<std::string>> Occupant(int parent, const std::string& pat
                                     : S_ISREG(facts.st_mode) ? "is a file"
                                                              : "is no directory"));
   }
-  ASSIGN_OR_RETURN_IN(std::vector<std::string> names, NamesIn(parent, name), PercentEncode(path));
+  ASSIGN_OR_RETURN_IN(std::vector<std::string> names, EntriesOf(parent, name), PercentEncode(path));
   const auto is_ours = [&](const std::string& one) {
     return std::find(ours.begin(), ours.end(), one) != ours.end();
   };
