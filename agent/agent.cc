@@ -10,7 +10,6 @@
 #include "agent/engines/postgres/actions/actions.h"
 #include "agent/engines/postgres/scratch_server.h"
 #include "agent/executor/executor.h"
-#include "agent/host_actions.h"
 #include "agent/journal/journal.h"
 #include "agent/probes/application_check_room.h"
 #include "agent/puller/puller.h"
@@ -118,7 +117,7 @@ class AgentImpl final : public Agent {
     options.clock = &clock_;
     options.journal = journal_.get();
     options.scratch = scratch_.get();
-    options.actions = HostActions();
+    options.actions = options_.actions;
     options.observer = &agent_metrics_;
     options.clean_up = [this](const v1::Task& task, absl::Duration patience) {
       const SteadyTime until = SteadyNow() + patience;

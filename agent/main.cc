@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/agent.h"
+#include "agent/host_actions.h"
 #include "base/io/log.h"
 #include "base/io/mutex.h"
 #include "base/io/program/signals.h"
@@ -37,6 +38,7 @@ int main(int argc, char** argv) {
   ForgetAmbientPostgresSettings();
   salvor::agent::AgentOptions options;
   options.version = salvor::ProgramVersion();
+  options.actions = salvor::agent::HostActions();
   options.config.supervisor = BesideThisProgram("salvor-supervise");
   std::string log_level = "info";
   CLI::App app(

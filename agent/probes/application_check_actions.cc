@@ -106,6 +106,7 @@ class Checker {
         return Http(check.name(), check.http());
       case v1::ApplicationCheck::kCommand:
         return Command(check.name(), check.command());
+      case v1::ApplicationCheck::kExtension:  // a strategy of such checks asks them itself
       case v1::ApplicationCheck::PROBE_NOT_SET:
         break;
     }
