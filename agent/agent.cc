@@ -9,7 +9,6 @@
 #include "agent/engines/disk/spool_file.h"
 #include "agent/engines/postgres/scratch_server.h"
 #include "agent/executor/executor.h"
-#include "agent/host_actions.h"
 #include "agent/journal/journal.h"
 #include "agent/probes/application_check_room.h"
 #include "agent/process/orphaned_tools.h"
@@ -124,7 +123,7 @@ class AgentImpl final : public Agent {
     options.journal = journal_.get();
     options.tools = tools_.get();
     options.scratch = scratch_.get();
-    options.actions = actions_;
+    options.actions = options_.actions;
     options.observer = &agent_metrics_;
     options.clean_up = [this](const v1::Task& task, absl::Duration patience) { CleanUp(task, patience); };
     options.undo_of_0_1 = UndoOf0_1;
@@ -146,7 +145,7 @@ class AgentImpl final : public Agent {
     warn(CleanUpAfter(task, options_.config, *tools_, patience));
     ActionContext context{options_.config, *tools_, task, {}, std::max(until, SteadyNow() + absl::Seconds(1)),
                           nullptr,         nullptr};
-    warn(CleanUpByKind(actions_, task.action(), context));
+    warn(CleanUpByKind(options_.actions, task.action(), context));
   }
 
   // A scratch server without an obligation in the journal is nobody's: its agent died between the two.
@@ -198,7 +197,6 @@ class AgentImpl final : public Agent {
   }
 
   const AgentOptions options_;
-  const ActionRegistry actions_ = HostActions();
   SystemClock clock_;
   MetricRegistry metrics_;
   AgentMetrics agent_metrics_{metrics_, options_.version};

@@ -18,6 +18,7 @@ struct AgentOptions {
   std::string token_file;
   std::string metrics_listen;  // empty: no metrics
   std::string version;
+  ActionRegistry actions;  // what it can do: HostActions() and what is built beside them
 };
 
 class Agent {

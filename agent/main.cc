@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/agent.h"
+#include "agent/host_actions.h"
 #include "base/io/log.h"
 #include "base/io/mutex.h"
 #include "base/io/program/signals.h"
@@ -38,6 +39,7 @@ int main(int argc, char** argv) {
   salvor::agent::AgentOptions options;
   options.version = salvor::ProgramVersion();
   options.supervisor = BesideThisProgram("salvor-supervise");
+  options.actions = salvor::agent::HostActions();
   std::string log_level = "info";
   CLI::App app(
       "The agent of Salvor: does a run's steps on this host.\n\n"

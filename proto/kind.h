@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "proto/extension.h"
 #include "salvor/v1/action.pb.h"
 #include "salvor/v1/object.pb.h"
 
@@ -17,9 +18,18 @@ inline std::string KindOf(const v1::Object& object) {
   return kind;
 }
 
-// As the field is named in Action: "postgres_dump"; "" for an empty action.
+// As the field is named in Action: "postgres_dump"; an extension is of the kind of its message,
+// "salvor.toy.v1.Capture"; "" for an empty action.
 inline std::string KindOf(const v1::Action& action) {
+  if (action.has_extension()) return TypeOf(action.extension());
   const auto* field = v1::Action::descriptor()->FindFieldByNumber(action.kind_case());
+  return field == nullptr ? "" : field->name();
+}
+
+// As the field is named in Component: "disk"; likewise for an extension; "" for a component without a strategy.
+inline std::string KindOf(const v1::Component& component) {
+  if (component.has_extension()) return TypeOf(component.extension());
+  const auto* field = v1::Component::descriptor()->FindFieldByNumber(component.strategy_case());
   return field == nullptr ? "" : field->name();
 }
 

@@ -5,20 +5,18 @@
 #include "strategies/postgres/postgres_strategy.h"
 
 namespace salvor::strategies {
-namespace {
 
-StrategyRegistry Make() {
+std::vector<std::unique_ptr<const Strategy>> NewStrategies() {
   std::vector<std::unique_ptr<const Strategy>> strategies;
   strategies.push_back(std::make_unique<PostgresStrategy>());
   strategies.push_back(std::make_unique<DiskStrategy>());
   strategies.push_back(std::make_unique<DummyStrategy>());
-  return StrategyRegistry(std::move(strategies));
+  return strategies;
 }
 
-}  // namespace
-
 const StrategyRegistry& BuiltInStrategies() {
-  static const auto* registry = new StrategyRegistry(Make());  // never destroyed: threads may outlive main
+  static const auto* registry =
+      new StrategyRegistry(NewStrategies());  // never destroyed: threads may outlive main
   return *registry;
 }
 

@@ -123,8 +123,8 @@ StatusOr<v1::ActionResult> RunManifestPart(const v1::ManifestPart& part, ActionC
   return result;
 }
 
-StatusOr<v1::ActionResult> RunManifestWrite(const v1::ManifestWrite& planned, ActionContext& context) {
-  const v1::ManifestWrite write = WithParts(planned, context.task);
+StatusOr<v1::ActionResult> RunManifestWrite(const v1::ManifestWrite& action, ActionContext& context) {
+  const v1::ManifestWrite write = WithParts(action, context.task);
   const Restic restic = context.Repository(write.location());
   const std::string& run =
       write.manifest().run().empty() ? context.task.lease().run() : write.manifest().run();

@@ -1,32 +1,40 @@
 #include "agent/work/clean_up.h"
 
+#include <memory>
+#include <optional>
 #include <set>
 
 #include "base/io/steady_clock.h"
+#include "proto/extension.h"
 
 namespace salvor::agent {
 namespace {
 
-// The field of this name and type of what the action is to do; null where its kind has none, or it is not set.
+// The field of this name and type of what the action is to do; nothing where its kind has none, or it is not set.
 template <typename Message>
-const Message* FieldOf(const v1::Action& action, const char* name) {
+std::optional<Message> FieldOf(const v1::Action& action, const char* name) {
   const auto* kind = v1::Action::descriptor()->FindFieldByNumber(action.kind_case());
-  if (kind == nullptr) return nullptr;
-  const auto* field = kind->message_type()->FindFieldByName(name);
-  if (field == nullptr || field->message_type() != Message::descriptor() || field->is_repeated())
-    return nullptr;
-  const google::protobuf::Message& what = action.GetReflection()->GetMessage(action, kind);
-  if (!what.GetReflection()->HasField(what, field)) return nullptr;
-  return static_cast<const Message*>(&what.GetReflection()->GetMessage(what, field));
+  if (kind == nullptr) return std::nullopt;
+  const google::protobuf::Message* what = &action.GetReflection()->GetMessage(action, kind);
+  std::unique_ptr<google::protobuf::Message> inside;
+  if (action.has_extension()) {
+    inside = Unpack(action.extension());
+    what = inside.get();
+  }
+  const auto* field = what == nullptr ? nullptr : what->GetDescriptor()->FindFieldByName(name);
+  if (field == nullptr || field->message_type() != Message::descriptor() || field->is_repeated() ||
+      !what->GetReflection()->HasField(*what, field))
+    return std::nullopt;
+  return static_cast<const Message&>(what->GetReflection()->GetMessage(*what, field));
 }
 
-const v1::ArtifactTarget* TargetOf(const v1::Action& action) {
+std::optional<v1::ArtifactTarget> TargetOf(const v1::Action& action) {
   return FieldOf<v1::ArtifactTarget>(action, "target");
 }
 
-// The Location that an action works with; null for one that works with none.
-const v1::ResticLocation* LocationOf(const v1::Action& action) {
-  if (const v1::ArtifactTarget* target = TargetOf(action); target != nullptr) return &target->location();
+// The Location that an action works with; nothing for one that works with none.
+std::optional<v1::ResticLocation> LocationOf(const v1::Action& action) {
+  if (const auto target = TargetOf(action); target.has_value()) return target->location();
   return FieldOf<v1::ResticLocation>(action, "location");
 }
 
@@ -83,8 +91,8 @@ Status ForgetEarlierAttempts(const ActionContext& context, const std::vector<v1:
 
 Status RemoveOwnLocks(const v1::Task& task, const AgentConfig& config, ToolRunner& tools,
                       absl::Duration patience) {
-  const v1::ResticLocation* location = LocationOf(task.action());
-  if (location == nullptr) return OkStatus();
+  const std::optional<v1::ResticLocation> location = LocationOf(task.action());
+  if (!location.has_value()) return OkStatus();
   const ActionContext context{config, tools, task, {}, SteadyNow() + patience, nullptr, nullptr};
   return context.Repository(*location).RemoveStaleLocks().status();
 }
@@ -93,8 +101,8 @@ Status CleanUpAfter(const v1::Task& task, const AgentConfig& config, ToolRunner&
                     absl::Duration patience) {
   const SteadyTime deadline = SteadyNow() + patience;
   RETURN_IF_ERROR(RemoveOwnLocks(task, config, tools, patience));
-  const v1::ArtifactTarget* target = TargetOf(task.action());
-  if (target == nullptr) return OkStatus();
+  const std::optional<v1::ArtifactTarget> target = TargetOf(task.action());
+  if (!target.has_value()) return OkStatus();
   return ForgetAll({config, tools, task, {}, deadline, nullptr, nullptr}, WithDetails(*target));
 }
 

@@ -11,6 +11,7 @@
 #include "base/io/files.h"
 #include "base/names.h"
 #include "base/text.h"
+#include "proto/extension.h"
 
 namespace salvor::agent {
 namespace {
@@ -130,11 +131,22 @@ Status PermitRestore(const AgentPolicy& policy, const google::protobuf::Message&
   return OkStatus();
 }
 
+Status PermitParts(const AgentPolicy& policy, const google::protobuf::Message& message);
+
+// It is held to the same as any other; what this agent can't look into it does not do.
+Status PermitExtension(const AgentPolicy& policy, const google::protobuf::Any& extension) {
+  const std::unique_ptr<google::protobuf::Message> message = Unpack(extension);
+  if (message != nullptr) return PermitParts(policy, *message);
+  return WithHint(InvalidArgument("this agent does not know {}", CleanText(TypeOf(extension))),
+                  "Use a version of the agent that has it.");
+}
+
 // Locations and places to write stand in many kinds of action, and will in those to come: found by type and
 // name, wherever they are.
 Status PermitParts(const AgentPolicy& policy, const google::protobuf::Message& message) {
   if (message.GetDescriptor() == v1::ResticLocation::descriptor())
     RETURN_IF_ERROR(PermitLocation(policy, dynamic_cast<const v1::ResticLocation&>(message)));
+  if (const auto* extension = AsExtension(message)) return PermitExtension(policy, *extension);
   const google::protobuf::Reflection& reflection = *message.GetReflection();
   std::vector<const google::protobuf::FieldDescriptor*> fields;
   reflection.ListFields(message, &fields);

@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "proto/kind.h"
+
 namespace salvor::agent {
 namespace {
 
@@ -33,8 +35,7 @@ void AddAction(ActionRegistry& registry, const std::string& kind, ActionEntry en
 }
 
 Status CleanUpByKind(const ActionRegistry& registry, const v1::Action& action, ActionContext& context) {
-  const auto* field = v1::Action::descriptor()->FindFieldByNumber(action.kind_case());
-  const auto entry = field == nullptr ? registry.end() : registry.find(field->name());
+  const auto entry = registry.find(KindOf(action));
   if (entry == registry.end() || !entry->second.clean_up) return OkStatus();
   return entry->second.clean_up(action, context);
 }
@@ -42,7 +43,8 @@ Status CleanUpByKind(const ActionRegistry& registry, const v1::Action& action, A
 std::vector<std::string> KindsNotIn(const ActionRegistry& registry) {
   std::vector<std::string> kinds;
   for (int i = 0; i < Kinds().field_count(); ++i) {
-    if (registry.count(Kinds().field(i)->name()) == 0) kinds.push_back(Kinds().field(i)->name());
+    const std::string& kind = Kinds().field(i)->name();
+    if (kind != "extension" && registry.count(kind) == 0) kinds.push_back(kind);
   }
   return kinds;
 }

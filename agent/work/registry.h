@@ -62,7 +62,7 @@ void RegisterWithCleanUp(ActionRegistry& registry, TypedAction<Message> run, Typ
 // What its kind has registered for that; OK for kinds without.
 Status CleanUpByKind(const ActionRegistry& registry, const v1::Action& action, ActionContext& context);
 
-// Kinds of Action that the registry has no function for.
+// Kinds of Action that the registry has no function for; those that ride in an extension are nobody's to count.
 std::vector<std::string> KindsNotIn(const ActionRegistry& registry);
 
 }  // namespace salvor::agent

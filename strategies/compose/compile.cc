@@ -8,6 +8,7 @@
 #include "base/doubt_limit.h"
 #include "base/text.h"
 #include "flows/graph/graces.h"
+#include "proto/kind.h"
 #include "strategies/compose/manifest_parts.h"
 #include "strategies/compose/places.h"
 #include "strategies/compose/scratch.h"
@@ -119,7 +120,12 @@ void AddObligations(const Fragment& fragment, v1::Flow* flow) {
 
 StatusOr<const Strategy*> StrategyOf(const StrategyRegistry& strategies, const v1::Component& component) {
   if (const Strategy* strategy = strategies.Find(component)) return strategy;
-  return InvalidArgument("component '{}' has no strategy that this version knows", component.name());
+  const std::string kind = KindOf(component);
+  if (kind.empty())
+    return InvalidArgument("component '{}' has no strategy that this version knows", component.name());
+  return WithHint(InvalidArgument("component '{}' is of kind {}, which this version does not know",
+                                  component.name(), PercentEncode(kind.substr(0, 120))),
+                  "Use the version of Salvor that has it.");
 }
 
 Status CheckDeclaration(const Strategy& strategy, const v1::Component& component) {

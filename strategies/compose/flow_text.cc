@@ -5,15 +5,15 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "proto/kind.h"
 #include "proto/time.h"
 
 namespace salvor::strategies {
 namespace {
 
 std::string ActionName(const v1::Action& action) {
-  const auto* kinds = v1::Action::descriptor()->FindOneofByName("kind");
-  const auto* kind = action.GetReflection()->GetOneofFieldDescriptor(action, kinds);
-  return kind == nullptr ? "nothing" : kind->name();
+  const std::string kind = KindOf(action);
+  return kind.empty() ? "nothing" : kind;
 }
 
 std::string EdgesText(const v1::Step& step) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 
+#include "proto/extension.h"
 #include "strategies/compose/compile.h"
 
 namespace salvor::strategies {
@@ -17,10 +18,25 @@ using google::protobuf::Reflection;
 
 void LayOver(const Message& top, Message* base);
 
+// What rides in an Any is laid over like any other message. False for what does not, or is not of one known type: then it
+// is replaced.
+bool LayExtensionOver(const Message& top, Message* base) {
+  const auto* over = AsExtension(top);
+  const auto* under = AsExtension(*base);
+  if (over == nullptr || TypeOf(*over) != TypeOf(*under)) return false;
+  const std::unique_ptr<Message> merged = Unpack(*under), laid = Unpack(*over);
+  if (merged == nullptr || laid == nullptr) return false;
+  LayOver(*laid, merged.get());
+  static_cast<google::protobuf::Any*>(base)->PackFrom(*merged);
+  return true;
+}
+
 // A field that is set replaces the base's; messages field by field, lists as a whole.
 void LayFieldOver(const Message& top, const FieldDescriptor& field, Message* base) {
   const Reflection* reflection = base->GetReflection();
   if (!field.is_repeated() && field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+    if (LayExtensionOver(reflection->GetMessage(top, &field), reflection->MutableMessage(base, &field)))
+      return;
     LayOver(reflection->GetMessage(top, &field), reflection->MutableMessage(base, &field));
     return;
   }

@@ -40,6 +40,12 @@ std::vector<FieldProblem> ValidateComponent(const StrategyRegistry& strategies,
   }
   std::vector<FieldProblem> found = problems.Take();
   const Strategy* strategy = strategies.Find(component);
+  if (strategy == nullptr && component.has_extension()) {
+    found.push_back(
+        {"extension", fmt::format("is of kind '{}', which this version does not know; it knows {}",
+                                  PercentEncode(KindOf(component).substr(0, 120)), strategies.Names())});
+    return found;
+  }
   if (strategy == nullptr) {
     found.push_back({"", NeedsStrategy(strategies), true});
     return found;

@@ -35,10 +35,12 @@ TEST(DiskStrategy, RefusesPatternsThatAreNotOneLine) {
 }
 
 TEST(DiskStrategy, HasNoDatabaseToAsk) {
-  EXPECT_THAT(Problems(R"(name: "f" disk { paths: "/srv" }
+  EXPECT_THAT(
+      Problems(R"(name: "f" disk { paths: "/srv" }
                           checks { name: "a" sql { database: "shop" query: "SELECT 1" } }
                           checks { name: "b" command { argv: "/usr/bin/test" } })"),
-              ElementsAre("checks[0].sql: needs a component with databases; use command or http"));
+      ElementsAre(
+          "checks[0].sql: is nothing that a component of this kind can be asked; use command or http"));
 }
 
 TEST(DiskStrategy, RestoresBelowTheirOwnPlaceUnlessToldAnother) {

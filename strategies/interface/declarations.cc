@@ -7,11 +7,9 @@
 
 #include "base/names.h"
 #include "base/text.h"
+#include "proto/extension.h"
 
 namespace salvor::strategies {
-namespace {
-
-constexpr size_t kMaxRoleNameBytes = 63;
 
 bool HasControlCharacters(const std::string& text) {
   return std::any_of(text.begin(), text.end(), [](char c) {
@@ -20,124 +18,62 @@ bool HasControlCharacters(const std::string& text) {
   });
 }
 
-class CheckValidator {
- public:
-  CheckValidator(const v1::ApplicationCheck& check, std::string field,
-                 const std::vector<std::string>* databases, Problems* problems)
-      : check_(check), field_(std::move(field)), databases_(databases), problems_(*problems) {}
+namespace {
 
-  void Validate() {
-    problems_.Check(field_ + ".name", CheckObjectName(check_.name()));
-    switch (check_.probe_case()) {
-      case v1::ApplicationCheck::kSql:
-        return ValidateSql();
-      case v1::ApplicationCheck::kWrite:
-        return ValidateWrite();
-      case v1::ApplicationCheck::kPermission:
-        return ValidatePermission();
-      case v1::ApplicationCheck::kHttp:
-        return ValidateHttp();
-      case v1::ApplicationCheck::kCommand:
-        return ValidateCommand();
-      case v1::ApplicationCheck::PROBE_NOT_SET:
-        break;
-    }
-    problems_.Add(field_, "needs a probe: one of sql, write, permission, http, command");
+// Fields of ApplicationCheck.probe as they are written: "sql, write, permission, http, command".
+std::string ProbeNames() {
+  const auto* probes = v1::ApplicationCheck::descriptor()->FindOneofByName("probe");
+  std::vector<std::string> names;
+  for (int i = 0; i < probes->field_count(); ++i) {
+    if (probes->field(i)->name() != "extension") names.push_back(probes->field(i)->name());
   }
+  return Join(names, ", ");
+}
 
- private:
-  void ValidateSql() {
-    const v1::SqlCheck& sql = check_.sql();
-    CheckDatabase("sql", sql.database());
-    if (Trim(sql.query()).empty()) problems_.Add(field_ + ".sql.query", "is missing");
-    CheckRole("sql", sql.role(), false);
+void ValidateHttp(const v1::HttpCheck& http, const std::string& field, Problems* problems) {
+  const bool has_scheme = http.url().rfind("http://", 0) == 0 || http.url().rfind("https://", 0) == 0;
+  if (!has_scheme) {
+    problems->Add(field + ".http.url", "must start with http:// or https://");
+  } else if (HasControlCharacters(http.url()) || http.url().find(' ') != std::string::npos) {
+    problems->Add(field + ".http.url", "must not contain spaces or control characters");
   }
-
-  void ValidateWrite() {
-    const v1::WriteCheck& write = check_.write();
-    CheckDatabase("write", write.database());
-    if (write.statements().empty())
-      problems_.Add(field_ + ".write.statements", "needs at least one statement");
-    for (int i = 0; i < write.statements_size(); ++i) {
-      if (Trim(write.statements(i)).empty()) {
-        problems_.Add(fmt::format("{}.write.statements[{}]", field_, i), "is empty");
-      }
-    }
-    CheckRole("write", write.role(), false);
+  if (http.expect_status() != 0 && (http.expect_status() < 100 || http.expect_status() > 599)) {
+    problems->Add(field + ".http.expectStatus", "must be from 100 to 599");
   }
+}
 
-  void ValidatePermission() {
-    const v1::PermissionCheck& permission = check_.permission();
-    CheckDatabase("permission", permission.database());
-    CheckRole("permission", permission.role(), true);
-    if (Trim(permission.statement()).empty()) problems_.Add(field_ + ".permission.statement", "is missing");
-    if (permission.expect() != v1::PermissionCheck::VERDICT_ALLOWED &&
-        permission.expect() != v1::PermissionCheck::VERDICT_DENIED) {
-      problems_.Add(field_ + ".permission.expect", "must be Allowed or Denied");
+void ValidateCommand(const v1::CommandCheck& command, const std::string& check, Problems* problems) {
+  const std::string field = check + ".command.argv";
+  if (command.argv().empty()) {
+    problems->Add(field, "is missing");
+  } else if (command.argv(0).empty()) {
+    problems->Add(field + "[0]", "is empty");
+  } else {
+    problems->CheckPath(field + "[0]", command.argv(0));
+  }
+  for (int i = 0; i < command.argv_size(); ++i) {
+    if (command.argv(i).find('\0') != std::string::npos) {
+      problems->Add(fmt::format("{}[{}]", field, i), "contains a NUL byte");
     }
   }
+  problems->CheckDuration(check + ".command.timeout", command.timeout(), false);
+}
 
-  void ValidateHttp() {
-    const v1::HttpCheck& http = check_.http();
-    const bool has_scheme = http.url().rfind("http://", 0) == 0 || http.url().rfind("https://", 0) == 0;
-    if (!has_scheme) {
-      problems_.Add(field_ + ".http.url", "must start with http:// or https://");
-    } else if (HasControlCharacters(http.url()) || http.url().find(' ') != std::string::npos) {
-      problems_.Add(field_ + ".http.url", "must not contain spaces or control characters");
-    }
-    if (http.expect_status() != 0 && (http.expect_status() < 100 || http.expect_status() > 599)) {
-      problems_.Add(field_ + ".http.expectStatus", "must be from 100 to 599");
-    }
-  }
-
-  void ValidateCommand() {
-    const v1::CommandCheck& command = check_.command();
-    const std::string field = field_ + ".command.argv";
-    if (command.argv().empty()) {
-      problems_.Add(field, "is missing");
-    } else if (command.argv(0).empty()) {
-      problems_.Add(field + "[0]", "is empty");
-    } else {
-      problems_.CheckPath(field + "[0]", command.argv(0));
-    }
-    for (int i = 0; i < command.argv_size(); ++i) {
-      if (command.argv(i).find('\0') != std::string::npos) {
-        problems_.Add(fmt::format("{}[{}]", field, i), "contains a NUL byte");
-      }
-    }
-    problems_.CheckDuration(field_ + ".command.timeout", command.timeout(), false);
-    if (!command.database().empty()) CheckDatabase("command", command.database());
-  }
-
-  void CheckDatabase(const std::string& probe, const std::string& database) {
-    const std::string field = fmt::format("{}.{}.database", field_, probe);
-    if (databases_ == nullptr) {
-      problems_.Add(fmt::format("{}.{}", field_, probe),
-                    "needs a component with databases; use command or http");
-    } else if (database.empty()) {
-      problems_.Add(field, "is missing");
-    } else if (std::find(databases_->begin(), databases_->end(), database) == databases_->end()) {
-      problems_.AddIncomplete(
-          field, fmt::format("'{}' is not among the component's databases", CleanText(database)));
-    }
-  }
-
-  void CheckRole(const std::string& probe, const std::string& role, bool required) {
-    const std::string field = fmt::format("{}.{}.role", field_, probe);
-    if (role.empty()) {
-      if (required) problems_.Add(field, "is missing");
-    } else if (role.size() > kMaxRoleNameBytes) {
-      problems_.Add(field, fmt::format("is longer than {} bytes", kMaxRoleNameBytes));
-    } else if (HasControlCharacters(role)) {
-      problems_.Add(field, "must not contain control characters");
-    }
-  }
-
-  const v1::ApplicationCheck& check_;
-  const std::string field_;
-  const std::vector<std::string>* const databases_;
-  Problems& problems_;
-};
+void ValidateCheck(const v1::ApplicationCheck& check, const std::string& field, const ProbeValidator& own,
+                   Problems* problems) {
+  problems->Check(field + ".name", CheckObjectName(check.name()));
+  if (check.probe_case() == v1::ApplicationCheck::PROBE_NOT_SET)
+    return problems->Add(field, "needs a probe: one of " + ProbeNames());
+  if (check.has_http()) ValidateHttp(check.http(), field, problems);
+  if (check.has_command()) ValidateCommand(check.command(), field, problems);
+  if (check.has_http() || (check.has_command() && check.command().database().empty())) return;
+  if (own != nullptr && own(check, field, problems)) return;
+  const auto* probe = v1::ApplicationCheck::descriptor()->FindFieldByNumber(check.probe_case());
+  const std::string kind =
+      check.has_extension() ? CleanText(TypeOf(check.extension()).substr(0, 120)) + " " : "";
+  problems->Add(fmt::format("{}.{}", field, probe->name()),
+                kind + "is nothing that a component of this kind can be asked; use command or http");
+}
 
 }  // namespace
 
@@ -179,13 +115,12 @@ void Problems::CheckWord(const std::string& field, const std::string& text, cons
   }
 }
 
-void ValidateChecks(const v1::Component& component, const std::vector<std::string>* databases,
-                    Problems* problems) {
+void ValidateChecks(const v1::Component& component, const ProbeValidator& own, Problems* problems) {
   std::set<std::string> names;
   for (int i = 0; i < component.checks_size(); ++i) {
     const v1::ApplicationCheck& check = component.checks(i);
     const std::string field = fmt::format("checks[{}]", i);
-    CheckValidator(check, field, databases, problems).Validate();
+    ValidateCheck(check, field, own, problems);
     if (!check.name().empty() && !names.insert(check.name()).second) {
       problems->Add(field + ".name", fmt::format("'{}' is the name of an earlier check", check.name()));
     }

@@ -1,6 +1,7 @@
 // Checks of declared values that several kinds of components share. Pure.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,8 @@ namespace salvor::strategies {
 
 // Whether `inner` is `outer` or lies below it. Both are absolute and without a slash at the end.
 bool IsWithin(const std::string& inner, const std::string& outer);
+
+bool HasControlCharacters(const std::string& text);
 
 // Collects problems below a field: Problems("postgres").Add("databases[0]", …).
 class Problems {
@@ -37,8 +40,13 @@ class Problems {
   std::vector<FieldProblem> found_;
 };
 
-// The component's application checks. `databases` is what SQL probes may name; null where there is no SQL.
-void ValidateChecks(const v1::Component& component, const std::vector<std::string>* databases,
-                    Problems* problems);
+// Adds the problems of what a check asks of the strategy's own: a probe of its kinds, or the database that a command
+// names. False where the strategy has nothing of the kind. `field` is the check's: "checks[0]".
+using ProbeValidator =
+    std::function<bool(const v1::ApplicationCheck& check, const std::string& field, Problems* problems)>;
+
+// The component's application checks. Any component can be asked by http and by command; all else is the strategy's
+// (null: it has no probes of its own).
+void ValidateChecks(const v1::Component& component, const ProbeValidator& own, Problems* problems);
 
 }  // namespace salvor::strategies

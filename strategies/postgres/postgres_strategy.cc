@@ -10,6 +10,7 @@
 #include "strategies/interface/declarations.h"
 #include "strategies/interface/scratch_folder.h"
 #include "strategies/interface/steps.h"
+#include "strategies/postgres/sql_probes.h"
 
 namespace salvor::strategies {
 namespace {
@@ -327,7 +328,11 @@ std::vector<FieldProblem> PostgresStrategy::Validate(const v1::Component& compon
   problems.CheckDuration("postgres.expectations.countBudget", postgres.expectations().count_budget(), true);
   problems.CheckDuration("postgres.lockWaitTimeout", postgres.lock_wait_timeout(), false);
   const std::vector<std::string> databases = DatabasesOf(component);
-  ValidateChecks(component, &databases, &problems);
+  const auto probes = [&databases](const v1::ApplicationCheck& check, const std::string& field,
+                                   Problems* found) {
+    return ValidateSqlProbe(databases, check, field, found);
+  };
+  ValidateChecks(component, probes, &problems);
   return problems.Take();
 }
 

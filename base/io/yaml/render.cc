@@ -15,6 +15,7 @@
 
 #include "base/io/yaml/proto_names.h"
 #include "base/text.h"
+#include "proto/extension.h"
 #include "proto/time.h"
 
 namespace salvor {
@@ -118,6 +119,12 @@ class YamlWriter {
   }
 
   void WriteFields(const Message& message, int indent, bool first_is_indented) {
+    const auto* extension = AsExtension(message);
+    if (const auto inside = extension == nullptr ? nullptr : Unpack(*extension); inside != nullptr) {
+      if (!first_is_indented) text_.append(static_cast<size_t>(indent), ' ');
+      text_ += fmt::format("\"@type\": {}\n", QuoteYaml(TypeOf(*extension)));
+      return WriteFields(*inside, indent, false);
+    }
     std::vector<const FieldDescriptor*> fields;
     message.GetReflection()->ListFields(message, &fields);
     std::sort(fields.begin(), fields.end(),
@@ -336,6 +343,12 @@ Json JsonMap(const Message& message, const FieldDescriptor& field) {
 Json JsonOf(const Message& message) {
   if (std::optional<std::string> text = TimeText(message)) return *text;
   Json object = Json::object();
+  const auto* extension = AsExtension(message);
+  if (const auto inside = extension == nullptr ? nullptr : Unpack(*extension); inside != nullptr) {
+    object["@type"] = TypeOf(*extension);
+    object.update(JsonOf(*inside));
+    return object;
+  }
   std::vector<const FieldDescriptor*> fields;
   message.GetReflection()->ListFields(message, &fields);
   std::sort(fields.begin(), fields.end(),

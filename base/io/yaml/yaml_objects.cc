@@ -7,12 +7,14 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <memory>
 #include <optional>
 #include <set>
 
 #include "base/io/yaml/proto_names.h"
 #include "base/io/yaml/render.h"
 #include "base/text.h"
+#include "proto/extension.h"
 
 namespace salvor {
 namespace {
@@ -25,6 +27,7 @@ using google::protobuf::Reflection;
 
 constexpr std::string_view kMaxProblems = "too many problems; the rest is not shown";
 constexpr size_t kProblemLimit = 200;
+constexpr std::string_view kType = "@type";
 
 // The fields of Object's oneof are the kinds: "application" is kind Application.
 std::vector<const FieldDescriptor*> SpecFields() {
@@ -212,12 +215,38 @@ class ObjectReader {
 
   void ReadMessage(const YamlNode& node, const std::string& path, Message* message) {
     if (!Step(node)) return;
+    if (AsExtension(*message) != nullptr && node.kind == YamlNode::Kind::kMap)
+      return ReadExtension(node, path, static_cast<google::protobuf::Any*>(message));
+    ReadFields(node, path, {}, message);
+  }
+
+  // Fields of the message that "@type" names beside them.
+  void ReadExtension(const YamlNode& node, const std::string& path, google::protobuf::Any* extension) {
+    std::string type;
+    SourcePosition at = node.at;
+    for (const auto& [key, value] : node.entries) {
+      if (key->text != kType || value->kind != YamlNode::Kind::kScalar) continue;
+      type = value->text;
+      at = value->at;
+    }
+    const std::unique_ptr<Message> inside = NewExtension(type);
+    if (inside == nullptr) {
+      return Report(at, Child(path, kType),
+                    type.empty() ? "is missing: the full name of the kind's message"
+                                 : fmt::format("'{}' is no kind that this program knows", Elide(type, 120)));
+    }
+    ReadFields(node, path, {std::string(kType)}, inside.get());
+    extension->PackFrom(*inside);
+  }
+
+  // `known` are names beside those of the message's fields.
+  void ReadFields(const YamlNode& node, const std::string& path, std::vector<std::string> known,
+                  Message* message) {
     if (node.kind != YamlNode::Kind::kMap) {
       Report(node.at, path, fmt::format("expected fields (a map), found {}", DescribeYamlKind(node)));
       return;
     }
     const Descriptor* type = message->GetDescriptor();
-    std::vector<std::string> known;
     for (int i = 0; i < type->field_count(); ++i) {
       if (!(type == v1::Metadata::descriptor() && type->field(i)->name() == "generation")) {
         known.push_back(type->field(i)->json_name());

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "base/text.h"
+#include "proto/kind.h"
 #include "strategies/registry.h"
 #include "strategies/verdicts/verdict.h"
 #include "tools/cli/terminal/text_layout.h"
@@ -160,6 +161,8 @@ std::string Word(v1::Artifact::Kind kind) {
       return "file details";
     case v1::Artifact::KIND_MANIFEST:
       return "manifest";
+    case v1::Artifact::KIND_UNSPECIFIED:
+      return "data";
     default:
       return "unknown";
   }
@@ -178,7 +181,7 @@ std::string Word(v1::Runtime runtime) {
 
 std::string StrategyWord(const v1::Component& component) {
   const strategies::Strategy* strategy = strategies::BuiltInStrategies().Find(component);
-  return strategy == nullptr ? "" : std::string(strategy->Name());
+  return strategy == nullptr ? CleanText(KindOf(component)) : std::string(strategy->Name());
 }
 
 std::string SubjectOf(const v1::RunHeader& header) {
@@ -287,7 +290,8 @@ std::vector<const v1::Check*> ChecksOf(const v1::Run& run) {
 
 bool HoldsData(const v1::Artifact& artifact) {
   return artifact.kind() == v1::Artifact::KIND_POSTGRES_DUMP ||
-         artifact.kind() == v1::Artifact::KIND_POSTGRES_GLOBALS || artifact.kind() == v1::Artifact::KIND_TREE;
+         artifact.kind() == v1::Artifact::KIND_POSTGRES_GLOBALS ||
+         artifact.kind() == v1::Artifact::KIND_TREE || artifact.kind() == v1::Artifact::KIND_UNSPECIFIED;
 }
 
 int64_t DataBytes(const v1::Manifest& manifest) {

@@ -1,0 +1,11 @@
+// What an agent does for the toy strategy.
+#pragma once
+
+#include "agent/work/action.h"
+
+namespace salvor::toy {
+
+// Adds them to what an agent can do.
+void RegisterToyActions(agent::ActionRegistry& registry);
+
+}  // namespace salvor::toy
