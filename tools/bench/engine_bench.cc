@@ -22,7 +22,7 @@
 #include "base/io/log.h"
 #include "base/io/system_clock.h"
 #include "controlplane/runs/engine.h"
-#include "controlplane/services/agent_service.h"
+#include "controlplane/transport/agent_service.h"
 #include "controlplane/store/sqlite_store.h"
 #include "proto/time.h"
 
@@ -93,7 +93,7 @@ class Bench {
     ASSIGN_OR_RETURN(engine_, controlplane::Engine::Create(*store_, clock_, options, nullptr));
     ASSIGN_OR_RETURN(const Token token, Token::Load(settings_.directory + "/agent.token", true));
     ASSIGN_OR_RETURN(tokens_, controlplane::TokenRegistry::Load(*store_, clock_));
-    authenticator_ = std::make_unique<controlplane::Authenticator>(token, token, *tokens_);
+    authenticator_ = std::make_unique<controlplane::Authenticator>(token, *tokens_);
     service_ = std::make_unique<controlplane::AgentServiceImpl>(*engine_, *authenticator_, *tokens_);
     grpc::ServerBuilder builder;
     builder.AddListeningPort("unix:" + settings_.directory + "/socket", grpc::InsecureServerCredentials());
