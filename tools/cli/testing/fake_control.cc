@@ -292,16 +292,20 @@ grpc::Status FakeControl::CreateToken(grpc::ServerContext* context, const v1::Cr
   token.set_kind(request->kind());
   token.set_environment(request->environment());
   token.set_agent(request->agent());
+  token.set_token_class(request->token_class());
   *response->mutable_token() = token;
   response->set_secret(kMadeToken);
   return grpc::Status::OK;
 }
 
-grpc::Status FakeControl::ListTokens(grpc::ServerContext* context, const v1::ListTokensRequest*,
+grpc::Status FakeControl::ListTokens(grpc::ServerContext* context, const v1::ListTokensRequest* request,
                                      v1::ListTokensResponse* response) {
   MutexLock lock(mutex_);
   if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
-  for (const auto& entry : tokens_) *response->add_tokens() = entry.second;
+  for (const auto& entry : tokens_) {
+    if (request->kind() == v1::TOKEN_KIND_UNSPECIFIED || request->kind() == entry.second.kind())
+      *response->add_tokens() = entry.second;
+  }
   return grpc::Status::OK;
 }
 
