@@ -201,6 +201,7 @@ StatusOr<RunWatch> ControlApi::WatchRun(const Principal& who, const v1::GetRunRe
 
 StatusOr<LogReading> ControlApi::GetRunLogs(const Principal& who, const v1::GetRunLogsRequest& request) {
   RETURN_IF_ERROR(CheckAccess(who, "GetRunLogs"));
+  if (request.after() < 0) return InvalidArgument("a place in a log is not negative");
   return LogReading(engine_, store_, request);
 }
 

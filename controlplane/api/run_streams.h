@@ -36,7 +36,7 @@ class RunWatch {
 class LogReading {
  public:
   LogReading(Engine& engine, Store& store, v1::GetRunLogsRequest request)
-      : engine_(&engine), store_(&store), request_(std::move(request)) {}
+      : engine_(&engine), store_(&store), request_(std::move(request)), next_(request_.after()) {}
 
   // What came since; it may be nothing. Waits a little when all was given already. NotFound.
   StatusOr<std::vector<v1::LogLines>> Next();
@@ -47,7 +47,7 @@ class LogReading {
   Engine* engine_;
   Store* store_;
   v1::GetRunLogsRequest request_;
-  int64_t next_ = 0;
+  int64_t next_;  // the place in the log up to which all was given
   bool begun_ = false, over_ = false;
 };
 

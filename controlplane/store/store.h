@@ -117,7 +117,8 @@ class Store {
   virtual StatusOr<std::vector<v1::AgentStatus>> ListAgents() = 0;
   virtual StatusOr<std::vector<StoredObligation>> ListObligations() = 0;
   virtual StatusOr<std::vector<v1::TokenRecord>> ListTokens() = 0;  // by name
-  // From the `after`-th record of the run's log on; `next` is where to go on.
+  // What follows the place `after` in the run's log (0: all of it), each record with the place behind it as its `next`; `next`
+  // is the place behind the last one.
   virtual StatusOr<std::vector<v1::LogLines>> ReadLog(const std::string& run, int64_t after,
                                                       int64_t& next) = 0;
 
