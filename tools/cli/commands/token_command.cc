@@ -69,7 +69,7 @@ void AddTokenCommands(CommandLine& line) {
   create_command.add_option("--class", create->token_class, "view, operate, approve or administer")
       ->type_name("CLASS")
       ->required()
-      ->check(CLI::IsMember({"view", "operate", "approve", "administer"}));
+      ->check(CLI::IsMember({"view", "operate", "approve", "administer"}).description(""));
   create_command
       .add_option("--output-file", create->output_file,
                   "write the token into this new file, mode 0600, instead of showing it")
