@@ -17,15 +17,17 @@
 #include "base/io/metrics/registry.h"
 #include "base/io/mutex.h"
 #include "base/io/system_clock.h"
+#include "controlplane/api/control_api.h"
+#include "controlplane/api/planner.h"
 #include "controlplane/objects/catalog.h"
 #include "controlplane/runs/engine.h"
-#include "controlplane/services/agent_service.h"
-#include "controlplane/services/authenticator.h"
-#include "controlplane/services/control_service.h"
-#include "controlplane/services/planner.h"
-#include "controlplane/services/run_metrics.h"
 #include "controlplane/store/sqlite/sqlite_store.h"
+#include "controlplane/tokens/file_token.h"
 #include "controlplane/tokens/token_registry.h"
+#include "controlplane/transport/agent_service.h"
+#include "controlplane/transport/authenticator.h"
+#include "controlplane/transport/control_service.h"
+#include "controlplane/transport/run_metrics.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -57,8 +59,6 @@ class ControlPlaneImpl final : public ControlPlane {
     ASSIGN_OR_RETURN(const Endpoint endpoint, ParseEndpoint(options_.listen));
     ASSIGN_OR_RETURN(auto credentials, ServerCredentialsFor(endpoint, options_.tls));
     ASSIGN_OR_RETURN(store_, OpenSqliteStore(options_.state_directory));
-    ASSIGN_OR_RETURN_IN(Token api_token, Token::Load(options_.state_directory + "/api.token", true),
-                        "API token");
     ASSIGN_OR_RETURN_IN(Token agent_token, Token::Load(options_.state_directory + "/agent.token", true),
                         "agent token");
     ASSIGN_OR_RETURN(catalog_, Catalog::Load(*store_, strategies_));
@@ -69,10 +69,11 @@ class ControlPlaneImpl final : public ControlPlane {
     ASSIGN_OR_RETURN(engine_, Engine::Create(*store_, clock_, std::move(engine_options), &run_metrics_));
     planner_ = std::make_unique<Planner>(*catalog_, *engine_, strategies_, clock_, options_.version);
     ASSIGN_OR_RETURN(tokens_, TokenRegistry::Load(*store_, clock_));
-    authenticator_ = std::make_unique<Authenticator>(std::move(api_token), std::move(agent_token), *tokens_);
+    RETURN_IF_ERROR_IN(KeepFileToken(*tokens_, options_.state_directory + "/api.token"), "API token");
+    authenticator_ = std::make_unique<Authenticator>(std::move(agent_token), *tokens_);
     agent_service_ = std::make_unique<AgentServiceImpl>(*engine_, *authenticator_, *tokens_);
-    control_service_ = std::make_unique<ControlServiceImpl>(*catalog_, *engine_, *planner_, *store_, *tokens_,
-                                                            *authenticator_, options_.version);
+    api_ = std::make_unique<ControlApi>(*catalog_, *engine_, *planner_, *store_, *tokens_, options_.version);
+    control_service_ = std::make_unique<ControlServiceImpl>(*api_, *authenticator_);
     StartTimer();
     RETURN_IF_ERROR(Listen(endpoint, credentials));
     if (options_.metrics_listen.empty()) return OkStatus();
@@ -112,6 +113,8 @@ class ControlPlaneImpl final : public ControlPlane {
       RETURN_IF_ERROR(MakeSocketDirectory(endpoint.socket_path));
       ::unlink(endpoint.socket_path.c_str());  // of a process that died: the store is ours
     }
+    // Health and the description of the services answer without a token: a probe has none, and neither says more than that
+    // salvord listens, and which calls its published contract has.
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
@@ -172,6 +175,7 @@ class ControlPlaneImpl final : public ControlPlane {
   std::unique_ptr<Planner> planner_;
   std::unique_ptr<TokenRegistry> tokens_;
   std::unique_ptr<Authenticator> authenticator_;
+  std::unique_ptr<ControlApi> api_;
   std::unique_ptr<AgentServiceImpl> agent_service_;
   std::unique_ptr<ControlServiceImpl> control_service_;
   std::unique_ptr<grpc::Server> server_;

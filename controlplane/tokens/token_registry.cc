@@ -1,5 +1,6 @@
 #include "controlplane/tokens/token_registry.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/io/files.h"
@@ -15,9 +16,32 @@ constexpr size_t kSecretBytes = 32;
 
 bool IsPattern(const std::string& agent) { return !agent.empty() && agent.back() == '*'; }
 
+bool IsUser(const v1::Token& token) { return token.kind() == v1::TOKEN_KIND_USER; }
+
+bool IsAdministrator(const v1::Token& token) {
+  return IsUser(token) && token.token_class() == v1::TOKEN_CLASS_ADMINISTER && !token.has_revoked_at();
+}
+
+bool IsOfFile(const v1::Token& token) { return IsUser(token) && token.created_by() == kMadeBySalvord; }
+
+Status CheckWantedUser(const v1::Token& wanted) {
+  if (!wanted.environment().empty() || !wanted.agent().empty())
+    return InvalidArgument("a user's token is bound to no environment and no agent");
+  if (wanted.token_class() >= v1::TOKEN_CLASS_VIEW && wanted.token_class() <= v1::TOKEN_CLASS_ADMINISTER)
+    return OkStatus();
+  return WithHint(InvalidArgument("the class of the token is missing"),
+                  "Give one: view, operate, approve or administer.");
+}
+
 Status CheckWanted(const v1::Token& wanted) {
   RETURN_IF_ERROR_IN(CheckObjectName(wanted.name()), "name of the token");
-  if (wanted.kind() != v1::TOKEN_KIND_AGENT) return InvalidArgument("only agents' tokens can be made");
+  if (wanted.name() == kMadeBySalvord)
+    return WithHint(InvalidArgument("no token is called {}", kMadeBySalvord), "Give it another name.");
+  if (wanted.kind() == v1::TOKEN_KIND_USER) return CheckWantedUser(wanted);
+  if (wanted.kind() != v1::TOKEN_KIND_AGENT)
+    return InvalidArgument("a token is an agent's or a user's, and this one is neither");
+  if (wanted.token_class() != v1::TOKEN_CLASS_UNSPECIFIED)
+    return InvalidArgument("an agent's token is of no class");
   RETURN_IF_ERROR_IN(CheckObjectName(wanted.environment()), "environment");
   return WithHint(
       WithContext(CheckNameOrBeginning(wanted.agent()), "agent"),
@@ -51,8 +75,7 @@ StatusOr<std::unique_ptr<TokenRegistry>> TokenRegistry::Load(Store& store, const
   ASSIGN_OR_RETURN(const std::vector<v1::TokenRecord> records, store.ListTokens());
   MutexLock lock(registry->mutex_);
   for (const v1::TokenRecord& record : records) {
-    registry->names_[record.sha256()] = record.token().name();
-    registry->by_name_[record.token().name()] = record;
+    registry->Remember(record);
   }
   return registry;
 }
@@ -60,11 +83,12 @@ StatusOr<std::unique_ptr<TokenRegistry>> TokenRegistry::Load(Store& store, const
 StatusOr<TokenRegistry::Created> TokenRegistry::Create(const v1::Token& wanted, const std::string& by) {
   RETURN_IF_ERROR(CheckWanted(wanted));
   Created created;
-  created.secret = kAgentTokenPrefix + ToHex(RandomBytes(kSecretBytes));
+  created.secret = (IsUser(wanted) ? kUserTokenPrefix : kAgentTokenPrefix) + ToHex(RandomBytes(kSecretBytes));
   created.token.set_name(wanted.name());
   created.token.set_kind(wanted.kind());
   created.token.set_environment(wanted.environment());
   created.token.set_agent(wanted.agent());
+  created.token.set_token_class(wanted.token_class());
   *created.token.mutable_created_at() = ToProto(clock_.Now());
   created.token.set_created_by(by);
   v1::TokenRecord record;
@@ -77,16 +101,75 @@ StatusOr<TokenRegistry::Created> TokenRegistry::Create(const v1::Token& wanted, 
                       known->second.token().has_revoked_at() ? ", which was revoked" : ""),
         "Give this one another name: a name stays with its token, so that logs keep their meaning.");
   }
-  // A token that can't be read may have been revoked: its name, which alone is known, must not come back as another.
-  for (const DamagedRecord& damaged : store_.DamagedRecords()) {
-    if (damaged.kind != "token" || damaged.name != wanted.name()) continue;
+  if (IsTaken(wanted.name())) {
     return WithHint(AlreadyExists("there is a token {} already, whose record can't be read", wanted.name()),
                     "Give this one another name. The other lets nobody in.");
   }
   RETURN_IF_ERROR(CommitAndWait(store_, {PutToken{record}}));
-  names_[record.sha256()] = wanted.name();
-  by_name_[wanted.name()] = std::move(record);
+  Remember(record);
   return created;
+}
+
+void TokenRegistry::Remember(const v1::TokenRecord& record) {
+  names_[record.sha256()] = record.token().name();
+  by_name_[record.token().name()] = record;
+}
+
+// Of one that can't be read only the name is known: it may have been revoked, and must not come back as another.
+bool TokenRegistry::IsTaken(const std::string& name) {
+  if (by_name_.count(name) > 0) return true;
+  const std::vector<DamagedRecord> damaged = store_.DamagedRecords();
+  return std::any_of(damaged.begin(), damaged.end(),
+                     [&](const DamagedRecord& each) { return each.kind == "token" && each.name == name; });
+}
+
+bool TokenRegistry::IsLastAdministrator(const v1::Token& token) {
+  if (!IsAdministrator(token)) return false;
+  return std::count_if(by_name_.begin(), by_name_.end(),
+                       [](const auto& each) { return IsAdministrator(each.second.token()); }) == 1;
+}
+
+bool TokenRegistry::NeedsFileToken() {
+  MutexLock lock(mutex_);
+  bool administrators = false;
+  for (const auto& [name, record] : by_name_) {
+    if (IsOfFile(record.token()) && !record.token().has_revoked_at()) return true;
+    administrators |= IsAdministrator(record.token());
+  }
+  return !administrators;
+}
+
+Status TokenRegistry::AdoptFileToken(const std::string& secret) {
+  v1::TokenRecord adopted;
+  adopted.set_sha256(Sha256::Of(secret));
+  MutexLock lock(mutex_);
+  if (const auto known = names_.find(adopted.sha256()); known != names_.end()) {
+    if (IsUser(by_name_.at(known->second).token())) return OkStatus();
+    return WithHint(FailedPrecondition("it is the agent's token {}", known->second),
+                    "Remove the file and start salvord again: it makes another.");
+  }
+  const auto now = ToProto(clock_.Now());
+  std::vector<v1::TokenRecord> records;
+  for (const auto& [name, record] : by_name_) {
+    if (!IsOfFile(record.token()) || record.token().has_revoked_at()) continue;
+    v1::Token& replaced = *records.emplace_back(record).mutable_token();
+    *replaced.mutable_revoked_at() = now;
+    replaced.set_revoked_by(kMadeBySalvord);
+  }
+  std::string name = "root";
+  for (int i = 2; IsTaken(name); ++i) name = fmt::format("root-{}", i);
+  v1::Token& token = *adopted.mutable_token();
+  token.set_name(name);
+  token.set_kind(v1::TOKEN_KIND_USER);
+  token.set_token_class(v1::TOKEN_CLASS_ADMINISTER);
+  *token.mutable_created_at() = now;
+  token.set_created_by(kMadeBySalvord);
+  records.push_back(std::move(adopted));
+  Batch batch;
+  for (const v1::TokenRecord& record : records) batch.push_back(PutToken{record});
+  RETURN_IF_ERROR(CommitAndWait(store_, std::move(batch)));
+  for (const v1::TokenRecord& record : records) Remember(record);
+  return OkStatus();
 }
 
 std::vector<v1::Token> TokenRegistry::List(v1::TokenKind kind) {
@@ -104,8 +187,12 @@ StatusOr<v1::Token> TokenRegistry::Revoke(const std::string& name, const std::st
     MutexLock lock(mutex_);
     const auto found = by_name_.find(name);
     if (found == by_name_.end())
-      return WithHint(NotFound("there is no token {}", name), "List them with: salvor agent-token list");
+      return WithHint(NotFound("there is no token {}", name), "List them with: salvor token list");
     if (found->second.token().has_revoked_at()) return found->second.token();
+    if (IsLastAdministrator(found->second.token())) {
+      return WithHint(FailedPrecondition("the token {} is the last of class administer", name),
+                      "Make another first, and keep it: salvor token create NAME --class administer");
+    }
     v1::TokenRecord record = found->second;
     *record.mutable_token()->mutable_revoked_at() = ToProto(clock_.Now());
     record.mutable_token()->set_revoked_by(by);

@@ -19,8 +19,13 @@
 
 namespace salvor::controlplane {
 
-// What every agent's token begins with, so that one which was published by mistake is found by those who look for such.
+// Tokens begin with these, so that one which was published by mistake is found by those who look for such.
 inline constexpr char kAgentTokenPrefix[] = "salvor_agent_";
+inline constexpr char kUserTokenPrefix[] = "salvor_user_";
+
+// The maker on record of tokens that nobody asked for: those that stand in a file of the state directory. No token is
+// called so.
+inline constexpr char kMadeBySalvord[] = "salvord";
 
 // Whether an agent of this name in this environment may use the token. PermissionDenied names what it is bound to.
 Status CheckBinding(const v1::Token& token, const std::string& environment, const std::string& agent);
@@ -34,19 +39,27 @@ class TokenRegistry {
     v1::Token token;
     std::string secret;
   };
-  // The name, the kind and what it is bound to count in `wanted`. InvalidArgument; AlreadyExists, also for the name of
-  // a token that was revoked.
+  // The name, the kind, and the class or what it is bound to count in `wanted`. InvalidArgument; AlreadyExists, also for
+  // the name of a token that was revoked.
   StatusOr<Created> Create(const v1::Token& wanted, const std::string& by);
 
   // By name, the revoked ones too. Of this kind, or all when it is unspecified.
   std::vector<v1::Token> List(v1::TokenKind kind);
 
-  // Revoking again changes nothing. NotFound.
+  // Revoking again changes nothing. NotFound; FailedPrecondition for the last valid token of class administer, without
+  // which nobody could make another.
   StatusOr<v1::Token> Revoke(const std::string& name, const std::string& by);
 
   // The valid token with this text. Found by its digest, so that how long it takes says nothing about any token.
   // Unauthenticated.
   StatusOr<v1::Token> Recognise(std::string_view secret);
+
+  // Whether the file of the state directory should hold a token although there is none: the one that it held is valid
+  // still, or nobody else could make one.
+  bool NeedsFileToken();
+  // Takes this token, which stands in that file, in as a named one of class administer ("root", or "root-2" …), unless it
+  // is known. One that stood there before is revoked: it was replaced.
+  Status AdoptFileToken(const std::string& secret);
 
   bool IsRevoked(const std::string& name);
 
@@ -55,6 +68,11 @@ class TokenRegistry {
 
  private:
   TokenRegistry(Store& store, const Clock& clock) : store_(store), clock_(clock) {}
+
+  // Whether a token has, or had, this name; also one whose record can't be read.
+  bool IsTaken(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsLastAdministrator(const v1::Token& token) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Remember(const v1::TokenRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Store& store_;
   const Clock& clock_;

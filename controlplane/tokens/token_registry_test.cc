@@ -141,6 +141,47 @@ TEST_F(TokenRegistryTest, WhatCannotBeIsRefused) {
         << agent;
 }
 
+v1::Token User(const std::string& name, v1::TokenClass token_class) {
+  v1::Token token;
+  token.set_name(name);
+  token.set_kind(v1::TOKEN_KIND_USER);
+  token.set_token_class(token_class);
+  return token;
+}
+
+TEST_F(TokenRegistryTest, AUsersTokenIsOfAClassAndBoundToNothing) {
+  const auto made = registry_->Create(User("anna", v1::TOKEN_CLASS_OPERATE), "root");
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_THAT(made->secret, testing::MatchesRegex("salvor_user_[0-9a-f]{64}"));
+  Reload();
+  EXPECT_EQ(registry_->Recognise(made->secret)->token_class(), v1::TOKEN_CLASS_OPERATE);
+  EXPECT_FALSE(registry_->Create(User("berta", v1::TOKEN_CLASS_UNSPECIFIED), "root").ok());
+  EXPECT_FALSE(registry_->Create(User("berta", static_cast<v1::TokenClass>(99)), "root").ok());
+  EXPECT_FALSE(registry_->Create(User("salvord", v1::TOKEN_CLASS_VIEW), "root").ok())
+      << "it is the maker's name";
+  EXPECT_FALSE(registry_->Create(User("anna", v1::TOKEN_CLASS_VIEW), "root").ok()) << "a name is taken once";
+  v1::Token bound = User("berta", v1::TOKEN_CLASS_VIEW);
+  bound.set_agent("web-1");
+  EXPECT_FALSE(registry_->Create(bound, "root").ok());
+  v1::Token agent = Wanted("web", "web-1");
+  agent.set_token_class(v1::TOKEN_CLASS_ADMINISTER);
+  EXPECT_FALSE(registry_->Create(agent, "root").ok()) << "an agent administers nothing";
+}
+
+TEST_F(TokenRegistryTest, TheLastAdministratorIsNotRevoked) {
+  ASSERT_TRUE(registry_->Create(User("anna", v1::TOKEN_CLASS_ADMINISTER), "root").ok());
+  ASSERT_TRUE(registry_->Create(User("carl", v1::TOKEN_CLASS_APPROVE), "root").ok());
+  const auto refused = registry_->Revoke("anna", "anna");
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(HintOf(refused.status()), HasSubstr("salvor token create NAME --class administer"));
+  ASSERT_TRUE(registry_->Create(User("berta", v1::TOKEN_CLASS_ADMINISTER), "anna").ok());
+  EXPECT_TRUE(registry_->Revoke("anna", "berta").ok());
+  EXPECT_TRUE(registry_->Revoke("anna", "berta").ok()) << "again";
+  Reload();
+  EXPECT_FALSE(registry_->Revoke("berta", "berta").ok()) << "a revoked one does not count";
+  EXPECT_TRUE(registry_->Revoke("carl", "berta").ok()) << "nor does one of another class";
+}
+
 TEST(CheckBinding, OneNameOrABeginningAndOneEnvironment) {
   const v1::Token one = Wanted("web", "web-1"), nodes = Wanted("nodes", "node-*"), all = Wanted("all", "*");
   EXPECT_TRUE(CheckBinding(one, "vps-1", "web-1").ok());

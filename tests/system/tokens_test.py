@@ -1,4 +1,4 @@
-"""Agents' tokens between the real programs, and what one sees of an agent that is not let in."""
+"""Agents' and people's tokens between the real programs, and what one sees who is not let in."""
 
 import os
 import unittest
@@ -63,6 +63,61 @@ class AgentTokens(unittest.TestCase):
                 refused = stack.cli("run", "list", "--token-file", stack.dir / token, check=False)
                 self.assertEqual(refused.returncode, 5, refused.stderr)
                 self.assertIn("is an agent's, and this is for people", refused.stderr)
+
+
+class PeoplesTokens(unittest.TestCase):
+    def make(self, stack, name, token_class):
+        path = stack.dir / f"{name}.token"
+        stack.cli("token", "create", name, "--class", token_class, "--output-file", path)
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+        return path
+
+    def wait_for_log(self, stack, text):
+        wait_for(f"'{text}' in salvord's log", lambda: text in (stack.dir / "salvord.log").read_text())
+
+    def test_each_class_does_what_it_may_and_its_name_is_on_record(self):
+        with Stack() as stack:
+            viewer, operator = self.make(stack, "zoe", "view"), self.make(stack, "anna", "operate")
+            self.assertEqual(stack.cli("run", "list", "--token-file", viewer, check=False).returncode, 0)
+            refused = stack.cli("backup", "create", "shop", "--token-file", viewer, check=False)
+            self.assertEqual(refused.returncode, 5, refused.stderr)
+            self.assertIn("needs a token of class operate, and zoe is of class view", refused.stderr)
+            self.assertIn("salvor token create NAME --class operate", refused.stderr)
+            self.wait_for_log(stack, "audit: zoe asked for CreateBackup on shop, which failed")
+
+            run = stack.start_run("backup", "create", "shop", "--token-file", operator)
+            self.assertEqual(stack.outcome(run), "SUCCEEDED")
+            self.assertEqual(stack.run(run)["header"]["requestedBy"], "anna")
+            self.wait_for_log(stack, f"audit: anna did CreateBackup on {run}")
+            for refused in (stack.cli("token", "create", "me", "--class", "administer", "--token-file", operator, check=False),
+                            stack.cli("token", "list", "--token-file", operator, check=False)):
+                self.assertEqual(refused.returncode, 5, refused.stderr)
+
+    def test_root_is_revoked_once_there_is_another_and_stays_so(self):
+        with Stack() as stack:
+            alone = stack.cli("token", "revoke", "root", check=False)
+            self.assertEqual(alone.returncode, 7, alone.stderr)
+            self.assertIn("salvor token create NAME --class administer", alone.stderr)
+            berta = self.make(stack, "berta", "administer")
+            stack.cli("token", "revoke", "root", "--token-file", berta)
+            stack.kill_salvord()
+            stack.start_salvord()
+            refused = wait_for("an answer", lambda: (done := stack.cli("run", "list", check=False)).returncode != 10 and done)
+            self.assertEqual(refused.returncode, 4, refused.stderr)
+            self.assertIn("the token root was revoked", refused.stderr)
+            listed = stack.cli("token", "list", "--token-file", berta).stdout
+            self.assertRegex(listed, r"berta +administer +valid")
+            self.assertRegex(listed, r"root +administer +revoked")
+
+    def test_a_state_directory_of_an_earlier_version_keeps_its_token(self):
+        with Stack() as stack:
+            token = stack.dir / "control/api.token"
+            stack.kill_salvord()
+            old = "a1" * 32  # as earlier versions wrote it
+            token.write_text(old + "\n")
+            stack.start_salvord()
+            wait_for("salvord to answer", lambda: stack.cli("run", "list", check=False).returncode == 0)
+            self.assertEqual(token.read_text(), old + "\n")
 
 
 if __name__ == "__main__":

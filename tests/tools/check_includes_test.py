@@ -96,6 +96,16 @@ class CheckIncludesTest(unittest.TestCase):
     def test_a_test_of_the_agent_may_not_either(self):
         self.assert_found("agent/puller_test.cc", '#include "controlplane/store.h"\n', "never include each other")
 
+    def test_an_operation_that_knows_a_transport_is_found(self):
+        for header in ("grpcpp/server_context.h", "salvor/v1/control_service.grpc.pb.h", "base/io/grpc/token.h",
+                       "controlplane/transport/authenticator.h"):
+            self.assert_found("controlplane/api/access.cc", f'#include "{header}"\n', "operations know no transport")
+
+    def test_an_operation_may_speak_in_the_messages_of_the_service_and_a_transport_in_grpc(self):
+        fine = {"controlplane/api/access.cc": '#include "salvor/v1/control_service.pb.h"\n',
+                "controlplane/transport/service.cc": "#include <grpcpp/server_context.h>\n"}
+        self.assertEqual(self.check(fine)[0], 0)
+
     def test_an_include_from_a_higher_floor_is_found(self):
         self.assert_found("base/io/files.h", '#include "agent/puller.h"\n', "floor 50 from floor 40")
 

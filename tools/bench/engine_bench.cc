@@ -23,8 +23,8 @@
 #include "base/io/system_clock.h"
 #include "controlplane/runs/engine.h"
 #include "controlplane/runs/waiting_calls.h"
-#include "controlplane/services/agent_service.h"
 #include "controlplane/store/sqlite/sqlite_store.h"
+#include "controlplane/transport/agent_service.h"
 #include "proto/time.h"
 
 namespace salvor {
@@ -94,7 +94,7 @@ class Bench {
     ASSIGN_OR_RETURN(engine_, controlplane::Engine::Create(*store_, clock_, options, nullptr));
     ASSIGN_OR_RETURN(const Token token, Token::Load(settings_.directory + "/agent.token", true));
     ASSIGN_OR_RETURN(tokens_, controlplane::TokenRegistry::Load(*store_, clock_));
-    authenticator_ = std::make_unique<controlplane::Authenticator>(token, token, *tokens_);
+    authenticator_ = std::make_unique<controlplane::Authenticator>(token, *tokens_);
     service_ = std::make_unique<controlplane::AgentServiceImpl>(*engine_, *authenticator_, *tokens_);
     grpc::ServerBuilder builder;
     builder.AddListeningPort("unix:" + settings_.directory + "/socket", grpc::InsecureServerCredentials());

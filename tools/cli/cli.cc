@@ -102,6 +102,7 @@ void BuildCommandLine(CommandLine& line) {
   AddRunCommands(line);
   AddAgentCommands(line);
   AddAgentTokenCommands(line);
+  AddTokenCommands(line);
   AddInfoCommands(line);
 }
 

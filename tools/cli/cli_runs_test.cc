@@ -251,6 +251,7 @@ TEST_F(CliTest, FollowedLogsGoOnOverBrokenStreamsUntilTheRunIsOverAndShowEachLin
   lines.set_step("db.dump.shop");
   for (const char* text : {"one", "two", "two"}) lines.add_lines()->set_text(text);
   control_.PutLogs(run, {lines});
+  control_.ForgetCursors();  // the first versions had none
   // The fake ends each stream after what there is, as a control plane does that stops.
   std::thread somebody([&] {
     while (control_.log_reads() < 2) std::this_thread::yield();
@@ -260,6 +261,28 @@ TEST_F(CliTest, FollowedLogsGoOnOverBrokenStreamsUntilTheRunIsOverAndShowEachLin
   somebody.join();
   EXPECT_EQ(result.code, 0);
   EXPECT_EQ(result.out, "-  one\n-  two\n-  two\n");
+}
+
+TEST_F(CliTest, FollowedLogsGoOnFromTheirCursorAfterEachBreakWithoutALineLostOrDoubled) {
+  control_.AddScript(ScriptTo(SucceededBackup()));
+  const std::string run = SucceededBackup().header().name();
+  std::vector<v1::LogLines> logs;
+  for (const char* text : {"one", "two", "same", "same", "same", "six"}) {
+    v1::LogLines& lines = logs.emplace_back();
+    lines.set_step("db.dump.shop");
+    lines.add_lines()->set_text(text);
+  }
+  logs[1].set_step("another");
+  control_.PutLogs(run, logs);
+  control_.BreakLogsAfter(1);
+  std::thread somebody([&] {
+    while (control_.log_reads() < 6) std::this_thread::yield();
+    control_.Finish();
+  });
+  const Result result = Run({"run", "logs", run, "-f", "--step", "db.dump.shop"});
+  somebody.join();
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "-  one\n-  same\n-  same\n-  same\n-  six\n");
 }
 
 TEST_F(CliTest, ATerminalGetsOneFrameRedrawnInPlaceThatNeverWraps) {

@@ -75,5 +75,41 @@ TEST_F(CliTokensTest, WhatATokenIsForMustBeSaid) {
   EXPECT_EQ(Run({"agent-token", "list", "-o", "name"}).out, "");
 }
 
+TEST_F(CliTokensTest, PeoplesTokensHaveAClassAndAListOfTheirOwn) {
+  Create();
+  const Result made = Run({"token", "create", "anna", "--class", "operate"});
+  EXPECT_EQ(made.code, 0) << made.err;
+  EXPECT_EQ(made.out, std::string(FakeControl::kMadeToken) + "\n");
+  Run({"token", "create", "zoe", "--class", "view", "--output-file", directory_ + "/zoe.token"});
+  EXPECT_EQ(*ReadSecretFile(directory_ + "/zoe.token"), FakeControl::kMadeToken);
+  EXPECT_EQ(Run({"token", "create", "anna", "--class", "view"}).code, 7) << "a name is taken once";
+  EXPECT_EQ(Run({"token", "revoke", "zoe"}).out, "revoked zoe\n");
+  EXPECT_EQ(Run({"token", "list"}).out,
+            "NAME  CLASS    STATE    CREATED\n"
+            "anna  operate  valid    -\n"
+            "zoe   view     revoked  -\n");
+  EXPECT_EQ(Run({"token", "list", "-o", "name"}).out, "anna\nzoe\n");
+  EXPECT_THAT(Run({"token", "list", "-o", "json"}).out, HasSubstr("\"tokenClass\": \"Operate\""));
+  EXPECT_EQ(Run({"agent-token", "list", "-o", "name"}).out, "web\n");
+}
+
+TEST_F(CliTokensTest, AClassMustBeSaidAndBeOne) {
+  EXPECT_EQ(Run({"token", "create", "anna"}).code, 2);
+  EXPECT_EQ(Run({"token", "create", "--class", "view"}).code, 2);
+  for (const char* wrong : {"root", "", "View", "operate,view"})
+    EXPECT_EQ(Run({"token", "create", "anna", "--class", wrong}).code, 2) << wrong;
+  EXPECT_NE(Run({"token", "create", "Anna", "--class", "view"}).code, 0);
+  EXPECT_EQ(Run({"token", "list", "-o", "name"}).out, "");
+}
+
+TEST_F(CliTokensTest, WhoMayNotIsToldWhatIsMissing) {
+  control_.FailWith(WithHint(
+      PermissionDenied("this needs a token of class administer, and anna is of class view"), "Ask someone."));
+  const Result refused = Run({"token", "create", "berta", "--class", "view"});
+  EXPECT_EQ(refused.code, 5);
+  EXPECT_THAT(refused.err, HasSubstr("needs a token of class administer, and anna is of class view"));
+  EXPECT_THAT(refused.err, HasSubstr("hint: Ask someone."));
+}
+
 }  // namespace
 }  // namespace salvor::cli

@@ -6,6 +6,7 @@
   * agent and controlplane never include each other;
   * agent and controlplane ask what people call the time only for what is shown or stored: a deadline on that clock
     comes early, or never, when somebody sets it;
+  * the operations in controlplane/api know no transport: no gRPC;
   * nothing includes from a higher floor; floors are read from the CMake files, which the build holds to them too;
   * no source file has more than 600 lines.
 
@@ -45,6 +46,10 @@ WALL_CLOCK_ALLOWED = {
     "agent/engines/postgres/scratch_server.cc": r"\bstate\.created_at = absl::Now\(\);",
     "controlplane/controlplane.cc": r"\bserver_->Shutdown\(std::chrono::system_clock::now\(\)",  # gRPC's
 }
+
+# What callers come by is the transport's business.
+WITHOUT_TRANSPORT = ("controlplane/api/",)
+TRANSPORT_HEADERS = re.compile(r"^(grpc/.*|grpcpp/.*|base/io/grpc/.*|controlplane/transport/.*|salvor/v1/.*\.grpc\..*)$")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^">]+)[">]')
 TARGET = re.compile(r"salvor_(library|program)\s*\(([^)]*)\)", re.S)
@@ -165,6 +170,8 @@ def check_include(path: str, number: int, name: str, pure: bool, floors: Floors,
     here = f"{path}:{number}: includes {name}"
     if pure and FORBIDDEN_HEADERS.match(name):
         return [f"{here}: nothing of that kind below the line"]
+    if path.startswith(WITHOUT_TRANSPORT) and TRANSPORT_HEADERS.match(name):
+        return [f"{here}: operations know no transport"]
     if name not in known or path.startswith("tests/"):
         return []
     for mine, other in (("agent/", "controlplane/"), ("controlplane/", "agent/")):

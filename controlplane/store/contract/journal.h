@@ -122,7 +122,8 @@ class Journal {
 
   virtual StatusOr<std::vector<std::string>> ActiveRuns() = 0;       // in the order in which they began
   virtual StatusOr<StoredRun> LoadRun(const std::string& name) = 0;  // NotFound, DataLoss
-  // What came to the run's log after the place `after` (0: all); `next` is the place to go on from.
+  // What follows the place `after` in the run's log (0: all of it), each record with the place behind it as its `next`;
+  // `next` is the place to go on from: that behind the last one, or `after`.
   virtual StatusOr<std::vector<v1::LogLines>> ReadLog(const std::string& run, int64_t after,
                                                       int64_t& next) = 0;
 };

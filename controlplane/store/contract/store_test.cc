@@ -157,6 +157,26 @@ TEST_P(StoreTest, LogsGoOnWhereTheReaderWas) {
   EXPECT_EQ((*more)[0].lines(0).text(), "two");
 }
 
+TEST_P(StoreTest, EachRecordOfALogSaysWhereReadingGoesOnBehindIt) {
+  for (const char* run : {"r1", "r2", "r1", "r1", "r2"}) {
+    AppendLog log;
+    log.lines.set_run(run);
+    log.lines.set_next(99);  // what an agent says of it counts for nothing
+    log.lines.add_lines();
+    ASSERT_TRUE(CommitAndWait(*store_, {log}).ok());
+  }
+  int64_t end = 0;
+  const auto all = store_->ReadLog("r1", 0, end);
+  ASSERT_EQ(all->size(), 3u);
+  EXPECT_EQ(all->back().next(), end);
+  for (size_t i = 0; i < all->size(); ++i) {
+    int64_t next = 0;
+    const auto rest = store_->ReadLog("r1", (*all)[i].next(), next);
+    EXPECT_EQ(rest->size(), all->size() - i - 1);
+    EXPECT_EQ(next, end);
+  }
+}
+
 TEST_P(StoreTest, TokensAreKeptByNameAndTheLastWordCounts) {
   PutToken one, two;
   one.record.mutable_token()->set_name("web");

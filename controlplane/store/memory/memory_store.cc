@@ -210,7 +210,9 @@ StatusOr<std::vector<v1::LogLines>> MemoryStore::ReadLog(const std::string& run,
   const auto& log = logs_[run];
   next = std::max(after, static_cast<int64_t>(log.size()));
   if (after >= static_cast<int64_t>(log.size())) return std::vector<v1::LogLines>();
-  return std::vector<v1::LogLines>(log.begin() + after, log.end());
+  std::vector<v1::LogLines> lines(log.begin() + after, log.end());
+  for (v1::LogLines& some : lines) some.set_next(++after);
+  return lines;
 }
 
 StoreStatistics MemoryStore::Statistics() {

@@ -204,9 +204,13 @@ class SqliteStore final : public Store {
                                 const std::string body = row.Bytes(1);
                                 std::string damage = Verify(row, 2, {run, body});
                                 if (damage.empty() && !lines.ParseFromString(body)) damage = kNoMessage;
-                                if (damage.empty()) return lines;
+                                if (damage.empty()) {
+                                  lines.set_next(next);
+                                  return lines;
+                                }
                                 lines.Clear();
                                 lines.set_run(run);
+                                lines.set_next(next);
                                 v1::LogLine* line = lines.add_lines();
                                 line->set_source("salvor");
                                 line->set_text("some lines of this log can't be read: " + damage);

@@ -13,6 +13,7 @@ void AddDrillCommands(CommandLine& line);
 void AddRunCommands(CommandLine& line);
 void AddAgentCommands(CommandLine& line);
 void AddAgentTokenCommands(CommandLine& line);
+void AddTokenCommands(CommandLine& line);
 void AddInfoCommands(CommandLine& line);  // version, help
 
 }  // namespace salvor::cli

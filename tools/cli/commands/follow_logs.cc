@@ -89,17 +89,20 @@ class LogReader {
     heard_ = true;
     const Style style = context_.OutStyle(options_.output == "wide");
     for (const v1::LogLine& line : lines.lines()) {
-      if (options_.follow && !seen_.Take(lines, line)) continue;
+      // With a cursor a stream brings only what is new; a control plane of before 0.3 has none.
+      if (options_.follow && lines.next() == 0 && !seen_.Take(lines, line)) continue;
       if (options_.output != "json") {
         context_.out() << RenderLogLine(lines, line, !options_.step.empty(), style);
         continue;
       }
       v1::LogLines one = lines;
       one.clear_lines();
+      one.clear_next();
       *one.add_lines() = line;
       context_.out() << RenderJson(one, false) << "\n";
     }
     context_.out().flush();
+    if (lines.next() > 0) request_.set_after(lines.next());
     return OkStatus();
   }
 

@@ -14,8 +14,8 @@ struct LogOptions {
   bool follow = false;
 };
 
-// A stream that broke is opened anew and begins at the start: what was shown already is left out. A line that
-// was said twice is shown twice.
+// For a control plane of before 0.3, whose logs have no cursor: a stream that broke is opened anew and begins at the start,
+// and what was shown already is left out. A line that was said twice is shown twice.
 class SeenLines {
  public:
   // Whether the line is news; notes that it was seen.

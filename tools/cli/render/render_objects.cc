@@ -158,28 +158,51 @@ std::string RenderAgentTable(const v1::ListAgentsResponse& agents, const Style& 
   return table.Render(style);
 }
 
+namespace {
+
+void AddWhoAndWhen(std::vector<Table::Column>& columns) {
+  columns.push_back({.title = "CREATED BY"});
+  columns.push_back({.title = "REVOKED"});
+  columns.push_back({.title = "REVOKED BY"});
+}
+
+// The cells that follow what the token is for.
+void AddState(const v1::Token& token, const Style& style, std::vector<Table::Cell>& row) {
+  row.push_back(token.has_revoked_at() ? Table::Cell("revoked", Tone::kDim)
+                                       : Table::Cell("valid", Tone::kGood));
+  row.emplace_back(When(style, token.has_created_at(), token.created_at()));
+  if (!style.wide) return;
+  row.emplace_back(token.created_by());
+  row.emplace_back(When(style, token.has_revoked_at(), token.revoked_at()));
+  row.emplace_back(token.revoked_by());
+}
+
+}  // namespace
+
+std::string RenderUserTokenTable(const v1::ListTokensResponse& tokens, const Style& style) {
+  std::vector<Table::Column> columns = {
+      {.title = "NAME"}, {.title = "CLASS"}, {.title = "STATE"}, {.title = "CREATED"}};
+  if (style.wide) AddWhoAndWhen(columns);
+  Table table(columns);
+  for (const v1::Token& token : tokens.tokens()) {
+    std::vector<Table::Cell> row = {token.name(), Word(token.token_class())};
+    AddState(token, style, row);
+    table.Add(std::move(row));
+  }
+  return table.Render(style);
+}
+
 std::string RenderTokenTable(const v1::ListTokensResponse& tokens, const Style& style) {
   std::vector<Table::Column> columns = {{.title = "NAME"},
                                         {.title = "ENVIRONMENT"},
                                         {.title = "AGENT"},
                                         {.title = "STATE"},
                                         {.title = "CREATED"}};
-  if (style.wide) {
-    columns.push_back({.title = "CREATED BY"});
-    columns.push_back({.title = "REVOKED"});
-    columns.push_back({.title = "REVOKED BY"});
-  }
+  if (style.wide) AddWhoAndWhen(columns);
   Table table(columns);
   for (const v1::Token& token : tokens.tokens()) {
-    std::vector<Table::Cell> row = {
-        token.name(), token.environment(), token.agent(),
-        token.has_revoked_at() ? Table::Cell("revoked", Tone::kDim) : Table::Cell("valid", Tone::kGood),
-        When(style, token.has_created_at(), token.created_at())};
-    if (style.wide) {
-      row.emplace_back(token.created_by());
-      row.emplace_back(When(style, token.has_revoked_at(), token.revoked_at()));
-      row.emplace_back(token.revoked_by());
-    }
+    std::vector<Table::Cell> row = {token.name(), token.environment(), token.agent()};
+    AddState(token, style, row);
     table.Add(std::move(row));
   }
   return table.Render(style);

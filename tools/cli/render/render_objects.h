@@ -20,6 +20,7 @@ std::string RenderObjectTable(const std::vector<v1::Object>& objects, const Styl
 std::string RenderObjectJson(const v1::Object& object);
 
 std::string RenderAgentTable(const v1::ListAgentsResponse& agents, const Style& style);
+std::string RenderUserTokenTable(const v1::ListTokensResponse& tokens, const Style& style);
 std::string RenderTokenTable(const v1::ListTokensResponse& tokens, const Style& style);
 
 }  // namespace salvor::cli

@@ -49,6 +49,16 @@ void FakeControl::PutLogs(const std::string& run, std::vector<v1::LogLines> logs
   logs_[run] = std::move(logs);
 }
 
+void FakeControl::ForgetCursors() {
+  MutexLock lock(mutex_);
+  cursors_ = false;
+}
+
+void FakeControl::BreakLogsAfter(size_t messages) {
+  MutexLock lock(mutex_);
+  log_messages_ = messages;
+}
+
 void FakeControl::SetPlan(const v1::CreateRunResponse& plan) {
   MutexLock lock(mutex_);
   plan_ = plan;
@@ -258,8 +268,13 @@ grpc::Status FakeControl::GetRunLogs(grpc::ServerContext* context, const v1::Get
   ++log_reads_;
   const auto logs = logs_.find(request->name());
   if (logs == logs_.end()) return Missing("run '" + request->name() + "'");
-  for (const v1::LogLines& lines : logs->second) {
-    if (request->step().empty() || request->step() == lines.step()) writer->Write(lines);
+  size_t sent = 0;
+  for (size_t i = cursors_ ? static_cast<size_t>(request->after()) : 0; i < logs->second.size(); ++i) {
+    v1::LogLines lines = logs->second[i];
+    if (!request->step().empty() && request->step() != lines.step()) continue;
+    if (cursors_) lines.set_next(static_cast<int64_t>(i) + 1);
+    if (++sent > log_messages_) return {grpc::StatusCode::UNAVAILABLE, "the connection broke"};
+    writer->Write(lines);
   }
   return grpc::Status::OK;
 }
@@ -313,16 +328,20 @@ grpc::Status FakeControl::CreateToken(grpc::ServerContext* context, const v1::Cr
   token.set_kind(request->kind());
   token.set_environment(request->environment());
   token.set_agent(request->agent());
+  token.set_token_class(request->token_class());
   *response->mutable_token() = token;
   response->set_secret(kMadeToken);
   return grpc::Status::OK;
 }
 
-grpc::Status FakeControl::ListTokens(grpc::ServerContext* context, const v1::ListTokensRequest*,
+grpc::Status FakeControl::ListTokens(grpc::ServerContext* context, const v1::ListTokensRequest* request,
                                      v1::ListTokensResponse* response) {
   MutexLock lock(mutex_);
   if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
-  for (const auto& entry : tokens_) *response->add_tokens() = entry.second;
+  for (const auto& entry : tokens_) {
+    if (request->kind() == v1::TOKEN_KIND_UNSPECIFIED || request->kind() == entry.second.kind())
+      *response->add_tokens() = entry.second;
+  }
   return grpc::Status::OK;
 }
 

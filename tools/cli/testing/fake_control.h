@@ -25,6 +25,10 @@ class FakeControl final : public v1::ControlService::Service {
   void AddScript(std::vector<v1::Run> states);
   void PutBackup(const v1::Backup& backup);
   void PutLogs(const std::string& run, std::vector<v1::LogLines> logs);
+  // Logs without a cursor, as before 0.3.
+  void ForgetCursors();
+  // Every stream of a log ends after so many messages, as when the connection breaks.
+  void BreakLogsAfter(size_t messages);
   void SetPlan(const v1::CreateRunResponse& plan);
 
   // A run's watchers are sent at most this many of its states until more are allowed.
@@ -89,6 +93,8 @@ class FakeControl final : public v1::ControlService::Service {
   std::vector<v1::Backup> backups_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::vector<v1::LogLines>> logs_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, v1::Token> tokens_ ABSL_GUARDED_BY(mutex_);
+  bool cursors_ ABSL_GUARDED_BY(mutex_) = true;
+  size_t log_messages_ ABSL_GUARDED_BY(mutex_) = 1000;
   v1::CreateRunResponse plan_ ABSL_GUARDED_BY(mutex_);
   v1::CreateRestoreRequest last_restore_ ABSL_GUARDED_BY(mutex_);
   size_t allowed_ ABSL_GUARDED_BY(mutex_) = 1000;

@@ -168,6 +168,21 @@ std::string Word(v1::Artifact::Kind kind) {
   }
 }
 
+std::string Word(v1::TokenClass token_class) {
+  switch (token_class) {
+    case v1::TOKEN_CLASS_VIEW:
+      return "view";
+    case v1::TOKEN_CLASS_OPERATE:
+      return "operate";
+    case v1::TOKEN_CLASS_APPROVE:
+      return "approve";
+    case v1::TOKEN_CLASS_ADMINISTER:
+      return "administer";
+    default:
+      return "";
+  }
+}
+
 std::string Word(v1::Runtime runtime) {
   switch (runtime) {
     case v1::RUNTIME_HOST:

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "salvor/v1/run.pb.h"
+#include "salvor/v1/token.pb.h"
 #include "tools/cli/terminal/style.h"
 
 namespace salvor::cli {
@@ -26,6 +27,7 @@ Worded Word(v1::ObligationStatus::Phase phase);
 std::string Word(v1::RunKind kind);
 std::string Word(v1::Artifact::Kind kind);
 std::string Word(v1::Runtime runtime);
+std::string Word(v1::TokenClass token_class);
 
 // What a component is made of: "postgres", "disk".
 std::string StrategyWord(const v1::Component& component);

@@ -6,8 +6,8 @@
 
 #include "base/io/mutex.h"
 #include "controlplane/runs/engine.h"
-#include "controlplane/services/authenticator.h"
 #include "controlplane/tokens/token_registry.h"
+#include "controlplane/transport/authenticator.h"
 #include "salvor/v1/agent_service.grpc.pb.h"
 
 namespace salvor::controlplane {

@@ -1,7 +1,7 @@
 // What an agent's token is good for: the hello, and the stream as long as it lives.
-#include "controlplane/services/agent_service.h"
+#include "controlplane/transport/agent_service.h"
 
-#include "controlplane/services/services_testing.h"
+#include "controlplane/transport/transport_testing.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -116,10 +116,12 @@ TEST_F(AgentServiceTest, ARevokedTokensStreamsEndAndOthersStay) {
 
 TEST_F(AgentServiceTest, ATokenIsShownOnce) {
   const std::string web = MakeToken("web", "vps-1", "web-1");
-  const auto listed = Call(&v1::ControlService::Stub::ListTokens, v1::ListTokensRequest());
+  v1::ListTokensRequest of_agents;
+  of_agents.set_kind(v1::TOKEN_KIND_AGENT);
+  const auto listed = Call(&v1::ControlService::Stub::ListTokens, of_agents);
   ASSERT_TRUE(listed.ok()) << listed.status();
   ASSERT_EQ(listed->tokens_size(), 1);
-  EXPECT_EQ(listed->tokens(0).created_by(), "operator");
+  EXPECT_EQ(listed->tokens(0).created_by(), "root");
   EXPECT_THAT(listed->DebugString(), testing::Not(HasSubstr(web)));
   EXPECT_EQ(Revoke("nobody").code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(Revoke("web").ok());

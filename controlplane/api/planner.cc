@@ -1,4 +1,4 @@
-#include "controlplane/services/planner.h"
+#include "controlplane/api/planner.h"
 
 #include <algorithm>
 #include <cstring>

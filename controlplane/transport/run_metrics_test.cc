@@ -1,5 +1,5 @@
 // The life of three applications as a scrape sees it, with a restart in the middle of it.
-#include "controlplane/services/run_metrics.h"
+#include "controlplane/transport/run_metrics.h"
 
 #include <gmock/gmock.h>
 

@@ -1,40 +1,19 @@
-// Who may call what: every method of both services, asked of their descriptors, with every kind of token.
+// Who may call what: every method of both services, asked of their descriptors, with every kind and class of token.
+#include "controlplane/api/access.h"
+
 #include <google/protobuf/descriptor.h>
 #include <grpcpp/generic/generic_stub.h>
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
-#include "controlplane/services/services_testing.h"
+#include "controlplane/transport/transport_testing.h"
 
 namespace salvor::controlplane {
 namespace {
 
-enum class For { kPeople, kAgents };
-
-// A method that is missing here, or is here and does not exist, fails the test.
-const std::map<std::string, For> kAccess = {
-    {"/salvor.v1.AgentService/Connect", For::kAgents},
-    {"/salvor.v1.ControlService/AcceptBackup", For::kPeople},
-    {"/salvor.v1.ControlService/Apply", For::kPeople},
-    {"/salvor.v1.ControlService/CancelRun", For::kPeople},
-    {"/salvor.v1.ControlService/CreateBackup", For::kPeople},
-    {"/salvor.v1.ControlService/CreateDrill", For::kPeople},
-    {"/salvor.v1.ControlService/CreateRestore", For::kPeople},
-    {"/salvor.v1.ControlService/CreateToken", For::kPeople},
-    {"/salvor.v1.ControlService/DeleteObject", For::kPeople},
-    {"/salvor.v1.ControlService/GetBackup", For::kPeople},
-    {"/salvor.v1.ControlService/GetRun", For::kPeople},
-    {"/salvor.v1.ControlService/GetRunLogs", For::kPeople},
-    {"/salvor.v1.ControlService/GetVersion", For::kPeople},
-    {"/salvor.v1.ControlService/ListAgents", For::kPeople},
-    {"/salvor.v1.ControlService/ListBackups", For::kPeople},
-    {"/salvor.v1.ControlService/ListObjects", For::kPeople},
-    {"/salvor.v1.ControlService/ListRuns", For::kPeople},
-    {"/salvor.v1.ControlService/ListTokens", For::kPeople},
-    {"/salvor.v1.ControlService/RevokeToken", For::kPeople},
-    {"/salvor.v1.ControlService/WatchRun", For::kPeople},
-};
+constexpr char kControl[] = "/salvor.v1.ControlService/";
 
 std::vector<std::string> EveryMethod() {
   std::vector<std::string> methods;
@@ -89,13 +68,7 @@ class AccessTest : public ServicesTest {
   }
 };
 
-TEST_F(AccessTest, TheTableNamesEveryMethodAndNoOther) {
-  std::vector<std::string> named;
-  for (const auto& [method, who] : kAccess) named.push_back(method);
-  EXPECT_THAT(EveryMethod(), testing::UnorderedElementsAreArray(named));
-}
-
-TEST_F(AccessTest, EveryMethodAdmitsWhomTheTableNamesAndNobodyElse) {
+TEST_F(AccessTest, NobodyComesInWithoutAValidTokenOfTheRightKind) {
   const std::string named = "Bearer " + MakeToken("web", "vps-1", "web-1");
   const std::string revoked = "Bearer " + MakeToken("old", "vps-1", "web-1");
   ASSERT_TRUE(Revoke("old").ok());
@@ -107,9 +80,7 @@ TEST_F(AccessTest, EveryMethodAdmitsWhomTheTableNamesAndNobodyElse) {
           "Basic " + std::string(kPeople), people + "x", named + "0", people.substr(0, people.size() - 1)}) {
       EXPECT_EQ(Ask(method, nobody), grpc::StatusCode::UNAUTHENTICATED) << nobody;
     }
-    const auto who = kAccess.find(method);
-    if (who == kAccess.end()) continue;  // the other test says so
-    const bool for_people = who->second == For::kPeople;
+    const bool for_people = method.rfind(kControl, 0) == 0;
     for (const std::string& agent : {named, agents}) {
       if (for_people) {
         EXPECT_EQ(Ask(method, agent), grpc::StatusCode::PERMISSION_DENIED);
@@ -123,6 +94,51 @@ TEST_F(AccessTest, EveryMethodAdmitsWhomTheTableNamesAndNobodyElse) {
       EXPECT_EQ(Ask(method, people), grpc::StatusCode::PERMISSION_DENIED);
     }
   }
+}
+
+// Over the wire: the table is asked by every method, streams too, and each by its own name.
+TEST_F(AccessTest, EveryMethodAsksForTheClassThatTheTableNames) {
+  std::map<v1::TokenClass, std::string> tokens;
+  for (int each = v1::TOKEN_CLASS_VIEW; each <= v1::TOKEN_CLASS_ADMINISTER; ++each) {
+    const auto token_class = static_cast<v1::TokenClass>(each);
+    tokens[token_class] = "Bearer " + MakeUserToken(fmt::format("class-{}", each), token_class);
+  }
+  size_t asked = 0;
+  for (const std::string& method : EveryMethod()) {
+    if (method.rfind(kControl, 0) != 0) continue;
+    const auto& rules = AccessRules();
+    const auto rule = std::find_if(rules.begin(), rules.end(), [&](const AccessRule& each) {
+      return kControl + std::string(each.operation) == method;
+    });
+    ASSERT_NE(rule, rules.end()) << method;
+    ++asked;
+    for (const auto& [token_class, token] : tokens) {
+      const grpc::StatusCode code = Ask(method, token);
+      if (token_class >= rule->needed) {
+        EXPECT_TRUE(Admitted(code)) << method << " " << token_class << " " << code;
+      } else {
+        EXPECT_EQ(code, grpc::StatusCode::PERMISSION_DENIED) << method << " " << token_class;
+      }
+    }
+  }
+  EXPECT_EQ(asked, AccessRules().size());
+}
+
+TEST_F(AccessTest, ARefusalNamesTheMissingClassAndWhoCallsIsOnRecord) {
+  const std::string viewer = MakeUserToken("looks", v1::TOKEN_CLASS_VIEW);
+  v1::CreateTokenRequest request;
+  request.set_name("more");
+  request.set_kind(v1::TOKEN_KIND_USER);
+  request.set_token_class(v1::TOKEN_CLASS_VIEW);
+  const auto refused = Call(&v1::ControlService::Stub::CreateToken, request, viewer);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(MessageOf(refused.status()),
+            "this needs a token of class administer, and looks is of class view");
+  EXPECT_THAT(HintOf(refused.status()), testing::HasSubstr("salvor token create NAME --class administer"));
+  const auto made = Call(&v1::ControlService::Stub::CreateToken, request,
+                         MakeUserToken("anna", v1::TOKEN_CLASS_ADMINISTER));
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(made->token().created_by(), "anna");
 }
 
 }  // namespace

@@ -1,15 +1,10 @@
-// The user API, thin: authenticate, decode, call, encode.
+// The user API over gRPC, thin: authenticate, decode, call, encode. What operations do is in controlplane/api.
 #pragma once
 
 #include <atomic>
-#include <string>
 
-#include "controlplane/objects/catalog.h"
-#include "controlplane/runs/engine.h"
-#include "controlplane/services/authenticator.h"
-#include "controlplane/services/planner.h"
-#include "controlplane/store/contract/store.h"
-#include "controlplane/tokens/token_registry.h"
+#include "controlplane/api/control_api.h"
+#include "controlplane/transport/authenticator.h"
 #include "salvor/v1/control_service.grpc.pb.h"
 
 namespace salvor::controlplane {
@@ -17,8 +12,8 @@ namespace salvor::controlplane {
 // Everything given must outlive the service. Thread-safe, as gRPC wants it.
 class ControlServiceImpl final : public v1::ControlService::Service {
  public:
-  ControlServiceImpl(Catalog& catalog, Engine& engine, Planner& planner, Store& store, TokenRegistry& tokens,
-                     const Authenticator& authenticator, std::string version);
+  ControlServiceImpl(ControlApi& api, const Authenticator& authenticator)
+      : api_(api), authenticator_(authenticator) {}
 
   // Open watches end soon after this.
   void Stop() { stopping_ = true; }
@@ -56,18 +51,15 @@ class ControlServiceImpl final : public v1::ControlService::Service {
   grpc::Status RevokeToken(grpc::ServerContext*, const v1::RevokeTokenRequest*, v1::Token*) override;
 
  private:
-  // Records of backups whose data is at this Location.
-  int CountBackupsAt(const std::string& location);
-  // Locations with backups that would have another repository.
-  std::vector<v1::Problem> MovedLocations(const v1::ApplyRequest& request);
+  // A call that takes one message and gives one.
+  template <typename Request, typename Response>
+  grpc::Status Answer(grpc::ServerContext& context, const Request& request, Response& response,
+                      StatusOr<Response> (ControlApi::*operation)(const Principal&, const Request&));
+  // OK for as long as a stream may go on.
+  Status CheckStream(const grpc::ServerContext& context, const Principal& who) const;
 
-  Catalog& catalog_;
-  Engine& engine_;
-  Planner& planner_;
-  Store& store_;
-  TokenRegistry& tokens_;
+  ControlApi& api_;
   const Authenticator& authenticator_;
-  const std::string version_;
   std::atomic<bool> stopping_{false};
 };
 

@@ -1,6 +1,6 @@
 // What people say about backups through the API: that a doubt is unfounded, and by which checks a drill judges.
 #include "base/text.h"
-#include "controlplane/services/services_testing.h"
+#include "controlplane/transport/transport_testing.h"
 #include "proto/time.h"
 #include "strategies/interface/strategy_testing.h"
 
@@ -94,7 +94,7 @@ TEST_F(BackupCallsTest, AnAcceptedDoubtIsKeptWithWhoAndWhyAndStaysAfterARestart)
   const auto backup = Call(&Stub::GetBackup, request);
   ASSERT_TRUE(backup.ok()) << backup.status();
   EXPECT_EQ(backup->acceptance().reason(), "archived");
-  EXPECT_EQ(backup->acceptance().by(), "operator");
+  EXPECT_EQ(backup->acceptance().by(), "root");
   EXPECT_EQ(backup->doubts_size(), 1) << "what was doubted stays on record";
   EXPECT_EQ(backup->verification(), v1::Backup::VERIFICATION_UNPROVEN) << "to accept is not to prove";
 }

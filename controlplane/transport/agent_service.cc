@@ -1,4 +1,4 @@
-#include "controlplane/services/agent_service.h"
+#include "controlplane/transport/agent_service.h"
 
 #include <thread>
 
@@ -74,7 +74,8 @@ class StreamLink final : public AgentLink {
 // A stream is on the list of its token for as long as this lives.
 class AgentServiceImpl::OpenStream {
  public:
-  OpenStream(AgentServiceImpl& service, const Principal& principal, AgentLink& link) : service_(service) {
+  OpenStream(AgentServiceImpl& service, const AgentPrincipal& principal, AgentLink& link)
+      : service_(service) {
     MutexLock lock(service_.mutex_);
     at_ = principal.token ? service_.streams_.emplace(principal.name, &link) : service_.streams_.end();
   }
@@ -103,7 +104,7 @@ void AgentServiceImpl::CloseStreamsOf(const std::string& token) {
 }
 
 grpc::Status AgentServiceImpl::Connect(grpc::ServerContext* context, Stream* stream) {
-  const StatusOr<Principal> principal = authenticator_.AdmitAgent(*context);
+  const StatusOr<AgentPrincipal> principal = authenticator_.AdmitAgent(*context);
   if (!principal.ok()) return ToGrpc(principal.status(), *context);
   v1::AgentMessage message;
   if (!stream->Read(&message) || !message.has_hello()) {

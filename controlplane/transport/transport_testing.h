@@ -12,9 +12,9 @@
 
 #include "base/clock.h"
 #include "base/io/grpc/status.h"
-#include "controlplane/services/agent_service.h"
-#include "controlplane/services/control_service.h"
 #include "controlplane/store/memory/memory_store.h"
+#include "controlplane/transport/agent_service.h"
+#include "controlplane/transport/control_service.h"
 #include "strategies/registry.h"
 
 namespace salvor::controlplane {
@@ -39,10 +39,11 @@ class ServicesTest : public testing::Test {
     planner_ =
         std::make_unique<Planner>(*catalog_, *engine_, strategies::BuiltInStrategies(), clock_, "test");
     tokens_ = *TokenRegistry::Load(store_, clock_);
-    authenticator_ = std::make_unique<Authenticator>(Token(kPeople), Token(kAgents), *tokens_);
+    EXPECT_TRUE(tokens_->AdoptFileToken(kPeople).ok());  // as "root"
+    authenticator_ = std::make_unique<Authenticator>(Token(kAgents), *tokens_);
     agents_ = std::make_unique<AgentServiceImpl>(*engine_, *authenticator_, *tokens_);
-    control_ = std::make_unique<ControlServiceImpl>(*catalog_, *engine_, *planner_, store_, *tokens_,
-                                                    *authenticator_, "test");
+    api_ = std::make_unique<ControlApi>(*catalog_, *engine_, *planner_, store_, *tokens_, "test");
+    control_ = std::make_unique<ControlServiceImpl>(*api_, *authenticator_);
     grpc::ServerBuilder builder;
     builder.RegisterService(agents_.get());
     builder.RegisterService(control_.get());
@@ -52,13 +53,13 @@ class ServicesTest : public testing::Test {
     agent_stub_ = v1::AgentService::NewStub(channel_);
   }
 
-  // A person's call.
+  // A person's call: an administrator's, unless it brings another token.
   template <typename Request, typename Response>
   StatusOr<Response> Call(grpc::Status (v1::ControlService::Stub::*method)(grpc::ClientContext*,
                                                                            const Request&, Response*),
-                          const Request& request) {
+                          const Request& request, const std::string& token = kPeople) {
     grpc::ClientContext context;
-    Token(kPeople).Attach(context);
+    Token(token).Attach(context);
     Response response;
     const grpc::Status status = (stub_.get()->*method)(&context, request, &response);
     if (!status.ok()) return FromGrpc(status, context);
@@ -77,6 +78,17 @@ class ServicesTest : public testing::Test {
     return made.ok() ? made->secret() : "";
   }
 
+  // The text of a new token of a person's.
+  std::string MakeUserToken(const std::string& name, v1::TokenClass token_class) {
+    v1::CreateTokenRequest request;
+    request.set_name(name);
+    request.set_kind(v1::TOKEN_KIND_USER);
+    request.set_token_class(token_class);
+    const auto made = Call(&v1::ControlService::Stub::CreateToken, request);
+    EXPECT_TRUE(made.ok()) << made.status();
+    return made.ok() ? made->secret() : "";
+  }
+
   Status Revoke(const std::string& name) {
     v1::RevokeTokenRequest request;
     request.set_name(name);
@@ -90,6 +102,7 @@ class ServicesTest : public testing::Test {
   std::unique_ptr<Planner> planner_;
   std::unique_ptr<TokenRegistry> tokens_;
   std::unique_ptr<Authenticator> authenticator_;
+  std::unique_ptr<ControlApi> api_;
   std::unique_ptr<AgentServiceImpl> agents_;
   std::unique_ptr<ControlServiceImpl> control_;
   std::unique_ptr<grpc::Server> server_;

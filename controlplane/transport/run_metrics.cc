@@ -1,4 +1,4 @@
-#include "controlplane/services/run_metrics.h"
+#include "controlplane/transport/run_metrics.h"
 
 #include <algorithm>
 

@@ -15,8 +15,8 @@
 #include "base/io/files.h"
 #include "base/io/system_clock.h"
 #include "controlplane/runs/waiting_calls.h"
-#include "controlplane/services/agent_service.h"
 #include "controlplane/store/memory/memory_store.h"
+#include "controlplane/transport/agent_service.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -193,7 +193,7 @@ class AgentStreamTest : public testing::Test {
   MemoryStore store_;
   SystemClock clock_;
   std::unique_ptr<TokenRegistry> tokens_ = *TokenRegistry::Load(store_, clock_);
-  Authenticator authenticator_{Token("people"), Token(kSecret), *tokens_};
+  Authenticator authenticator_{Token(kSecret), *tokens_};
   std::unique_ptr<Engine> engine_;
   AgentServiceImpl service_;
   std::string directory_;
