@@ -13,7 +13,9 @@ check_shell() {
     xargs -0 -r shellcheck -x
 }
 
-check_includes() { python3 tools/tidy/check_includes.py "$ROOT"; }
+check_includes() {
+  python3 tools/tidy/check_includes.py "$ROOT" && python3 tools/tidy/check_engine_names.py "$ROOT"
+}
 
 check_documents() {
   python3 tools/tidy/check_documents.py "$ROOT" && python3 tools/tidy/object_reference.py "$ROOT" --check

@@ -25,6 +25,7 @@ KINDS = ["Environment", "Location", "Driver", "Application"]
 SCALARS = {1: "number", 2: "number", 3: "integer", 4: "integer", 5: "integer", 8: "true or false", 9: "text", 12: "hexadecimal",
            13: "integer"}
 ENUM, MESSAGE, REPEATED = 14, 11, 3
+ANY = ".google.protobuf.Any"
 
 
 def fields_of(data: bytes) -> dict:
@@ -141,6 +142,8 @@ class Page:
         kind, name = field[5][0], text(field, 6)
         if kind == ENUM:
             word = "one of " + ", ".join(f"`{camel(value)}`" for value, _ in self.descriptor.enums[name])
+        elif kind == MESSAGE and name == ANY:
+            word = "map with `\"@type\"`, the full name of a message, and that message's fields"
         elif kind == MESSAGE:
             message = self.descriptor.messages[name][0]
             if message.get(7) and fields_of(message[7][0]).get(7):
