@@ -5,7 +5,7 @@
 #include "agent/engines/postgres/actions/copy_probes.h"
 #include "agent/location/register.h"
 #include "agent/probes/application_check_actions.h"
-#include "agent/scratch/scratch_actions.h"
+#include "agent/scratch/actions/scratch_actions.h"
 #include "agent/work/noop_action.h"
 
 namespace salvor::agent {

@@ -4,7 +4,7 @@
 
 #include "agent/engines/postgres/actions/actions_testing.h"
 #include "agent/engines/postgres/actions/common.h"
-#include "agent/scratch/scratch_actions.h"
+#include "agent/scratch/actions/scratch_actions.h"
 #include "base/names.h"
 
 namespace salvor::agent {

@@ -3,7 +3,7 @@
 
 #include "agent/engines/postgres/actions/actions_testing.h"
 #include "agent/process/process_testing.h"
-#include "agent/scratch/scratch_actions.h"
+#include "agent/scratch/actions/scratch_actions.h"
 #include "base/names.h"
 
 namespace salvor::agent {

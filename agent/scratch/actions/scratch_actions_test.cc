@@ -1,4 +1,4 @@
-#include "agent/scratch/scratch_actions.h"
+#include "agent/scratch/actions/scratch_actions.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
