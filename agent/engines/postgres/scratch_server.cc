@@ -8,7 +8,6 @@
 
 #include <cerrno>
 #include <charconv>
-#include <thread>
 
 #include "agent/engines/postgres/connection.h"
 #include "agent/engines/postgres/scratch_door.h"
@@ -44,6 +43,10 @@ Status GiveTo(const std::string& path, int64_t uid) {
   return OkStatus();
 }
 
+bool IsFatal(std::string_view line) {
+  return line.find("FATAL") != std::string_view::npos || line.find("PANIC") != std::string_view::npos;
+}
+
 }  // namespace
 
 StatusOr<int> ToolVersion(ToolRunner& tools, const std::string& program) {
@@ -61,84 +64,6 @@ StatusOr<int> ToolVersion(ToolRunner& tools, const std::string& program) {
   if (major <= 0) return Internal("{} --version says '{}'", program, Elide(Trim(exit.output), 80));
   return major * 10000 + minor;
 }
-
-// One running postgres. Started and waited for on a thread of its own, as the kernel's parent-death signal
-// belongs to the thread that forked, not to the process.
-class ScratchServers::Server {
- public:
-  Server(ToolRunner& tools, ProcessSpec spec) {
-    thread_ =
-        std::thread([this, &tools, moved = std::move(spec)]() mutable { Run(tools, std::move(moved)); });
-  }
-
-  ~Server() {
-    stop_.request_stop();
-    thread_.join();
-  }
-
-  // Blocks until the process was started, or not.
-  Status Started() {
-    MutexLock lock(mutex_);
-    while (!tried_) changed_.Wait(mutex_);
-    return start_status_;
-  }
-
-  // True when it ended while we waited.
-  bool AwaitEnd(absl::Duration at_most) {
-    MutexLock lock(mutex_);
-    if (!ended_) changed_.WaitFor(mutex_, absl::ToChronoNanoseconds(at_most));
-    return ended_;
-  }
-
-  std::string LastWords() {
-    MutexLock lock(mutex_);
-    return last_words_;
-  }
-
- private:
-  void Run(ToolRunner& tools, ProcessSpec spec) {
-    spec.on_error_line = [this](std::string_view line) { Keep(line); };
-    spec.on_output_line = [this](std::string_view line) { Keep(line); };
-    auto process = tools.Start(std::move(spec));
-    AnnounceStart(process.status());
-    if (!process.ok()) return;
-    const auto exit = (*process)->Wait(stop_.get_token(), SteadyTime::InfiniteFuture());
-    process->reset();
-    AnnounceEnd(exit.ok() ? exit->Describe() : MessageOf(exit.status()));
-  }
-
-  void AnnounceStart(const Status& status) {
-    MutexLock lock(mutex_);
-    tried_ = true;
-    start_status_ = status;
-    if (!status.ok()) ended_ = true;
-    changed_.NotifyAll();
-  }
-
-  void AnnounceEnd(const std::string& how) {
-    MutexLock lock(mutex_);
-    ended_ = true;
-    if (last_words_.empty()) last_words_ = how;
-    changed_.NotifyAll();
-  }
-
-  void Keep(std::string_view line) {
-    MutexLock lock(mutex_);
-    if (line.find("FATAL") != std::string_view::npos || line.find("PANIC") != std::string_view::npos ||
-        last_words_.empty()) {
-      last_words_ = Elide(line, 500);
-    }
-  }
-
-  std::stop_source stop_;
-  Mutex mutex_;
-  CondVar changed_;
-  bool tried_ ABSL_GUARDED_BY(mutex_) = false;
-  Status start_status_ ABSL_GUARDED_BY(mutex_);
-  std::string last_words_ ABSL_GUARDED_BY(mutex_);
-  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;
-};
 
 ScratchServers::ScratchServers(ScratchOptions options) : options_(std::move(options)) {}
 ScratchServers::~ScratchServers() = default;
@@ -351,7 +276,7 @@ Status ScratchServers::StartServer(Slot& slot, ScratchState& state) const {
     copy.stop_signal = server.stop_signal;
     ASSIGN_OR_RETURN(ProcessSpec spec, ServerProcess(state, std::move(copy), mounts));
     spec.new_network = new_network;
-    slot.server = std::make_unique<Server>(options_.tools, std::move(spec));
+    slot.server = std::make_unique<KeptServer>(options_.tools, std::move(spec), IsFatal);
     return slot.server->Started();
   };
   if (sandboxed) return start(false);

@@ -25,8 +25,9 @@
 #include <vector>
 
 #include "agent/engines/postgres/connection.h"
-#include "agent/engines/postgres/scratch_probe.h"
 #include "agent/process/sandbox.h"
+#include "agent/scratch/kept_server.h"
+#include "agent/scratch/scratch_probe.h"
 #include "base/io/files.h"
 #include "base/io/mutex.h"
 #include "base/status.h"
@@ -131,11 +132,10 @@ class ScratchServers {
   static std::string FilesDirectory(const std::string& state_directory, const std::string& name);
 
  private:
-  class Server;
   struct Slot {
-    Mutex mutex;                     // held while this name is worked on
-    std::unique_ptr<Server> server;  // guarded by mutex; null when it does not run
-    UniqueFd socket_directory;       // guarded by mutex; held where the path is too long for a socket
+    Mutex mutex;                         // held while this name is worked on
+    std::unique_ptr<KeptServer> server;  // guarded by mutex; null when it does not run
+    UniqueFd socket_directory;           // guarded by mutex; held where the path is too long for a socket
   };
 
   std::string DirectoryOf(const std::string& name) const;
