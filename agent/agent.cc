@@ -85,7 +85,7 @@ class AgentImpl final : public Agent {
     // Before anything is looked at or removed that a tool of a killed predecessor may yet write.
     ASSIGN_OR_RETURN(UniqueFd tools_lock, AwaitOrphanedTools(config.state_directory));
     tools_ = std::make_unique<SupervisedTools>(options_.supervisor, std::move(tools_lock));
-    scratch_ = std::make_unique<ScratchServers>(
+    scratch_ = std::make_unique<ScratchPlaces>(
         ScratchOptions{config.state_directory, *tools_, options_.supervisor, config.postgres_bin_directory,
                        config.scratch_user, "bwrap"});
     executor_ = std::make_unique<Executor>(MakeExecutorOptions());
@@ -204,7 +204,7 @@ class AgentImpl final : public Agent {
   AgentMetrics agent_metrics_{metrics_, options_.version};
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<ToolRunner> tools_;
-  std::unique_ptr<ScratchServers> scratch_;
+  std::unique_ptr<ScratchPlaces> scratch_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Puller> puller_;
   std::jthread watchdog_;

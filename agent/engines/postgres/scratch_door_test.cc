@@ -127,10 +127,10 @@ class ScratchDoorTest : public testing::Test {
   }
   ~ScratchDoorTest() override { EXPECT_TRUE(RemoveTree(directory_).ok()); }
 
-  std::unique_ptr<ScratchServers> Agent(absl::Duration bound = absl::Seconds(15),
-                                        const std::string& sandbox = "bwrap") const {
+  std::unique_ptr<ScratchPlaces> Agent(absl::Duration bound = absl::Seconds(15),
+                                       const std::string& sandbox = "bwrap") const {
     const std::string user = ::geteuid() == 0 && sandbox != "bwrap" ? "postgres" : "";
-    return std::make_unique<ScratchServers>(ScratchOptions{
+    return std::make_unique<ScratchPlaces>(ScratchOptions{
         directory_ + "/state", TestTools(), TestSupervisor(), kTestBinDirectory, user, sandbox, bound});
   }
   static ScratchRequest Named(const std::string& name, bool require_isolation = false) {
@@ -141,7 +141,7 @@ class ScratchDoorTest : public testing::Test {
   }
   static std::string ValueOf(const StatusOr<ScratchState>& state, const std::string& sql) {
     if (!state.ok()) return MessageOf(state.status());
-    auto session = Connection::Open(ScratchServers::ConnectionTo(*state), {});
+    auto session = Connection::Open(ScratchPlaces::ConnectionTo(*state), {});
     if (!session.ok()) return MessageOf(session.status());
     const auto value = (*session)->Value(sql);
     return value.ok() ? *value : MessageOf(value.status());
@@ -170,7 +170,7 @@ TEST_F(ScratchDoorTest, WhoListensIsToldApart) {
   auto agent = Agent();
   const ScratchState other = agent->Start(Named("other")).value();
   const ScratchState state = agent->Start(Named("drill-1")).value();
-  const auto session = Connection::Open(ScratchServers::ConnectionTo(state), {});
+  const auto session = Connection::Open(ScratchPlaces::ConnectionTo(state), {});
   ASSERT_TRUE(session.ok()) << MessageOf(session.status());
   const uid_t user = ::geteuid() == 0 ? static_cast<uid_t>(state.uid) : ::getuid();
   const std::vector<int> own = FindServerProcesses(state.directory + "/data");
@@ -224,7 +224,7 @@ TEST_F(ScratchDoorTest, AServerThatSaysNothingHoldsNobodyUp) {
       SessionOptions options;
       options.deadline = SteadyNow() + absl::Seconds(1);
       options.cancels_on_server = false;
-      const auto session = Connection::Open(ScratchServers::ConnectionTo(state), options);
+      const auto session = Connection::Open(ScratchPlaces::ConnectionTo(state), options);
       EXPECT_EQ(session.status().code(), absl::StatusCode::kDeadlineExceeded) << session.status();
       // The server's processes are there: too busy to answer, for all that can be seen.
       EXPECT_TRUE(agent->EnsureRunning("drill-1").ok());

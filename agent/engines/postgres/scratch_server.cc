@@ -65,29 +65,29 @@ StatusOr<int> ToolVersion(ToolRunner& tools, const std::string& program) {
   return major * 10000 + minor;
 }
 
-ScratchServers::ScratchServers(ScratchOptions options) : options_(std::move(options)) {}
-ScratchServers::~ScratchServers() = default;
+ScratchPlaces::ScratchPlaces(ScratchOptions options) : options_(std::move(options)) {}
+ScratchPlaces::~ScratchPlaces() = default;
 
-std::string ScratchServers::PlaceOf(const std::string& state_directory, const std::string& name) {
+std::string ScratchPlaces::PlaceOf(const std::string& state_directory, const std::string& name) {
   return state_directory + "/scratch/" + name;
 }
 
-std::string ScratchServers::DirectoryOf(const std::string& name) const {
+std::string ScratchPlaces::DirectoryOf(const std::string& name) const {
   return PlaceOf(options_.state_directory, name);
 }
 
-std::string ScratchServers::FilesDirectory(const std::string& state_directory, const std::string& name) {
+std::string ScratchPlaces::FilesDirectory(const std::string& state_directory, const std::string& name) {
   return PlaceOf(state_directory, name) + "/files";
 }
 
-std::shared_ptr<ScratchServers::Slot> ScratchServers::SlotOf(const std::string& name) {
+std::shared_ptr<ScratchPlaces::Slot> ScratchPlaces::SlotOf(const std::string& name) {
   MutexLock lock(mutex_);
   std::shared_ptr<Slot>& slot = slots_[name];
   if (!slot) slot = std::make_shared<Slot>();
   return slot;
 }
 
-v1::PostgresConnection ScratchServers::ConnectionTo(const ScratchState& state) {
+v1::PostgresConnection ScratchPlaces::ConnectionTo(const ScratchState& state) {
   v1::PostgresConnection connection;
   connection.set_socket_directory(state.socket_directory);
   connection.set_user(kScratchSuperuser);
@@ -95,7 +95,7 @@ v1::PostgresConnection ScratchServers::ConnectionTo(const ScratchState& state) {
 }
 
 // A socket's path has little room, ours may be long: then it is reached by a descriptor of its folder.
-Status ScratchServers::FindSocket(Slot& slot, ScratchState& state) const {
+Status ScratchPlaces::FindSocket(Slot& slot, ScratchState& state) const {
   state.socket_directory = DoorIn(state);
   if (!state.postgres || state.socket_directory.size() <= kLongestSocketDirectory) return OkStatus();
   if (!slot.socket_directory.Valid()) {
@@ -107,7 +107,7 @@ Status ScratchServers::FindSocket(Slot& slot, ScratchState& state) const {
   return OkStatus();
 }
 
-Status ScratchServers::MakeRoom(const ScratchRequest& request) const {
+Status ScratchPlaces::MakeRoom(const ScratchRequest& request) const {
   ASSIGN_OR_RETURN(const int64_t free, FreeBytes(options_.state_directory));
   const int64_t need =
       request.expected_bytes + request.expected_bytes / 10 * 3 + (request.postgres ? kServerBytes : 0);
@@ -117,7 +117,7 @@ Status ScratchServers::MakeRoom(const ScratchRequest& request) const {
                   "Free some space, or point the agent's state_directory to a larger disk.");
 }
 
-Status ScratchServers::Prepare(const ScratchRequest& request, ScratchState& state) const {
+Status ScratchPlaces::Prepare(const ScratchRequest& request, ScratchState& state) const {
   RETURN_IF_ERROR(CheckObjectName(request.name));
   if (request.postgres && request.server_version_num > 0) {
     ASSIGN_OR_RETURN(const int local, ToolVersion(options_.tools, options_.bin_directory + "/postgres"));
@@ -153,7 +153,7 @@ Status ScratchServers::Prepare(const ScratchRequest& request, ScratchState& stat
 }
 
 // What is inside, but for the server's data. The folder above is private: modes here are for who is inside.
-Status ScratchServers::MakePlace(const ScratchState& state) const {
+Status ScratchPlaces::MakePlace(const ScratchState& state) const {
   RETURN_IF_ERROR(MakeDirectories(DoorIn(state), 0700));
   if (access((state.directory + "/etc/group").c_str(), F_OK) == 0) return OkStatus();  // written last
   RETURN_IF_ERROR(MakeDirectories(state.directory + "/files", 0755));
@@ -163,7 +163,7 @@ Status ScratchServers::MakePlace(const ScratchState& state) const {
 }
 
 // Version 0.1 had less of it, and a folder without a server belonged to root.
-Status ScratchServers::Complete(ScratchState& state) const {
+Status ScratchPlaces::Complete(ScratchState& state) const {
   if (IsRoot() && state.uid < 0) {
     RETURN_IF_ERROR(ChooseUser(state));
     RETURN_IF_ERROR(WriteScratchState(state));
@@ -171,7 +171,7 @@ Status ScratchServers::Complete(ScratchState& state) const {
   return MakePlace(state);
 }
 
-Status ScratchServers::InitDatabase(const ScratchState& state) const {
+Status ScratchPlaces::InitDatabase(const ScratchState& state) const {
   const std::string data = DataIn(state);
   RETURN_IF_ERROR(RemoveTree(data));  // of an attempt that died half-way
   RETURN_IF_ERROR(MakeDirectories(data, 0700));
@@ -226,7 +226,7 @@ std::vector<std::string> ServerSettings(const std::string& socket_directory) {
 
 }  // namespace
 
-Status ScratchServers::Launch(Slot& slot, ScratchState& state) const {
+Status ScratchPlaces::Launch(Slot& slot, ScratchState& state) const {
   // Children of a server that was killed hold its memory for a moment more: then the first try ends at once.
   const SteadyTime retry_until = SteadyNow() + kOrphanGrace;
   while (true) {
@@ -237,7 +237,7 @@ Status ScratchServers::Launch(Slot& slot, ScratchState& state) const {
   }
 }
 
-Status ScratchServers::LaunchOnce(Slot& slot, ScratchState& state) const {
+Status ScratchPlaces::LaunchOnce(Slot& slot, ScratchState& state) const {
   const bool was_sandboxed = state.sandboxed && !state.start.empty();
   JudgeIsolation(state);
   // What was restored in a sandbox is hostile until proven otherwise, and is never let out of it.
@@ -256,7 +256,7 @@ Status ScratchServers::LaunchOnce(Slot& slot, ScratchState& state) const {
   return AwaitAnswer(slot, state);
 }
 
-Status ScratchServers::StartServer(Slot& slot, ScratchState& state) const {
+Status ScratchPlaces::StartServer(Slot& slot, ScratchState& state) const {
   const bool sandboxed = state.sandboxed;
   const std::string data = DataIn(state);
   ProcessSpec server;
@@ -288,7 +288,7 @@ Status ScratchServers::StartServer(Slot& slot, ScratchState& state) const {
 }
 
 // A server without room for its log ends, and does so again at each start.
-Status ScratchServers::CheckRoomLeft() const {
+Status ScratchPlaces::CheckRoomLeft() const {
   const auto free = FreeBytes(options_.state_directory);
   if (!free.ok() || *free >= kRoomToStart) return OkStatus();
   return WithHint(ResourceExhausted("the disk of {} is full, {} are free: the scratch server cannot run",
@@ -297,18 +297,18 @@ Status ScratchServers::CheckRoomLeft() const {
 }
 
 // Restored code is the superuser there, and may have put something in the server's place that never answers.
-SessionOptions ScratchServers::Bounded() const {
+SessionOptions ScratchPlaces::Bounded() const {
   SessionOptions options;
   options.deadline = SteadyNow() + options_.session_bound;
   options.cancels_on_server = false;
   return options;
 }
 
-Status ScratchServers::CheckListener(const Connection& session, const ScratchState& state) const {
+Status ScratchPlaces::CheckListener(const Connection& session, const ScratchState& state) const {
   return CheckPeer(session, UserIn(state).uid, FindServerProcesses(DataIn(state)));
 }
 
-Status ScratchServers::AwaitAnswer(Slot& slot, const ScratchState& state) const {
+Status ScratchPlaces::AwaitAnswer(Slot& slot, const ScratchState& state) const {
   const SteadyTime until = SteadyNow() + kStartTimeout;
   Status last;
   while (SteadyNow() < until) {
@@ -342,7 +342,7 @@ Status ScratchServers::AwaitAnswer(Slot& slot, const ScratchState& state) const 
 }
 
 // True while the server runs and answers; what has ended is let go.
-bool ScratchServers::Runs(Slot& slot, const ScratchState& state) const {
+bool ScratchPlaces::Runs(Slot& slot, const ScratchState& state) const {
   if (!slot.server) return false;
   const auto session = Connection::Open(ConnectionTo(state), Bounded());
   if (session.ok()) {
@@ -357,7 +357,7 @@ bool ScratchServers::Runs(Slot& slot, const ScratchState& state) const {
 
 // A server of an agent that died, which its supervisor is stopping: we end it ourselves, and take away what
 // it left to say that it runs. The number in there is of a PID namespace that is gone, and may be anybody's.
-Status ScratchServers::StopOrphan(const ScratchState& state) const {
+Status ScratchPlaces::StopOrphan(const ScratchState& state) const {
   const SteadyTime until = SteadyNow() + kOrphanGrace;
   Mutex mutex;
   CondVar tick;
@@ -377,7 +377,7 @@ Status ScratchServers::StopOrphan(const ScratchState& state) const {
   return OkStatus();
 }
 
-StatusOr<ScratchState> ScratchServers::Start(const ScratchRequest& request) {
+StatusOr<ScratchState> ScratchPlaces::Start(const ScratchRequest& request) {
   RETURN_IF_ERROR(CheckObjectName(request.name));
   const std::shared_ptr<Slot> slot = SlotOf(request.name);
   MutexLock lock(slot->mutex);
@@ -403,7 +403,7 @@ StatusOr<ScratchState> ScratchServers::Start(const ScratchRequest& request) {
   return state;
 }
 
-StatusOr<ScratchState> ScratchServers::EnsureRunning(const std::string& name) {
+StatusOr<ScratchState> ScratchPlaces::EnsureRunning(const std::string& name) {
   RETURN_IF_ERROR(CheckObjectName(name));
   const std::shared_ptr<Slot> slot = SlotOf(name);
   MutexLock lock(slot->mutex);
@@ -428,7 +428,7 @@ StatusOr<ScratchState> ScratchServers::EnsureRunning(const std::string& name) {
   return state;
 }
 
-Status ScratchServers::Remove(const std::string& name) {
+Status ScratchPlaces::Remove(const std::string& name) {
   RETURN_IF_ERROR(CheckObjectName(name));
   const std::shared_ptr<Slot> slot = SlotOf(name);
   MutexLock lock(slot->mutex);

@@ -80,11 +80,11 @@ using ViewsLeftEmpty = std::map<std::string, std::string>;
 inline constexpr char kScratchSuperuser[] = "salvor_scratch";
 
 // Owned by the agent. Thread-safe; work on one name is serial, on several parallel.
-class ScratchServers {
+class ScratchPlaces {
  public:
-  explicit ScratchServers(ScratchOptions options);
+  explicit ScratchPlaces(ScratchOptions options);
   // Stops the servers and leaves their directories: the next agent removes, or runs on, what it still needs.
-  ~ScratchServers();
+  ~ScratchPlaces();
 
   // ResourceExhausted without the space; FailedPrecondition where the local PostgreSQL is older than the
   // source. One that is there already is adopted.

@@ -26,12 +26,12 @@ class ScratchServerTest : public testing::Test {
   }
   ~ScratchServerTest() override { EXPECT_TRUE(RemoveTree(directory_).ok()); }
 
-  std::unique_ptr<ScratchServers> Agent() {
-    return std::make_unique<ScratchServers>(
+  std::unique_ptr<ScratchPlaces> Agent() {
+    return std::make_unique<ScratchPlaces>(
         ScratchOptions{directory_ + "/state", TestTools(), TestSupervisor(), kTestBinDirectory, "", "bwrap"});
   }
   static std::string ValueOf(const ScratchState& state, const std::string& sql) {
-    auto session = Connection::Open(ScratchServers::ConnectionTo(state), {});
+    auto session = Connection::Open(ScratchPlaces::ConnectionTo(state), {});
     if (!session.ok()) return MessageOf(session.status());
     const auto value = (*session)->Value(sql);
     if (value.ok()) return *value;
@@ -131,7 +131,7 @@ TEST_F(ScratchServerTest, TheProbeTriesManyWaysOutAndFindsNone) {
 // The same machine without bubblewrap: the drill works, and says what it lacks; the probe finds it too.
 TEST_F(ScratchServerTest, WithoutASandboxItSaysSoAndWhoDemandsOneIsRefused) {
   const std::string user = geteuid() == 0 ? "postgres" : "";
-  ScratchServers agent(
+  ScratchPlaces agent(
       {directory_ + "/state", TestTools(), TestSupervisor(), kTestBinDirectory, user, "/nonexistent/bwrap"});
   ScratchRequest demanding = Named("demanding");
   demanding.require_isolation = true;
@@ -152,10 +152,10 @@ TEST_F(ScratchServerTest, WithoutASandboxItSaysSoAndWhoDemandsOneIsRefused) {
 
 TEST_F(ScratchServerTest, WithoutASandboxAndAUserNothingIsStartedAsRoot) {
   if (geteuid() != 0) GTEST_SKIP() << "only root needs another user";
-  ScratchServers agent(
+  ScratchPlaces agent(
       {directory_ + "/state", TestTools(), TestSupervisor(), kTestBinDirectory, "", "/nonexistent/bwrap"});
   EXPECT_THAT(HintOf(agent.Start(Named("drill-1")).status()), HasSubstr("--scratch-user"));
-  ScratchServers as_root(
+  ScratchPlaces as_root(
       {directory_ + "/other", TestTools(), TestSupervisor(), kTestBinDirectory, "root", "bwrap"});
   EXPECT_EQ(as_root.Start(Named("drill-1")).status().code(), absl::StatusCode::kFailedPrecondition);
 }
@@ -188,7 +188,7 @@ TEST_F(ScratchServerTest, AKilledBackendIsARestartToo) {
   ASSERT_GT(checkpointer, 0);
   ASSERT_EQ(kill(checkpointer, SIGKILL), 0);
   // Its end closes this session, or it could not be opened any more.
-  auto session = Connection::Open(ScratchServers::ConnectionTo(state), {});
+  auto session = Connection::Open(ScratchPlaces::ConnectionTo(state), {});
   EXPECT_FALSE(session.ok() && (*session)->Value("SELECT pg_sleep(60)").ok());
   EXPECT_EQ(ValueOf(agent->EnsureRunning("drill-1").value(), "SELECT 1"), "1");
   EXPECT_TRUE(*agent->RestartedSinceLoaded("drill-1", "postgres"));
@@ -247,8 +247,8 @@ TEST_F(ScratchServerTest, ABackupOfANewerServerIsRefused) {
 }
 
 TEST_F(ScratchServerTest, ADeepDirectoryGetsAShortSocket) {
-  ScratchServers agent({directory_ + "/" + std::string(100, 'd'), TestTools(), TestSupervisor(),
-                        kTestBinDirectory, "", "bwrap"});
+  ScratchPlaces agent({directory_ + "/" + std::string(100, 'd'), TestTools(), TestSupervisor(),
+                       kTestBinDirectory, "", "bwrap"});
   const ScratchState state = agent.Start(Named("deep")).value();
   EXPECT_EQ(state.socket_directory.rfind("/proc/", 0), 0u);  // and nothing below /tmp
   EXPECT_EQ(ValueOf(state, "SELECT 1"), "1");

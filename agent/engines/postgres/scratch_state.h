@@ -21,11 +21,11 @@ void NameLack(ScratchState& state, const std::string& kind, const std::string& d
 StatusOr<ScratchState> ReadScratchState(const std::string& directory);
 Status WriteScratchState(const ScratchState& state);
 
-// Which database was loaded while the server had which start: see ScratchServers::MarkLoaded.
+// Which database was loaded while the server had which start: see ScratchPlaces::MarkLoaded.
 StatusOr<std::map<std::string, std::string>> ReadLoaded(const std::string& directory);
 Status WriteLoaded(const std::string& directory, const std::map<std::string, std::string>& starts);
 
-// See ScratchServers::MarkLeftEmpty.
+// See ScratchPlaces::MarkLeftEmpty.
 StatusOr<std::map<std::string, ViewsLeftEmpty>> ReadLeftEmpty(const std::string& directory);
 Status WriteLeftEmpty(const std::string& directory, const std::map<std::string, ViewsLeftEmpty>& left);
 

@@ -31,11 +31,11 @@ class TestServer {
   std::string Dump(const std::string& database, const std::vector<std::string>& more = {}) const;
 
   const std::string& Directory() const { return directory_; }  // for anything else of the test
-  ScratchServers& Servers() { return *servers_; }
+  ScratchPlaces& Servers() { return *servers_; }
 
  private:
   std::string directory_;
-  std::unique_ptr<ScratchServers> servers_;
+  std::unique_ptr<ScratchPlaces> servers_;
   ScratchState state_;
 };
 

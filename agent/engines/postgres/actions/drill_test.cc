@@ -39,7 +39,7 @@ class PostgresDrillTest : public PostgresActionsTest {
     SessionOptions options;
     options.database = "shop";
     options.pinned = false;
-    auto session = Connection::Open(ScratchServers::ConnectionTo(*state), options);
+    auto session = Connection::Open(ScratchPlaces::ConnectionTo(*state), options);
     if (!session.ok()) return MessageOf(session.status());
     const auto value = (*session)->Value(sql);
     return value.ok() ? *value : MessageOf(value.status());

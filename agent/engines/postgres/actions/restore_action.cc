@@ -326,7 +326,7 @@ Status DatabaseRestore::Load() {
 Status DatabaseRestore::LoadInDrill() {
   const std::string& drill = action_.target().scratch();
   const std::string list =
-      ScratchServers::PlaceOf(context_.config.state_directory, drill) + "/list-" + TemporaryName();
+      ScratchPlaces::PlaceOf(context_.config.state_directory, drill) + "/list-" + TemporaryName();
   RefreshesLeftOut left_out(list);
   const Status loaded = Pipe(&left_out, list);
   // The archive is of another PostgreSQL than is known here: pg_restore fills what it can.

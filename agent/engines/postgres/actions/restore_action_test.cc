@@ -53,7 +53,7 @@ class PostgresRestoreTest : public PostgresActionsTest {
     const v1::PostgresConnection where =
         target.has_connection()
             ? target.connection()
-            : ScratchServers::ConnectionTo(Server().Servers().EnsureRunning(target.scratch()).value());
+            : ScratchPlaces::ConnectionTo(Server().Servers().EnsureRunning(target.scratch()).value());
     auto session = Connection::Open(where, options);
     if (!session.ok()) return MessageOf(session.status());
     auto value = (*session)->Value(sql);
@@ -65,7 +65,7 @@ class PostgresRestoreTest : public PostgresActionsTest {
     options.database = database;
     const auto state = Server().Servers().EnsureRunning(target.scratch());
     ASSERT_TRUE(state.ok()) << MessageOf(state.status());
-    auto session = Connection::Open(ScratchServers::ConnectionTo(*state), options);
+    auto session = Connection::Open(ScratchPlaces::ConnectionTo(*state), options);
     ASSERT_TRUE(session.ok()) << MessageOf(session.status());
     ASSERT_EQ((*session)->Execute(sql), OkStatus()) << sql;
   }
@@ -170,7 +170,7 @@ TEST_F(PostgresRestoreTest, EachPlantedFaultFailsExactlyItsOwnCheck) {
     options.database = "shop";
     options.pinned = false;
     auto session = Connection::Open(
-        ScratchServers::ConnectionTo(Server().Servers().EnsureRunning("drill-3").value()), options);
+        ScratchPlaces::ConnectionTo(Server().Servers().EnsureRunning("drill-3").value()), options);
     ASSERT_EQ((*session)->Execute(fault.sql), OkStatus()) << fault.sql;
     session->reset();
     const auto verified = Verify(drill, kept, "shop");
@@ -194,7 +194,7 @@ TEST_F(PostgresRestoreTest, AnIndexThatLostARowIsFoundByLookingIntoIt) {
   SessionOptions options;
   options.database = "shop";
   auto session =
-      Connection::Open(ScratchServers::ConnectionTo(Server().Servers().EnsureRunning("drill-4").value()),
+      Connection::Open(ScratchPlaces::ConnectionTo(Server().Servers().EnsureRunning("drill-4").value()),
                        options)
           .value();
   ASSERT_TRUE(

@@ -24,7 +24,7 @@ class PostgresVerifyTest : public PostgresActionsTest {
     options.database = database;
     options.pinned = false;
     auto session = Connection::Open(
-        ScratchServers::ConnectionTo(Server().Servers().EnsureRunning(server).value()), options);
+        ScratchPlaces::ConnectionTo(Server().Servers().EnsureRunning(server).value()), options);
     ASSERT_TRUE(session.ok());
     ASSERT_EQ((*session)->Execute(sql), OkStatus()) << sql;
   }
@@ -140,7 +140,7 @@ TEST_F(PostgresVerifyTest, RowsThatMoveBetweenPartitionsByHashOfAnEnumAreCompare
   SessionOptions options;
   options.database = "hashed";
   auto session = Connection::Open(
-      ScratchServers::ConnectionTo(Server().Servers().EnsureRunning("verify-4").value()), options);
+      ScratchPlaces::ConnectionTo(Server().Servers().EnsureRunning("verify-4").value()), options);
   ASSERT_TRUE(session.ok());
   EXPECT_NE((*session)->Value(where).value(), Server().Connect("hashed")->Value(where).value())
       << "no row moved: the test shows nothing";
