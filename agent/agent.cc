@@ -7,13 +7,14 @@
 
 #include "agent/engines/disk/actions/leftovers.h"
 #include "agent/engines/disk/spool_file.h"
-#include "agent/engines/postgres/scratch_server.h"
 #include "agent/executor/executor.h"
 #include "agent/journal/journal.h"
 #include "agent/probes/application_check_room.h"
 #include "agent/process/orphaned_tools.h"
 #include "agent/process/process.h"
 #include "agent/puller/puller.h"
+#include "agent/scratch/actions/scratch_actions.h"
+#include "agent/scratch/scratch_places.h"
 #include "agent/undo_of_0_1.h"
 #include "agent/work/clean_up.h"
 #include "agent/work/registry.h"
@@ -84,9 +85,9 @@ class AgentImpl final : public Agent {
     // Before anything is looked at or removed that a tool of a killed predecessor may yet write.
     ASSIGN_OR_RETURN(UniqueFd tools_lock, AwaitOrphanedTools(config.state_directory));
     tools_ = std::make_unique<SupervisedTools>(options_.supervisor, std::move(tools_lock));
-    scratch_ = std::make_unique<ScratchServers>(
-        ScratchOptions{config.state_directory, *tools_, options_.supervisor, config.postgres_bin_directory,
-                       config.scratch_user, "bwrap"});
+    scratch_ = std::make_unique<ScratchPlaces>(
+        ScratchOptions{config.state_directory, *tools_, options_.supervisor,
+                       HostScratchEngines(config, *tools_), config.scratch_user, "bwrap"});
     executor_ = std::make_unique<Executor>(MakeExecutorOptions());
     RETURN_IF_ERROR(RemoveForeignScratch());
     if (Status removed = CheckRoom::RemoveLeftovers(config.state_directory); !removed.ok())
@@ -148,14 +149,14 @@ class AgentImpl final : public Agent {
     warn(CleanUpByKind(options_.actions, task.action(), context));
   }
 
-  // A scratch server without an obligation in the journal is nobody's: its agent died between the two.
+  // A scratch place without an obligation in the journal is nobody's: its agent died between the two.
   Status RemoveForeignScratch() {
     ASSIGN_OR_RETURN(const std::vector<ScratchState> present, scratch_->List());
     ASSIGN_OR_RETURN(const std::vector<JournalObligation> obligations, journal_->Obligations());
     for (const ScratchState& state : present) {
       bool wanted = false;
       for (const JournalObligation& obligation : obligations)
-        wanted = wanted || (obligation.held.run() == state.name && obligation.released_early.empty());
+        wanted = wanted || (obligation.released_early.empty() && HoldsPlace(obligation.held, state.name));
       if (wanted) continue;
       LogWarning("scratch server {} belongs to no run: removing it", state.name);
       // One that cannot be removed is in nobody's way but its own disk's: the agent serves all the same.
@@ -202,7 +203,7 @@ class AgentImpl final : public Agent {
   AgentMetrics agent_metrics_{metrics_, options_.version};
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<ToolRunner> tools_;
-  std::unique_ptr<ScratchServers> scratch_;
+  std::unique_ptr<ScratchPlaces> scratch_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Puller> puller_;
   std::jthread watchdog_;

@@ -67,7 +67,7 @@ struct ExecutorOptions {
   const Clock* clock = nullptr;
   Journal* journal = nullptr;
   ToolRunner* tools = nullptr;
-  ScratchServers* scratch = nullptr;
+  ScratchPlaces* scratch = nullptr;
   ActionRegistry actions;
   ExecutorObserver* observer = nullptr;  // may be null
   // Removes what an attempt left that did not come to its end. Blocks, for about `patience` at most.

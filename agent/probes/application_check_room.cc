@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "agent/engines/postgres/scratch_server.h"
+#include "agent/scratch/scratch_places.h"
 #include "base/io/files.h"
 #include "base/text.h"
 
@@ -93,8 +93,8 @@ Status CheckRoom::EnterDrill() {
   not_isolated_ = state.not_isolated;
   user_ = IsRoot() ? SandboxUser{static_cast<uid_t>(state.uid), static_cast<gid_t>(state.uid)}
                    : SandboxUser{::getuid(), ::getgid()};
-  if (copy_ != nullptr) socket_directory_ = ScratchServers::SocketDirectoryInside(state);
-  const std::string files = ScratchServers::FilesDirectory(context_.config.state_directory, drill_);
+  if (copy_ != nullptr) socket_directory_ = ScratchPlaces::SocketDirectoryInside(state);
+  const std::string files = ScratchPlaces::FilesDirectory(context_.config.state_directory, drill_);
   if (!state.sandboxed) files_inside_ = files;
   return AddFiles(files);
 }

@@ -23,7 +23,7 @@
 
 namespace salvor::agent {
 
-class ScratchServers;  // agent/engines/postgres/scratch_server.h
+class ScratchPlaces;  // agent/scratch/scratch_places.h
 
 // Fixed for the life of the agent.
 struct AgentConfig {
@@ -46,7 +46,7 @@ struct ActionContext {
   SteadyTime deadline = SteadyTime::InfiniteFuture();
   std::function<void(const v1::Progress&)> progress;                        // cheap; rate-limited behind it
   std::function<void(std::string_view source, std::string_view line)> log;  // one line of a tool's output
-  ScratchServers* scratch = nullptr;  // borrowed, the agent's; null where no action may need a scratch server
+  ScratchPlaces* scratch = nullptr;  // borrowed, the agent's; null where no action may need a scratch server
 
   Restic Repository(const v1::ResticLocation& location) const;
 

@@ -13,8 +13,8 @@
 
 #include <thread>
 
-#include "agent/engines/postgres/scratch_state.h"
 #include "agent/engines/postgres/test_server.h"
+#include "agent/scratch/scratch_state.h"
 #include "base/io/files.h"
 #include "base/io/steady_clock.h"
 
@@ -127,21 +127,22 @@ class ScratchDoorTest : public testing::Test {
   }
   ~ScratchDoorTest() override { EXPECT_TRUE(RemoveTree(directory_).ok()); }
 
-  std::unique_ptr<ScratchServers> Agent(absl::Duration bound = absl::Seconds(15),
-                                        const std::string& sandbox = "bwrap") const {
+  std::unique_ptr<ScratchPlaces> Agent(absl::Duration bound = absl::Seconds(15),
+                                       const std::string& sandbox = "bwrap") const {
     const std::string user = ::geteuid() == 0 && sandbox != "bwrap" ? "postgres" : "";
-    return std::make_unique<ScratchServers>(ScratchOptions{
-        directory_ + "/state", TestTools(), TestSupervisor(), kTestBinDirectory, user, sandbox, bound});
+    return std::make_unique<ScratchPlaces>(ScratchOptions{
+        directory_ + "/state", TestTools(), TestSupervisor(), TestEngines(bound), user, sandbox});
   }
   static ScratchRequest Named(const std::string& name, bool require_isolation = false) {
     ScratchRequest request;
     request.name = name;
+    request.engine = "postgres";
     request.require_isolation = require_isolation;
     return request;
   }
   static std::string ValueOf(const StatusOr<ScratchState>& state, const std::string& sql) {
     if (!state.ok()) return MessageOf(state.status());
-    auto session = Connection::Open(ScratchServers::ConnectionTo(*state), {});
+    auto session = Connection::Open(ConnectionTo(*state), {});
     if (!session.ok()) return MessageOf(session.status());
     const auto value = (*session)->Value(sql);
     return value.ok() ? *value : MessageOf(value.status());
@@ -170,7 +171,7 @@ TEST_F(ScratchDoorTest, WhoListensIsToldApart) {
   auto agent = Agent();
   const ScratchState other = agent->Start(Named("other")).value();
   const ScratchState state = agent->Start(Named("drill-1")).value();
-  const auto session = Connection::Open(ScratchServers::ConnectionTo(state), {});
+  const auto session = Connection::Open(ConnectionTo(state), {});
   ASSERT_TRUE(session.ok()) << MessageOf(session.status());
   const uid_t user = ::geteuid() == 0 ? static_cast<uid_t>(state.uid) : ::getuid();
   const std::vector<int> own = FindServerProcesses(state.directory + "/data");
@@ -224,7 +225,7 @@ TEST_F(ScratchDoorTest, AServerThatSaysNothingHoldsNobodyUp) {
       SessionOptions options;
       options.deadline = SteadyNow() + absl::Seconds(1);
       options.cancels_on_server = false;
-      const auto session = Connection::Open(ScratchServers::ConnectionTo(state), options);
+      const auto session = Connection::Open(ConnectionTo(state), options);
       EXPECT_EQ(session.status().code(), absl::StatusCode::kDeadlineExceeded) << session.status();
       // The server's processes are there: too busy to answer, for all that can be seen.
       EXPECT_TRUE(agent->EnsureRunning("drill-1").ok());
@@ -277,33 +278,6 @@ TEST_F(ScratchDoorTest, WhatWasOnceNotIsolatedStaysNamed) {
   Kill(state);
   EXPECT_EQ(agent->EnsureRunning("drill-1")->not_isolated, "reaches socket /run/other");
   EXPECT_EQ(ReadScratchState(state.directory)->not_isolated, "reaches socket /run/other");
-  EXPECT_TRUE(agent->Remove("drill-1").ok());
-}
-
-TEST(NameLackTest, EachIsNamedOnce) {
-  ScratchState state;
-  NameLack(state, "its user postgres also runs ", "psql (1)");
-  NameLack(state, kSharesNetwork);
-  NameLack(state, "its user postgres also runs ", "psql (2)");
-  NameLack(state, kSharesNetwork, ": refused");
-  EXPECT_EQ(state.not_isolated, fmt::format("its user postgres also runs psql (1); {}", kSharesNetwork));
-}
-
-TEST_F(ScratchDoorTest, WhatARestoreLeftEmptyIsRememberedByDatabase) {
-  auto agent = Agent();
-  ScratchRequest folder = Named("drill-1");
-  folder.postgres = false;
-  ASSERT_TRUE(agent->Start(folder).ok());
-  EXPECT_TRUE(agent->LeftEmpty("drill-1")->empty());
-  ASSERT_TRUE(agent->MarkLeftEmpty("drill-1", "shop", {{"public.\"größe\"", "why"}}).ok());
-  ASSERT_TRUE(agent->MarkLeftEmpty("drill-1", "\xe9", {{"public.a", "why"}, {"public.b", "why"}}).ok());
-  agent = Agent();
-  EXPECT_EQ(agent->LeftEmpty("drill-1")->at("shop").count("public.\"größe\""), 1U);
-  EXPECT_EQ(agent->LeftEmpty("drill-1")->at("\xe9").size(), 2U);
-  ASSERT_TRUE(agent->MarkLeftEmpty("drill-1", "shop", {}).ok());
-  EXPECT_EQ(agent->LeftEmpty("drill-1")->count("shop"), 0U);
-  ASSERT_TRUE(WriteFileAtomically(directory_ + "/state/scratch/drill-1/left.json", "{\"73\": 7}").ok());
-  EXPECT_FALSE(agent->LeftEmpty("drill-1").ok());
   EXPECT_TRUE(agent->Remove("drill-1").ok());
 }
 

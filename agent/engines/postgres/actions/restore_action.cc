@@ -11,9 +11,9 @@
 #include "agent/engines/postgres/actions/refresh.h"
 #include "agent/engines/postgres/actions/restore_marker.h"
 #include "agent/engines/postgres/inventory.h"
-#include "agent/engines/postgres/scratch_server.h"
 #include "agent/engines/postgres/server_errors.h"
 #include "agent/process/pipe_owner.h"
+#include "agent/scratch/scratch_places.h"
 #include "agent/work/restore_record.h"
 #include "base/io/sha256.h"
 #include "base/io/steady_clock.h"
@@ -326,7 +326,7 @@ Status DatabaseRestore::Load() {
 Status DatabaseRestore::LoadInDrill() {
   const std::string& drill = action_.target().scratch();
   const std::string list =
-      ScratchServers::PlaceOf(context_.config.state_directory, drill) + "/list-" + TemporaryName();
+      ScratchPlaces::PlaceOf(context_.config.state_directory, drill) + "/list-" + TemporaryName();
   RefreshesLeftOut left_out(list);
   const Status loaded = Pipe(&left_out, list);
   // The archive is of another PostgreSQL than is known here: pg_restore fills what it can.

@@ -1,4 +1,4 @@
-#include "agent/scratch/scratch_actions.h"
+#include "agent/scratch/actions/scratch_actions.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 
 #include "agent/engines/postgres/actions/actions_testing.h"
 #include "agent/engines/postgres/actions/common.h"
-#include "agent/engines/postgres/scratch_state.h"
+#include "agent/scratch/scratch_state.h"
 
 namespace salvor::agent {
 namespace {
@@ -84,6 +84,18 @@ TEST_F(ScratchActionsTest, StatisticsAreCollectedOfWhatIsHereAlone) {
   EXPECT_THAT(*left, ElementsAre("public.away", "public.child", "public.parent", "public.part_away",
                                  "public.part_tree", "public.parts"));
   EXPECT_EQ(Server().Value("shop", "SELECT reltuples FROM pg_class WHERE relname = 'plain'"), "1");
+}
+
+TEST(HoldsPlaceTest, APlaceIsHeldByTheUndoThatNamesItOrByTheRunOfThatName) {
+  v1::HeldObligation held;
+  held.set_run("drill-shop-1");
+  EXPECT_TRUE(HoldsPlace(held, "drill-shop-1"));
+  EXPECT_FALSE(HoldsPlace(held, "drill-shop-1-other"));
+  held.mutable_undo()->mutable_scratch_stop()->set_name("drill-shop-1-other");
+  EXPECT_TRUE(HoldsPlace(held, "drill-shop-1-other")) << "one run may have several";
+  EXPECT_FALSE(HoldsPlace(held, ""));
+  held.mutable_undo()->mutable_disk_restore_undo();
+  EXPECT_FALSE(HoldsPlace(held, "drill-shop-1-other"));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "agent/engines/postgres/scratch_probe.h"
+#include "agent/scratch/scratch_probe.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>

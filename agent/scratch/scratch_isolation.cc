@@ -1,4 +1,4 @@
-// What keeps a scratch server apart from the host: its user, its sandbox, and the probe that looks for ways out.
+// What keeps a scratch place apart from the host: its user, its sandbox, and the probe that looks for ways out.
 #include <dirent.h>
 #include <pwd.h>
 #include <sys/stat.h>
@@ -8,9 +8,9 @@
 #include <array>
 #include <cerrno>
 
-#include "agent/engines/postgres/scratch_server.h"
-#include "agent/engines/postgres/scratch_state.h"
 #include "agent/process/tool_runner.h"
+#include "agent/scratch/scratch_places.h"
+#include "agent/scratch/scratch_state.h"
 #include "base/io/steady_clock.h"
 #include "base/text.h"
 
@@ -74,7 +74,7 @@ void NameReached(const std::vector<std::string>& reached, ScratchState& state) {
 
 // Who runs the server. Of a declared user it is said when it runs other programs too: inside the sandbox it
 // reaches none of them, but it is no user that owns nothing else.
-Status ScratchServers::ChooseUser(ScratchState& state) const {
+Status ScratchPlaces::ChooseUser(ScratchState& state) const {
   if (!IsRoot()) return OkStatus();
   if (!options_.scratch_user.empty()) {
     ASSIGN_OR_RETURN(const SandboxUser user, UserOf(options_.scratch_user));
@@ -91,7 +91,7 @@ Status ScratchServers::ChooseUser(ScratchState& state) const {
   return OkStatus();
 }
 
-SandboxUser ScratchServers::UserIn(const ScratchState& state) const {
+SandboxUser ScratchPlaces::UserIn(const ScratchState& state) const {
   if (!IsRoot()) return {getuid(), getgid()};
   if (!options_.scratch_user.empty()) {
     const auto declared = UserOf(options_.scratch_user);
@@ -100,23 +100,20 @@ SandboxUser ScratchServers::UserIn(const ScratchState& state) const {
   return {static_cast<uid_t>(state.uid), static_cast<gid_t>(state.uid)};
 }
 
-Sandbox ScratchServers::SandboxOf(const ScratchState& state) const {
+Sandbox ScratchPlaces::SandboxOf(const ScratchState& state) const {
   Sandbox sandbox;
   sandbox.program = options_.sandbox_program;
   sandbox.identity_directory = state.directory + "/etc";
   if (IsRoot()) sandbox.user = UserIn(state);
-  // An own build of PostgreSQL has its libraries beside its programs.
-  const std::string& programs = options_.bin_directory;
-  const size_t slash = programs.rfind('/');
-  if (programs.rfind("/usr/", 0) != 0 && slash != std::string::npos && slash > 0) {
-    const std::string all = programs.substr(0, slash);
-    sandbox.mounts.push_back({all, all, false});
+  for (const auto& engine : options_.engines) {
+    const std::string programs = engine->ProgramFolder();
+    if (!programs.empty()) sandbox.mounts.push_back({programs, programs, false});
   }
   return sandbox;
 }
 
 // Tries what this machine lets us have.
-void ScratchServers::JudgeIsolation(ScratchState& state) const {
+void ScratchPlaces::JudgeIsolation(ScratchState& state) const {
   state.sandboxed = false;
   if (IsRoot() && state.uid <= 0) return NameLack(state, "there is no user for it that owns nothing else");
   const Status tried = TrySandbox(options_.tools, SandboxOf(state));
@@ -131,7 +128,7 @@ void ScratchServers::JudgeIsolation(ScratchState& state) const {
   NameLack(state, fmt::format("its user {} also runs ", options_.scratch_user), process);
 }
 
-Status ScratchServers::RefuseUnlessIsolated(const ScratchState& state) const {
+Status ScratchPlaces::RefuseUnlessIsolated(const ScratchState& state) const {
   if (!state.require_isolation || state.not_isolated.empty()) return OkStatus();
   return WithHint(
       FailedPrecondition("the environment demands isolation, and a drill here is not isolated: {}",
@@ -140,13 +137,13 @@ Status ScratchServers::RefuseUnlessIsolated(const ScratchState& state) const {
       "requireIsolation from the Environment.");
 }
 
-std::string ScratchServers::SocketDirectoryInside(const ScratchState& state) {
+std::string ScratchPlaces::SocketDirectoryInside(const ScratchState& state) {
   if (state.sandboxed) return kScratchSocket;
   return IsRoot() ? state.directory + "/socket" : state.socket_directory;  // our door is closed to its user
 }
 
 // Without a sandbox only a user with a name can run it: the programs look it up.
-StatusOr<std::string> ScratchServers::FallbackUser(const ScratchState& state) const {
+StatusOr<std::string> ScratchPlaces::FallbackUser(const ScratchState& state) const {
   if (!IsRoot()) return std::string();
   const std::string hint =
       "Install bubblewrap and let the agent make namespaces; or name a user with --scratch-user, and drills "
@@ -164,7 +161,7 @@ StatusOr<std::string> ScratchServers::FallbackUser(const ScratchState& state) co
 
 // Root's state directory is private, but a server without a sandbox has to pass through it. Passing through
 // is all it gets: its group may enter a name it knows, and list nothing.
-Status ScratchServers::OpenToScratchUser(const ScratchState& state) const {
+Status ScratchPlaces::OpenToScratchUser(const ScratchState& state) const {
   ASSIGN_OR_RETURN(const std::string name, FallbackUser(state));
   if (name.empty()) return OkStatus();
   ASSIGN_OR_RETURN(const SandboxUser user, UserOf(name));
@@ -183,8 +180,8 @@ Status ScratchServers::OpenToScratchUser(const ScratchState& state) const {
   return OkStatus();
 }
 
-StatusOr<ProcessSpec> ScratchServers::ServerProcess(const ScratchState& state, ProcessSpec spec,
-                                                    std::vector<Sandbox::Mount> mounts) const {
+StatusOr<ProcessSpec> ScratchPlaces::ServerProcess(const ScratchState& state, ProcessSpec spec,
+                                                   std::vector<Sandbox::Mount> mounts) const {
   if (state.sandboxed) {
     Sandbox sandbox = SandboxOf(state);
     sandbox.mounts.insert(sandbox.mounts.end(), mounts.begin(), mounts.end());
@@ -194,15 +191,15 @@ StatusOr<ProcessSpec> ScratchServers::ServerProcess(const ScratchState& state, P
   return spec;
 }
 
-StatusOr<ProcessSpec> ScratchServers::Beside(const ScratchState& state, ProcessSpec spec,
-                                             const std::vector<Sandbox::Mount>& mounts) const {
+StatusOr<ProcessSpec> ScratchPlaces::Beside(const ScratchState& state, ProcessSpec spec,
+                                            const std::vector<Sandbox::Mount>& mounts) const {
   std::vector<Sandbox::Mount> all = mounts;
-  if (state.postgres) all.push_back({state.directory + "/socket", kScratchSocket, false});
+  if (!state.engine.empty()) all.push_back({state.directory + "/socket", kScratchSocket, false});
   spec.new_network = !state.sandboxed && !state.shares_network;
   return ServerProcess(state, std::move(spec), std::move(all));
 }
 
-StatusOr<ProbeReport> ScratchServers::Probe(ScratchState& state) const {
+StatusOr<ProbeReport> ScratchPlaces::Probe(ScratchState& state) const {
   ProcessSpec probe;
   const bool sandboxed = state.sandboxed;
   probe.argv = {sandboxed ? kProbe : options_.probe_program, "--probe"};
@@ -222,7 +219,7 @@ StatusOr<ProbeReport> ScratchServers::Probe(ScratchState& state) const {
 }
 
 // What it was isolated from when the drill began must not be within its reach after it started again.
-Status ScratchServers::ProbeAgain(ScratchState& state) const {
+Status ScratchPlaces::ProbeAgain(ScratchState& state) const {
   if (!state.require_isolation) return OkStatus();
   RETURN_IF_ERROR(Probe(state).status());
   return RefuseUnlessIsolated(state);

@@ -3,14 +3,14 @@
 
 #include <cerrno>
 
-#include "agent/engines/postgres/scratch_server.h"
-#include "agent/engines/postgres/scratch_state.h"
+#include "agent/scratch/scratch_places.h"
+#include "agent/scratch/scratch_state.h"
 #include "base/names.h"
 #include "base/text.h"
 
 namespace salvor::agent {
 
-Status ScratchServers::MarkLoaded(const std::string& name, const std::string& database) {
+Status ScratchPlaces::MarkLoaded(const std::string& name, const std::string& database) {
   RETURN_IF_ERROR(CheckObjectName(name));
   const std::shared_ptr<Slot> slot = SlotOf(name);
   MutexLock lock(slot->mutex);
@@ -20,7 +20,7 @@ Status ScratchServers::MarkLoaded(const std::string& name, const std::string& da
   return WriteLoaded(state.directory, starts);
 }
 
-StatusOr<bool> ScratchServers::RestartedSinceLoaded(const std::string& name, const std::string& database) {
+StatusOr<bool> ScratchPlaces::RestartedSinceLoaded(const std::string& name, const std::string& database) {
   RETURN_IF_ERROR(CheckObjectName(name));
   const std::shared_ptr<Slot> slot = SlotOf(name);
   MutexLock lock(slot->mutex);
@@ -30,7 +30,7 @@ StatusOr<bool> ScratchServers::RestartedSinceLoaded(const std::string& name, con
   return loaded != starts.end() && loaded->second != state.start;
 }
 
-StatusOr<std::vector<ScratchState>> ScratchServers::List() const {
+StatusOr<std::vector<ScratchState>> ScratchPlaces::List() const {
   std::vector<ScratchState> all;
   const std::string path = options_.state_directory + "/scratch";
   DIR* directory = opendir(path.c_str());
@@ -58,8 +58,8 @@ StatusOr<std::vector<ScratchState>> ScratchServers::List() const {
   return all;
 }
 
-Status ScratchServers::MarkLeftEmpty(const std::string& name, const std::string& database,
-                                     const ViewsLeftEmpty& views) {
+Status ScratchPlaces::MarkLeftEmpty(const std::string& name, const std::string& database,
+                                    const ViewsLeftEmpty& views) {
   RETURN_IF_ERROR(CheckObjectName(name));
   const std::shared_ptr<Slot> slot = SlotOf(name);
   MutexLock lock(slot->mutex);
@@ -71,7 +71,7 @@ Status ScratchServers::MarkLeftEmpty(const std::string& name, const std::string&
   return WriteLeftEmpty(directory, left);
 }
 
-StatusOr<std::map<std::string, ViewsLeftEmpty>> ScratchServers::LeftEmpty(const std::string& name) {
+StatusOr<std::map<std::string, ViewsLeftEmpty>> ScratchPlaces::LeftEmpty(const std::string& name) {
   RETURN_IF_ERROR(CheckObjectName(name));
   const std::shared_ptr<Slot> slot = SlotOf(name);
   MutexLock lock(slot->mutex);
