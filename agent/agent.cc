@@ -8,6 +8,7 @@
 #include "agent/engines/disk/actions/leftovers.h"
 #include "agent/engines/disk/spool_file.h"
 #include "agent/executor/executor.h"
+#include "agent/host_actions.h"
 #include "agent/journal/journal.h"
 #include "agent/probes/application_check_room.h"
 #include "agent/process/orphaned_tools.h"
