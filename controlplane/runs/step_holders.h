@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "controlplane/runs/agent_key.h"
+#include "controlplane/store/contract/keys.h"
 #include "salvor/v1/flow.pb.h"
 #include "salvor/v1/run.pb.h"
 
