@@ -110,6 +110,26 @@ TEST(AgentPolicy, LocationsNameNoProgramAndNoFileThatIsNotAllowed) {
   EXPECT_FALSE(policy.Permit(action).ok());
 }
 
+TEST(AgentPolicy, AnExtensionIsHeldToTheSame) {
+  AgentPolicy policy;
+  v1::PostgresDump dump;
+  dump.mutable_component()->set_dump_directory("/var/dumps");
+  v1::Action action;
+  action.mutable_extension()->PackFrom(dump);
+  EXPECT_THAT(HintOf(policy.Permit(action)), HasSubstr("--allow-write-below"));
+  policy.write_below = {"/var/dumps"};
+  EXPECT_TRUE(policy.Permit(action).ok());
+  action.mutable_extension()->set_value("\xff\xff");
+  EXPECT_THAT(MessageOf(policy.Permit(action)), HasSubstr("does not know salvor.v1.PostgresDump"));
+  action.mutable_extension()->set_type_url("type.googleapis.com/salvor.v1.Train");
+  EXPECT_THAT(MessageOf(policy.Permit(action)), HasSubstr("does not know salvor.v1.Train"));
+  // In a manifest, where a kind of component stands that this agent does not know.
+  v1::Action check;
+  check.mutable_manifest_check()->mutable_manifest()->add_components()->mutable_extension()->set_type_url(
+      "x/Train");
+  EXPECT_THAT(MessageOf(policy.Permit(check)), HasSubstr("does not know Train"));
+}
+
 TEST(AgentPolicy, DumpsAreWrittenWhereItIsAllowed) {
   AgentPolicy policy;
   v1::Action action;

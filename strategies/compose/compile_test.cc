@@ -509,6 +509,15 @@ TEST(ValidateFlow, RefusesAStepThatWouldWaitForAPersonForGood) {
             "step 'a' would pause, and nothing lets it go on");
 }
 
+TEST(Compile, RefusesAKindThatNobodyKnowsByItsName) {
+  v1::Component component;
+  component.set_name("c");
+  component.mutable_extension()->PackFrom(v1::Metadata());
+  const auto plan = CompileBackup(BuiltInStrategies(), {component}, AHeader(), ABackupRequest());
+  EXPECT_EQ(MessageOf(plan.status()),
+            "component 'c' is of kind salvor.v1.Metadata, which this version does not know");
+}
+
 // Holds an application still while it is captured.
 class Quiescing final : public Strategy {
  public:

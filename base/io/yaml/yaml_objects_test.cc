@@ -417,6 +417,12 @@ class ObjectMaker {
   }
 
   void Fill(Message* message) {
+    if (auto* extension = dynamic_cast<google::protobuf::Any*>(message)) {
+      v1::DiskComponent inside;
+      Fill(&inside);
+      extension->PackFrom(inside);
+      return;
+    }
     const auto* type = message->GetDescriptor();
     for (int i = 0; i < type->field_count(); ++i) {
       const FieldDescriptor* field = type->field(i);
@@ -451,6 +457,25 @@ class ObjectMaker {
 
   std::mt19937 random_;
 };
+
+TEST(ParseObjects, ReadsTheMessageThatAnExtensionNames) {
+  const std::string head =
+      "apiVersion: salvor.dev/v1\nkind: Driver\nmetadata: {name: d}\nspec:\n  components:\n";
+  const auto read = [&head](const std::string& extension) {
+    return ParseObjects(head + "  - {name: c, extension: " + extension + "}\n", "f");
+  };
+  const ParsedFile file = read(R"({"@type": salvor.v1.DiskComponent, paths: [/srv]})");
+  ASSERT_THAT(Lines(file), IsEmpty());
+  v1::DiskComponent inside;
+  ASSERT_TRUE(file.objects[0].object.driver().components(0).extension().UnpackTo(&inside));
+  EXPECT_EQ(inside.paths(0), "/srv");
+  EXPECT_THAT(
+      Lines(read(R"({"@type": salvor.v1.Train})")),
+      testing::ElementsAre(testing::HasSubstr("'salvor.v1.Train' is no kind that this program knows")));
+  EXPECT_THAT(Lines(read("{paths: [/srv]}")), testing::ElementsAre(testing::HasSubstr("is missing")));
+  EXPECT_THAT(Lines(read(R"({"@type": salvor.v1.DiskComponent, path: [/srv]})")),
+              testing::ElementsAre(testing::HasSubstr("did you mean 'paths'?")));
+}
 
 TEST(RenderObjectYaml, IsReadBackAsTheSameObject) {
   for (uint32_t seed = 0; seed < 3000; ++seed) {
