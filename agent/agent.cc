@@ -7,7 +7,6 @@
 
 #include "agent/engines/disk/actions/leftovers.h"
 #include "agent/engines/disk/spool_file.h"
-#include "agent/engines/postgres/scratch_server.h"
 #include "agent/executor/executor.h"
 #include "agent/host_actions.h"
 #include "agent/journal/journal.h"
@@ -15,6 +14,7 @@
 #include "agent/process/orphaned_tools.h"
 #include "agent/process/process.h"
 #include "agent/puller/puller.h"
+#include "agent/scratch/scratch_places.h"
 #include "agent/undo_of_0_1.h"
 #include "agent/work/clean_up.h"
 #include "agent/work/registry.h"
@@ -86,8 +86,8 @@ class AgentImpl final : public Agent {
     ASSIGN_OR_RETURN(UniqueFd tools_lock, AwaitOrphanedTools(config.state_directory));
     tools_ = std::make_unique<SupervisedTools>(options_.supervisor, std::move(tools_lock));
     scratch_ = std::make_unique<ScratchPlaces>(
-        ScratchOptions{config.state_directory, *tools_, options_.supervisor, config.postgres_bin_directory,
-                       config.scratch_user, "bwrap"});
+        ScratchOptions{config.state_directory, *tools_, options_.supervisor,
+                       HostScratchEngines(config, *tools_), config.scratch_user, "bwrap"});
     executor_ = std::make_unique<Executor>(MakeExecutorOptions());
     RETURN_IF_ERROR(RemoveForeignScratch());
     if (Status removed = CheckRoom::RemoveLeftovers(config.state_directory); !removed.ok())

@@ -1,8 +1,11 @@
 #include "agent/host_actions.h"
 
+#include <memory>
+
 #include "agent/engines/disk/actions/actions.h"
 #include "agent/engines/postgres/actions/actions.h"
 #include "agent/engines/postgres/actions/copy_probes.h"
+#include "agent/engines/postgres/scratch_engine.h"
 #include "agent/location/register.h"
 #include "agent/probes/application_check_actions.h"
 #include "agent/scratch/actions/scratch_actions.h"
@@ -19,6 +22,10 @@ ActionRegistry HostActions() {
   RegisterScratchActions(registry);
   RegisterApplicationChecks(registry, {OpenPostgresCopy});
   return registry;
+}
+
+ScratchEngines HostScratchEngines(const AgentConfig& config, ToolRunner& tools) {
+  return {std::make_shared<PostgresScratch>(tools, config.postgres_bin_directory)};
 }
 
 }  // namespace salvor::agent

@@ -1,10 +1,16 @@
-// All kinds of Action that an agent on a plain host can run.
+// Everything that an agent on a plain host can do: the one list of its engines.
 #pragma once
 
+#include "agent/process/tool_runner.h"
+#include "agent/scratch/scratch_engine.h"
 #include "agent/work/action.h"
 
 namespace salvor::agent {
 
+// All kinds of Action that it can run.
 ActionRegistry HostActions();
+
+// All kinds of servers that a drill on such a host can have. `tools` is borrowed.
+ScratchEngines HostScratchEngines(const AgentConfig& config, ToolRunner& tools);
 
 }  // namespace salvor::agent

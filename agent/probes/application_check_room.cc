@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "agent/engines/postgres/scratch_server.h"
+#include "agent/scratch/scratch_places.h"
 #include "base/io/files.h"
 #include "base/text.h"
 

@@ -19,7 +19,7 @@ namespace salvor::agent {
 // Thread-safe.
 class KeptServer {
  public:
-  // `is_fatal` says of a line of the server's output whether it tells why the server ends; called on this object's thread.
+  // `is_fatal` says whether a line of the output tells why the server ends; it is called on this object's thread.
   KeptServer(ToolRunner& tools, ProcessSpec spec, std::function<bool(std::string_view line)> is_fatal);
   ~KeptServer();  // stops the server, and returns when it has ended
   KeptServer(const KeptServer&) = delete;

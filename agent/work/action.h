@@ -23,7 +23,7 @@
 
 namespace salvor::agent {
 
-class ScratchPlaces;  // agent/engines/postgres/scratch_server.h
+class ScratchPlaces;  // agent/scratch/scratch_places.h
 
 // Fixed for the life of the agent.
 struct AgentConfig {

@@ -75,11 +75,11 @@ class CheckIncludesTest(unittest.TestCase):
 
     def test_a_time_that_is_stored_may_be_asked_for_in_its_place_only(self):
         stored = "  state.created_at = absl::Now();\n"
-        self.assertEqual(self.check({"agent/engines/postgres/scratch_server.cc": stored})[0], 0)
+        self.assertEqual(self.check({"agent/scratch/scratch_places.cc": stored})[0], 0)
         self.assert_found("agent/puller.cc", stored, "SteadyNow()")
-        code, output = self.check({"agent/engines/postgres/scratch_server.cc": stored + "auto until = absl::Now();\n"})
+        code, output = self.check({"agent/scratch/scratch_places.cc": stored + "auto until = absl::Now();\n"})
         self.assertEqual(code, 1, output)
-        self.assertIn("agent/engines/postgres/scratch_server.cc:2:", output)
+        self.assertIn("agent/scratch/scratch_places.cc:2:", output)
 
     def test_a_test_may_ask_for_the_time(self):
         self.assertEqual(self.check({"agent/puller_test.cc": "auto now = absl::Now();\n"})[0], 0)

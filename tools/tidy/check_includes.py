@@ -42,7 +42,7 @@ WALL_CLOCK_ALLOWED = {
     "agent/engines/postgres/actions/roles_action.cc": r"\bconst absl::Time now = absl::Now\(\);",  # consistent_at
     "agent/scratch/actions/scratch_actions.cc": r"\brequest\.deadline = absl::Now\(\) \+",  # stored: it outlives the agent
     "agent/engines/disk/tree.cc": r"\bCLOCK_REALTIME\b",  # beside a file's ctime
-    "agent/engines/postgres/scratch_server.cc": r"\bstate\.created_at = absl::Now\(\);",
+    "agent/scratch/scratch_places.cc": r"\bstate\.created_at = absl::Now\(\);",
     "controlplane/controlplane.cc": r"\bserver_->Shutdown\(std::chrono::system_clock::now\(\)",  # gRPC's
 }
 

@@ -13,8 +13,8 @@
 
 #include <thread>
 
-#include "agent/engines/postgres/scratch_state.h"
 #include "agent/engines/postgres/test_server.h"
+#include "agent/scratch/scratch_state.h"
 #include "base/io/files.h"
 #include "base/io/steady_clock.h"
 
@@ -131,17 +131,18 @@ class ScratchDoorTest : public testing::Test {
                                        const std::string& sandbox = "bwrap") const {
     const std::string user = ::geteuid() == 0 && sandbox != "bwrap" ? "postgres" : "";
     return std::make_unique<ScratchPlaces>(ScratchOptions{
-        directory_ + "/state", TestTools(), TestSupervisor(), kTestBinDirectory, user, sandbox, bound});
+        directory_ + "/state", TestTools(), TestSupervisor(), TestEngines(bound), user, sandbox});
   }
   static ScratchRequest Named(const std::string& name, bool require_isolation = false) {
     ScratchRequest request;
     request.name = name;
+    request.engine = "postgres";
     request.require_isolation = require_isolation;
     return request;
   }
   static std::string ValueOf(const StatusOr<ScratchState>& state, const std::string& sql) {
     if (!state.ok()) return MessageOf(state.status());
-    auto session = Connection::Open(ScratchPlaces::ConnectionTo(*state), {});
+    auto session = Connection::Open(ConnectionTo(*state), {});
     if (!session.ok()) return MessageOf(session.status());
     const auto value = (*session)->Value(sql);
     return value.ok() ? *value : MessageOf(value.status());
@@ -170,7 +171,7 @@ TEST_F(ScratchDoorTest, WhoListensIsToldApart) {
   auto agent = Agent();
   const ScratchState other = agent->Start(Named("other")).value();
   const ScratchState state = agent->Start(Named("drill-1")).value();
-  const auto session = Connection::Open(ScratchPlaces::ConnectionTo(state), {});
+  const auto session = Connection::Open(ConnectionTo(state), {});
   ASSERT_TRUE(session.ok()) << MessageOf(session.status());
   const uid_t user = ::geteuid() == 0 ? static_cast<uid_t>(state.uid) : ::getuid();
   const std::vector<int> own = FindServerProcesses(state.directory + "/data");
@@ -224,7 +225,7 @@ TEST_F(ScratchDoorTest, AServerThatSaysNothingHoldsNobodyUp) {
       SessionOptions options;
       options.deadline = SteadyNow() + absl::Seconds(1);
       options.cancels_on_server = false;
-      const auto session = Connection::Open(ScratchPlaces::ConnectionTo(state), options);
+      const auto session = Connection::Open(ConnectionTo(state), options);
       EXPECT_EQ(session.status().code(), absl::StatusCode::kDeadlineExceeded) << session.status();
       // The server's processes are there: too busy to answer, for all that can be seen.
       EXPECT_TRUE(agent->EnsureRunning("drill-1").ok());
@@ -292,7 +293,7 @@ TEST(NameLackTest, EachIsNamedOnce) {
 TEST_F(ScratchDoorTest, WhatARestoreLeftEmptyIsRememberedByDatabase) {
   auto agent = Agent();
   ScratchRequest folder = Named("drill-1");
-  folder.postgres = false;
+  folder.engine.clear();
   ASSERT_TRUE(agent->Start(folder).ok());
   EXPECT_TRUE(agent->LeftEmpty("drill-1")->empty());
   ASSERT_TRUE(agent->MarkLeftEmpty("drill-1", "shop", {{"public.\"größe\"", "why"}}).ok());

@@ -1,5 +1,3 @@
-#include "agent/engines/postgres/scratch_server.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <pwd.h>
@@ -8,8 +6,9 @@
 #include <unistd.h>
 
 #include "agent/engines/postgres/connection.h"
-#include "agent/engines/postgres/scratch_state.h"
 #include "agent/engines/postgres/test_server.h"
+#include "agent/scratch/scratch_places.h"
+#include "agent/scratch/scratch_state.h"
 #include "base/io/files.h"
 
 namespace salvor::agent {
@@ -28,10 +27,10 @@ class ScratchServerTest : public testing::Test {
 
   std::unique_ptr<ScratchPlaces> Agent() {
     return std::make_unique<ScratchPlaces>(
-        ScratchOptions{directory_ + "/state", TestTools(), TestSupervisor(), kTestBinDirectory, "", "bwrap"});
+        ScratchOptions{directory_ + "/state", TestTools(), TestSupervisor(), TestEngines(), "", "bwrap"});
   }
   static std::string ValueOf(const ScratchState& state, const std::string& sql) {
-    auto session = Connection::Open(ScratchPlaces::ConnectionTo(state), {});
+    auto session = Connection::Open(ConnectionTo(state), {});
     if (!session.ok()) return MessageOf(session.status());
     const auto value = (*session)->Value(sql);
     if (value.ok()) return *value;
@@ -42,6 +41,7 @@ class ScratchServerTest : public testing::Test {
   static ScratchRequest Named(const std::string& name) {
     ScratchRequest request;
     request.name = name;
+    request.engine = "postgres";
     return request;
   }
 
@@ -122,7 +122,7 @@ TEST_F(ScratchServerTest, TheProbeTriesManyWaysOutAndFindsNone) {
   EXPECT_THAT(report->reached, testing::IsEmpty());
   EXPECT_EQ(state.not_isolated, "");
   ScratchRequest folder = Named("folder");
-  folder.postgres = false;
+  folder.engine.clear();
   ScratchState place = agent->Start(folder).value();
   EXPECT_THAT(agent->Probe(place)->reached, testing::IsEmpty());
   for (const char* name : {"drill-1", "other", "folder"}) EXPECT_TRUE(agent->Remove(name).ok());
@@ -132,7 +132,7 @@ TEST_F(ScratchServerTest, TheProbeTriesManyWaysOutAndFindsNone) {
 TEST_F(ScratchServerTest, WithoutASandboxItSaysSoAndWhoDemandsOneIsRefused) {
   const std::string user = geteuid() == 0 ? "postgres" : "";
   ScratchPlaces agent(
-      {directory_ + "/state", TestTools(), TestSupervisor(), kTestBinDirectory, user, "/nonexistent/bwrap"});
+      {directory_ + "/state", TestTools(), TestSupervisor(), TestEngines(), user, "/nonexistent/bwrap"});
   ScratchRequest demanding = Named("demanding");
   demanding.require_isolation = true;
   const auto refused = agent.Start(demanding);
@@ -153,10 +153,10 @@ TEST_F(ScratchServerTest, WithoutASandboxItSaysSoAndWhoDemandsOneIsRefused) {
 TEST_F(ScratchServerTest, WithoutASandboxAndAUserNothingIsStartedAsRoot) {
   if (geteuid() != 0) GTEST_SKIP() << "only root needs another user";
   ScratchPlaces agent(
-      {directory_ + "/state", TestTools(), TestSupervisor(), kTestBinDirectory, "", "/nonexistent/bwrap"});
+      {directory_ + "/state", TestTools(), TestSupervisor(), TestEngines(), "", "/nonexistent/bwrap"});
   EXPECT_THAT(HintOf(agent.Start(Named("drill-1")).status()), HasSubstr("--scratch-user"));
   ScratchPlaces as_root(
-      {directory_ + "/other", TestTools(), TestSupervisor(), kTestBinDirectory, "root", "bwrap"});
+      {directory_ + "/other", TestTools(), TestSupervisor(), TestEngines(), "root", "bwrap"});
   EXPECT_EQ(as_root.Start(Named("drill-1")).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
@@ -188,7 +188,7 @@ TEST_F(ScratchServerTest, AKilledBackendIsARestartToo) {
   ASSERT_GT(checkpointer, 0);
   ASSERT_EQ(kill(checkpointer, SIGKILL), 0);
   // Its end closes this session, or it could not be opened any more.
-  auto session = Connection::Open(ScratchPlaces::ConnectionTo(state), {});
+  auto session = Connection::Open(ConnectionTo(state), {});
   EXPECT_FALSE(session.ok() && (*session)->Value("SELECT pg_sleep(60)").ok());
   EXPECT_EQ(ValueOf(agent->EnsureRunning("drill-1").value(), "SELECT 1"), "1");
   EXPECT_TRUE(*agent->RestartedSinceLoaded("drill-1", "postgres"));
@@ -242,13 +242,13 @@ TEST_F(ScratchServerTest, ADrillThatDoesNotFitIsRefusedBeforeAnythingIsMade) {
 
 TEST_F(ScratchServerTest, ABackupOfANewerServerIsRefused) {
   ScratchRequest newer = Named("newer");
-  newer.server_version_num = 990001;
+  newer.source_version = 990001;
   EXPECT_EQ(Agent()->Start(newer).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(ScratchServerTest, ADeepDirectoryGetsAShortSocket) {
-  ScratchPlaces agent({directory_ + "/" + std::string(100, 'd'), TestTools(), TestSupervisor(),
-                       kTestBinDirectory, "", "bwrap"});
+  ScratchPlaces agent(
+      {directory_ + "/" + std::string(100, 'd'), TestTools(), TestSupervisor(), TestEngines(), "", "bwrap"});
   const ScratchState state = agent.Start(Named("deep")).value();
   EXPECT_EQ(state.socket_directory.rfind("/proc/", 0), 0u);  // and nothing below /tmp
   EXPECT_EQ(ValueOf(state, "SELECT 1"), "1");

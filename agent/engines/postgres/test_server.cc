@@ -41,20 +41,25 @@ SupervisedTools& TestTools() {
   return tools;
 }
 
+ScratchEngines TestEngines(absl::Duration session_bound) {
+  return {std::make_shared<PostgresScratch>(TestTools(), kTestBinDirectory, session_bound)};
+}
+
 TestServer::TestServer() {
   char pattern[] = "/tmp/salvor-test-XXXXXX";
   if (mkdtemp(pattern) == nullptr) Require(ErrnoStatus(errno, "mkdtemp"), "directory");
   directory_ = pattern;
   chmod(directory_.c_str(), 0755);
   servers_ = std::make_unique<ScratchPlaces>(
-      ScratchOptions{directory_ + "/state", TestTools(), TestSupervisor(), kTestBinDirectory, ""});
+      ScratchOptions{directory_ + "/state", TestTools(), TestSupervisor(), TestEngines(), ""});
   ScratchRequest request;
   request.name = "source";
+  request.engine = "postgres";
   state_ = Require(servers_->Start(request), "start");
   // It stands for a server in use: programs of other users connect to it.
   chmod(state_.socket_directory.c_str(), 0755);
   chmod((state_.socket_directory + "/.s.PGSQL.5432").c_str(), 0777);
-  auto session = Connection::Open(ScratchPlaces::ConnectionTo(state_), {});
+  auto session = Connection::Open(ConnectionTo(state_), {});
   Require(session.status(), "connect");
   Require((*session)->Execute("CREATE ROLE postgres SUPERUSER LOGIN"), "role");
 }
@@ -66,7 +71,7 @@ TestServer::~TestServer() {
 }
 
 v1::PostgresConnection TestServer::Where(const std::string& user) const {
-  v1::PostgresConnection where = ScratchPlaces::ConnectionTo(state_);
+  v1::PostgresConnection where = ConnectionTo(state_);
   where.set_user(user);
   return where;
 }

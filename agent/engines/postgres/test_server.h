@@ -6,8 +6,9 @@
 #include <string>
 
 #include "agent/engines/postgres/connection.h"
-#include "agent/engines/postgres/scratch_server.h"
+#include "agent/engines/postgres/scratch_engine.h"
 #include "agent/process/process.h"
+#include "agent/scratch/scratch_places.h"
 
 namespace salvor::agent {
 
@@ -42,6 +43,8 @@ class TestServer {
 // Path of salvor-supervise, from the environment of the test.
 std::string TestSupervisor();
 SupervisedTools& TestTools();  // of this host, by that supervisor
+// PostgreSQL alone.
+ScratchEngines TestEngines(absl::Duration session_bound = absl::Seconds(15));
 
 // Where PostgreSQL's programs are on the test machine.
 inline constexpr char kTestBinDirectory[] = "/usr/lib/postgresql/15/bin";

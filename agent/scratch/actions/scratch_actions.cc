@@ -2,7 +2,7 @@
 
 #include <absl/time/clock.h>
 
-#include "agent/engines/postgres/scratch_server.h"
+#include "agent/scratch/scratch_places.h"
 #include "agent/work/check_list.h"
 #include "agent/work/registry.h"
 #include "proto/time.h"
@@ -32,9 +32,9 @@ StatusOr<v1::ActionResult> RunScratchStart(const v1::ScratchStart& start, Action
   if (context.scratch == nullptr) return FailedPrecondition("this agent has no place for drills");
   ScratchRequest request;
   request.name = start.name();
-  request.postgres = start.postgres();
+  request.engine = EngineOf0_2(start.postgres());
   request.expected_bytes = start.expected_bytes();
-  request.server_version_num = start.server_version_num();
+  request.source_version = start.server_version_num();
   if (context.task.has_obligation_deadline()) {
     request.deadline = absl::Now() + FromProto(context.task.obligation_deadline());
   }

@@ -6,7 +6,7 @@
 
 #include "agent/engines/postgres/actions/actions_testing.h"
 #include "agent/engines/postgres/actions/common.h"
-#include "agent/engines/postgres/scratch_state.h"
+#include "agent/scratch/scratch_state.h"
 
 namespace salvor::agent {
 namespace {

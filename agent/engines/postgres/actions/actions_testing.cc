@@ -86,6 +86,7 @@ PostgresActionsTest::Kept PostgresActionsTest::Backup(const std::string& databas
 v1::PostgresTarget PostgresActionsTest::Scratch(const std::string& name) {
   ScratchRequest request;
   request.name = name;
+  request.engine = "postgres";
   const auto started = Server().Servers().Start(request);
   EXPECT_TRUE(started.ok()) << MessageOf(started.status());
   v1::PostgresTarget target;

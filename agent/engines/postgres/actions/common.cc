@@ -3,8 +3,9 @@
 #include <algorithm>
 
 #include "agent/engines/postgres/details_json.h"
-#include "agent/engines/postgres/scratch_server.h"
+#include "agent/engines/postgres/scratch_engine.h"
 #include "agent/engines/postgres/server_errors.h"
+#include "agent/scratch/scratch_places.h"
 #include "base/io/sha256.h"
 #include "base/text.h"
 
@@ -19,7 +20,7 @@ StatusOr<ResolvedTarget> ResolveTarget(const v1::PostgresTarget& target, ActionC
   if (target.scratch().empty()) return InvalidArgument("no target is named");
   if (context.scratch == nullptr) return FailedPrecondition("this agent has no place for drills");
   ASSIGN_OR_RETURN(const ScratchState state, context.scratch->EnsureRunning(target.scratch()));
-  resolved.connection = ScratchPlaces::ConnectionTo(state);
+  resolved.connection = ConnectionTo(state);
   resolved.scratch = true;
   return resolved;
 }
@@ -84,7 +85,7 @@ StatusOr<std::unique_ptr<Connection>> OpenSession(const v1::PostgresConnection& 
   options.pinned = pinned;
   options.stop = context.stop;
   options.deadline = context.deadline;
-  options.cancels_on_server = !ScratchPlaces::IsConnectionTo(where);
+  options.cancels_on_server = !IsConnectionToScratch(where);
   auto opened = Connection::Open(where, std::move(options));
   if (opened.ok()) return opened;
   const std::string what = database.empty() ? fmt::format("connecting to {}", Describe(where))

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "agent/engines/postgres/actions/common.h"
-#include "agent/engines/postgres/scratch_server.h"
+#include "agent/scratch/scratch_places.h"
 #include "base/text.h"
 
 namespace salvor::agent {

@@ -8,8 +8,8 @@
 #include "agent/engines/postgres/actions/common.h"
 #include "agent/engines/postgres/actions/copy_probes.h"
 #include "agent/engines/postgres/actions/refresh.h"
-#include "agent/engines/postgres/scratch_state.h"
 #include "agent/probes/application_check_actions.h"
+#include "agent/scratch/scratch_state.h"
 
 namespace salvor::agent {
 namespace {
@@ -39,7 +39,7 @@ class PostgresDrillTest : public PostgresActionsTest {
     SessionOptions options;
     options.database = "shop";
     options.pinned = false;
-    auto session = Connection::Open(ScratchPlaces::ConnectionTo(*state), options);
+    auto session = Connection::Open(ConnectionTo(*state), options);
     if (!session.ok()) return MessageOf(session.status());
     const auto value = (*session)->Value(sql);
     return value.ok() ? *value : MessageOf(value.status());

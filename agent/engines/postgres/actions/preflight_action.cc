@@ -9,7 +9,7 @@
 #include "agent/engines/postgres/actions/actions.h"
 #include "agent/engines/postgres/actions/common.h"
 #include "agent/engines/postgres/inventory.h"
-#include "agent/engines/postgres/scratch_server.h"
+#include "agent/engines/postgres/scratch_engine.h"
 #include "base/io/files.h"
 #include "base/names.h"
 #include "base/text.h"

@@ -10,8 +10,8 @@
 
 #include "agent/engines/postgres/archive_stream.h"
 #include "agent/engines/postgres/connection.h"
-#include "agent/engines/postgres/scratch_server.h"
 #include "agent/process/pipe_owner.h"
+#include "agent/scratch/scratch_state.h"
 #include "base/status.h"
 #include "salvor/v1/manifest.pb.h"
 

@@ -51,9 +51,8 @@ class PostgresRestoreTest : public PostgresActionsTest {
     options.database = database;
     options.pinned = false;
     const v1::PostgresConnection where =
-        target.has_connection()
-            ? target.connection()
-            : ScratchPlaces::ConnectionTo(Server().Servers().EnsureRunning(target.scratch()).value());
+        target.has_connection() ? target.connection()
+                                : ConnectionTo(Server().Servers().EnsureRunning(target.scratch()).value());
     auto session = Connection::Open(where, options);
     if (!session.ok()) return MessageOf(session.status());
     auto value = (*session)->Value(sql);
@@ -65,7 +64,7 @@ class PostgresRestoreTest : public PostgresActionsTest {
     options.database = database;
     const auto state = Server().Servers().EnsureRunning(target.scratch());
     ASSERT_TRUE(state.ok()) << MessageOf(state.status());
-    auto session = Connection::Open(ScratchPlaces::ConnectionTo(*state), options);
+    auto session = Connection::Open(ConnectionTo(*state), options);
     ASSERT_TRUE(session.ok()) << MessageOf(session.status());
     ASSERT_EQ((*session)->Execute(sql), OkStatus()) << sql;
   }
@@ -169,8 +168,8 @@ TEST_F(PostgresRestoreTest, EachPlantedFaultFailsExactlyItsOwnCheck) {
     SessionOptions options;
     options.database = "shop";
     options.pinned = false;
-    auto session = Connection::Open(
-        ScratchPlaces::ConnectionTo(Server().Servers().EnsureRunning("drill-3").value()), options);
+    auto session =
+        Connection::Open(ConnectionTo(Server().Servers().EnsureRunning("drill-3").value()), options);
     ASSERT_EQ((*session)->Execute(fault.sql), OkStatus()) << fault.sql;
     session->reset();
     const auto verified = Verify(drill, kept, "shop");
@@ -194,9 +193,7 @@ TEST_F(PostgresRestoreTest, AnIndexThatLostARowIsFoundByLookingIntoIt) {
   SessionOptions options;
   options.database = "shop";
   auto session =
-      Connection::Open(ScratchPlaces::ConnectionTo(Server().Servers().EnsureRunning("drill-4").value()),
-                       options)
-          .value();
+      Connection::Open(ConnectionTo(Server().Servers().EnsureRunning("drill-4").value()), options).value();
   ASSERT_TRUE(
       session->Execute("UPDATE pg_index SET indisready = false WHERE indexrelid = 'app.by_name'::regclass")
           .ok());

@@ -10,6 +10,7 @@
 #include "agent/engines/postgres/globals.h"
 #include "agent/engines/postgres/inventory.h"
 #include "agent/engines/postgres/statement_reading.h"
+#include "agent/scratch/scratch_places.h"
 #include "base/text.h"
 
 namespace salvor::agent {

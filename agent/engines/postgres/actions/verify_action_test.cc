@@ -23,8 +23,7 @@ class PostgresVerifyTest : public PostgresActionsTest {
     SessionOptions options;
     options.database = database;
     options.pinned = false;
-    auto session = Connection::Open(
-        ScratchPlaces::ConnectionTo(Server().Servers().EnsureRunning(server).value()), options);
+    auto session = Connection::Open(ConnectionTo(Server().Servers().EnsureRunning(server).value()), options);
     ASSERT_TRUE(session.ok());
     ASSERT_EQ((*session)->Execute(sql), OkStatus()) << sql;
   }
@@ -139,8 +138,8 @@ TEST_F(PostgresVerifyTest, RowsThatMoveBetweenPartitionsByHashOfAnEnumAreCompare
       "SELECT string_agg(tableoid::regclass::text || ':' || n, ',' ORDER BY n) FROM public.h";
   SessionOptions options;
   options.database = "hashed";
-  auto session = Connection::Open(
-      ScratchPlaces::ConnectionTo(Server().Servers().EnsureRunning("verify-4").value()), options);
+  auto session =
+      Connection::Open(ConnectionTo(Server().Servers().EnsureRunning("verify-4").value()), options);
   ASSERT_TRUE(session.ok());
   EXPECT_NE((*session)->Value(where).value(), Server().Connect("hashed")->Value(where).value())
       << "no row moved: the test shows nothing";

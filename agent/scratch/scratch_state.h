@@ -1,14 +1,35 @@
-// The state file of a scratch server, and what its parts share. Internal to the scratch_*.cc files.
+// What a scratch place is, as its state file says it, and what else is read from its folder.
 #pragma once
+
+#include <absl/time/time.h>
+#include <sys/types.h>
 
 #include <map>
 #include <string>
 #include <vector>
 
-#include "agent/engines/postgres/scratch_server.h"
 #include "base/status.h"
 
 namespace salvor::agent {
+
+struct ScratchState {
+  std::string name;
+  std::string directory;
+  std::string engine;                // kind of its server; empty: it is only the folder
+  std::string socket_directory;      // by which this process, and what it starts, reaches the server
+  bool sandboxed = false;            // it runs inside one
+  bool shares_network = false;       // it has not even a network namespace
+  bool require_isolation = false;    // as it was asked for
+  std::string not_isolated;          // what could not be had in any of its starts; empty: it is isolated
+  int64_t uid = -1;                  // who runs it, when we are root
+  std::string start;                 // another one after each start of the server
+  std::string old_socket_directory;  // of version 0.1, below /tmp: only to remove it
+  absl::Time created_at;
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+// Materialized views that were left empty, as "schema.name" with quotes where SQL wants them, and why.
+using ViewsLeftEmpty = std::map<std::string, std::string>;
 
 // Inside a sandbox.
 inline constexpr char kScratchData[] = "/scratch/data", kScratchSocket[] = "/scratch/socket";
@@ -17,6 +38,12 @@ inline constexpr char kSharesNetwork[] = "it shares the host's network";
 
 // Adds to `not_isolated`, from which nothing ever goes. A lack of this kind that is named already stays as it is.
 void NameLack(ScratchState& state, const std::string& kind, const std::string& details = "");
+
+// Version 0.2 knew one engine, and wrote in flows and state files whether its server is wanted. Flows still do.
+std::string EngineOf0_2(bool postgres);
+
+uid_t ScratchUserOf(
+    const ScratchState& state);  // who runs what is in there: the agent itself, unless it is root
 
 StatusOr<ScratchState> ReadScratchState(const std::string& directory);
 Status WriteScratchState(const ScratchState& state);

@@ -1,4 +1,4 @@
-// What keeps a scratch server apart from the host: its user, its sandbox, and the probe that looks for ways out.
+// What keeps a scratch place apart from the host: its user, its sandbox, and the probe that looks for ways out.
 #include <dirent.h>
 #include <pwd.h>
 #include <sys/stat.h>
@@ -8,9 +8,9 @@
 #include <array>
 #include <cerrno>
 
-#include "agent/engines/postgres/scratch_server.h"
-#include "agent/engines/postgres/scratch_state.h"
 #include "agent/process/tool_runner.h"
+#include "agent/scratch/scratch_places.h"
+#include "agent/scratch/scratch_state.h"
 #include "base/io/steady_clock.h"
 #include "base/text.h"
 
@@ -105,12 +105,9 @@ Sandbox ScratchPlaces::SandboxOf(const ScratchState& state) const {
   sandbox.program = options_.sandbox_program;
   sandbox.identity_directory = state.directory + "/etc";
   if (IsRoot()) sandbox.user = UserIn(state);
-  // An own build of PostgreSQL has its libraries beside its programs.
-  const std::string& programs = options_.bin_directory;
-  const size_t slash = programs.rfind('/');
-  if (programs.rfind("/usr/", 0) != 0 && slash != std::string::npos && slash > 0) {
-    const std::string all = programs.substr(0, slash);
-    sandbox.mounts.push_back({all, all, false});
+  for (const auto& engine : options_.engines) {
+    const std::string programs = engine->ProgramFolder();
+    if (!programs.empty()) sandbox.mounts.push_back({programs, programs, false});
   }
   return sandbox;
 }
@@ -197,7 +194,7 @@ StatusOr<ProcessSpec> ScratchPlaces::ServerProcess(const ScratchState& state, Pr
 StatusOr<ProcessSpec> ScratchPlaces::Beside(const ScratchState& state, ProcessSpec spec,
                                             const std::vector<Sandbox::Mount>& mounts) const {
   std::vector<Sandbox::Mount> all = mounts;
-  if (state.postgres) all.push_back({state.directory + "/socket", kScratchSocket, false});
+  if (!state.engine.empty()) all.push_back({state.directory + "/socket", kScratchSocket, false});
   spec.new_network = !state.sandboxed && !state.shares_network;
   return ServerProcess(state, std::move(spec), std::move(all));
 }

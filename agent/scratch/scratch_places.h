@@ -1,7 +1,7 @@
-// Throw-away PostgreSQL servers for drills: one directory each, in a sandbox of their own (agent/process/
-// sandbox.h): a user that owns nothing else, no network, no file or socket of anyone, no archiving, nothing
-// that would act on the world. They are an agent's obligation: removed when the run says so, when their
-// deadline has passed, or after a crash, from what stands in their directory.
+// Throw-away places for drills, with a database server or without: one directory each, in a sandbox of their own
+// (agent/process/sandbox.h): a user that owns nothing else, no network, no file or socket of anyone. They are an
+// agent's obligation: removed when the run says so, when their deadline has passed, or after a crash, from what stands
+// in their directory. Which server runs in one is an engine's affair (scratch_engine.h).
 //
 //   <state_directory>/scratch/<name>/state.json   what it is, written before anything else
 //                                    data/        the server's, owned by the user it runs as
@@ -24,14 +24,14 @@
 #include <string>
 #include <vector>
 
-#include "agent/engines/postgres/connection.h"
 #include "agent/process/sandbox.h"
 #include "agent/scratch/kept_server.h"
+#include "agent/scratch/scratch_engine.h"
 #include "agent/scratch/scratch_probe.h"
+#include "agent/scratch/scratch_state.h"
 #include "base/io/files.h"
 #include "base/io/mutex.h"
 #include "base/status.h"
-#include "salvor/v1/object.pb.h"
 
 namespace salvor::agent {
 
@@ -40,44 +40,20 @@ struct ScratchOptions {
   ToolRunner& tools;  // borrowed
   std::string
       probe_program;  // path of salvor-supervise, which looks for ways out of a drill when asked with --probe
-  std::string bin_directory;  // of initdb and postgres
-  std::string scratch_user;   // who runs servers when we are root; empty: a user id that nobody has
+  ScratchEngines engines;    // kinds of servers that places can have
+  std::string scratch_user;  // who runs servers when we are root; empty: a user id that nobody has
   std::string sandbox_program = "bwrap";
-  absl::Duration session_bound = absl::Seconds(15);  // of our own sessions, which only ask whether it answers
 };
 
 struct ScratchRequest {
-  std::string name;      // an object name
-  bool postgres = true;  // else only the folder
+  std::string name;    // an object name
+  std::string engine;  // kind of server; empty: only the folder
   int64_t expected_bytes = 0;
-  int32_t server_version_num = 0;  // of the source; 0: any
+  int32_t source_version = 0;  // of the server that was backed up, as its engine writes it; 0: any
   absl::Time deadline = absl::InfiniteFuture();
   // Refused, and nothing left, where it cannot be had; a server that starts again is held to it too.
   bool require_isolation = false;
 };
-
-struct ScratchState {
-  std::string name;
-  std::string directory;
-  bool postgres = false;
-  std::string socket_directory;      // by which this process, and what it starts, reaches the server
-  bool sandboxed = false;            // it runs inside one
-  bool shares_network = false;       // it has not even a network namespace
-  bool require_isolation = false;    // as it was asked for
-  std::string not_isolated;          // what could not be had in any of its starts; empty: it is isolated
-  int64_t uid = -1;                  // who runs it, when we are root
-  std::string start;                 // another one after each start of the server
-  std::string old_socket_directory;  // of version 0.1, below /tmp: only to remove it
-  absl::Time created_at;
-  absl::Time deadline = absl::InfiniteFuture();
-};
-
-// Materialized views that were left empty, as "schema.name" with quotes where SQL wants them, and why.
-using ViewsLeftEmpty = std::map<std::string, std::string>;
-
-// The superuser of scratch servers. Not "postgres": so that role can be restored, and compared, like any
-// other.
-inline constexpr char kScratchSuperuser[] = "salvor_scratch";
 
 // Owned by the agent. Thread-safe; work on one name is serial, on several parallel.
 class ScratchPlaces {
@@ -86,8 +62,8 @@ class ScratchPlaces {
   // Stops the servers and leaves their directories: the next agent removes, or runs on, what it still needs.
   ~ScratchPlaces();
 
-  // ResourceExhausted without the space; FailedPrecondition where the local PostgreSQL is older than the
-  // source. One that is there already is adopted.
+  // ResourceExhausted without the space; FailedPrecondition where this agent has no such engine, or an older one than
+  // the source. One that is there already is adopted.
   StatusOr<ScratchState> Start(const ScratchRequest& request);
 
   // Starts it again from its directory if need be. NotFound when there is none of that name.
@@ -118,13 +94,6 @@ class ScratchPlaces {
   // What stands on disk, running or not.
   StatusOr<std::vector<ScratchState>> List() const;
 
-  // Of a running server, for its superuser.
-  static v1::PostgresConnection ConnectionTo(const ScratchState& state);
-  // Whether this is one that the above gave, and so of a server that may be hostile.
-  static bool IsConnectionTo(const v1::PostgresConnection& where) {
-    return where.user() == kScratchSuperuser;
-  }
-
   // Everything of one of them, of which the agent alone sees all.
   static std::string PlaceOf(const std::string& state_directory, const std::string& name);
 
@@ -140,21 +109,21 @@ class ScratchPlaces {
 
   std::string DirectoryOf(const std::string& name) const;
   std::shared_ptr<Slot> SlotOf(const std::string& name);
-  Status Prepare(const ScratchRequest& request, ScratchState& state) const;
-  Status MakeRoom(const ScratchRequest& request) const;
+  // Null for a place without a server. FailedPrecondition for a kind that this agent does not have.
+  StatusOr<const ScratchEngine*> EngineOf(const std::string& kind) const;
+  Status Prepare(const ScratchEngine* engine, const ScratchRequest& request, ScratchState& state) const;
+  Status MakeRoom(const ScratchEngine* engine, const ScratchRequest& request) const;
   Status ChooseUser(ScratchState& state) const;
   Status MakePlace(const ScratchState& state) const;
   Status Complete(ScratchState& state) const;
-  Status InitDatabase(const ScratchState& state) const;
+  Status MakeData(const ScratchEngine& engine, const ScratchState& state) const;
   Status FindSocket(Slot& slot, ScratchState& state) const;
-  Status Launch(Slot& slot, ScratchState& state) const;
-  Status LaunchOnce(Slot& slot, ScratchState& state) const;
-  Status StartServer(Slot& slot, ScratchState& state) const;
-  Status AwaitAnswer(Slot& slot, const ScratchState& state) const;
-  SessionOptions Bounded() const;
-  Status CheckListener(const Connection& session, const ScratchState& state) const;
+  Status Launch(const ScratchEngine& engine, Slot& slot, ScratchState& state) const;
+  Status LaunchOnce(const ScratchEngine& engine, Slot& slot, ScratchState& state) const;
+  Status StartServer(const ScratchEngine& engine, Slot& slot, ScratchState& state) const;
+  Status AwaitAnswer(const ScratchEngine& engine, Slot& slot, const ScratchState& state) const;
   Status CheckRoomLeft() const;
-  bool Runs(Slot& slot, const ScratchState& state) const;
+  static bool Runs(const ScratchEngine& engine, Slot& slot, const ScratchState& state);
   Status StopOrphan(const ScratchState& state) const;
   void JudgeIsolation(ScratchState& state) const;
   SandboxUser UserIn(const ScratchState& state) const;
@@ -170,8 +139,5 @@ class ScratchPlaces {
   mutable Mutex mutex_;
   std::map<std::string, std::shared_ptr<Slot>> slots_ ABSL_GUARDED_BY(mutex_);
 };
-
-// The version of a PostgreSQL program in the server's own notation: 150018 for "pg_dump (PostgreSQL) 15.18".
-StatusOr<int> ToolVersion(ToolRunner& tools, const std::string& program);
 
 }  // namespace salvor::agent

@@ -3,8 +3,8 @@
 
 #include <cerrno>
 
-#include "agent/engines/postgres/scratch_server.h"
-#include "agent/engines/postgres/scratch_state.h"
+#include "agent/scratch/scratch_places.h"
+#include "agent/scratch/scratch_state.h"
 #include "base/names.h"
 #include "base/text.h"
 
