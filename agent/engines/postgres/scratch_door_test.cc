@@ -281,32 +281,5 @@ TEST_F(ScratchDoorTest, WhatWasOnceNotIsolatedStaysNamed) {
   EXPECT_TRUE(agent->Remove("drill-1").ok());
 }
 
-TEST(NameLackTest, EachIsNamedOnce) {
-  ScratchState state;
-  NameLack(state, "its user postgres also runs ", "psql (1)");
-  NameLack(state, kSharesNetwork);
-  NameLack(state, "its user postgres also runs ", "psql (2)");
-  NameLack(state, kSharesNetwork, ": refused");
-  EXPECT_EQ(state.not_isolated, fmt::format("its user postgres also runs psql (1); {}", kSharesNetwork));
-}
-
-TEST_F(ScratchDoorTest, WhatARestoreLeftEmptyIsRememberedByDatabase) {
-  auto agent = Agent();
-  ScratchRequest folder = Named("drill-1");
-  folder.engine.clear();
-  ASSERT_TRUE(agent->Start(folder).ok());
-  EXPECT_TRUE(agent->LeftEmpty("drill-1")->empty());
-  ASSERT_TRUE(agent->MarkLeftEmpty("drill-1", "shop", {{"public.\"größe\"", "why"}}).ok());
-  ASSERT_TRUE(agent->MarkLeftEmpty("drill-1", "\xe9", {{"public.a", "why"}, {"public.b", "why"}}).ok());
-  agent = Agent();
-  EXPECT_EQ(agent->LeftEmpty("drill-1")->at("shop").count("public.\"größe\""), 1U);
-  EXPECT_EQ(agent->LeftEmpty("drill-1")->at("\xe9").size(), 2U);
-  ASSERT_TRUE(agent->MarkLeftEmpty("drill-1", "shop", {}).ok());
-  EXPECT_EQ(agent->LeftEmpty("drill-1")->count("shop"), 0U);
-  ASSERT_TRUE(WriteFileAtomically(directory_ + "/state/scratch/drill-1/left.json", "{\"73\": 7}").ok());
-  EXPECT_FALSE(agent->LeftEmpty("drill-1").ok());
-  EXPECT_TRUE(agent->Remove("drill-1").ok());
-}
-
 }  // namespace
 }  // namespace salvor::agent

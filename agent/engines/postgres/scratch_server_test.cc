@@ -195,25 +195,6 @@ TEST_F(ScratchServerTest, AKilledBackendIsARestartToo) {
   EXPECT_TRUE(agent->Remove("drill-1").ok());
 }
 
-// state.json of version 0.1, whose socket stood below /tmp.
-TEST_F(ScratchServerTest, APlaceOfVersion01IsTakenOverAndItsSocketFolderRemoved) {
-  char outside[] = "/tmp/salvor-XXXXXX";
-  ASSERT_NE(mkdtemp(outside), nullptr);
-  const std::string place = directory_ + "/state/scratch/old";
-  ASSERT_TRUE(MakeDirectories(place + "/files", 0700).ok());
-  ASSERT_TRUE(WriteFileAtomically(place + "/state.json",
-                                  fmt::format(R"({{"name": "old", "postgres": false, "socket_directory": "{}",
-    "not_isolated": "", "created_at_ms": 1000, "deadline_ms": 0}})",
-                                              outside))
-                  .ok());
-  auto agent = Agent();
-  ASSERT_EQ(agent->List().value().size(), 1u);
-  EXPECT_TRUE(agent->Remove("old").ok());
-  struct stat facts;
-  EXPECT_NE(stat(outside, &facts), 0);
-  EXPECT_NE(stat(place.c_str(), &facts), 0);
-}
-
 TEST_F(ScratchServerTest, AServerThatDiedIsStartedAgain) {
   auto agent = Agent();
   const ScratchState state = agent->Start(Named("drill-2")).value();
