@@ -10,6 +10,7 @@
 #include <map>
 
 #include "agent/engines/disk/tree.h"
+#include "agent/scratch/scratch_places.h"
 #include "base/io/files.h"
 #include "base/names.h"
 #include "base/text.h"
@@ -94,7 +95,7 @@ std::string WhyNoDirectory(std::string path) {
 StatusOr<std::string> DiskPrefix(const v1::DiskTarget& target, const AgentConfig& config) {
   if (target.where_case() == v1::DiskTarget::kScratch) {
     RETURN_IF_ERROR_IN(CheckObjectName(target.scratch()), "scratch target");
-    return config.state_directory + "/scratch/" + target.scratch() + "/files";
+    return ScratchPlaces::FilesDirectory(config.state_directory, target.scratch());
   }
   RETURN_IF_ERROR_IN(CheckAbsolutePath(target.root()), "root of the restore");
   const std::string root = NormalisePaths({target.root()}).front();

@@ -7,6 +7,7 @@
 #include "agent/engines/disk/tree.h"
 #include "agent/engines/disk/tree_compare.h"
 #include "agent/engines/disk/tree_details.h"
+#include "agent/scratch/scratch_places.h"
 #include "base/text.h"
 
 namespace salvor::agent {
@@ -113,7 +114,7 @@ StatusOr<TreeDetails> LoadDetails(const v1::DiskVerify& verify, const SpoolFolde
 class ScratchFolder {
  public:
   ScratchFolder(const v1::DiskTarget& target, const AgentConfig& config) : name_(target.scratch()) {
-    if (!name_.empty()) place_ = config.state_directory + "/scratch/" + name_;
+    if (!name_.empty()) place_ = ScratchPlaces::PlaceOf(config.state_directory, name_);
     stood_ = Has("/state.json");
   }
 
