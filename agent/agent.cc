@@ -14,6 +14,7 @@
 #include "agent/process/orphaned_tools.h"
 #include "agent/process/process.h"
 #include "agent/puller/puller.h"
+#include "agent/scratch/actions/scratch_actions.h"
 #include "agent/scratch/scratch_places.h"
 #include "agent/undo_of_0_1.h"
 #include "agent/work/clean_up.h"
@@ -149,14 +150,14 @@ class AgentImpl final : public Agent {
     warn(CleanUpByKind(actions_, task.action(), context));
   }
 
-  // A scratch server without an obligation in the journal is nobody's: its agent died between the two.
+  // A scratch place without an obligation in the journal is nobody's: its agent died between the two.
   Status RemoveForeignScratch() {
     ASSIGN_OR_RETURN(const std::vector<ScratchState> present, scratch_->List());
     ASSIGN_OR_RETURN(const std::vector<JournalObligation> obligations, journal_->Obligations());
     for (const ScratchState& state : present) {
       bool wanted = false;
       for (const JournalObligation& obligation : obligations)
-        wanted = wanted || (obligation.held.run() == state.name && obligation.released_early.empty());
+        wanted = wanted || (obligation.released_early.empty() && HoldsPlace(obligation.held, state.name));
       if (wanted) continue;
       LogWarning("scratch server {} belongs to no run: removing it", state.name);
       // One that cannot be removed is in nobody's way but its own disk's: the agent serves all the same.

@@ -1,5 +1,5 @@
-// Scratch places with small servers of kinds that no agent has, and with none. What PostgreSQL does in one is tested beside
-// its engine.
+// Scratch places with small servers of kinds that no agent has, and with none. What PostgreSQL does in one is tested
+// beside its engine.
 #include "agent/scratch/scratch_places.h"
 
 #include <gmock/gmock.h>

@@ -63,6 +63,10 @@ StatusOr<v1::ActionResult> RunScratchStop(const v1::ScratchStop& action, ActionC
   return v1::ActionResult();
 }
 
+bool HoldsPlace(const v1::HeldObligation& held, const std::string& place) {
+  return held.run() == place || held.undo().scratch_stop().name() == place;
+}
+
 void RegisterScratchActions(ActionRegistry& registry) {
   Register(registry, RunScratchStart);
   Register(registry, RunScratchStop);

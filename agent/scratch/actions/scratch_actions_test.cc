@@ -86,5 +86,17 @@ TEST_F(ScratchActionsTest, StatisticsAreCollectedOfWhatIsHereAlone) {
   EXPECT_EQ(Server().Value("shop", "SELECT reltuples FROM pg_class WHERE relname = 'plain'"), "1");
 }
 
+TEST(HoldsPlaceTest, APlaceIsHeldByTheUndoThatNamesItOrByTheRunOfThatName) {
+  v1::HeldObligation held;
+  held.set_run("drill-shop-1");
+  EXPECT_TRUE(HoldsPlace(held, "drill-shop-1"));
+  EXPECT_FALSE(HoldsPlace(held, "drill-shop-1-other"));
+  held.mutable_undo()->mutable_scratch_stop()->set_name("drill-shop-1-other");
+  EXPECT_TRUE(HoldsPlace(held, "drill-shop-1-other")) << "one run may have several";
+  EXPECT_FALSE(HoldsPlace(held, ""));
+  held.mutable_undo()->mutable_disk_restore_undo();
+  EXPECT_FALSE(HoldsPlace(held, "drill-shop-1-other"));
+}
+
 }  // namespace
 }  // namespace salvor::agent
