@@ -26,13 +26,6 @@ TEST(HostActions, HaveTheEngineOfTheFlowsOf02) {
 }
 
 // Flows of version 0.2 name that one by a bool.
-TEST(HostActions, HaveTheEngineOfTheFlowsOf02) {
-  SupervisedTools tools("none");
-  std::vector<std::string> kinds;
-  for (const auto& engine : HostScratchEngines(AgentConfig(), tools)) kinds.push_back(engine->Kind());
-  EXPECT_THAT(kinds, testing::Contains(EngineOf0_2(true)));
-}
-
 TEST(Registry, AFunctionIsFoundUnderTheNameOfWhatItTakesAndGetsThat) {
   ActionRegistry registry;
   Register(registry, RunNoop);
