@@ -25,7 +25,6 @@ TEST(HostActions, HaveTheEngineOfTheFlowsOf02) {
   EXPECT_THAT(kinds, testing::Contains(EngineOf0_2(true)));
 }
 
-// Flows of version 0.2 name that one by a bool.
 TEST(Registry, AFunctionIsFoundUnderTheNameOfWhatItTakesAndGetsThat) {
   ActionRegistry registry;
   Register(registry, RunNoop);
