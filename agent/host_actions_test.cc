@@ -14,7 +14,8 @@ TEST(HostActions, AreAllKindsOfActionThatThereAre) {
   const ActionRegistry registry = HostActions();
   EXPECT_THAT(KindsNotIn(registry), testing::IsEmpty())
       << "an agent on a host can't do these: register them, or say here who does";
-  for (const auto& [kind, entry] : registry) EXPECT_EQ(entry.instant, kind == "noop" || kind == "manifest_part") << kind;
+  for (const auto& [kind, entry] : registry)
+    EXPECT_EQ(entry.instant, kind == "noop" || kind == "manifest_part") << kind;
 }
 
 // Flows of version 0.2 name that one by a bool.

@@ -222,9 +222,8 @@ TEST(ValidateObjects, HowFarAComponentMayShrinkIsAShareOrNever) {
       Problems({R"(metadata { name: "shop" } application { environment: "host-a" driver: "shop-stack"
       components { name: "db" doubt_below: "-5%" postgres { connection { host: "db" } } } })"},
                Existing()),
-      ElementsAre(
-          "0 spec.components[0].doubtBelow: '-5%' is not a share of 1% to 100%; write it like 50%, or"
-          " never"));
+      ElementsAre("0 spec.components[0].doubtBelow: '-5%' is not a share of 1% to 100%; write it like 50%, or"
+                  " never"));
 }
 
 TEST(ValidateObjects, AHostIsTheNameOfAnAgent) {
