@@ -19,7 +19,7 @@ struct ProbeReport {
   std::vector<std::string> reached;  // "socket /run/postgresql/.s.PGSQL.5432", "a route to 192.0.2.1"
 };
 
-// Of the probe's stdout. Internal when it did not come to its end.
+// Reads what the probe wrote to its stdout. Internal when it did not come to its end.
 StatusOr<ProbeReport> ParseProbe(std::string_view output);
 
 }  // namespace salvor::agent

@@ -17,7 +17,7 @@ namespace salvor::controlplane {
 
 using StepHolders = std::set<std::pair<std::string, AgentKey>>;  // step, agent
 
-// Of a run of that flow, with places in that environment where they do not name another.
+// Whom the events grant steps of that flow to. Places that name no environment are in that of the run.
 StepHolders HoldersIn(const std::string& environment, const v1::Flow& flow,
                       const std::vector<v1::Event>& events);
 

@@ -115,7 +115,7 @@ void TokenRegistry::Remember(const v1::TokenRecord& record) {
   by_name_[record.token().name()] = record;
 }
 
-// Of one that can't be read only the name is known: it may have been revoked, and must not come back as another.
+// A token that can't be read has only its name left: it may have been revoked, and must not come back as another.
 bool TokenRegistry::IsTaken(const std::string& name) {
   if (by_name_.count(name) > 0) return true;
   const std::vector<DamagedRecord> damaged = store_.DamagedRecords();

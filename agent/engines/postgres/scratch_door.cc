@@ -20,7 +20,7 @@ constexpr char kHint[] = "Restored code may have put it there. Nothing was sent 
 Status OpenDoor(const std::string& from, const std::string& door, const std::string& name, uid_t owner) {
   const std::string source = from + "/" + name, entry = door + "/" + name;
   if (::unlink(entry.c_str()) != 0 && errno != ENOENT) return ErrnoStatus(errno, "remove " + entry);
-  // Of a symlink this makes another symlink. Looked at where nobody else can change it any more.
+  // A symlink would be linked as another symlink. It is looked at where nobody else can change it any more.
   if (::linkat(AT_FDCWD, source.c_str(), AT_FDCWD, entry.c_str(), 0) != 0)
     return ErrnoStatus(errno, "link " + source);
   struct stat facts {};

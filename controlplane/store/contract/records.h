@@ -77,7 +77,7 @@ class Records {
   virtual StatusOr<Page<v1::Backup>> ListBackups(const PageRequest& page) = 0;
 
   // These are as many as people declare or make, and come whole.
-  // Of one backup, in the order in which they were put.
+  // Those of one backup come in the order in which they were put.
   virtual StatusOr<std::vector<v1::Verification>> ListVerifications(const std::string& backup) = 0;
   virtual StatusOr<std::vector<v1::Object>> ListObjects() = 0;      // by kind and name
   virtual StatusOr<std::vector<v1::AgentStatus>> ListAgents() = 0;  // by environment and name

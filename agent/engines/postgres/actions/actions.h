@@ -31,11 +31,11 @@ StatusOr<v1::ActionResult> RunPostgresRestore(const v1::PostgresRestore& action,
 // The checks of one restored database. A check that fails is a verdict, not an error of the action.
 StatusOr<v1::ActionResult> RunPostgresVerify(const v1::PostgresVerify& action, ActionContext& context);
 
-// Of an attempt that was cut short: the file of a dump that goes through a volume.
+// Removes what an attempt that was cut short left: the file of a dump that goes through a volume.
 Status CleanUpPostgresDump(const v1::PostgresDump& action, ActionContext& context);
 
-// Of an attempt that was cut short: what it made on a declared server, which is the database under its temporary name,
-// or with the marker. One that is finished, or somebody else's, stays. A drill's server goes as a whole.
+// Removes what an attempt that was cut short made on a declared server: the database under its temporary name, or with
+// the marker. One that is finished, or somebody else's, stays. A drill's server goes as a whole.
 Status CleanUpPostgresRestore(const v1::PostgresRestore& action, ActionContext& context);
 
 // All of them.
