@@ -69,6 +69,7 @@ class AgentImpl final : public Agent {
   ~AgentImpl() override {
     metrics_.OnScrape(nullptr);
     StopWatchdog();
+    executor_.reset();  // waits for what runs, while the sink is still there
   }
 
   Status Open() {
@@ -76,6 +77,10 @@ class AgentImpl final : public Agent {
     RETURN_IF_ERROR_IN(CheckObjectName(config.name), "--name");
     RETURN_IF_ERROR_IN(CheckObjectName(config.environment), "--environment");
     RETURN_IF_ERROR_IN(CheckAbsolutePath(config.state_directory), "--state-directory");
+    for (const auto& [key, value] : config.labels) {
+      if (ValidUtf8(key) != key || ValidUtf8(value) != value)
+        return InvalidArgument("--label {}={}: it is not UTF-8", CleanText(key), CleanText(value));
+    }
     if (::access(options_.supervisor.c_str(), X_OK) != 0) {
       return WithHint(NotFound("salvor-supervise is not at {}", options_.supervisor),
                       "Name it with --supervisor.");
@@ -147,6 +152,7 @@ class AgentImpl final : public Agent {
     warn(CleanUpAfter(task, options_.config, *tools_, patience));
     ActionContext context{options_.config, *tools_, task, {}, std::max(until, SteadyNow() + absl::Seconds(1)),
                           nullptr,         nullptr};
+    context.scratch = scratch_.get();
     warn(CleanUpByKind(options_.actions, task.action(), context));
   }
 
@@ -195,7 +201,7 @@ class AgentImpl final : public Agent {
   static std::string HostName() {
     char name[256] = {};
     ::gethostname(name, sizeof name - 1);
-    return name;
+    return ValidUtf8(name);
   }
 
   const AgentOptions options_;

@@ -391,7 +391,7 @@ void Executor::ReplaceUnreportable(const v1::LeaseKey& lease, const std::string&
 
 void Executor::ReleaseExpired() {
   DeliverWhatWaited();
-  CloseAcknowledged();
+  (void)CloseAcknowledged();  // said when it was acknowledged
   const std::vector<JournalObligation> obligations = JournalledObligations();
   const absl::Duration now = options_.clock->Monotonic();
   MutexLock lock(mutex_);

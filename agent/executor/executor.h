@@ -152,7 +152,7 @@ class Executor {
   v1::Action UndoOf(const v1::HeldObligation& obligation) const;
   Status PerformUndo(const v1::HeldObligation& obligation);
   void CloseObligationsUndoneBy(const v1::Task& task);
-  void CloseAcknowledged();
+  Status CloseAcknowledged();
   void OnProgress(const AttemptPointer& attempt, v1::Progress progress);
   void Launch(std::function<void()> work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Wait(CondVar& changed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -119,21 +119,26 @@ void Executor::AcknowledgeEarlyRelease(const v1::EarlyRelease& release) {
     MutexLock lock(mutex_);
     acknowledged_.insert({release.run(), release.name()});
   }
-  CloseAcknowledged();
+  if (const Status closed = CloseAcknowledged(); !closed.ok()) LogError("{}", MessageOf(closed));
 }
 
 // What the journal can't take now it takes at the next look.
-void Executor::CloseAcknowledged() {
+Status Executor::CloseAcknowledged() {
   std::set<ObligationKey> acknowledged;
   {
     MutexLock lock(mutex_);
     acknowledged = acknowledged_;
   }
+  Status first;
   for (const auto& [run, name] : acknowledged) {
-    if (!options_.journal->CloseReleasedEarly(run, name).ok()) continue;
+    if (const Status closed = options_.journal->CloseReleasedEarly(run, name); !closed.ok()) {
+      first = first.ok() ? closed : first;
+      continue;
+    }
     MutexLock lock(mutex_);
     acknowledged_.erase({run, name});
   }
+  return first;
 }
 
 }  // namespace salvor::agent

@@ -29,7 +29,7 @@ class ScratchEngine {
 
   virtual std::string Kind() const = 0;  // "postgres"; stands in the state file of each of its places
 
-  // A folder outside of /usr that its programs are in, to be seen in every sandbox; empty for none.
+  // A folder outside of /usr that its programs are in, to be seen in the sandboxes of its places; empty for none.
   virtual std::string ProgramFolder() const = 0;
 
   virtual int64_t EmptyServerBytes() const = 0;  // on the disk, with room to breathe

@@ -105,10 +105,9 @@ Sandbox ScratchPlaces::SandboxOf(const ScratchState& state) const {
   sandbox.program = options_.sandbox_program;
   sandbox.identity_directory = state.directory + "/etc";
   if (IsRoot()) sandbox.user = UserIn(state);
-  for (const auto& engine : options_.engines) {
-    const std::string programs = engine->ProgramFolder();
-    if (!programs.empty()) sandbox.mounts.push_back({programs, programs, false});
-  }
+  const auto engine = EngineOf(state.engine);  // a kind that is not here starts nothing
+  const std::string programs = engine.ok() && *engine != nullptr ? (*engine)->ProgramFolder() : "";
+  if (!programs.empty()) sandbox.mounts.push_back({programs, programs, false});
   return sandbox;
 }
 

@@ -111,6 +111,8 @@ Status ScratchPlaces::Prepare(const ScratchEngine* engine, const ScratchRequest&
   state.require_isolation = request.require_isolation;
   RETURN_IF_ERROR(ChooseUser(state));
   RETURN_IF_ERROR(MakeDirectories(state.directory, 0700));
+  // What is on record of an earlier server of this name is not true of this one.
+  for (const char* left : {"/ready", "/loaded.json", "/left.json"}) unlink((state.directory + left).c_str());
   RETURN_IF_ERROR(WriteScratchState(state));
   RETURN_IF_ERROR(RemoveTree(state.directory + "/etc"));  // of an attempt that died half-way
   RETURN_IF_ERROR(MakePlace(state));

@@ -54,10 +54,11 @@ StatusOr<std::string> Hear(const std::string& folder) {
 // A server that says what kind it is, which it knows from its data.
 class ToyEngine final : public ScratchEngine {
  public:
-  explicit ToyEngine(std::string kind) : kind_(std::move(kind)) {}
+  explicit ToyEngine(std::string kind, std::string programs = "")
+      : kind_(std::move(kind)), programs_(std::move(programs)) {}
 
   std::string Kind() const override { return kind_; }
-  std::string ProgramFolder() const override { return ""; }
+  std::string ProgramFolder() const override { return programs_; }
   int64_t EmptyServerBytes() const override { return 1 << 20; }
   Status CheckVersion(int32_t source_version) const override {
     return source_version <= 7 ? OkStatus() : FailedPrecondition("this {} is of version 7", kind_);
@@ -94,7 +95,7 @@ class ToyEngine final : public ScratchEngine {
     return state.sandboxed ? kScratchData : state.directory + "/data";
   }
 
-  const std::string kind_;
+  const std::string kind_, programs_;
 };
 
 class ScratchPlacesTest : public testing::Test {
@@ -178,9 +179,24 @@ TEST_F(ScratchPlacesTest, AKindThatTheAgentLacksIsRefusedAndItsPlaceCanBeRemoved
 TEST_F(ScratchPlacesTest, AServerOfAnotherKindUnderTheSameNameIsMadeAnew) {
   auto agent = Agent({"sun", "moon"});
   EXPECT_EQ(SaidBy(agent->Start(Request("drill", "sun"))), "sun");
+  ASSERT_TRUE(agent->MarkLoaded("drill", "shop").ok());
+  ASSERT_TRUE(agent->MarkLeftEmpty("drill", "shop", {{"public.a", "why"}}).ok());
   EXPECT_EQ(SaidBy(agent->Start(Request("drill", "moon"))), "moon");
+  EXPECT_TRUE(agent->LeftEmpty("drill")->empty()) << "that was the server before";
   EXPECT_EQ(SaidBy(agent->EnsureRunning("drill")), "moon");
   EXPECT_TRUE(agent->Remove("drill").ok());
+}
+
+TEST_F(ScratchPlacesTest, AnEngineThatIsNotInstalledTakesTheIsolationFromNobodyElse) {
+  const ScratchEngines engines = {std::make_shared<ToyEngine>("gone", "/nonexistent/programs"),
+                                  std::make_shared<ToyEngine>("sun")};
+  ScratchPlaces agent({directory_ + "/state", Tools(), Supervisor(), engines, "", "bwrap"});
+  for (const char* kind : {"", "sun"}) {
+    const auto place = agent.Start(Request("drill", kind));
+    ASSERT_TRUE(place.ok()) << place.status();
+    EXPECT_EQ(place->not_isolated, "") << kind;
+    EXPECT_TRUE(agent.Remove("drill").ok());
+  }
 }
 
 TEST_F(ScratchPlacesTest, ASourceThatIsNewerThanTheEngineIsRefusedBeforeAnythingIsMade) {

@@ -7,8 +7,7 @@
 namespace salvor::agent {
 
 template <typename Message>
-void RegisterExtension(ActionRegistry& registry,
-                       StatusOr<v1::ActionResult> (*run)(const Message& action, ActionContext& context)) {
+void RegisterExtension(ActionRegistry& registry, TypedAction<Message> run) {
   const auto read = [run](const v1::Action& action, ActionContext& context) -> StatusOr<v1::ActionResult> {
     Message message;
     if (!action.extension().UnpackTo(&message))

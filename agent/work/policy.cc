@@ -122,9 +122,19 @@ std::vector<std::string> DestinationsOf(const google::protobuf::Message& action,
   return all;
 }
 
-Status PermitRestore(const AgentPolicy& policy, const google::protobuf::Message& action,
-                     const v1::DiskTarget& target,
-                     const google::protobuf::RepeatedPtrField<std::string>& paths) {
+// A message restores files when it has a `target` that is a DiskTarget and, as texts, `paths`; any kind of action may.
+Status PermitRestore(const AgentPolicy& policy, const google::protobuf::Message& action) {
+  using Field = google::protobuf::FieldDescriptor;
+  const Field* to = action.GetDescriptor()->FindFieldByName("target");
+  const Field* from = action.GetDescriptor()->FindFieldByName("paths");
+  if (to == nullptr || to->is_repeated() || to->message_type() != v1::DiskTarget::descriptor())
+    return OkStatus();
+  if (from == nullptr || !from->is_repeated() || from->cpp_type() != Field::CPPTYPE_STRING) return OkStatus();
+  const google::protobuf::Reflection& reflection = *action.GetReflection();
+  const auto& target = static_cast<const v1::DiskTarget&>(reflection.GetMessage(action, to));
+  google::protobuf::RepeatedPtrField<std::string> paths;
+  for (int i = 0; i < reflection.FieldSize(action, from); ++i)
+    *paths.Add() = reflection.GetRepeatedString(action, from, i);
   if (target.where_case() != v1::DiskTarget::kRoot) return OkStatus();
   for (const std::string& path : DestinationsOf(action, paths))
     RETURN_IF_ERROR(PermitWriting(policy, Normal(target.root() + "/" + path), "restoring files to"));
@@ -133,7 +143,7 @@ Status PermitRestore(const AgentPolicy& policy, const google::protobuf::Message&
 
 Status PermitParts(const AgentPolicy& policy, const google::protobuf::Message& message);
 
-// It is held to the same as any other; what this agent can't look into it does not do.
+// An extension is held to the same as any other message; one that this agent can't look into is refused.
 Status PermitExtension(const AgentPolicy& policy, const google::protobuf::Any& extension) {
   const std::unique_ptr<google::protobuf::Message> message = Unpack(extension);
   if (message != nullptr) return PermitParts(policy, *message);
@@ -144,6 +154,7 @@ Status PermitExtension(const AgentPolicy& policy, const google::protobuf::Any& e
 // Locations and places to write stand in many kinds of action, and will in those to come: found by type and
 // name, wherever they are.
 Status PermitParts(const AgentPolicy& policy, const google::protobuf::Message& message) {
+  RETURN_IF_ERROR(PermitRestore(policy, message));
   if (message.GetDescriptor() == v1::ResticLocation::descriptor())
     RETURN_IF_ERROR(PermitLocation(policy, dynamic_cast<const v1::ResticLocation&>(message)));
   if (const auto* extension = AsExtension(message)) return PermitExtension(policy, *extension);
@@ -263,17 +274,7 @@ Status AgentPolicy::Validate() const {
   return OkStatus();
 }
 
-Status AgentPolicy::Permit(const v1::Action& action) const {
-  if (action.has_disk_restore()) {
-    const v1::DiskRestore& restore = action.disk_restore();
-    RETURN_IF_ERROR(PermitRestore(*this, restore, restore.target(), restore.paths()));
-  }
-  if (action.has_disk_target_check()) {
-    const v1::DiskTargetCheck& check = action.disk_target_check();
-    RETURN_IF_ERROR(PermitRestore(*this, check, check.target(), check.paths()));
-  }
-  return PermitParts(*this, action);
-}
+Status AgentPolicy::Permit(const v1::Action& action) const { return PermitParts(*this, action); }
 
 Status AgentPolicy::PermitCheckProgram(const std::string& path) const {
   // Again, as it may have changed since the start.

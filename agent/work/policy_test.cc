@@ -123,6 +123,14 @@ TEST(AgentPolicy, AnExtensionIsHeldToTheSame) {
   EXPECT_THAT(MessageOf(policy.Permit(action)), HasSubstr("does not know salvor.v1.PostgresDump"));
   action.mutable_extension()->set_type_url("type.googleapis.com/salvor.v1.Train");
   EXPECT_THAT(MessageOf(policy.Permit(action)), HasSubstr("does not know salvor.v1.Train"));
+  // Files are restored by a kind built beside this one as by DiskRestore.
+  v1::DiskRestore restore;
+  restore.mutable_target()->set_root("/");
+  restore.add_paths("/etc");
+  action.mutable_extension()->PackFrom(restore);
+  EXPECT_THAT(MessageOf(policy.Permit(action)), HasSubstr("restoring files to /etc"));
+  policy.write_below.emplace_back("/etc");
+  EXPECT_TRUE(policy.Permit(action).ok());
   // In a manifest, where a kind of component stands that this agent does not know.
   v1::Action check;
   check.mutable_manifest_check()->mutable_manifest()->add_components()->mutable_extension()->set_type_url(

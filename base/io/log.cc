@@ -3,6 +3,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "base/text.h"
+
 namespace salvor {
 
 void InitLog(std::string_view program, std::string_view level) {
@@ -20,7 +22,7 @@ void InitLog(std::string_view program, std::string_view level) {
 void LogText(LogLevel level, std::string_view text) {
   constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info,
                                                    spdlog::level::warn, spdlog::level::err};
-  spdlog::log(kLevels[static_cast<int>(level)], "{}", text);
+  spdlog::log(kLevels[static_cast<int>(level)], "{}", CleanText(text));  // one line, whatever it repeats
 }
 
 }  // namespace salvor

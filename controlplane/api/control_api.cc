@@ -247,8 +247,9 @@ StatusOr<v1::Backup> ControlApi::AcceptBackup(const Principal& who, const v1::Ac
   RETURN_UNLESS_MAY_CHANGE(who, "AcceptBackup", request.name());
   if (Trim(request.reason()).empty())
     return WithHint(InvalidArgument("a reason is missing"), "Say why with --reason TEXT.");
-  return Audited(who, "AcceptBackup", request.name(),
-                 AcceptBackupAndWait(engine_, request.name(), who.name, request.reason()));
+  StatusOr<v1::Backup> accepted = AcceptBackupAndWait(engine_, request.name(), who.name, request.reason());
+  const std::string on = accepted.ok() ? accepted->name() : request.name();
+  return Audited(who, "AcceptBackup", on, std::move(accepted));
 }
 
 StatusOr<v1::ListAgentsResponse> ControlApi::ListAgents(const Principal& who, const v1::ListAgentsRequest&) {

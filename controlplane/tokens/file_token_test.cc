@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "base/io/files.h"
+#include "base/io/sqlite/database.h"
 #include "controlplane/store/memory/memory_store.h"
+#include "controlplane/store/sqlite/sqlite_store.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -20,8 +22,8 @@ class FileTokenTest : public testing::Test {
   ~FileTokenTest() override { EXPECT_TRUE(RemoveTree(directory_).ok()); }
 
   // salvord starts with what the store holds.
-  Status Start() {
-    registry_ = *TokenRegistry::Load(store_, clock_);
+  Status Start(Store* store = nullptr) {
+    registry_ = *TokenRegistry::Load(store == nullptr ? store_ : *store, clock_);
     return KeepFileToken(*registry_, path_);
   }
   std::string Secret() { return ReadSecretFile(path_).value_or(""); }
@@ -99,6 +101,30 @@ TEST_F(FileTokenTest, ARevokedOneStaysRevokedAndComesBackOnlyWhereNobodyElseCoul
   ASSERT_EQ(::unlink(path_.c_str()), 0);
   ASSERT_TRUE(Start().ok());
   EXPECT_EQ(Secret(), "") << "anna is there";
+}
+
+// What its record said – that it was revoked – is lost, and the token stands in the file still.
+TEST_F(FileTokenTest, ARevokedOneWhoseRecordIsDamagedDoesNotComeBackByItsFile) {
+  const std::string store_directory = directory_ + "/store";
+  ASSERT_TRUE(MakeDirectories(store_directory, 0700).ok());
+  {
+    auto store = OpenSqliteStore(store_directory);
+    ASSERT_TRUE(store.ok()) << store.status();
+    ASSERT_TRUE(Start(store->get()).ok());
+    MakeAdministrator("anna");
+    ASSERT_TRUE(registry_->Revoke("root", "anna").ok());
+    registry_.reset();
+  }
+  {
+    auto database = SqliteDatabase::Open(store_directory + "/salvor.db", SqliteDatabase::Mode::kDurable);
+    ASSERT_TRUE(database.ok() &&
+                (*database)->Execute("UPDATE token SET body = x'0a0164' WHERE name = 'root'").ok());
+  }
+  auto store = OpenSqliteStore(store_directory);
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_TRUE(Start(store->get()).ok());
+  EXPECT_THAT(NameOf(Secret()), testing::StartsWith("nobody: "));
+  registry_.reset();
 }
 
 TEST_F(FileTokenTest, AFileThatHoldsNoTokenOfPeoplesIsRefused) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/io/files.h"
+#include "base/io/log.h"
 #include "base/io/sha256.h"
 #include "base/names.h"
 #include "base/text.h"
@@ -131,12 +132,22 @@ bool TokenRegistry::IsLastAdministrator(const v1::Token& token) {
 
 bool TokenRegistry::NeedsFileToken() {
   MutexLock lock(mutex_);
-  bool administrators = false;
-  for (const auto& [name, record] : by_name_) {
-    if (IsOfFile(record.token()) && !record.token().has_revoked_at()) return true;
-    administrators |= IsAdministrator(record.token());
-  }
-  return !administrators;
+  const bool stands_in_file = std::any_of(by_name_.begin(), by_name_.end(), [](const auto& each) {
+    return IsOfFile(each.second.token()) && !each.second.token().has_revoked_at();
+  });
+  return stands_in_file || !HasAdministrator();
+}
+
+bool TokenRegistry::HasAdministrator() const {
+  return std::any_of(by_name_.begin(), by_name_.end(),
+                     [](const auto& each) { return IsAdministrator(each.second.token()); });
+}
+
+// A record that can't be read has lost whose secret it was.
+bool TokenRegistry::MayHaveBeenRevoked() const {
+  const std::vector<DamagedRecord> damaged = store_.DamagedRecords();
+  return std::any_of(damaged.begin(), damaged.end(),
+                     [](const DamagedRecord& each) { return each.kind == "token"; });
 }
 
 Status TokenRegistry::AdoptFileToken(const std::string& secret) {
@@ -147,6 +158,12 @@ Status TokenRegistry::AdoptFileToken(const std::string& secret) {
     if (IsUser(by_name_.at(known->second).token())) return OkStatus();
     return WithHint(FailedPrecondition("it is the agent's token {}", known->second),
                     "Remove the file and start salvord again: it makes another.");
+  }
+  if (HasAdministrator() && MayHaveBeenRevoked()) {
+    LogWarning(
+        "the token in the state directory is not taken in: a token's record can't be read, and may say that it "
+        "was revoked");
+    return OkStatus();
   }
   const auto now = ToProto(clock_.Now());
   std::vector<v1::TokenRecord> records;

@@ -71,6 +71,8 @@ class TokenRegistry {
 
   // Whether a token has, or had, this name; also one whose record can't be read.
   bool IsTaken(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasAdministrator() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MayHaveBeenRevoked() const;
   bool IsLastAdministrator(const v1::Token& token) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Remember(const v1::TokenRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

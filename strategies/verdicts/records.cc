@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/doubt_limit.h"
+#include "proto/time.h"
 #include "strategies/verdicts/verdict.h"
 
 namespace salvor::verdicts {
@@ -144,6 +145,11 @@ std::vector<v1::Verification> VerificationsOf(const v1::Backup& backup,
                      std::any_of(stored.begin(), stored.end(),
                                  [&](const v1::Verification& one) { return one.run() == newest->run(); });
   if (newest.has_value() && !there) stored.insert(stored.begin(), *std::move(newest));
+  // The newest one's own record may be the one that can't be read.
+  std::stable_sort(stored.begin(), stored.end(),
+                   [](const v1::Verification& one, const v1::Verification& other) {
+                     return FromProto(one.at()) < FromProto(other.at());
+                   });
   return stored;
 }
 

@@ -230,6 +230,12 @@ TEST(Records, AVerificationThatTheRecordAloneHasIsListedOnce) {
   stored.set_failed(1);
   ASSERT_EQ(VerificationsOf(backup, {stored}).size(), 1u);
   EXPECT_EQ(VerificationsOf(backup, {stored})[0].failed(), 1);
+  // The newest one's own record may be the one that can't be read: it is the newest all the same.
+  v1::Verification before = stored;
+  before.set_run("drill-0");
+  before.mutable_at()->set_seconds(alone[0].at().seconds() - 60);
+  ASSERT_EQ(VerificationsOf(backup, {before}).size(), 2u);
+  EXPECT_EQ(VerificationsOf(backup, {before})[1].run(), "drill-1");
 }
 
 TEST(Records, ADrillThatSaysNothingLeavesTheRecordAsItIs) {

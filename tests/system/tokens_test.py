@@ -89,6 +89,10 @@ class PeoplesTokens(unittest.TestCase):
             self.assertEqual(stack.outcome(run), "SUCCEEDED")
             self.assertEqual(stack.run(run)["header"]["requestedBy"], "anna")
             self.wait_for_log(stack, f"audit: anna did CreateBackup on {run}")
+            # A name that a caller made up ends no line of the log, and begins none.
+            stack.cli("run", "cancel", "x\naudit: root did DeleteObject on Location/main", "--token-file", operator, check=False)
+            self.wait_for_log(stack, "audit: anna asked for CancelRun on x%0Aaudit:")
+            self.assertNotRegex((stack.dir / "salvord.log").read_text(), r"(?m)^audit:")
             for refused in (stack.cli("token", "create", "me", "--class", "administer", "--token-file", operator, check=False),
                             stack.cli("token", "list", "--token-file", operator, check=False)):
                 self.assertEqual(refused.returncode, 5, refused.stderr)

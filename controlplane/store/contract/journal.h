@@ -85,7 +85,7 @@ struct Batch {
   bool empty() const { return changes.empty(); }
 
   std::vector<Change> changes;
-  // The term of the leader that writes it. Reserved for the store that several replicas share: 0 where one process owns
+  // The term of the leader that writes it. Reserved for the store that several replicas share (PostgreSQL's): 0 where one process owns
   // the store, and nothing compares it.
   int64_t term = 0;
 };

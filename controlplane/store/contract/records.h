@@ -1,7 +1,7 @@
 // What is read: records, each under its key, in lists that come in pages where they can grow without bound.
 //
 // Reads see what is durable. A record whose bytes changed on the disk is never read as another: a list leaves it out and
-// names it in DamagedRecords, a single read is DataLoss.
+// names it in DamagedRecords, a single read is DataLoss, but for a run's summary, which comes quarantined as in a list.
 #pragma once
 
 #include <algorithm>

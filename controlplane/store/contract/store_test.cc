@@ -142,6 +142,20 @@ TEST_P(StoreTest, RecordsReplaceAndVanish) {
   EXPECT_EQ((*ReadAllBackups(*store_))[0].reason(), "proven");
 }
 
+TEST_P(StoreTest, AgentsComeByEnvironmentAndThenByName) {
+  for (const auto& [environment, name] :
+       {std::pair("prod-eu", "a"), std::pair("prod", "b"), std::pair("prod", "a")}) {
+    PutAgent agent;
+    agent.agent.set_environment(environment);
+    agent.agent.set_name(name);
+    ASSERT_TRUE(CommitAndWait(*store_, {agent}).ok());
+  }
+  std::vector<std::string> listed;
+  for (const v1::AgentStatus& agent : *store_->ListAgents())
+    listed.push_back(agent.environment() + "/" + agent.name());
+  EXPECT_EQ(listed, (std::vector<std::string>{"prod/a", "prod/b", "prod-eu/a"}));
+}
+
 TEST_P(StoreTest, LogsGoOnWhereTheReaderWas) {
   AppendLog log;
   log.lines.set_run("r1");

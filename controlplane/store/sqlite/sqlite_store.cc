@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "base/io/files.h"
@@ -172,7 +173,13 @@ class SqliteStore final : public Store {
                                    "SELECT kind, name, body, checksum FROM object ORDER BY kind, name", 2);
   }
   StatusOr<std::vector<v1::AgentStatus>> ListAgents() override {
-    return ReadRecords<v1::AgentStatus>("agent", "SELECT name, body, checksum FROM agent ORDER BY name");
+    auto agents = ReadRecords<v1::AgentStatus>("agent", "SELECT name, body, checksum FROM agent");
+    if (agents.ok()) {
+      std::sort(agents->begin(), agents->end(), [](const v1::AgentStatus& one, const v1::AgentStatus& other) {
+        return std::tie(one.environment(), one.name()) < std::tie(other.environment(), other.name());
+      });
+    }
+    return agents;
   }
   StatusOr<std::vector<StoredObligation>> ListObligations() override {
     // One that can't be read is still open: its key says whose it is.

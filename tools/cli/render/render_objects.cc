@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
 
 #include "base/io/yaml/proto_names.h"
 #include "base/io/yaml/render.h"
@@ -129,6 +130,19 @@ std::string RenderObjectJson(const v1::Object& object) {
                      KindOf(object), RenderJson(object.metadata(), false), spec);
 }
 
+namespace {
+
+// "disk=ssd,rack=7", by name.
+std::string LabelsOf(const v1::AgentStatus& agent) {
+  std::vector<std::string> labels;
+  for (const auto& [key, value] :
+       std::map<std::string, std::string>(agent.labels().begin(), agent.labels().end()))
+    labels.push_back(CleanText(key + "=" + value));
+  return Join(labels, ",");
+}
+
+}  // namespace
+
 std::string RenderAgentTable(const v1::ListAgentsResponse& agents, const Style& style) {
   std::vector<Table::Column> columns = {{.title = "NAME"},
                                         {.title = "ENVIRONMENT"},
@@ -139,6 +153,7 @@ std::string RenderAgentTable(const v1::ListAgentsResponse& agents, const Style& 
   if (style.wide) {
     columns.push_back({.title = "VERSION"});
     columns.push_back({.title = "HOST"});
+    columns.push_back({.title = "LABELS"});
   }
   Table table(columns);
   for (const v1::AgentStatus& agent : agents.agents()) {
@@ -152,6 +167,7 @@ std::string RenderAgentTable(const v1::ListAgentsResponse& agents, const Style& 
     if (style.wide) {
       row.emplace_back(agent.version());
       row.emplace_back(agent.host());
+      row.emplace_back(LabelsOf(agent));
     }
     table.Add(std::move(row));
   }

@@ -132,8 +132,6 @@ Status DiskRestoreRun::Lay() {
   const int64_t bytes = action_.tree().bytes();
   if (const auto tell = ProgressOf(context_, bytes)) tell(bytes);
   RETURN_IF_ERROR(IdentifyCopies(prefix_, action_.tree().snapshot(), &state_));
-  // However quick restic was, so that nobody looked at it while it wrote.
-  if (const auto tell = ProgressOf(context_, action_.tree().bytes())) tell(action_.tree().bytes());
   return Write();
 }
 
