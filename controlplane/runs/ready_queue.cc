@@ -143,6 +143,7 @@ Waiting WhyItWaits(const ActiveRun& run, int step, const AgentSessions& sessions
                [&](const SessionPointer& session) { return MayGoTo(*session, run, step, all); });
   if (candidates.empty() && !stays)
     return {fmt::format("no agent serves environment {}", environment), sessions.LastSeenIn(environment)};
+  if (candidates.empty()) return {who + " is of another kind or runtime than the place", ready_at};
   const std::string kind = KindOf(run.Step(step).action());
   const bool able = std::any_of(candidates.begin(), candidates.end(), [&](const SessionPointer& session) {
     return session->capabilities.count(kind) > 0;

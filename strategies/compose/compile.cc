@@ -245,10 +245,15 @@ StatusOr<std::vector<Part>> RestoreParts(const StrategyRegistry& strategies, con
                                          const std::map<std::string, v1::Component>* to,
                                          const std::vector<std::string>& chosen) {
   std::vector<Part> parts;
+  std::set<std::string> hosts;
+  for (const v1::Component& component : request.manifest->components()) hosts.insert(component.host());
   for (const v1::Component& component : request.manifest->components()) {
     if (!chosen.empty() && !Contains(chosen, component.name())) continue;
     ASSIGN_OR_RETURN(const Strategy* strategy, StrategyOf(strategies, component));
-    ASSIGN_OR_RETURN(Fragment fragment, RestoreFragment(*strategy, component, request, to));
+    RestoreRequest one = request;
+    // A drill has the files of all hosts in one folder, where the same path may come from several.
+    if (one.drill && hosts.size() > 1 && !component.host().empty()) one.drill_folder = "/" + component.host();
+    ASSIGN_OR_RETURN(Fragment fragment, RestoreFragment(*strategy, component, std::move(one), to));
     const bool is_there = to != nullptr && to->count(component.name()) != 0;
     parts.push_back({&component, std::move(fragment), is_there ? to->at(component.name()).host() : "", ""});
   }
@@ -296,7 +301,9 @@ Status RefuseSharedDestinations(const std::vector<Part>& parts) {
   for (const Part& part : parts) {
     for (const Destination& one : part.fragment.destinations) {
       for (const auto& [other, taker] : taken) {
-        if (!Meet(one, *other, taker->host == part.host)) continue;
+        // A component that names no host may be on any.
+        const bool may_share_host = taker->host == part.host || taker->host.empty() || part.host.empty();
+        if (!Meet(one, *other, may_share_host)) continue;
         const Destination& inner = one.place.size() < other->place.size() ? *other : one;
         return WithHint(InvalidArgument("components '{}' and '{}' would both restore {}",
                                         taker->component->name(), part.component->name(), inner.description),

@@ -114,7 +114,8 @@ TEST(Places, TheSameFoldersOnTwoHostsDoNotMeet) {
   };
   EXPECT_TRUE(plan("web-1", "web-2").ok()) << plan("web-1", "web-2").status();
   EXPECT_THAT(MessageOf(plan("web-1", "web-1").status()), HasSubstr("would both restore files"));
-  EXPECT_THAT(MessageOf(plan("", "").status()), HasSubstr("would both restore files"));
+  for (const auto& [one, other] : {std::pair("", ""), std::pair("", "web-1"), std::pair("web-1", "")})
+    EXPECT_THAT(MessageOf(plan(one, other).status()), HasSubstr("would both restore files")) << one << other;
 }
 
 TEST(Places, TheSameSocketOnTwoHostsIsTwoServersAndOneAddressIsOne) {
@@ -139,7 +140,14 @@ TEST(Places, ADrillIsAtOnePlaceWhateverHostsThereWere) {
   const auto plan = CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest, "drill-shop-1"));
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_THAT(PlaceLines(plan->flow), ElementsAre("host in host-a")) << "a host that is gone proves nothing";
-  for (const v1::Step& step : plan->flow.steps()) EXPECT_EQ(step.place(), "host") << step.id();
+  std::vector<std::string> destinations;
+  for (const v1::Step& step : plan->flow.steps()) {
+    EXPECT_EQ(step.place(), "host") << step.id();
+    for (const v1::DiskDestination& one : step.action().disk_restore().destinations())
+      destinations.push_back(one.path() + " " + one.destination());
+  }
+  EXPECT_THAT(destinations, Contains("/srv/shop /web-1/srv/shop")) << "the same path of two hosts";
+  EXPECT_THAT(destinations, Contains("/srv/shop /web-2/srv/shop"));
 }
 
 TEST(ValidateFlow, RefusesPlacesThatAreNotThere) {

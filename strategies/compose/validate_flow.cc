@@ -88,6 +88,20 @@ class FlowValidator {
     return OkStatus();
   }
 
+  // What was made on one agent is undone by no other.
+  Status CheckPlacesOf(const v1::Obligation& obligation) const {
+    const std::string& opened_at = flow_.steps(index_.at(obligation.opened_by())).place();
+    if (opened_at != flow_.steps(index_.at(obligation.released_by())).place())
+      return InvalidArgument("obligation '{}' is released at another place than it is opened at",
+                             obligation.name());
+    for (const v1::Place& place : flow_.places()) {
+      if (place.name() == opened_at && place.movable())
+        return InvalidArgument("obligation '{}' is opened at place '{}', which moves", obligation.name(),
+                               opened_at);
+    }
+    return OkStatus();
+  }
+
   Status CheckObligations() const {
     std::set<std::string> names, opened_by, released_by;
     for (const v1::Obligation& obligation : flow_.obligations()) {
@@ -102,6 +116,7 @@ class FlowValidator {
           return InvalidArgument("obligation '{}' names step '{}', which is not in the flow", name, step);
         }
       }
+      RETURN_IF_ERROR(CheckPlacesOf(obligation));
       // The obligation alone decides when its release is ready.
       if (!flow_.steps(index_.at(obligation.released_by())).after().empty()) {
         return InvalidArgument("step '{}' releases obligation '{}' and must not have edges",

@@ -132,7 +132,13 @@ std::vector<v1::DiskDestination> Pair(const std::vector<std::string>& paths,
 StatusOr<std::vector<v1::DiskDestination>> Destinations(const v1::Component& component,
                                                         const RestoreRequest& request) {
   const std::vector<std::string> paths(component.disk().paths().begin(), component.disk().paths().end());
-  if (request.drill || !request.disk_root.empty() || !request.to.has_value()) return Pair(paths, paths);
+  if (request.drill) {
+    std::vector<std::string> inside;
+    for (const std::string& path : paths)
+      inside.push_back(request.drill_folder + (path == "/" && !request.drill_folder.empty() ? "" : path));
+    return Pair(paths, inside);
+  }
+  if (!request.disk_root.empty() || !request.to.has_value()) return Pair(paths, paths);
   const std::vector<std::string> own(request.to->disk().paths().begin(), request.to->disk().paths().end());
   const std::set<std::string> here(paths.begin(), paths.end()), there(own.begin(), own.end());
   if (here == there) return Pair(paths, paths);

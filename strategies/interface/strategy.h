@@ -50,7 +50,8 @@ struct RestoreRequest {
   std::optional<v1::Component> to;         // restore only; empty: the target declares none of that name
   std::map<std::string, std::string> rename_databases;  // restore only
   std::string disk_root;                                // restore only; empty: the same paths
-  bool keep_going = false;         // restore only; what cannot be built is left out and named
+  std::string drill_folder;  // drill only; "/web-1" where several hosts may have the same paths; else empty
+  bool keep_going = false;   // restore only; what cannot be built is left out and named
   bool require_isolation = false;  // drill only; of the environment
 };
 

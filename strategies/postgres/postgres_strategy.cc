@@ -30,6 +30,19 @@ std::string ServerName(const v1::PostgresConnection& connection) {
   return fmt::format("{}:{}", place, connection.port() == 0 ? kDefaultPort : connection.port());
 }
 
+bool IsLocal(const v1::PostgresConnection& connection) {
+  const std::string& host = connection.host();
+  return host.empty() || host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
+}
+
+// One server of an environment, be it named by an address or be it a named host's own.
+std::string ServerKey(const std::string& word, const std::string& environment,
+                      const v1::Component& component) {
+  const v1::PostgresConnection& connection = component.postgres().connection();
+  const std::string host = IsLocal(connection) && !component.host().empty() ? component.host() + "/" : "";
+  return fmt::format("{}:{}/{}{}", word, environment, host, ServerName(connection));
+}
+
 void ValidateConnection(const v1::PostgresConnection& connection, Problems* problems) {
   const std::string field = "postgres.connection";
   if (connection.host().empty() == connection.socket_directory().empty()) {
@@ -137,7 +150,9 @@ class RestorePlanner {
     }
     *target_.mutable_connection() = request_.to->postgres().connection();
     server_ = ServerName(target_.connection());
-    key_ = fmt::format("postgres-restore:{}/{}", manifest_.environment(), server_);
+    const std::string& environment =
+        request_.environment.empty() ? manifest_.environment() : request_.environment;
+    key_ = ServerKey("postgres-restore", environment, *request_.to);
     return OkStatus();
   }
 
@@ -239,10 +254,13 @@ class RestorePlanner {
 
     fragment_.steps.push_back(std::move(restore));
     fragment_.steps.push_back(std::move(verify));
-    fragment_.destinations.push_back({fmt::format("postgres {}{}", target_.scratch(), server_), name, false,
-                                      fmt::format("database '{}' to the same server", name),
-                                      "Restore them one after another, and rename one of the databases.",
-                                      target_.connection().host().empty()});
+    fragment_.destinations.push_back(
+        {fmt::format("postgres {}{}", target_.scratch(), server_), name, false,
+         fmt::format("database '{}' to the same server", name),
+         request_.drill ? "A drill has one server for all: put one of them into an application "
+                          "of its own."
+                        : "Restore them one after another, and rename one of the databases.",
+         IsLocal(target_.connection())});
     const std::string from = source == name ? "from dump" : fmt::format("from dump of {},", source);
     fragment_.effects.push_back(MakeEffect("create", "database " + name,
                                            fmt::format("on {}, {} {}", server_, from, DescribeDump(dump))));
@@ -341,7 +359,7 @@ StatusOr<Fragment> PostgresStrategy::Backup(const v1::Component& component,
   Fragment fragment;
   const std::string& name = component.name();
   const std::string server = ServerName(component.postgres().connection());
-  const std::string server_key = fmt::format("postgres:{}/{}", request.environment, server);
+  const std::string server_key = ServerKey("postgres", request.environment, component);
 
   v1::Step preflight = MakeStep(name + ".preflight", v1::PURPOSE_PREFLIGHT, name, "check server");
   *preflight.mutable_action()->mutable_postgres_preflight()->mutable_component() = component.postgres();

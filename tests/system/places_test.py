@@ -105,6 +105,15 @@ class Places(unittest.TestCase):
             self.assertEqual({folder: contents(folder) for folder in before}, before)
             self.assertEqual(stack.steps(restore)["there.restore"]["agent"], "host-b")
 
+    def test_the_same_path_of_two_hosts_is_proven_in_one_drill(self):
+        with Stack() as stack:
+            stack.apply(PAIR.format(here=stack.uploads, there=stack.uploads))
+            stack.start_second_agent()
+            stack.cli("backup", "create", "pair", "--wait")
+            drill = stack.start_run("drill", "create", "--backup", "latest:pair")
+            self.assertEqual(stack.outcome(drill), "SUCCEEDED")
+            self.assertEqual(stack.run(drill)["verdict"], "Proven")
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

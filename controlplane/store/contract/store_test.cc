@@ -150,9 +150,10 @@ TEST_P(StoreTest, AgentsComeByEnvironmentAndThenByName) {
     agent.agent.set_name(name);
     ASSERT_TRUE(CommitAndWait(*store_, {agent}).ok());
   }
+  const auto agents = store_->ListAgents();
+  ASSERT_TRUE(agents.ok()) << agents.status();
   std::vector<std::string> listed;
-  for (const v1::AgentStatus& agent : *store_->ListAgents())
-    listed.push_back(agent.environment() + "/" + agent.name());
+  for (const v1::AgentStatus& agent : *agents) listed.push_back(agent.environment() + "/" + agent.name());
   EXPECT_EQ(listed, (std::vector<std::string>{"prod/a", "prod/b", "prod-eu/a"}));
 }
 

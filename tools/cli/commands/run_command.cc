@@ -113,7 +113,7 @@ void AddListAndShow(CommandLine& line, CLI::App& noun) {
   auto list = std::make_shared<ListOptions>();
   CLI::App& list_command = AddCommand(line, noun, "list", "List runs, the newest first.",
                                       {"salvor run list --active", "salvor run list --application shop",
-                                       "salvor run list --kind drill --phase failed"},
+                                       "salvor run list --kind drill --phase running"},
                                       [list](Context& context) { return List(context, *list); });
   list_command.add_flag("--active", list->active, "only runs that are not over");
   list_command.add_option("--application", list->application, "only runs of this one")->type_name("NAME");
