@@ -62,9 +62,10 @@ StatusOr<v1::ActionResult> RunDiskRestoreUndo(const v1::DiskRestoreUndo& restore
   // The name of a record does not say where its run's name ends.
   if (state.phase == RestoreState::Phase::kNone || state.run != restore.run()) return v1::ActionResult();
   const Status removed = RemoveFolders(state.prefix, state);
-  if (removed.code() != absl::StatusCode::kFailedPrecondition) {
-    RETURN_IF_ERROR_IN(removed, "remove what restore " + restore.run() + " left");
-  } else {
+  const bool is_another = removed.code() == absl::StatusCode::kFailedPrecondition;
+  if (!removed.ok() && !is_another)
+    return WithContext(removed, "remove what restore " + restore.run() + " left");
+  if (is_another) {
     LogError("what restore {} left is not removed: {}; look at what is there, and remove it by hand",
              restore.run(), MessageOf(removed));
   }

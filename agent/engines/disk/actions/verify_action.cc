@@ -25,7 +25,7 @@ std::string Words(const TreeDifferences& differences) {
 
 class Verdicts {
  public:
-  Verdicts(std::string component, std::string path, v1::ActionResult* result)
+  Verdicts(std::string component, const std::string& path, v1::ActionResult* result)
       : component_(std::move(component)), subject_(PercentEncode(path)), result_(result) {}
 
   void Of(const TreeComparison& compared) {

@@ -213,7 +213,7 @@ class PostgresCopy final : public CopyProbes {
       return OkStatus();
     }
     // Constraints that wait for the end of the transaction count too.
-    const Status constraints = session->Execute("SET CONSTRAINTS ALL IMMEDIATE");
+    Status constraints = session->Execute("SET CONSTRAINTS ALL IMMEDIATE");
     if (!constraints.ok()) {
       if (!IsVerdict(*session, constraints)) return constraints;
       checks_->Failed("application", name, "a deferred constraint failed: " + MessageOf(constraints));
