@@ -74,7 +74,7 @@ class ApplicationChecksTest : public PostgresActionsTest {
   std::string AddScript(const std::string& script) {
     const std::string directory = Server().Directory() + "/checks";
     EXPECT_TRUE(MakeDirectories(directory).ok());
-    const std::string path = fmt::format("{}/{}", directory, ++scripts_);
+    std::string path = fmt::format("{}/{}", directory, ++scripts_);
     EXPECT_TRUE(WriteFileAtomically(path, "#!/bin/sh\n" + script + "\n", 0755).ok());
     config_.policy.check_programs.push_back(path);
     AddCommand({path});

@@ -184,7 +184,7 @@ StatusOr<ProcessSpec> CheckRoom::Spec(const v1::CommandCheck& probe) const {
 
 std::string CheckRoom::FirstClosedFile() const {
   for (const Sandbox::Mount& mount : files_) {
-    const std::string closed = FirstUnreadable(mount.outside, user_);
+    std::string closed = FirstUnreadable(mount.outside, user_);
     if (!closed.empty()) return closed;
   }
   return "";

@@ -259,7 +259,7 @@ Status Restic::LookAgain(Status found, const std::string& snapshot, const std::s
   if (context_.log_line) context_.log_line(MessageOf(found) + "; looking once more");
   ProcessSpec spec = Spec({"dump", "--no-lock", "--", snapshot, path});
   spec.output = UniqueFd(::open("/dev/null", O_WRONLY | O_CLOEXEC));
-  const Status again = RunSpec(std::move(spec)).status();
+  Status again = RunSpec(std::move(spec)).status();
   if (!again.ok()) return again;
   return WithHint(Unavailable("{} (once; a second look found all of it)", MessageOf(found)),
                   "Another restic may have pruned the repository meanwhile. Try again.");

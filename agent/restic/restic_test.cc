@@ -118,7 +118,7 @@ TEST_F(ResticTest, AFileIsStoredFromWhereItStandsAndLoadedAsItWas) {
   const auto load = [&] {
     const std::string loaded = repository_.Path() + "/loaded";
     const UniqueFd into(::open(loaded.c_str(), O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600));
-    const Status status = restic.LoadFile(artifact, into.Get());
+    Status status = restic.LoadFile(artifact, into.Get());
     if (status.ok()) {
       EXPECT_EQ(ReadFile(loaded).value(), text);
     }
