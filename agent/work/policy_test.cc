@@ -11,7 +11,6 @@
 namespace salvor::agent {
 namespace {
 
-using testing::AllOf;
 using testing::HasSubstr;
 
 TEST(InterpreterKind, KnowsThemByNameAndVersion) {

@@ -40,8 +40,8 @@ class StoreFailureTest : public EngineTest {
                                   .random = [] { return 0.0; },
                                   .on_fatal = [this](const Status&) { has_ended_ = true; }},
                                  nullptr);
-    if (engine.ok()) engine_ = *std::move(engine);
     has_ended_ = has_ended_ || !engine.ok();
+    if (engine.ok()) engine_ = *std::move(engine);
   }
 
   // "a" opens an obligation, "b" fails once, and "c" undoes what "a" made.
