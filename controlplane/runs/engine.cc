@@ -63,12 +63,6 @@ absl::Duration AgeOf(const flows::RunState& state, const std::vector<v1::Event>&
 // Above all that a predecessor of this process gave to anyone, so that a watcher's revisions never go back.
 int64_t FirstRevision(const Clock& clock) { return absl::ToUnixMicros(clock.Now()); }
 
-// Whether the records are at fault, and not the store that should bring them.
-bool IsDamage(const Status& status) {
-  return status.code() != absl::StatusCode::kInternal && status.code() != absl::StatusCode::kUnavailable &&
-         status.code() != absl::StatusCode::kResourceExhausted;
-}
-
 }  // namespace
 
 Engine::~Engine() {

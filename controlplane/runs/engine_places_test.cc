@@ -189,6 +189,11 @@ TEST_F(EnginePlacesTest, AnAgentOfAnotherKindOrRuntimeGetsNothing) {
   Start("r1", ChainAt({node}));
   EXPECT_EQ(TasksOf(host), 0);
   EXPECT_EQ(WhyItWaits(0), "no agent serves environment local") << "none that works on nodes";
+  v1::Place named = node;
+  named.set_agent("agent-a");
+  Start("r2", ChainAt({named}));
+  EXPECT_EQ(engine_->GetRun("r2")->steps(0).reason(),
+            "agent agent-a of environment local is of another kind or runtime than the place");
   v1::AgentHello hello;
   hello.set_agent("node-7");
   hello.set_environment("local");

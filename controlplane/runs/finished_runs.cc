@@ -26,20 +26,6 @@ bool LacksVerdict(const v1::Run& run) {
   return over && run.verdict() == v1::VERDICT_UNSPECIFIED;
 }
 
-// A store that fails for a moment says nothing of the run, other than one that lost it.
-bool MayBeReadAgain(const Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kOk:
-    case absl::StatusCode::kNotFound:
-    case absl::StatusCode::kDataLoss:
-    case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kFailedPrecondition:
-      return false;
-    default:
-      return true;
-  }
-}
-
 void TakeVerdict(const v1::Run& from, v1::Run& run) {
   run.set_verdict(from.verdict());
   run.set_verdict_reason(from.verdict_reason());
@@ -62,11 +48,11 @@ v1::Run FinishedRuns::JudgedNow(v1::Run run) {
 StatusOr<v1::Run> FinishedRuns::Load(const std::string& name) {
   // A view that is damaged is named in the store's records; its events may still say what it said.
   StatusOr<v1::Run> kept = store_.LoadRunView(name);
-  if (kept.ok() || MayBeReadAgain(kept.status())) return kept;
+  if (kept.ok() || !IsDamage(kept.status())) return kept;
   auto stored = store_.LoadRun(name);
   if (stored.status().code() == absl::StatusCode::kNotFound)
     return WithHint(stored.status(), "List them with: salvor run list");
-  if (MayBeReadAgain(stored.status())) return stored.status();
+  if (!stored.ok() && !IsDamage(stored.status())) return stored.status();
   StatusOr<v1::Run> view = stored.ok() ? Replay(*std::move(stored)) : stored.status();
   ASSIGN_OR_RETURN(v1::Run summary, store_.LoadRunSummary(name));
   if (!view.ok()) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "controlplane/runs/engine_testing.h"
+#include "controlplane/store/contract/failing_store_testing.h"
 #include "proto/time.h"
 
 namespace salvor::controlplane {
@@ -93,6 +94,24 @@ TEST_F(FinishedRunsTest, WhoWatchesAndWhoAsksLaterReadTheSame) {
   EXPECT_EQ(Listed("r1").verdict(), v1::VERDICT_FAILED);
   EXPECT_EQ(Listed("r1").verdict_reason(), run.verdict_reason());
   EXPECT_EQ(Listed("r1").steps_size(), 0);
+}
+
+// The store fails at each of its calls in turn, once: the next look at the run is not the worse for it.
+TEST_F(FinishedRunsTest, AReadThatFailedIsNotRememberedAsAVerdictThatNobodyKnows) {
+  Drill("drill-1", v1::Check::VERDICT_FAILED);
+  TakeBackViewAndVerdict("drill-1");
+  const v1::Run summary = *store_.LoadRunSummary("drill-1");
+  int64_t fail_at = 0;
+  for (bool has_failed = true; has_failed; ++fail_at) {
+    FailingStore failing(store_, fail_at, FailingStore::When::kBefore);
+    FinishedRuns finished(failing, [](const std::string&) { return std::optional<v1::Backup>(); });
+    v1::Run first = summary, second = summary;
+    finished.FillVerdict(first);
+    has_failed = failing.Calls() > fail_at;
+    finished.FillVerdict(second);
+    EXPECT_EQ(second.verdict(), v1::VERDICT_DISPROVEN) << "after call " << fail_at << " failed";
+  }
+  EXPECT_EQ(fail_at, 4) << "the view, the events, the summary, and none";
 }
 
 TEST_F(FinishedRunsTest, ARunThatAnEarlierVersionEndedIsJudgedWhenItIsRead) {

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <set>
+
 #include "strategies/compose/compile.h"
 #include "strategies/compose/flow_text.h"
 #include "strategies/interface/strategy_testing.h"
@@ -130,9 +132,51 @@ TEST(Places, TheSameSocketOnTwoHostsIsTwoServersAndOneAddressIsOne) {
     component->mutable_postgres()->mutable_connection()->clear_socket_directory();
     component->mutable_postgres()->mutable_connection()->set_host("db.example");
   }
-  const auto met =
-      CompileRestore(BuiltInStrategies(), ARestoreRequest(manifest), {{"db", one}, {"more", other}}, {});
-  EXPECT_THAT(MessageOf(met.status()), HasSubstr("to the same server"));
+  const auto restore = [&] {
+    return CompileRestore(BuiltInStrategies(), ARestoreRequest(manifest), {{"db", one}, {"more", other}}, {});
+  };
+  EXPECT_THAT(MessageOf(restore().status()), HasSubstr("to the same server"));
+  for (const char* own : {"localhost", "127.0.0.1", "::1"}) {
+    for (v1::Component* component : {&one, &other})
+      component->mutable_postgres()->mutable_connection()->set_host(own);
+    EXPECT_TRUE(restore().ok()) << own << " is another machine for each host: " << restore().status();
+  }
+}
+
+std::set<std::string> ServerKeys(const v1::Flow& flow) {
+  std::set<std::string> names;
+  for (const v1::Step& step : flow.steps()) {
+    for (const v1::ConcurrencyKey& key : step.keys()) {
+      if (key.name().rfind("postgres", 0) == 0) names.insert(key.name());
+    }
+  }
+  return names;
+}
+
+TEST(Places, ADumpWaitsForItsOwnServerAndARestoreForThatOfItsTarget) {
+  v1::Component second = DatabaseComponent();
+  second.set_name("more");
+  v1::Component one = On("web-1", DatabaseComponent()), other = On("web-2", second);
+  const auto backup = [&] {
+    return ServerKeys(CompileBackup(BuiltInStrategies(), {one, other}, AHeader(), ABackupRequest())->flow);
+  };
+  EXPECT_EQ(backup().size(), 2u) << "each host's own";
+  for (v1::Component* component : {&one, &other}) {
+    component->mutable_postgres()->mutable_connection()->clear_socket_directory();
+    component->mutable_postgres()->mutable_connection()->set_host("db.example");
+  }
+  EXPECT_EQ(backup().size(), 1u) << "one address";
+
+  const v1::Manifest manifest = AManifest({DatabaseComponent()});
+  RestoreRequest request = ARestoreRequest(manifest);
+  std::set<std::string> keys;
+  for (const char* environment : {"", "cluster"}) {
+    request.environment = environment;
+    const auto restore = CompileRestore(BuiltInStrategies(), request, {{"db", DatabaseComponent()}}, {});
+    ASSERT_TRUE(restore.ok()) << restore.status();
+    keys.merge(ServerKeys(restore->flow));
+  }
+  EXPECT_THAT(keys, testing::UnorderedElementsAre(HasSubstr(":host-a/"), HasSubstr(":cluster/")));
 }
 
 TEST(Places, ADrillIsAtOnePlaceWhateverHostsThereWere) {
@@ -148,6 +192,24 @@ TEST(Places, ADrillIsAtOnePlaceWhateverHostsThereWere) {
   }
   EXPECT_THAT(destinations, Contains("/srv/shop /web-1/srv/shop")) << "the same path of two hosts";
   EXPECT_THAT(destinations, Contains("/srv/shop /web-2/srv/shop"));
+}
+
+TEST(ValidateFlow, RefusesAnObligationThatAnotherAgentWouldUndo) {
+  const v1::Manifest manifest = AManifest({FilesComponent()});
+  v1::Flow flow = CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest, "drill-shop-1"))->flow;
+  ASSERT_EQ(flow.obligations_size(), 1);
+  ASSERT_TRUE(ValidateFlow(flow).ok()) << ValidateFlow(flow);
+  v1::Flow moving = flow;
+  moving.mutable_places(0)->set_movable(true);
+  EXPECT_EQ(MessageOf(ValidateFlow(moving)), "obligation 'scratch' is opened at place 'host', which moves");
+  v1::Place* elsewhere = flow.add_places();
+  *elsewhere = flow.places(0);
+  elsewhere->set_name("elsewhere");
+  for (v1::Step& step : *flow.mutable_steps()) {
+    if (step.id() == flow.obligations(0).released_by()) step.set_place("elsewhere");
+  }
+  EXPECT_EQ(MessageOf(ValidateFlow(flow)),
+            "obligation 'scratch' is released at another place than it is opened at");
 }
 
 TEST(ValidateFlow, RefusesPlacesThatAreNotThere) {

@@ -21,6 +21,13 @@
 
 namespace salvor::controlplane {
 
+// Whether the records are at fault that a read ended with this error over, and not the store that should bring them: then
+// reading again may help.
+inline bool IsDamage(const Status& error) {
+  return error.code() != absl::StatusCode::kInternal && error.code() != absl::StatusCode::kUnavailable &&
+         error.code() != absl::StatusCode::kResourceExhausted;
+}
+
 struct PageRequest {
   int size = 50;      // at most so many; at least one is asked for
   std::string token;  // the next_token of the page before, of the same list and filter; empty: the first page

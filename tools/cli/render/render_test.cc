@@ -167,6 +167,16 @@ TEST(AgentTable, ShowsWhoIsConnected) {
   ExpectGolden("agents_80.txt", RenderAgentTable(agents, StyleOf(80)));
 }
 
+TEST(AgentTable, ShowsLabelsByNameWhereItIsWideAndNoneOfTheirControlCharacters) {
+  const auto agents = FromText<v1::ListAgentsResponse>(R"(
+    agents { name: "a" labels { key: "rack" value: "7" } labels { key: "disk" value: "größe 100%\033[2J" } })");
+  Style wide = StyleOf(0);
+  wide.wide = true;
+  const std::string table = RenderAgentTable(agents, wide);
+  EXPECT_NE(table.find("disk=größe 100%\\x1b[2J,rack=7\n"), std::string::npos) << table;
+  EXPECT_EQ(RenderAgentTable(agents, StyleOf(0)).find("rack"), std::string::npos);
+}
+
 TEST(ObjectTable, HasTheColumnsOfItsKind) {
   std::vector<v1::Object> objects = {FromText<v1::Object>(R"(
     metadata { name: "shop" generation: 3 }
