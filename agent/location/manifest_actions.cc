@@ -187,12 +187,27 @@ void ReduceToEssentials(const v1::Manifest& known, v1::Manifest* stored) {
   }
 }
 
+// An agent of 0.2 that writes the manifest loses what a newer one said of an artifact beside the fields that 0.2 knows.
+// Those repeat it, and are compared.
+void CompareWhatBothSay(v1::Manifest* one, v1::Manifest* other) {
+  for (int i = 0; i < std::min(one->artifacts_size(), other->artifacts_size()); ++i) {
+    v1::Artifact* artifact = one->mutable_artifacts(i);
+    v1::Artifact* same = other->mutable_artifacts(i);
+    if (artifact->has_contents() && same->has_contents()) continue;
+    for (v1::Artifact* said : {artifact, same}) {
+      said->clear_contents();
+      said->clear_facts();
+    }
+  }
+}
+
 // How one differs from the other, as text; empty when it does not. Where it is kept is not part of it.
 std::string Differences(v1::Manifest stored, v1::Manifest known, bool essentials_only) {
   if (essentials_only) ReduceToEssentials(known, &stored);
   stored.clear_snapshot();
   known.clear_snapshot();
   known.DiscardUnknownFields();  // a newer control plane's: JSON has not kept them
+  CompareWhatBothSay(&known, &stored);
   std::string differences;
   google::protobuf::util::MessageDifferencer differencer;
   differencer.ReportDifferencesToString(&differences);

@@ -269,6 +269,20 @@ TEST_F(ManifestCheck, AnEditedManifestFailsAndSaysWhere) {
   EXPECT_THAT(TheCheck().compared(), HasSubstr("bytes"));
 }
 
+TEST_F(ManifestCheck, OneThatAnAgentOfAnEarlierVersionWroteLacksWhatOnlyALaterOneSays) {
+  manifest_.mutable_artifacts(0)->mutable_contents()->set_word("dump");
+  manifest_.mutable_artifacts(0)->mutable_postgres()->set_server_version_num(150018);
+  EXPECT_EQ(TheCheck().verdict(), v1::Check::VERDICT_PASSED) << TheCheck().compared();
+  // One that has them is compared by them.
+  std::string json;
+  ASSERT_TRUE(google::protobuf::util::MessageToJsonString(manifest_, &json).ok());
+  Replace(json);
+  EXPECT_EQ(TheCheck().verdict(), v1::Check::VERDICT_PASSED) << TheCheck().compared();
+  manifest_.mutable_artifacts(0)->mutable_postgres()->set_server_version_num(140005);
+  EXPECT_EQ(TheCheck().verdict(), v1::Check::VERDICT_FAILED);
+  EXPECT_THAT(TheCheck().compared(), HasSubstr("server_version_num"));
+}
+
 TEST_F(ManifestCheck, AnotherApplicationsManifestFails) {
   v1::Manifest other = Stored(manifest_.snapshot());
   other.set_application("wiki");

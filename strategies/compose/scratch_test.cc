@@ -131,8 +131,8 @@ TEST(ScratchFolder, IsOneForFilesAndServersOfTheNewestVersion) {
   second.mutable_postgres()->add_databases("more");
   v1::Manifest manifest = AManifest({FilesComponent(), second, DatabaseComponent()});
   for (v1::Artifact& artifact : *manifest.mutable_artifacts()) {
-    if (artifact.component() == "more" && artifact.server_version_num() != 0)
-      artifact.set_server_version_num(140005);
+    if (artifact.component() == "more" && artifact.has_postgres())
+      artifact.mutable_postgres()->set_server_version_num(140005);
   }
   RestoreRequest request = ARestoreRequest(manifest, "drill-shop-1");
   request.require_isolation = true;

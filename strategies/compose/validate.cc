@@ -25,6 +25,13 @@ std::string NeedsStrategy(const StrategyRegistry& strategies) {
   return "needs a strategy: one of " + strategies.Names();
 }
 
+std::string NeedsStore() {
+  const auto* store = v1::LocationSpec::descriptor()->FindOneofByName("store");
+  std::vector<std::string> names;
+  for (int i = 0; i < store->field_count(); ++i) names.push_back(store->field(i)->json_name());
+  return "needs a store: one of " + Join(names, ", ");
+}
+
 // Problems of one component by itself, with fields relative to it.
 std::vector<FieldProblem> ValidateComponent(const StrategyRegistry& strategies,
                                             const v1::Component& component) {
@@ -150,7 +157,7 @@ class ObjectValidator {
   }
 
   void ValidateLocation(const v1::LocationSpec& location) {
-    if (!location.has_restic()) return Add("spec.restic", "is missing");
+    if (!location.has_restic()) return Add("spec", NeedsStore());
     const v1::ResticLocation& restic = location.restic();
     Problems problems;
     problems.CheckWord("repository", restic.repository(), "repository");

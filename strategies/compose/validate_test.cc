@@ -76,7 +76,8 @@ TEST(ValidateObjects, RefusesNamesThatAreNoneOrTwice) {
 }
 
 TEST(ValidateObjects, ReportsEveryMistakeOfALocation) {
-  EXPECT_THAT(Problems({R"(metadata { name: "v" } location {})"}), ElementsAre("0 spec.restic: is missing"));
+  EXPECT_THAT(Problems({R"(metadata { name: "v" } location {})"}),
+              ElementsAre("0 spec: needs a store: one of restic"));
   EXPECT_THAT(Problems({R"(metadata { name: "v" } location { restic {} })"}),
               ElementsAre("0 spec.restic.repository: is missing", "0 spec.restic.passwordFile: is missing"));
   EXPECT_THAT(

@@ -7,6 +7,7 @@
 
 #include "base/names.h"
 #include "base/text.h"
+#include "proto/artifact.h"
 #include "strategies/interface/declarations.h"
 #include "strategies/interface/scratch_folder.h"
 #include "strategies/interface/steps.h"
@@ -280,7 +281,8 @@ StatusOr<Fragment> DiskStrategy::Restore(const v1::Component& component,
     fragment.effects.push_back(MakeEffect(
         "create", "files " + one.destination(),
         fmt::format("{}, from a tree of {}", place,
-                    DescribeArtifact(*tree, {HumanBytes(tree->bytes()), CountOf(tree->files(), "file")}))));
+                    DescribeArtifact(*tree, {HumanBytes(tree->bytes()),
+                                             CountOf(CountIn(ContentsOf(*tree), "file"), "file")}))));
   }
   if (!request.drill) {
     fragment.effects.push_back(MakeEffect("check", "these paths",

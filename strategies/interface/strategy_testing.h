@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "proto/artifact.h"
 #include "salvor/v1/manifest.pb.h"
 #include "salvor/v1/object.pb.h"
 #include "strategies/interface/strategy.h"
@@ -81,9 +82,10 @@ inline v1::Manifest AManifest(const std::vector<v1::Component>& components) {
         v1::Artifact dump =
             AnArtifact(name, name + ".dump." + database, v1::Artifact::KIND_POSTGRES_DUMP, database);
         dump.set_bytes(1'181'116'006);
-        dump.set_tables(12);
-        dump.set_rows(13'200'301);
-        dump.set_server_version_num(150018);
+        *dump.mutable_contents() = MakeContents("dump", v1::Artifact::ROLE_DATA);
+        AddCount("row", 13'200'301, dump.mutable_contents());
+        AddCount("table", 12, dump.mutable_contents());
+        dump.mutable_postgres()->set_server_version_num(150018);
         dump.mutable_coverage()->add_not_covered("public.blob");
         *manifest.add_artifacts() = dump;
         *manifest.add_artifacts() =
@@ -92,7 +94,8 @@ inline v1::Manifest AManifest(const std::vector<v1::Component>& components) {
     }
     if (component.has_disk()) {
       v1::Artifact tree = AnArtifact(name, name + ".tree", v1::Artifact::KIND_TREE);
-      tree.set_files(120);
+      *tree.mutable_contents() = MakeContents("files", v1::Artifact::ROLE_DATA);
+      AddCount("file", 120, tree.mutable_contents());
       tree.mutable_consistent_until()->set_seconds(1795256107);
       *manifest.add_artifacts() = tree;
       *manifest.add_artifacts() = AnArtifact(name, name + ".tree.details", v1::Artifact::KIND_TREE_DETAILS);

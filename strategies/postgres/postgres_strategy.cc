@@ -7,6 +7,7 @@
 
 #include "base/names.h"
 #include "base/text.h"
+#include "proto/artifact.h"
 #include "strategies/interface/declarations.h"
 #include "strategies/interface/scratch_folder.h"
 #include "strategies/interface/steps.h"
@@ -97,8 +98,9 @@ void ValidateCapture(const v1::PostgresComponent& postgres, Problems* problems) 
 }
 
 std::string DescribeDump(const v1::Artifact& dump) {
-  return DescribeArtifact(
-      dump, {HumanBytes(dump.bytes()), CountOf(dump.tables(), "table"), CountOf(dump.rows(), "row")});
+  const v1::Artifact::Contents contents = ContentsOf(dump);
+  return DescribeArtifact(dump, {HumanBytes(dump.bytes()), CountOf(CountIn(contents, "table"), "table"),
+                                 CountOf(CountIn(contents, "row"), "row")});
 }
 
 // The plan of one component's restore.
@@ -272,7 +274,7 @@ class RestorePlanner {
     int version = 0;
     for (const Database& database : databases_) {
       bytes += 2 * database.restore.dump().bytes();  // the tables and their indexes
-      version = std::max(version, database.restore.dump().server_version_num());
+      version = std::max(version, PostgresFactsOf(database.restore.dump()).server_version_num());
     }
     ScratchPlace place = ScratchFolder(request_, bytes);
     place.start.mutable_scratch_start()->set_postgres(true);

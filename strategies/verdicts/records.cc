@@ -4,34 +4,42 @@
 
 #include <algorithm>
 #include <map>
-#include <string_view>
 #include <utility>
 
 #include "base/doubt_limit.h"
+#include "proto/artifact.h"
 #include "proto/time.h"
 #include "strategies/verdicts/verdict.h"
 
 namespace salvor::verdicts {
 namespace {
 
+// Below these a copy may shrink as it likes: one row of two is no alarm.
+constexpr int64_t kFewEntries = 20, kFewBytes = 1 << 20;
+
 struct Size {
-  const char* of;
-  int64_t then, now;
+  std::string of;
+  int64_t few, then, now;
 };
 
+// What an artifact is weighed by: the first thing that it counts, and its bytes.
 std::vector<Size> SizesOf(const v1::Artifact& then, const v1::Artifact& now) {
-  return {{"rows", then.rows(), now.rows()},
-          {"files", then.files(), now.files()},
-          {"bytes", then.bytes(), now.bytes()}};
+  std::vector<Size> sizes;
+  if (const v1::Artifact::Contents contents = ContentsOf(then); !contents.counts().empty()) {
+    const v1::Artifact::Count& first = contents.counts(0);
+    sizes.push_back(
+        {first.noun() + "s", kFewEntries, first.number(), CountIn(ContentsOf(now), first.noun())});
+  }
+  sizes.push_back({"bytes", kFewBytes, then.bytes(), now.bytes()});
+  return sizes;
 }
 
 // The application's own data; what accompanies it (details, roles) counts nothing.
 bool SaysWhatIsInside(const v1::Artifact& artifact) {
-  return artifact.rows() > 0 || artifact.files() > 0 || artifact.tables() > 0;
+  const v1::Artifact::Contents contents = ContentsOf(artifact);
+  return std::any_of(contents.counts().begin(), contents.counts().end(),
+                     [](const v1::Artifact::Count& count) { return count.number() > 0; });
 }
-
-// Below these a copy may shrink as it likes: one row of two is no alarm.
-constexpr int64_t kFewEntries = 20, kFewBytes = 1 << 20;
 
 // The limit of the component that made the artifact. One that cannot be read, as a newer version declared it, is the
 // usual one.
@@ -115,8 +123,7 @@ std::vector<std::string> DoubtsAbout(const v1::Manifest& now, const v1::Manifest
     if (known == before.end() || !SaysWhatIsInside(*known->second)) continue;
     const int limit_percent = DoubtLimitOf_percent(now, artifact);
     for (const Size& size : SizesOf(*known->second, artifact)) {
-      const int64_t few = size.of == std::string_view("bytes") ? kFewBytes : kFewEntries;
-      if (size.then < few || !ShrankBelow(limit_percent, size)) continue;
+      if (size.then < size.few || !ShrankBelow(limit_percent, size)) continue;
       doubts.push_back(fmt::format("{} has {} {}, and had {} in backup {}", artifact.name(), size.now,
                                    size.of, size.then, last.backup()));
       break;

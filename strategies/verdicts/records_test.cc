@@ -109,6 +109,31 @@ TEST(Records, ACopyThatShrankBeyondBeliefIsDoubtedAndNoMore) {
   EXPECT_TRUE(DoubtsAbout(WithDump(0, 10, "now").manifest(), small).empty());
 }
 
+TEST(Records, ACopyIsWeighedByWhatItSaysThatItCountsFirstAlsoAgainstOneOfAnEarlierVersion) {
+  const v1::Manifest last = WithDump(1000, 1000, "last").manifest();
+  v1::Manifest now = WithDump(0, 1000, "now").manifest();
+  v1::Artifact::Contents* contents = now.mutable_artifacts(0)->mutable_contents();
+  const auto count = [&](const std::string& noun, int64_t number) {
+    v1::Artifact::Count* one = contents->add_counts();
+    one->set_noun(noun);
+    one->set_number(number);
+  };
+  count("row", 499);
+  EXPECT_EQ(DoubtsAbout(now, last),
+            std::vector<std::string>{"db.dump.shop has 499 rows, and had 1000 in backup last"});
+  contents->mutable_counts(0)->set_number(500);
+  EXPECT_TRUE(DoubtsAbout(now, last).empty());
+  contents->clear_counts();
+  count("node", 100);
+  count("label", 1000);
+  const v1::Manifest before = now;
+  contents->mutable_counts(1)->set_number(1);
+  EXPECT_TRUE(DoubtsAbout(now, before).empty()) << "only the first";
+  contents->mutable_counts(0)->set_number(49);
+  EXPECT_EQ(DoubtsAbout(now, before),
+            std::vector<std::string>{"db.dump.shop has 49 nodes, and had 100 in backup now"});
+}
+
 TEST(Records, HowFarACopyMayShrinkIsItsComponentsWord) {
   const v1::Manifest last = WithDump(1000, 50 << 20, "last").manifest();
   const auto doubted = [&](const std::string& below, int64_t rows, int64_t bytes = 50 << 20) {

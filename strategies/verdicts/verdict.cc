@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "proto/artifact.h"
 
 namespace salvor::verdicts {
 namespace {
@@ -52,11 +53,11 @@ const v1::Manifest* ManifestOf(const v1::Run& run) {
   return manifest;
 }
 
-// What escaped a tree: its first name and how much more; empty when nothing did.
+// What is not in an artifact that should be: its first name and how much more; empty when nothing is.
 std::string GapOf(const v1::Manifest& manifest) {
   for (const v1::Artifact& artifact : manifest.artifacts()) {
-    const int64_t gaps = artifact.coverage().not_covered_total();
-    if (artifact.kind() != v1::Artifact::KIND_TREE || gaps <= 0) continue;
+    const int64_t gaps = ContentsOf(artifact).gaps();
+    if (gaps <= 0) continue;
     if (artifact.coverage().not_covered().empty())
       return fmt::format("{} of {} not covered", gaps, artifact.name());
     return artifact.coverage().not_covered(0) + AndMore(gaps - 1);

@@ -23,6 +23,26 @@ void Gap(v1::Run& run) {
   tree.mutable_coverage()->add_not_covered("/srv/x");
   tree.mutable_coverage()->set_not_covered_total(3);
 }
+// Of a kind that this version does not know.
+void GapOfItsOwn(v1::Run& run) {
+  Whole(run);
+  v1::Artifact& artifact = *run.mutable_steps(0)->mutable_result()->mutable_manifest()->mutable_artifacts(0);
+  artifact.set_kind(static_cast<v1::Artifact::Kind>(77));
+  artifact.mutable_contents()->set_gaps(1);
+}
+// A table that is in the dump and can't be compared.
+void NotCompared(v1::Run& run) {
+  Whole(run);
+  v1::Artifact& dump = *run.mutable_steps(0)->mutable_result()->mutable_manifest()->mutable_artifacts(0);
+  dump.set_kind(v1::Artifact::KIND_POSTGRES_DUMP);
+  dump.mutable_coverage()->add_not_covered("public.blob");
+  dump.mutable_coverage()->set_not_covered_total(1);
+}
+// A tree that says itself that nothing is missing, whatever it does not cover.
+void NoGap(v1::Run& run) {
+  Gap(run);
+  run.mutable_steps(0)->mutable_result()->mutable_manifest()->mutable_artifacts(0)->mutable_contents();
+}
 void Missing(v1::Run& run) {
   Whole(run);
   v1::MissingArtifact* missing = run.mutable_steps(0)->mutable_result()->mutable_manifest()->add_missing();
@@ -98,6 +118,9 @@ std::vector<Row> Table() {
       {v1::RUN_KIND_BACKUP, Nothing, kFailed, kFailed, kCancelled},
       {v1::RUN_KIND_BACKUP, Whole, kComplete, kFailed, kCancelled},
       {v1::RUN_KIND_BACKUP, Gap, kPartial, kPartial, kCancelled},
+      {v1::RUN_KIND_BACKUP, GapOfItsOwn, kPartial, kPartial, kCancelled},
+      {v1::RUN_KIND_BACKUP, NotCompared, kComplete, kFailed, kCancelled},
+      {v1::RUN_KIND_BACKUP, NoGap, kComplete, kFailed, kCancelled},
       {v1::RUN_KIND_BACKUP, Missing, kPartial, kPartial, kCancelled},
       {v1::RUN_KIND_DRILL, Nothing, kUnverifiable, kFailed, kCancelled},
       {v1::RUN_KIND_DRILL, Passed, kProven, kFailed, kCancelled},

@@ -6,6 +6,7 @@
 #include "agent/host_actions.h"
 #include "agent/journal/journal.h"
 #include "agent/location/manifest_actions.h"
+#include "proto/artifact.h"
 #include "salvor/v1/manifest.pb.h"
 #include "tests/corpus/corpus.h"
 
@@ -56,6 +57,36 @@ TEST(AgentCorpusTest, ManifestsAndDetailsAreRead) {
     const auto tree = DecodeTree(corpus::Content(file));
     ASSERT_TRUE(tree.ok()) << file << tree.status();
     EXPECT_EQ(tree->entries.size(), 9u);
+  }
+}
+
+// "db.dump.shop: dump, data, 502 rows, 3 tables, of 150018" of each artifact.
+std::vector<std::string> WhatEachHolds(const v1::Manifest& manifest) {
+  std::vector<std::string> lines;
+  for (const v1::Artifact& artifact : manifest.artifacts()) {
+    const v1::Artifact::Contents contents = ContentsOf(artifact);
+    std::string line =
+        artifact.name() + ": " + contents.word() + (HoldsData(contents) ? ", data" : ", details");
+    for (const v1::Artifact::Count& count : contents.counts())
+      line += ", " + std::to_string(count.number()) + " " + count.noun() + "s";
+    if (contents.gaps() > 0) line += ", " + std::to_string(contents.gaps()) + " gaps";
+    const int version = PostgresFactsOf(artifact).server_version_num();
+    lines.push_back(line + (version > 0 ? ", of " + std::to_string(version) : ""));
+  }
+  return lines;
+}
+
+TEST(AgentCorpusTest, ArtifactsThatSayNothingOfThemselvesHoldWhatTheyHeld) {
+  const std::vector<std::string> tree = {"uploads.tree: files, data, 7 files",
+                                         "uploads.tree.details: file details, details"};
+  std::vector<std::string> whole = {"db.dump.shop: dump, data, 502 rows, 3 tables, of 150018",
+                                    "db.dump.shop.details: dump details, details, of 150018",
+                                    "db.globals: roles, data, of 150018"};
+  whole.insert(whole.end(), tree.begin(), tree.end());
+  for (const auto& file : corpus::Files(kCorpus / "documents", ".manifest")) {
+    const auto manifest = ParseManifest(corpus::Content(file));
+    ASSERT_TRUE(manifest.ok()) << file << manifest.status();
+    EXPECT_EQ(WhatEachHolds(*manifest), manifest->missing().empty() ? whole : tree) << file;
   }
 }
 

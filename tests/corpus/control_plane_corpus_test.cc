@@ -109,6 +109,20 @@ TEST_F(ControlPlaneCorpusTest, TheRunThatWasCutOffIsActiveAgain) {
   EXPECT_EQ(active->items.front().header().kind(), v1::RUN_KIND_BACKUP);
 }
 
+TEST_F(ControlPlaneCorpusTest, TheLocationIsTheRepositoryThatItWas) {
+  const auto objects = store_->ListObjects();
+  ASSERT_TRUE(objects.ok()) << objects.status();
+  int locations = 0;
+  for (const v1::Object& object : *objects) {
+    EXPECT_FALSE(corpus::HasUnknownFields(object));
+    if (!object.has_location()) continue;
+    ++locations;
+    EXPECT_EQ(object.location().store_case(), v1::LocationSpec::kRestic);
+    EXPECT_FALSE(object.location().restic().repository().empty());
+  }
+  EXPECT_EQ(locations, 1);
+}
+
 TEST_F(ControlPlaneCorpusTest, BackupsKeepTheirCoverageAndTheirProof) {
   OpenEngine();
   const auto recorded = FromJson<v1::ListBackupsResponse>(corpus::Content(kCorpus / "backups.json"));

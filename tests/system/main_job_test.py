@@ -117,6 +117,8 @@ class MainJob(unittest.TestCase):
             subprocess.run(["psql", "-X", "-q", "-h", stack.dir / "pg", "-U", "postgres", "-d", "postgres"], input=globals_sql,
                            text=True, capture_output=True, check=True)  # "role postgres already exists" is fine
             dump = kept["KIND_POSTGRES_DUMP"]
+            self.assertEqual(dump["contents"]["counts"][0], {"noun": "row", "number": dump["rows"]}, "for today's readers and for 0.2's")
+            self.assertEqual(dump["postgres"]["serverVersionNum"], dump["serverVersionNum"])
             file = stack.dir / "shop.dump"
             with open(file, "wb") as out:
                 subprocess.run(["restic", "-r", stack.repository, "--no-cache", "--password-file", stack.password, "dump",

@@ -12,6 +12,7 @@
 #include "base/io/files.h"
 #include "base/io/sha256.h"
 #include "base/text.h"
+#include "proto/artifact.h"
 #include "proto/time.h"
 #include "toy.pb.h"
 
@@ -50,7 +51,8 @@ StatusOr<ActionResult> Capture(const toybox::ToyCapture& capture, ActionContext&
   kept->set_path(agent::Restic::StdinPath(kFileName));
   kept->set_bytes(static_cast<int64_t>(text.size()));
   kept->set_sha256(Sha256::Of(text));
-  kept->set_rows(lines);
+  *kept->mutable_contents() = MakeContents("toy lines", Artifact::ROLE_DATA);
+  AddCount("line", lines, kept->mutable_contents());
   *kept->mutable_consistent_at() = ToProto(now);
   return result;
 }

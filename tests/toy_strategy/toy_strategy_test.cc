@@ -158,6 +158,8 @@ TEST_F(ToyStrategyTest, GoesFromADeclarationToAProvenBackupAndBack) {
   EXPECT_THAT(Done({"get", "application", "nursery", "-o", "yaml"}), HasSubstr("\"@type\": toybox.Toy\n"));
   EXPECT_THAT(Done({"backup", "create", "nursery", "--dry-run"}), HasSubstr("toy " + (directory_ / "toy")));
   Done({"backup", "create", "nursery", "--wait"});
+  const std::string shown = Done({"backup", "show", "latest:nursery"});
+  EXPECT_THAT(shown, HasSubstr("toy lines")) << "as the artifact calls itself";
   EXPECT_THAT(Done({"drill", "create", "--backup", "latest:nursery", "--wait"}), HasSubstr("proven"));
   EXPECT_THAT(Done({"backup", "show", "proven:nursery"}), HasSubstr("toybox.Toy"));
   EXPECT_TRUE(std::filesystem::is_empty(directory_ / "agent/toys")) << "the drill's place is gone";

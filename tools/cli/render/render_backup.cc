@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "proto/artifact.h"
 #include "tools/cli/render/render_checks.h"
 #include "tools/cli/terminal/table.h"
 #include "tools/cli/terminal/text_layout.h"
@@ -32,12 +33,13 @@ ComponentSummary& Named(std::vector<ComponentSummary>& all, const std::string& n
 }
 
 void AddArtifact(const v1::Artifact& artifact, ComponentSummary& summary) {
-  if (!HoldsData(artifact)) return;
+  const v1::Artifact::Contents contents = ContentsOf(artifact);
+  if (!HoldsData(contents)) return;
   ++summary.kept;
   summary.bytes += artifact.bytes();
-  summary.rows += artifact.rows();
-  summary.tables += artifact.tables();
-  summary.files += artifact.files();
+  summary.rows += CountIn(contents, "row");
+  summary.tables += CountIn(contents, "table");
+  summary.files += CountIn(contents, "file");
   summary.exact += artifact.coverage().exact();
   summary.count += artifact.coverage().count();
   summary.none += artifact.coverage().none();
@@ -106,8 +108,9 @@ std::string RenderArtifacts(const v1::Manifest& manifest, const Style& style) {
                {.title = "BYTES", .align = Align::kRight},
                {.title = "SNAPSHOT"}});
   for (const v1::Artifact& artifact : manifest.artifacts()) {
-    if (!style.wide && !HoldsData(artifact)) continue;
-    table.Add({artifact.name(), artifact.component(), Word(artifact.kind()), HumanBytes(artifact.bytes()),
+    const v1::Artifact::Contents contents = ContentsOf(artifact);
+    if (!style.wide && !HoldsData(contents)) continue;
+    table.Add({artifact.name(), artifact.component(), contents.word(), HumanBytes(artifact.bytes()),
                style.wide ? artifact.snapshot() : artifact.snapshot().substr(0, 8)});
   }
   return table.Empty() ? "" : "\n" + table.Render(style);

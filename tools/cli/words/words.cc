@@ -2,7 +2,10 @@
 
 #include <fmt/core.h>
 
+#include <map>
+
 #include "base/text.h"
+#include "proto/artifact.h"
 #include "proto/kind.h"
 #include "strategies/registry.h"
 #include "strategies/verdicts/verdict.h"
@@ -147,27 +150,6 @@ std::string Word(v1::RunKind kind) {
   }
 }
 
-std::string Word(v1::Artifact::Kind kind) {
-  switch (kind) {
-    case v1::Artifact::KIND_POSTGRES_DUMP:
-      return "dump";
-    case v1::Artifact::KIND_POSTGRES_DETAILS:
-      return "dump details";
-    case v1::Artifact::KIND_POSTGRES_GLOBALS:
-      return "roles";
-    case v1::Artifact::KIND_TREE:
-      return "files";
-    case v1::Artifact::KIND_TREE_DETAILS:
-      return "file details";
-    case v1::Artifact::KIND_MANIFEST:
-      return "manifest";
-    case v1::Artifact::KIND_UNSPECIFIED:
-      return "data";
-    default:
-      return "unknown";
-  }
-}
-
 std::string Word(v1::TokenClass token_class) {
   switch (token_class) {
     case v1::TOKEN_CLASS_VIEW:
@@ -281,17 +263,19 @@ std::string WaitsForText(const v1::StepStatus& step, const Style& style) {
 }
 
 std::string KeptBy(const v1::StepStatus& step) {
-  int64_t bytes = 0, rows = 0, files = 0;
+  int64_t bytes = 0;
+  std::map<std::string, int64_t> numbers;  // by noun
   for (const v1::Artifact& artifact : step.result().artifacts()) {
-    if (!HoldsData(artifact)) continue;
+    const v1::Artifact::Contents contents = ContentsOf(artifact);
+    if (!HoldsData(contents)) continue;
     bytes += artifact.bytes();
-    rows += artifact.rows();
-    files += artifact.files();
+    if (!contents.counts().empty()) numbers[contents.counts(0).noun()] += contents.counts(0).number();
   }
   std::vector<std::string> parts;
   if (bytes > 0) parts.push_back(HumanBytes(bytes));
-  if (rows > 0) parts.push_back(Count(rows, "row"));
-  if (files > 0) parts.push_back(Count(files, "file"));
+  for (const auto& [noun, number] : numbers) {
+    if (number > 0) parts.push_back(Count(number, CleanText(noun)));
+  }
   return Join(parts, ", ");
 }
 
@@ -303,16 +287,10 @@ std::vector<const v1::Check*> ChecksOf(const v1::Run& run) {
   return checks;
 }
 
-bool HoldsData(const v1::Artifact& artifact) {
-  return artifact.kind() == v1::Artifact::KIND_POSTGRES_DUMP ||
-         artifact.kind() == v1::Artifact::KIND_POSTGRES_GLOBALS ||
-         artifact.kind() == v1::Artifact::KIND_TREE || artifact.kind() == v1::Artifact::KIND_UNSPECIFIED;
-}
-
 int64_t DataBytes(const v1::Manifest& manifest) {
   int64_t bytes = 0;
   for (const v1::Artifact& artifact : manifest.artifacts())
-    bytes += HoldsData(artifact) ? artifact.bytes() : 0;
+    bytes += HoldsData(ContentsOf(artifact)) ? artifact.bytes() : 0;
   return bytes;
 }
 

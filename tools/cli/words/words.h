@@ -25,7 +25,6 @@ Worded Word(v1::Backup::Coverage coverage);
 Worded Word(v1::Backup::Verification verification);
 Worded Word(v1::ObligationStatus::Phase phase);
 std::string Word(v1::RunKind kind);
-std::string Word(v1::Artifact::Kind kind);
 std::string Word(v1::Runtime runtime);
 std::string Word(v1::TokenClass token_class);
 
@@ -58,14 +57,11 @@ int StepsOver(const v1::Run& run);
 // when it waits for nothing.
 std::string WaitsForText(const v1::StepStatus& step, const Style& style);
 
-// Bytes and rows of what a step kept, "1.20 GiB, 1,234 rows"; empty when there is nothing to say.
+// Bytes of what a step kept and how much it counts, "1.20 GiB, 1,234 rows"; empty when there is nothing to say.
 std::string KeptBy(const v1::StepStatus& step);
 
 // Every check of every step, in the order of the steps.
 std::vector<const v1::Check*> ChecksOf(const v1::Run& run);
-
-// Whether an artifact holds the application's data, not facts about it.
-bool HoldsData(const v1::Artifact& artifact);
 
 // Bytes of all artifacts that hold data.
 int64_t DataBytes(const v1::Manifest& manifest);

@@ -16,7 +16,12 @@ TEST_F(DiskActionsTest, AnOddTreeComesBackAsItWas) {
   ASSERT_NO_FATAL_FAILURE(MustRestoreToScratch());
   const v1::Artifact& tree = kept_.artifacts(0);
   EXPECT_EQ(tree.kind(), v1::Artifact::KIND_TREE);
-  EXPECT_EQ(tree.files(), 11);
+  EXPECT_EQ(tree.files(), 11) << "as programs of 0.2 read it";
+  EXPECT_EQ(tree.contents().word(), "files");
+  ASSERT_EQ(tree.contents().counts_size(), 1);
+  EXPECT_EQ(tree.contents().counts(0).number(), 11);
+  EXPECT_EQ(tree.contents().gaps(), 0);
+  EXPECT_EQ(kept_.artifacts(1).contents().role(), v1::Artifact::ROLE_DETAILS);
   EXPECT_EQ(tree.coverage().exact(), 11);
   EXPECT_EQ(tree.coverage().not_covered_total(), 0);
   EXPECT_GE(tree.snapshot().size(), 8u);
@@ -92,6 +97,7 @@ TEST_F(DiskActionsTest, WhatChangesAppearsOrVanishesMeanwhileIsNamedAndUnverifia
   EXPECT_THAT(coverage.not_covered(),
               Contains(HasSubstr("/a%20directory/100%25: vanished while it was backed up")));
   EXPECT_EQ(coverage.not_covered_total(), 6);  // and the three directories around them
+  EXPECT_EQ(kept_.artifacts(0).contents().gaps(), 6) << "which make the backup partial";
   EXPECT_EQ(coverage.exact(), 9);
   EXPECT_EQ(coverage.none(), 3);
   EXPECT_THAT(kept_.warnings(), Contains(HasSubstr("not covered: " + root_ + "/program: changed")));

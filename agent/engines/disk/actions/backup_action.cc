@@ -18,6 +18,7 @@
 #include "agent/work/clean_up.h"
 #include "base/names.h"
 #include "base/text.h"
+#include "proto/artifact.h"
 #include "proto/time.h"
 
 namespace salvor::agent {
@@ -248,6 +249,7 @@ StatusOr<v1::Artifact> DiskBackupRun::StoreDetails(WrittenDetails details) const
   artifact.set_component(details_target_.component());
   artifact.set_name(details_target_.artifact());
   artifact.set_kind(v1::Artifact::KIND_TREE_DETAILS);
+  *artifact.mutable_contents() = MakeContents("file details", v1::Artifact::ROLE_DETAILS);
   artifact.set_snapshot(snapshot);
   artifact.set_path(Restic::StdinPath(file_name));
   artifact.set_bytes(details.bytes);
@@ -271,7 +273,10 @@ v1::Artifact DiskBackupRun::DescribeTree(const v1::TreeSummary& summary, v1::Act
   artifact.set_kind(v1::Artifact::KIND_TREE);
   artifact.set_snapshot(kept_.snapshot);
   artifact.set_bytes(summary.bytes());
-  artifact.set_files(summary.files());
+  *artifact.mutable_contents() = MakeContents("files", v1::Artifact::ROLE_DATA);
+  AddCount("file", summary.files(), artifact.mutable_contents());
+  artifact.mutable_contents()->set_gaps(report_.not_covered.Total());
+  RepeatForOlderReaders(&artifact);
   *artifact.mutable_consistent_at() = ToProto(from_);
   *artifact.mutable_consistent_until() = ToProto(until_);
   v1::CoverageSummary* coverage = artifact.mutable_coverage();
@@ -300,7 +305,8 @@ StatusOr<v1::ActionResult> DiskBackupRun::Run() {
   ASSIGN_OR_RETURN_IN(*result.add_artifacts(), StoreDetails(std::move(details)),
                       "store what is expected of the files");
   const v1::Artifact& tree = result.artifacts(0);
-  result.set_note(fmt::format("{} files, {}", WithCommas(tree.files()), HumanBytes(tree.bytes())));
+  result.set_note(
+      fmt::format("{} files, {}", WithCommas(CountIn(tree.contents(), "file")), HumanBytes(tree.bytes())));
   if (excluded_ > 0) {
     result.set_note(result.note() +
                     fmt::format("; {} entries left out by exclude patterns", WithCommas(excluded_)));

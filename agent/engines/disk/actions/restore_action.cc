@@ -9,6 +9,7 @@
 #include "agent/engines/disk/tree_extras.h"
 #include "agent/work/restore_record.h"
 #include "base/text.h"
+#include "proto/artifact.h"
 
 namespace salvor::agent {
 namespace {
@@ -180,7 +181,8 @@ StatusOr<v1::ActionResult> DiskRestoreRun::Run() {
   v1::ActionResult result;
   std::vector<std::string> named;
   for (const DiskPlace& place : places_) named.push_back(PercentEncode(place.destination));
-  result.set_note(fmt::format("{} files, {} restored to {}", WithCommas(action_.tree().files()),
+  const int64_t files = CountIn(ContentsOf(action_.tree()), "file");
+  result.set_note(fmt::format("{} files, {} restored to {}", WithCommas(files),
                               HumanBytes(action_.tree().bytes()), Elide(Join(named, ", "), 200)));
   AddWarnings(&result);
   return result;

@@ -17,6 +17,7 @@
 #include "base/io/steady_clock.h"
 #include "base/names.h"
 #include "base/text.h"
+#include "proto/artifact.h"
 #include "proto/time.h"
 
 namespace salvor::agent {
@@ -332,11 +333,12 @@ v1::Artifact Dump::ArtifactOf(const PipeOutcome& outcome) const {
   artifact.set_component(action_.target().component());
   artifact.set_name(action_.target().artifact());
   artifact.set_kind(v1::Artifact::KIND_POSTGRES_DUMP);
+  *artifact.mutable_contents() = MakeContents("dump", v1::Artifact::ROLE_DATA);
   artifact.set_database(action_.database());
   artifact.set_bytes(outcome.bytes);
   artifact.set_sha256(outcome.sha256);
   *artifact.mutable_consistent_at() = ToProto(consistent_at_);
-  artifact.set_server_version_num(inventory_.details.server_version_num());
+  artifact.mutable_postgres()->set_server_version_num(inventory_.details.server_version_num());
   return artifact;
 }
 
@@ -395,8 +397,11 @@ StatusOr<v1::ActionResult> Dump::Describe(v1::Artifact artifact) {
   details.set_kind(v1::Artifact::KIND_POSTGRES_DETAILS);
   details.set_database(action_.database());
   *details.mutable_consistent_at() = ToProto(consistent_at_);
-  details.set_server_version_num(inventory_.details.server_version_num());
+  *details.mutable_contents() = MakeContents("dump details", v1::Artifact::ROLE_DETAILS);
+  *details.mutable_postgres() = artifact.postgres();
   SummariseCoverage(inventory_.details, artifact);
+  RepeatForOlderReaders(&artifact);
+  RepeatForOlderReaders(&details);
   v1::ActionResult result;
   *result.add_artifacts() = std::move(artifact);
   *result.add_artifacts() = std::move(details);

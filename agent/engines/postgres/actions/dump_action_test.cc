@@ -50,8 +50,15 @@ TEST_F(PostgresDumpTest, ADumpIsKeptWithItsDetailsRowsAndFullCoverage) {
   const v1::Artifact& dump = result->artifacts(0);
   EXPECT_EQ(dump.kind(), v1::Artifact::KIND_POSTGRES_DUMP);
   EXPECT_GE(dump.snapshot().size(), 8u);
-  EXPECT_EQ(dump.rows(), 62000);
+  EXPECT_EQ(dump.rows(), 62000) << "as programs of 0.2 read it";
   EXPECT_EQ(dump.tables(), 2);
+  EXPECT_EQ(dump.contents().word(), "dump");
+  ASSERT_EQ(dump.contents().counts_size(), 2);
+  EXPECT_EQ(dump.contents().counts(0).noun(), "row") << "what it is weighed by";
+  EXPECT_GT(dump.postgres().server_version_num(), 0);
+  EXPECT_EQ(dump.postgres().server_version_num(), dump.server_version_num());
+  EXPECT_EQ(result->artifacts(1).contents().role(), v1::Artifact::ROLE_DETAILS);
+  EXPECT_EQ(result->artifacts(1).server_version_num(), dump.server_version_num());
   EXPECT_EQ(dump.coverage().exact(), 2);
   EXPECT_EQ(dump.coverage().none(), 0);
   EXPECT_EQ(dump.sha256().size(), 32u);

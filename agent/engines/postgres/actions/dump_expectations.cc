@@ -7,6 +7,7 @@
 
 #include "agent/engines/postgres/actions/common.h"
 #include "base/text.h"
+#include "proto/artifact.h"
 
 namespace salvor::agent {
 namespace {
@@ -139,8 +140,8 @@ void SummariseCoverage(const v1::DatabaseDetails& details, v1::Artifact& artifac
         coverage.add_not_covered(table.schema() + "." + table.name());
     }
   }
-  artifact.set_rows(rows);
-  artifact.set_tables(details.tables_size());
+  AddCount("row", rows, artifact.mutable_contents());
+  AddCount("table", details.tables_size(), artifact.mutable_contents());
 }
 
 Status CheckUploadedBytes(const std::string& restic_output, int64_t bytes) {

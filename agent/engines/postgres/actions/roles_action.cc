@@ -8,6 +8,7 @@
 #include "agent/engines/postgres/details_json.h"
 #include "agent/engines/postgres/globals.h"
 #include "base/text.h"
+#include "proto/artifact.h"
 #include "proto/time.h"
 
 namespace salvor::agent {
@@ -73,7 +74,9 @@ StatusOr<v1::ActionResult> RunPostgresGlobals(const v1::PostgresGlobals& globals
                       "storing the roles");
   artifact.set_kind(v1::Artifact::KIND_POSTGRES_GLOBALS);
   *artifact.mutable_consistent_at() = ToProto(now);
-  artifact.set_server_version_num(session->ServerVersion());
+  *artifact.mutable_contents() = MakeContents("roles", v1::Artifact::ROLE_DATA);
+  artifact.mutable_postgres()->set_server_version_num(session->ServerVersion());
+  RepeatForOlderReaders(&artifact);
   v1::ActionResult result;
   *result.add_artifacts() = std::move(artifact);
   for (const std::string& warning : globals.warnings) result.add_warnings(warning);
