@@ -28,9 +28,6 @@ ALLOWED = {  # path: (lines, why)
     "agent/work/policy.cc": (6, "interpreters by name; and where files may be restored, until actions say what they write"),
     "base/redact.cc": (1, "what passwords are called, whoever's they are"),
     "base/redact_rows.cc": (1, "how lines of tools begin that hold no rows"),
-    "controlplane/api/planner.cc": (1, "the flat options of a restore of 0.1"),
-    "strategies/compose/compile.cc": (1, "likewise"),
-    "strategies/interface/strategy.h": (1, "likewise"),
     "tools/cli/commands/restore_command.cc": (4, "flags of the command line"),
     "tools/cli/words/words.cc": (8, "kinds of artifacts that have a number in manifests of 0.1"),
 }
