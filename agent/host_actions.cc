@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "agent/engines/disk/actions/actions.h"
+#include "agent/engines/disk/actions/disk_copies.h"
 #include "agent/engines/postgres/actions/actions.h"
 #include "agent/engines/postgres/actions/copy_probes.h"
 #include "agent/engines/postgres/scratch_engine.h"
@@ -20,7 +21,7 @@ ActionRegistry HostActions() {
   RegisterPostgresActions(registry);
   RegisterDiskActions(registry);
   RegisterScratchActions(registry);
-  RegisterApplicationChecks(registry, {OpenPostgresCopy});
+  RegisterApplicationChecks(registry, {PostgresCopies(), DiskCopies()});
   return registry;
 }
 

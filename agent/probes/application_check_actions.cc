@@ -19,11 +19,8 @@ class Checker {
   Checker(const v1::ApplicationChecks& action, ActionContext& context, v1::ActionResult& result)
       : action_(action), context_(context), result_(result), checks_(action.component(), result) {}
 
-  Status Run(const std::vector<CopyProbesFactory>& engines) {
-    for (const CopyProbesFactory open : engines) {
-      ASSIGN_OR_RETURN(auto copy, open(action_, context_));
-      if (copy != nullptr) copies_.push_back(std::move(copy));
-    }
+  Status Run(const std::vector<CopyEngine>& engines) {
+    for (const CopyEngine& engine : engines) RETURN_IF_ERROR(Open(engine));
     for (const v1::ApplicationCheck& check : action_.checks()) {
       if (context_.stop.stop_requested()) return Cancelled("stopped between checks");
       RETURN_IF_ERROR(RunOne(check));
@@ -35,6 +32,20 @@ class Checker {
   }
 
  private:
+  Status Open(const CopyEngine& engine) {
+    const std::optional<CopyPlace> found = engine.find(action_);
+    if (!found) return OkStatus();
+    if (place_.scratch.empty()) place_.scratch = found->scratch;
+    if (found->has_files) {
+      place_.has_files = true;
+      place_.root = found->root;
+    }
+    if (engine.open == nullptr) return OkStatus();
+    ASSIGN_OR_RETURN(auto copy, engine.open(action_, context_));
+    copies_.push_back(std::move(copy));
+    return OkStatus();
+  }
+
   Status RunOne(const v1::ApplicationCheck& check) {
     if (check.has_http()) return Http(check.name(), check.http());
     if (check.has_command()) return Command(check.name(), check.command());
@@ -51,7 +62,7 @@ class Checker {
       skipped_.push_back(name);
       return OkStatus();
     }
-    if (IsBesideTheOriginal(action_)) {
+    if (IsBesideTheOriginal(action_, place_)) {
       checks_.Unverifiable("application", name,
                            "it would ask the running application, which does not use this copy");
       return OkStatus();
@@ -82,7 +93,7 @@ class Checker {
       checks_.Unverifiable("application", name, miss);
       return OkStatus();
     }
-    auto room = CheckRoom::Make(action_, copies_.empty() ? nullptr : copies_.front().get(), context_);
+    auto room = CheckRoom::Make(action_, place_, copies_.empty() ? nullptr : copies_.front().get(), context_);
     if (!room.ok()) {
       checks_.Unverifiable("application", name,
                            "the command cannot be closed in: " + MessageOf(room.status()));
@@ -155,6 +166,7 @@ class Checker {
   ActionContext& context_;
   v1::ActionResult& result_;
   CheckList checks_;
+  CopyPlace place_;
   std::vector<std::unique_ptr<CopyProbes>>
       copies_;  // an engine each; more than one has no kind of component yet
   std::vector<std::string> skipped_, notes_;
@@ -163,13 +175,13 @@ class Checker {
 }  // namespace
 
 StatusOr<v1::ActionResult> RunApplicationChecks(const v1::ApplicationChecks& action, ActionContext& context,
-                                                const std::vector<CopyProbesFactory>& engines) {
+                                                const std::vector<CopyEngine>& engines) {
   v1::ActionResult result;
   RETURN_IF_ERROR(Checker(action, context, result).Run(engines));
   return result;
 }
 
-void RegisterApplicationChecks(ActionRegistry& registry, std::vector<CopyProbesFactory> engines) {
+void RegisterApplicationChecks(ActionRegistry& registry, std::vector<CopyEngine> engines) {
   RegisterFunction<v1::ApplicationChecks>(
       registry, [engines = std::move(engines)](const v1::ApplicationChecks& action, ActionContext& context) {
         return RunApplicationChecks(action, context, engines);

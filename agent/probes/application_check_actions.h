@@ -11,8 +11,8 @@ namespace salvor::agent {
 // application, and a drill must not touch production; the result's note says so. Kinds of checks that are an engine's
 // own are asked of these.
 StatusOr<v1::ActionResult> RunApplicationChecks(const v1::ApplicationChecks& action, ActionContext& context,
-                                                const std::vector<CopyProbesFactory>& engines);
+                                                const std::vector<CopyEngine>& engines);
 
-void RegisterApplicationChecks(ActionRegistry& registry, std::vector<CopyProbesFactory> engines);
+void RegisterApplicationChecks(ActionRegistry& registry, std::vector<CopyEngine> engines);
 
 }  // namespace salvor::agent

@@ -6,6 +6,7 @@
 
 #include <thread>
 
+#include "agent/engines/disk/actions/disk_copies.h"
 #include "agent/engines/postgres/actions/actions_testing.h"
 #include "agent/engines/postgres/actions/copy_probes.h"
 
@@ -13,7 +14,7 @@ namespace salvor::agent {
 namespace {
 
 StatusOr<v1::ActionResult> RunChecks(const v1::ApplicationChecks& action, ActionContext& context) {
-  return RunApplicationChecks(action, context, {OpenPostgresCopy});
+  return RunApplicationChecks(action, context, {PostgresCopies(), DiskCopies()});
 }
 
 TEST(FirstKeywordTest, CommentsAndSpaceDoNotHideAKeyword) {
@@ -237,6 +238,18 @@ TEST_F(ApplicationChecksTest, ACommandSeesTheFilesOfTheCopyAlone) {
     EXPECT_EQ(Verdicts(), "PPU") << Render(*result_);
   }
   EXPECT_TRUE(RemoveTree(root).ok());
+}
+
+TEST_F(ApplicationChecksTest, HttpIsNotAskedForFilesBesideTheirOriginal) {
+  v1::ApplicationChecks& checks = *action_.mutable_application_checks();
+  checks.clear_postgres();
+  checks.clear_database_names();
+  checks.add_paths("/srv/uploads");
+  Add().mutable_http()->set_url("http://127.0.0.1:1/");
+  checks.mutable_disk()->set_root("/srv/copy");
+  EXPECT_EQ(Verdicts(), "U") << Render(*result_);
+  checks.mutable_disk()->set_root("/");
+  EXPECT_EQ(Verdicts(), "F") << Render(*result_) << "nobody answers there, and it was asked";
 }
 
 // Answers each connection with the same text until it is gone.

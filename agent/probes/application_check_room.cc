@@ -48,9 +48,8 @@ bool LeadsThroughSymlink(const std::string& prefix, const std::string& path) {
 
 }  // namespace
 
-bool IsBesideTheOriginal(const v1::ApplicationChecks& action) {
-  if (action.has_disk() && action.disk().where_case() == v1::DiskTarget::kRoot && action.disk().root() != "/")
-    return true;
+bool IsBesideTheOriginal(const v1::ApplicationChecks& action, const CopyPlace& place) {
+  if (place.has_files && place.scratch.empty() && place.root != "/") return true;
   return std::any_of(action.database_names().begin(), action.database_names().end(),
                      [](const auto& names) { return names.first != names.second; });
 }
@@ -71,11 +70,10 @@ std::string WhyItMissesTheCopy(const v1::ApplicationChecks& action, const v1::Co
   return "";
 }
 
-StatusOr<std::unique_ptr<CheckRoom>> CheckRoom::Make(const v1::ApplicationChecks& action,
+StatusOr<std::unique_ptr<CheckRoom>> CheckRoom::Make(const v1::ApplicationChecks& action, CopyPlace place,
                                                      const CopyProbes* copy, const ActionContext& context) {
-  std::unique_ptr<CheckRoom> room(new CheckRoom(action, copy, context));
-  room->drill_ = action.postgres().scratch().empty() ? action.disk().scratch() : action.postgres().scratch();
-  RETURN_IF_ERROR(room->drill_.empty() ? room->EnterRestore() : room->EnterDrill());
+  std::unique_ptr<CheckRoom> room(new CheckRoom(action, std::move(place), copy, context));
+  RETURN_IF_ERROR(room->place_.scratch.empty() ? room->EnterRestore() : room->EnterDrill());
   return room;
 }
 
@@ -89,12 +87,12 @@ CheckRoom::~CheckRoom() {
 
 Status CheckRoom::EnterDrill() {
   if (context_.scratch == nullptr) return FailedPrecondition("this agent has no place for drills");
-  ASSIGN_OR_RETURN(const ScratchState state, context_.scratch->EnsureRunning(drill_));
+  ASSIGN_OR_RETURN(const ScratchState state, context_.scratch->EnsureRunning(place_.scratch));
   not_isolated_ = state.not_isolated;
   user_ = IsRoot() ? SandboxUser{static_cast<uid_t>(state.uid), static_cast<gid_t>(state.uid)}
                    : SandboxUser{::getuid(), ::getgid()};
   if (copy_ != nullptr) socket_directory_ = ScratchPlaces::SocketDirectoryInside(state);
-  const std::string files = ScratchPlaces::FilesDirectory(context_.config.state_directory, drill_);
+  const std::string files = ScratchPlaces::FilesDirectory(context_.config.state_directory, place_.scratch);
   if (!state.sandboxed) files_inside_ = files;
   return AddFiles(files);
 }
@@ -109,8 +107,7 @@ Status CheckRoom::EnterRestore() {
   if (IsRoot()) sandbox_.user = user_;
   RETURN_IF_ERROR(TrySandbox(context_.tools, sandbox_));
   if (copy_ != nullptr) RETURN_IF_ERROR(AddServer());
-  if (!action_.has_disk()) return OkStatus();
-  return AddFiles(action_.disk().root() == "/" ? "" : action_.disk().root());
+  return AddFiles(place_.root == "/" ? "" : place_.root);
 }
 
 Status CheckRoom::ChooseUser() {
@@ -152,9 +149,9 @@ Status CheckRoom::AddServer() {
 }
 
 Status CheckRoom::AddFiles(const std::string& prefix) {
-  if (!action_.has_disk()) return OkStatus();
+  if (!place_.has_files) return OkStatus();
   for (const std::string& path : action_.paths()) {
-    if (!drill_.empty() && LeadsThroughSymlink(prefix, path))
+    if (!place_.scratch.empty() && LeadsThroughSymlink(prefix, path))
       return FailedPrecondition("{} is reached through a symlink that was restored", PercentEncode(path));
     if (::access((prefix + path).c_str(), F_OK) == 0)
       files_.push_back({prefix + path, "/scratch/files" + path, false});
@@ -168,13 +165,13 @@ StatusOr<ProcessSpec> CheckRoom::Spec(const v1::CommandCheck& probe) const {
   if (copy_ != nullptr) {
     ASSIGN_OR_RETURN(spec.environment, copy_->EnvironmentOf(probe, socket_directory_, password_file_));
   }
-  if (action_.has_disk()) spec.environment["SALVOR_PATH"] = files_inside_;
+  if (place_.has_files) spec.environment["SALVOR_PATH"] = files_inside_;
   std::vector<Sandbox::Mount> mounts = files_;
   // What is in /usr is there already.
   if (spec.argv[0].rfind("/usr/", 0) != 0 && spec.argv[0].rfind("/bin/", 0) != 0)
     mounts.push_back({spec.argv[0], spec.argv[0], false});
-  if (!drill_.empty()) {
-    ASSIGN_OR_RETURN(const ScratchState state, context_.scratch->EnsureRunning(drill_));
+  if (!place_.scratch.empty()) {
+    ASSIGN_OR_RETURN(const ScratchState state, context_.scratch->EnsureRunning(place_.scratch));
     return context_.scratch->Beside(state, std::move(spec), mounts);
   }
   Sandbox sandbox = sandbox_;

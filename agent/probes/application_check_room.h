@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/process/sandbox.h"
@@ -15,7 +16,7 @@
 namespace salvor::agent {
 
 // True for a copy that lies beside its original: the running application does not use it.
-bool IsBesideTheOriginal(const v1::ApplicationChecks& action);
+bool IsBesideTheOriginal(const v1::ApplicationChecks& action, const CopyPlace& place);
 
 // "" or why this command would not look at the copy: it names a database that was restored under another name,
 // or one that was not restored. Pure.
@@ -23,9 +24,9 @@ std::string WhyItMissesTheCopy(const v1::ApplicationChecks& action, const v1::Co
 
 class CheckRoom {
  public:
-  // For a copy that is reached as `copy` says; null for one of files alone. An error says what is lacking to run any
-  // command here. `action`, `copy` and `context` must outlive the room.
-  static StatusOr<std::unique_ptr<CheckRoom>> Make(const v1::ApplicationChecks& action,
+  // For a copy at that place, which is reached as `copy` says; null for one of files alone. An error says what is
+  // lacking to run any command here. `action`, `copy` and `context` must outlive the room.
+  static StatusOr<std::unique_ptr<CheckRoom>> Make(const v1::ApplicationChecks& action, CopyPlace place,
                                                    const CopyProbes* copy, const ActionContext& context);
   ~CheckRoom();  // removes what it wrote
   // What rooms of an agent that died have left. At start, before any is made.
@@ -42,8 +43,9 @@ class CheckRoom {
   std::string FirstClosedFile() const;
 
  private:
-  CheckRoom(const v1::ApplicationChecks& action, const CopyProbes* copy, const ActionContext& context)
-      : action_(action), copy_(copy), context_(context) {}
+  CheckRoom(const v1::ApplicationChecks& action, CopyPlace place, const CopyProbes* copy,
+            const ActionContext& context)
+      : action_(action), place_(std::move(place)), copy_(copy), context_(context) {}
   Status EnterDrill();
   Status EnterRestore();
   Status ChooseUser();
@@ -51,10 +53,10 @@ class CheckRoom {
   Status AddServer();
 
   const v1::ApplicationChecks& action_;
+  const CopyPlace place_;
   const CopyProbes* copy_;
   std::string socket_directory_, password_file_;  // as the copy is reached from inside
   const ActionContext& context_;
-  std::string drill_;      // name of the scratch place; empty in a restore
   std::string directory_;  // of a restore's check: its passwd and group, and a password file
   SandboxUser user_;
   Sandbox sandbox_;  // of a restore

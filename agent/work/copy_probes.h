@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,8 +39,20 @@ class CopyProbes {
       const std::string& password_file) const = 0;
 };
 
-// Null when the copy has nothing of this engine. Both must outlive the answer.
-using CopyProbesFactory = StatusOr<std::unique_ptr<CopyProbes>> (*)(const v1::ApplicationChecks& action,
-                                                                    ActionContext& context);
+// Where a copy is, as far as one engine knows.
+struct CopyPlace {
+  std::string scratch;     // name of a drill's scratch place; empty in a restore
+  bool has_files = false;  // the action's paths are files of the copy
+  std::string root = "/";  // what these lie below, in a restore
+};
+
+// What an engine adds to the checks of copies. An action has fields for copies of a kind; the engine alone reads its own.
+struct CopyEngine {
+  // Nothing when the copy has nothing of this engine. Pure.
+  std::optional<CopyPlace> (*find)(const v1::ApplicationChecks& action) = nullptr;
+  // Asked of such a copy alone; both must outlive the answer. Null for an engine that has no questions of its own.
+  StatusOr<std::unique_ptr<CopyProbes>> (*open)(const v1::ApplicationChecks& action,
+                                                ActionContext& context) = nullptr;
+};
 
 }  // namespace salvor::agent

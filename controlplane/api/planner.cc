@@ -166,9 +166,7 @@ StatusOr<Planner::Plan> Planner::PlanRestore(const v1::CreateRestoreRequest& req
   wanted.environment = target.environment;
   wanted.location = location.restic();
   wanted.manifest = &backup.manifest();
-  wanted.rename_databases = {request.rename_databases().begin(), request.rename_databases().end()};
-  wanted.disk_root = request.disk_root();
-  wanted.keep_going = request.keep_going();
+  wanted.asked = request;
   std::map<std::string, v1::Component> to;
   for (const v1::Component& component : target.components) to[component.name()] = component;
   const std::vector<std::string> components(request.components().begin(), request.components().end());

@@ -246,5 +246,37 @@ TEST_F(BackupCallsTest, DrillsAndRestoresHaveOneToo) {
   EXPECT_EQ(Call(&Stub::CreateRestore, restore)->flow().start_within().seconds(), 60);
 }
 
+TEST_F(BackupCallsTest, ARestoreHasTheOptionsOfEachComponentAndThoseForAll) {
+  Declare("t");
+  Keep("shop-1", "t");
+  v1::CreateRestoreRequest restore;
+  restore.set_backup("shop-1");
+  restore.set_to("shop");
+  restore.set_dry_run(true);
+  // The databases that it would make.
+  const auto databases = [&] {
+    std::vector<std::string> names;
+    const auto planned = Call(&Stub::CreateRestore, restore);
+    EXPECT_TRUE(planned.ok()) << planned.status();
+    if (!planned.ok()) return names;
+    for (const v1::Step& step : planned->flow().steps()) {
+      if (step.action().has_postgres_restore())
+        names.push_back(step.action().postgres_restore().database().name());
+    }
+    return names;
+  };
+  (*restore.mutable_rename_databases())["shop"] = "shop_copy";
+  EXPECT_EQ(databases(), (std::vector<std::string>{"shop_copy", "Shop"}));
+  auto& own = *(*restore.mutable_options())["db"].mutable_postgres()->mutable_rename_databases();
+  own["Shop"] = "shop_too";
+  EXPECT_EQ(databases(), (std::vector<std::string>{"shop_copy", "shop_too"}));
+  own["shop"] = "shop_own";
+  EXPECT_EQ(databases(), (std::vector<std::string>{"shop_own", "shop_too"}));
+  (*restore.mutable_options())["files"].mutable_disk()->set_root("/srv");
+  const Status refused = Call(&Stub::CreateRestore, restore).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(MessageOf(refused), HasSubstr("has no component 'files', it has db"));
+}
+
 }  // namespace
 }  // namespace salvor::controlplane

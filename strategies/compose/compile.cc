@@ -11,6 +11,7 @@
 #include "proto/kind.h"
 #include "strategies/compose/manifest_parts.h"
 #include "strategies/compose/places.h"
+#include "strategies/compose/restore_options.h"
 #include "strategies/compose/scratch.h"
 #include "strategies/compose/sizes.h"
 #include "strategies/interface/declarations.h"
@@ -243,7 +244,8 @@ StatusOr<Fragment> RestoreFragment(const Strategy& strategy, const v1::Component
 // The restore fragments of the chosen components, in the manifest's order.
 StatusOr<std::vector<Part>> RestoreParts(const StrategyRegistry& strategies, const RestoreRequest& request,
                                          const std::map<std::string, v1::Component>* to,
-                                         const std::vector<std::string>& chosen) {
+                                         const std::vector<std::string>& chosen,
+                                         const OptionsByComponent& options) {
   std::vector<Part> parts;
   std::set<std::string> hosts;
   for (const v1::Component& component : request.manifest->components()) hosts.insert(component.host());
@@ -251,6 +253,8 @@ StatusOr<std::vector<Part>> RestoreParts(const StrategyRegistry& strategies, con
     if (!chosen.empty() && !Contains(chosen, component.name())) continue;
     ASSIGN_OR_RETURN(const Strategy* strategy, StrategyOf(strategies, component));
     RestoreRequest one = request;
+    const auto own = options.find(component.name());
+    one.options = own == options.end() ? v1::RestoreOptions() : own->second;
     // A drill has the files of all hosts in one folder, where the same path may come from several.
     if (one.drill && hosts.size() > 1 && !component.host().empty()) one.drill_folder = "/" + component.host();
     ASSIGN_OR_RETURN(Fragment fragment, RestoreFragment(*strategy, component, std::move(one), to));
@@ -267,22 +271,13 @@ const std::string& EnvironmentOf(const RestoreRequest& request) {
 Status CheckRequest(const RestoreRequest& request, const std::vector<std::string>& chosen) {
   if (request.manifest == nullptr) return InvalidArgument("there is no manifest to restore from");
   const v1::Manifest& manifest = *request.manifest;
-  std::set<std::string> components, databases;
+  std::set<std::string> components;
   for (const v1::Component& component : manifest.components()) components.insert(component.name());
-  for (const v1::Artifact& artifact : manifest.artifacts()) {
-    if (!artifact.database().empty()) databases.insert(artifact.database());
-  }
   if (components.empty()) return FailedPrecondition("backup '{}' has no components", manifest.backup());
   for (const std::string& name : chosen) {
     if (components.count(name) == 0) {
       return InvalidArgument("backup '{}' has no component '{}', it has {}", manifest.backup(),
                              CleanText(name), Join({components.begin(), components.end()}, ", "));
-    }
-  }
-  for (const auto& [source, name] : request.rename_databases) {
-    if (databases.count(source) == 0) {
-      return InvalidArgument("backup '{}' has no database '{}' to restore as '{}'", manifest.backup(),
-                             CleanText(source), CleanText(name));
     }
   }
   return OkStatus();
@@ -409,7 +404,9 @@ StatusOr<RestorePlan> CompileRestore(const StrategyRegistry& strategies, const R
   RETURN_IF_ERROR(CheckRequest(request, components));
   RestoreRequest restore = request;
   restore.drill = false;
-  ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(strategies, restore, &to, components));
+  ASSIGN_OR_RETURN(const OptionsByComponent options,
+                   ResolveRestoreOptions(strategies, request.asked, *request.manifest, components));
+  ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(strategies, restore, &to, components, options));
   RETURN_IF_ERROR(RefuseMissing(*request.manifest, parts));
   RestorePlan plan;
   plan.effects.push_back(ReadBackup(*request.manifest));
@@ -429,11 +426,9 @@ StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const Res
   RestoreRequest drill = request;
   drill.drill = true;
   drill.to.reset();
-  drill.rename_databases.clear();
-  drill.disk_root.clear();
-  drill.keep_going = false;
+  drill.asked.Clear();  // a drill has no options
   RETURN_IF_ERROR(CheckRequest(drill, {}));
-  ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(strategies, drill, nullptr, {}));
+  ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(strategies, drill, nullptr, {}, {}));
   const auto has_steps = [](const Part& part) { return !part.fragment.steps.empty(); };
   if (std::none_of(parts.begin(), parts.end(), has_steps))
     RETURN_IF_ERROR(RefuseMissing(*request.manifest, parts));

@@ -182,8 +182,8 @@ TEST(CompileBackup, NeverShowsTheRepositorysAddress) {
 TEST(CompileRestore, AsksEveryGuardrailBeforeAnythingIsWritten) {
   const v1::Manifest manifest = AManifest(kShop);
   RestoreRequest request = ARestoreRequest(manifest);
-  request.rename_databases["shop"] = "shop_copy";
-  request.disk_root = "/srv/restored";
+  (*request.asked.mutable_rename_databases())["shop"] = "shop_copy";
+  request.asked.set_disk_root("/srv/restored");
   const auto plan = CompileRestore(BuiltInStrategies(), request, OtherPlace(), {});
   ASSERT_TRUE(plan.ok()) << plan.status();
   ExpectGolden("restore", plan->flow, plan->effects);
@@ -211,7 +211,7 @@ TEST(CompileRestore, KeepsGoingWhereItIsToldToAndSaysSoInItsPlan) {
   ASSERT_TRUE(stops.ok()) << stops.status();
   EXPECT_EQ(goes_on(*stops), (std::vector<int>{0, 0, 0}));
   EXPECT_FALSE(says_so(*stops));
-  request.keep_going = true;
+  request.asked.set_keep_going(true);
   const auto plan = CompileRestore(BuiltInStrategies(), request, OtherPlace(), {});
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_EQ(goes_on(*plan), (std::vector<int>{2, 1, 2})) << "each comparison knows what its restore left out";
@@ -225,7 +225,7 @@ TEST(CompileRestore, KeepsGoingWhereItIsToldToAndSaysSoInItsPlan) {
 TEST(CompileRestore, TakesTheChecksOfTheTargetWithItsNames) {
   const v1::Manifest manifest = AManifest({DatabaseComponent()});
   RestoreRequest request = ARestoreRequest(manifest);
-  request.rename_databases["shop"] = "shop_copy";
+  (*request.asked.mutable_rename_databases())["shop"] = "shop_copy";
   auto to = OtherPlace();
   to["db"].mutable_checks(0)->mutable_sql()->set_query("SELECT 1");
   const auto plan = CompileRestore(BuiltInStrategies(), request, to, {"db"});
@@ -242,7 +242,8 @@ TEST(CompileRestore, TakesTheChecksOfTheTargetWithItsNames) {
 TEST(CompileRestore, ExchangesTwoDatabasesNames) {
   const v1::Manifest manifest = AManifest({DatabaseComponent()});
   RestoreRequest request = ARestoreRequest(manifest);
-  request.rename_databases = {{"shop", "Shop"}, {"Shop", "shop"}};
+  (*request.asked.mutable_rename_databases())["shop"] = "Shop";
+  (*request.asked.mutable_rename_databases())["Shop"] = "shop";
   const auto plan = CompileRestore(BuiltInStrategies(), request, OtherPlace(), {});
   ASSERT_TRUE(plan.ok()) << plan.status();
   const auto& names =
@@ -284,14 +285,8 @@ TEST(CompileRestore, RefusesRequestsThatCannotBeMeant) {
   using To = std::map<std::string, v1::Component>;
   EXPECT_EQ(error([](RestoreRequest* r, To*) { r->manifest = nullptr; }),
             "there is no manifest to restore from");
-  EXPECT_EQ(error([](RestoreRequest* r, To*) { r->rename_databases["shpo"] = "x"; }),
-            "backup 'backup-shop-20261121-101500-4f2a' has no database 'shpo' to restore as 'x'");
-  EXPECT_EQ(error([](RestoreRequest* r, To*) { r->rename_databases["shop"] = "Shop"; }),
-            "component db: two databases of component 'db' would be restored as 'Shop'");
-  EXPECT_EQ(error([](RestoreRequest* r, To*) { r->rename_databases["shop"] = "-x"; }),
-            "component db: rename database shop: database name '-x' starts with '-'");
-  EXPECT_EQ(error([](RestoreRequest* r, To*) { r->disk_root = "../srv"; }),
-            "component files: directory to restore files below: path '../srv' must be absolute");
+  EXPECT_EQ(error([](RestoreRequest* r, To*) { r->asked.set_disk_root("../srv"); }),
+            "options.files.disk.root: path '../srv' must be absolute | Correct the options, then ask again.");
   EXPECT_EQ(
       error([](RestoreRequest*, To* to) { to->erase("files"); }),
       "the target application has no component 'files' | Declare it there, or name the components to restore "
@@ -366,8 +361,8 @@ TEST(CompileDrill, NeverNamesAPlaceOutsideItsScratch) {
   const v1::Manifest manifest = AManifest(kShop);
   RestoreRequest request = ARestoreRequest(manifest, "drill-shop-1");
   request.to = DatabaseComponent();
-  request.disk_root = "/srv";
-  request.rename_databases["shop"] = "production";
+  request.asked.set_disk_root("/srv");
+  (*request.asked.mutable_rename_databases())["shop"] = "production";
   const auto plan = CompileDrill(BuiltInStrategies(), request);
   ASSERT_TRUE(plan.ok()) << plan.status();
   for (const v1::Step& step : plan->flow.steps()) {

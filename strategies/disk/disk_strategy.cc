@@ -139,7 +139,7 @@ StatusOr<std::vector<v1::DiskDestination>> Destinations(const v1::Component& com
       inside.push_back(request.drill_folder + (path == "/" && !request.drill_folder.empty() ? "" : path));
     return Pair(paths, inside);
   }
-  if (!request.disk_root.empty() || !request.to.has_value()) return Pair(paths, paths);
+  if (!request.options.disk().root().empty() || !request.to.has_value()) return Pair(paths, paths);
   const std::vector<std::string> own(request.to->disk().paths().begin(), request.to->disk().paths().end());
   const std::set<std::string> here(paths.begin(), paths.end()), there(own.begin(), own.end());
   if (here == there) return Pair(paths, paths);
@@ -163,6 +163,15 @@ StatusOr<std::vector<v1::DiskDestination>> Destinations(const v1::Component& com
         what_to_write);
   }
   return Pair(paths, own);
+}
+
+// The place on the host, as it is compared with others: without a slash that says nothing.
+std::string Below(const std::string& root, const std::string& destination) {
+  std::string place;
+  for (const std::string& part : Split(root + destination, '/')) {
+    if (!part.empty()) place += "/" + part;
+  }
+  return place.empty() ? "/" : place;
 }
 
 // The steps of a restore share a target, the location and the paths.
@@ -238,8 +247,22 @@ struct DiskRestorePlan {
 
 }  // namespace
 
+std::vector<FieldProblem> DiskStrategy::ValidateOptions(const v1::Component&,
+                                                        const v1::RestoreOptions& options) const {
+  Problems problems;
+  problems.CheckPath("disk.root", options.disk().root());
+  return problems.Take();
+}
+
+v1::RestoreOptions DiskStrategy::CommonOptions(const v1::CreateRestoreRequest& asked,
+                                               const v1::Component&) const {
+  v1::RestoreOptions options;
+  if (!asked.disk_root().empty()) options.mutable_disk()->set_root(asked.disk_root());
+  return options;
+}
+
 bool DiskStrategy::NeedsTarget(const RestoreRequest& request) const {
-  return !request.drill && request.disk_root.empty();
+  return !request.drill && request.options.disk().root().empty();
 }
 
 StatusOr<Fragment> DiskStrategy::Restore(const v1::Component& component,
@@ -258,8 +281,8 @@ StatusOr<Fragment> DiskStrategy::Restore(const v1::Component& component,
   if (request.drill) {
     plan.target.set_scratch(request.run);
   } else {
-    plan.target.set_root(request.disk_root.empty() ? "/" : request.disk_root);
-    RETURN_IF_ERROR_IN(CheckAbsolutePath(plan.target.root()), "directory to restore files below");
+    const std::string& root = request.options.disk().root();
+    plan.target.set_root(root.empty() ? "/" : root);
     below = plan.target.root() == "/" ? "in their own place" : "below " + plan.target.root();
   }
   if (request.drill) fragment.scratch.push_back(ScratchFolder(request, tree->bytes()));
@@ -271,8 +294,9 @@ StatusOr<Fragment> DiskStrategy::Restore(const v1::Component& component,
 
   for (const v1::DiskDestination& one : plan.destinations) {
     if (!request.drill) {
+      const std::string place = Below(plan.target.root(), one.destination());
       fragment.destinations.push_back(
-          {"files", one.destination(), true, "files to " + one.destination(),
+          {"files", place, true, "files to " + place,
            "Declare paths in the target that do not lie in each other, or restore one component after another.",
            true});
     }

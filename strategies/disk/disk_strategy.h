@@ -13,6 +13,10 @@ class DiskStrategy : public Strategy {
   std::vector<FieldProblem> ValidateWithLocation(const v1::Component& component,
                                                  const std::string& location_name,
                                                  const v1::LocationSpec& location) const override;
+  std::vector<FieldProblem> ValidateOptions(const v1::Component& component,
+                                            const v1::RestoreOptions& options) const override;
+  v1::RestoreOptions CommonOptions(const v1::CreateRestoreRequest& asked,
+                                   const v1::Component& component) const override;
   bool NeedsTarget(const RestoreRequest& request) const override;
 
   // <c>.backup

@@ -52,7 +52,7 @@ TEST(DiskStrategy, RestoresBelowTheirOwnPlaceUnlessToldAnother) {
     return StepsFor(*fragment, v1::PURPOSE_RESTORE)[0].action().disk_restore().target().root();
   };
   EXPECT_EQ(root(), "/");
-  request.disk_root = "/srv/elsewhere";
+  request.options.mutable_disk()->set_root("/srv/elsewhere");
   EXPECT_EQ(root(), "/srv/elsewhere");
 }
 
@@ -60,7 +60,7 @@ TEST(DiskStrategy, RestoresBelowTheirOwnPlaceUnlessToldAnother) {
 std::vector<std::string> DestinationsTo(const std::string& target, const std::string& disk_root = "") {
   const v1::Manifest manifest = AManifest({FilesComponent()});
   RestoreRequest request = ARestoreRequest(manifest);
-  request.disk_root = disk_root;
+  if (!disk_root.empty()) request.options.mutable_disk()->set_root(disk_root);
   request.to = FromText<v1::Component>(target);
   const auto fragment = DiskStrategy().Restore(FilesComponent(), request);
   if (!fragment.ok()) return {MessageOf(fragment.status()), HintOf(fragment.status())};

@@ -23,6 +23,19 @@ std::vector<FieldProblem> Strategy::ValidateWithLocation(const v1::Component&, c
 
 void Strategy::PrepareOverlay(const v1::Component&, v1::Component*) const {}
 
+std::vector<FieldProblem> Strategy::ValidateOptions(const v1::Component&, const v1::RestoreOptions&) const {
+  return {{"", "a component of this kind has no options"}};
+}
+
+v1::RestoreOptions Strategy::CommonOptions(const v1::CreateRestoreRequest&, const v1::Component&) const {
+  return {};
+}
+
+std::vector<FieldProblem> Strategy::ValidateCommonOptions(const v1::CreateRestoreRequest&,
+                                                          const v1::Manifest&) const {
+  return {};
+}
+
 bool Strategy::NeedsTarget(const RestoreRequest& request) const { return !request.drill; }
 
 const Strategy* StrategyRegistry::Find(const v1::Component& component) const {

@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <initializer_list>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +19,7 @@
 #include "salvor/v1/flow.pb.h"
 #include "salvor/v1/manifest.pb.h"
 #include "salvor/v1/object.pb.h"
+#include "salvor/v1/restore.pb.h"
 
 namespace salvor::strategies {
 
@@ -48,10 +48,9 @@ struct RestoreRequest {
   const v1::Manifest* manifest = nullptr;  // borrowed for the call
   const v1::Manifest* recorded = nullptr;  // as in the Location, where `manifest` has other checks
   std::optional<v1::Component> to;         // restore only; empty: the target declares none of that name
-  std::map<std::string, std::string> rename_databases;  // restore only
-  std::string disk_root;                                // restore only; empty: the same paths
+  v1::CreateRestoreRequest asked;  // restore only; the composer takes the options of each component from it
+  v1::RestoreOptions options;      // restore only; of the component, valid; filled by the composer
   std::string drill_folder;  // drill only; "/web-1" where several hosts may have the same paths; else empty
-  bool keep_going = false;   // restore only; what cannot be built is left out and named
   bool require_isolation = false;  // drill only; of the environment
 };
 
@@ -122,6 +121,17 @@ class Strategy {
   virtual void PrepareOverlay(const v1::Component& top, v1::Component* base) const;
 
   virtual StatusOr<Fragment> Backup(const v1::Component& component, const BackupRequest& request) const = 0;
+  // All problems of the options of a component's restore, which are in the field of its kind; an extension may be of
+  // any type. Problems' fields are relative to the options: "disk.root". A kind that leaves this out has no options.
+  virtual std::vector<FieldProblem> ValidateOptions(const v1::Component& component,
+                                                    const v1::RestoreOptions& options) const;
+  // What a request has in fields of its own for all components of the kind, as options of this one of them: those that
+  // the request gives it by name are laid over.
+  virtual v1::RestoreOptions CommonOptions(const v1::CreateRestoreRequest& asked,
+                                           const v1::Component& component) const;
+  // All problems of those fields that no component can judge by itself, also where the backup has none of the kind.
+  virtual std::vector<FieldProblem> ValidateCommonOptions(const v1::CreateRestoreRequest& asked,
+                                                          const v1::Manifest& manifest) const;
   // Whether a restore cannot do without a component of that name in the target.
   virtual bool NeedsTarget(const RestoreRequest& request) const;
   // `component` is the one that was backed up (from the manifest).
@@ -136,6 +146,7 @@ class StrategyRegistry {
 
   // Null for a component of a kind that this program does not know, or of none.
   const Strategy* Find(const v1::Component& component) const;
+  const std::vector<std::unique_ptr<const Strategy>>& all() const { return strategies_; }
   // "postgres, disk, dummy".
   std::string Names() const;
 

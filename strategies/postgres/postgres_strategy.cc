@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/names.h"
@@ -103,11 +104,31 @@ std::string DescribeDump(const v1::Artifact& dump) {
                                  CountOf(CountIn(contents, "row"), "row")});
 }
 
+const std::string& NewName(const std::string& database, const v1::PostgresRestoreOptions& options) {
+  const auto renamed = options.rename_databases().find(database);
+  return renamed == options.rename_databases().end() ? database : renamed->second;
+}
+
+// Which of the names stand for no database of `databases`, each as a problem of a field below `field`.
+void FindStrangers(const std::map<std::string, std::string>& renames,
+                   const std::vector<std::string>& databases, const std::string& whose,
+                   const std::string& field, Problems* problems) {
+  for (const auto& [source, name] : renames) {
+    if (std::find(databases.begin(), databases.end(), source) != databases.end()) continue;
+    problems->Add(field, fmt::format("{} has no database '{}' to restore as '{}'", whose,
+                                     CleanText(Elide(source, 80)), CleanText(Elide(name, 80))));
+  }
+}
+
 // The plan of one component's restore.
 class RestorePlanner {
  public:
   RestorePlanner(const v1::Component& component, const RestoreRequest& request)
-      : component_(component), request_(request), manifest_(*request.manifest), name_(component.name()) {}
+      : component_(component),
+        request_(request),
+        options_(request.options.postgres()),
+        manifest_(*request.manifest),
+        name_(component.name()) {}
 
   StatusOr<Fragment> Plan() {
     RETURN_IF_ERROR(ChooseTarget());
@@ -124,7 +145,7 @@ class RestorePlanner {
           MakeEffect("check", "these databases",
                      fmt::format("must not exist on {} yet, or the restore is refused", server_)));
     }
-    if (request_.keep_going) {
+    if (options_.keep_going()) {
       fragment_.effects.push_back(MakeEffect(
           "skip", "what cannot be built",
           fmt::format("by {}, as --keep-going says: it is named, and the restore is partial", server_)));
@@ -161,7 +182,6 @@ class RestorePlanner {
   Status ChooseDatabases() {
     const std::vector<std::string> sources = DatabasesOf(component_);
     const std::vector<std::string> slugs = UniqueSlugs(sources);
-    std::set<std::string> names;
     for (size_t i = 0; i < sources.size(); ++i) {
       const auto* dump = FindArtifact(manifest_, name_, v1::Artifact::KIND_POSTGRES_DUMP, sources[i]);
       const auto* details = FindArtifact(manifest_, name_, v1::Artifact::KIND_POSTGRES_DETAILS, sources[i]);
@@ -170,14 +190,9 @@ class RestorePlanner {
         continue;
       }
       Database database{slugs[i], {}};
-      const auto renamed = request_.rename_databases.find(sources[i]);
       database.restore.set_source(sources[i]);
-      database.restore.set_name(renamed == request_.rename_databases.end() ? sources[i] : renamed->second);
-      RETURN_IF_ERROR_IN(CheckDatabaseName(database.restore.name()), "rename database " + sources[i]);
-      if (!names.insert(database.restore.name()).second) {
-        return InvalidArgument("two databases of component '{}' would be restored as '{}'", name_,
-                               database.restore.name());
-      }
+      database.restore.set_name(NewName(sources[i], options_));
+      RETURN_IF_ERROR_IN(CheckDatabaseName(database.restore.name()), "database " + sources[i]);
       *database.restore.mutable_dump() = ForAction(*dump);
       *database.restore.mutable_details() = ForAction(*details);
       databases_.push_back(std::move(database));
@@ -197,7 +212,7 @@ class RestorePlanner {
       *check->mutable_target() = target_;
       *check->mutable_location() = request_.location;
       *check->mutable_globals() = ForAction(*globals_);
-      check->set_keep_going(request_.keep_going);
+      check->set_keep_going(options_.keep_going());
       for (size_t i = begin; i < std::min(databases_.size(), begin + kDatabasesPerTargetCheck); ++i) {
         *check->add_databases() = databases_[i].restore;
       }
@@ -236,7 +251,7 @@ class RestorePlanner {
     *action->mutable_location() = request_.location;
     *action->mutable_database() = database.restore;
     action->set_run(request_.run);
-    action->set_keep_going(request_.keep_going);
+    action->set_keep_going(options_.keep_going());
     After(&restore, name_ + ".restore-roles");
     UseLocation(&restore, request_.location);
     UseKey(&restore, key_, 1, kServerTitle);
@@ -249,7 +264,7 @@ class RestorePlanner {
     *compare->mutable_database() = database.restore;
     *compare->mutable_globals() = ForAction(*globals_);
     After(&verify, restore.id());
-    if (request_.keep_going) verify.add_inputs(restore.id());  // which says what it left out
+    if (options_.keep_going()) verify.add_inputs(restore.id());  // which says what it left out
     UseLocation(&verify, request_.location);
     UseKey(&verify, key_, 1, kServerTitle);
     Retry(&verify, 3, 10, 120);
@@ -310,6 +325,7 @@ class RestorePlanner {
 
   const v1::Component& component_;
   const RestoreRequest& request_;
+  const v1::PostgresRestoreOptions& options_;
   const v1::Manifest& manifest_;
   const std::string& name_;
   v1::PostgresTarget target_;
@@ -353,6 +369,51 @@ std::vector<FieldProblem> PostgresStrategy::Validate(const v1::Component& compon
     return ValidateSqlProbe(databases, check, field, found);
   };
   ValidateChecks(component, probes, &problems);
+  return problems.Take();
+}
+
+std::vector<FieldProblem> PostgresStrategy::ValidateOptions(const v1::Component& component,
+                                                            const v1::RestoreOptions& options) const {
+  const std::string field = "postgres.renameDatabases";
+  const std::vector<std::string> databases = DatabasesOf(component);
+  const auto& given = options.postgres().rename_databases();
+  const std::map<std::string, std::string> renames(given.begin(), given.end());  // in order
+  Problems problems;
+  FindStrangers(renames, databases, fmt::format("component '{}'", component.name()), field, &problems);
+  for (const auto& [source, name] : renames) problems.Check(field, CheckDatabaseName(name));
+  std::set<std::string> names;
+  for (const std::string& database : databases) {
+    const std::string& name = NewName(database, options.postgres());
+    if (!names.insert(name).second)
+      problems.Add(field, fmt::format("two databases would be restored as '{}'", CleanText(Elide(name, 80))));
+  }
+  return problems.Take();
+}
+
+v1::RestoreOptions PostgresStrategy::CommonOptions(const v1::CreateRestoreRequest& asked,
+                                                   const v1::Component& component) const {
+  v1::RestoreOptions options;
+  if (asked.keep_going()) options.mutable_postgres()->set_keep_going(true);
+  for (const std::string& database : component.postgres().databases()) {
+    const auto renamed = asked.rename_databases().find(database);
+    if (renamed == asked.rename_databases().end()) continue;
+    (*options.mutable_postgres()->mutable_rename_databases())[database] = renamed->second;
+  }
+  return options;
+}
+
+// A name that no component has would be left as it is by each of them.
+std::vector<FieldProblem> PostgresStrategy::ValidateCommonOptions(const v1::CreateRestoreRequest& asked,
+                                                                  const v1::Manifest& manifest) const {
+  std::vector<std::string> databases;
+  for (const v1::Component& component : manifest.components()) {
+    for (const std::string& database : component.postgres().databases()) databases.push_back(database);
+  }
+  const std::map<std::string, std::string> renames(asked.rename_databases().begin(),
+                                                   asked.rename_databases().end());
+  Problems problems;
+  FindStrangers(renames, databases, fmt::format("backup '{}'", manifest.backup()), "renameDatabases",
+                &problems);
   return problems.Take();
 }
 

@@ -11,6 +11,12 @@ class PostgresStrategy : public Strategy {
   bool IsOf(const v1::Component& component) const override { return component.has_postgres(); }
   std::vector<FieldProblem> Validate(const v1::Component& component) const override;
   void PrepareOverlay(const v1::Component& top, v1::Component* base) const override;
+  std::vector<FieldProblem> ValidateOptions(const v1::Component& component,
+                                            const v1::RestoreOptions& options) const override;
+  v1::RestoreOptions CommonOptions(const v1::CreateRestoreRequest& asked,
+                                   const v1::Component& component) const override;
+  std::vector<FieldProblem> ValidateCommonOptions(const v1::CreateRestoreRequest& asked,
+                                                  const v1::Manifest& manifest) const override;
 
   // <c>.preflight → <c>.globals, and <c>.dump.<slug> for each database, one at a time per server.
   StatusOr<Fragment> Backup(const v1::Component& component, const BackupRequest& request) const override;

@@ -142,6 +142,24 @@ TEST(PostgresStrategy, MissesADatabaseWithoutItsExpectations) {
   EXPECT_EQ(fragment->missing[0].why(), "the manifest does not name it");
 }
 
+TEST(PostgresStrategy, NamesEachOptionThatCannotBeMeant) {
+  const auto problems = [](const std::string& options) {
+    return ProblemLines(
+        PostgresStrategy().ValidateOptions(DatabaseComponent(), FromText<v1::RestoreOptions>(options)));
+  };
+  EXPECT_THAT(problems(R"(postgres { rename_databases { key: "shop" value: "Shop" }
+                                     rename_databases { key: "Shop" value: "shop" } keep_going: true })"),
+              IsEmpty())
+      << "names may be exchanged";
+  EXPECT_THAT(
+      problems(R"(postgres { rename_databases { key: "shop" value: "-x" }
+                                     rename_databases { key: "orders" value: "o" } })"),
+      ElementsAre("postgres.renameDatabases: component 'db' has no database 'orders' to restore as 'o'",
+                  "postgres.renameDatabases: database name '-x' starts with '-'"));
+  EXPECT_THAT(problems(R"(postgres { rename_databases { key: "shop" value: "Shop" } })"),
+              ElementsAre("postgres.renameDatabases: two databases would be restored as 'Shop'"));
+}
+
 TEST(PostgresStrategy, NeedsAPlaceToRestoreTo) {
   const v1::Manifest manifest = AManifest({DatabaseComponent()});
   const auto fragment = PostgresStrategy().Restore(DatabaseComponent(), ARestoreRequest(manifest));

@@ -17,6 +17,12 @@ toybox::Toy ToyOf(const v1::Component& component) {
   return toy;
 }
 
+toybox::ToyRestoreOptions OptionsOf(const v1::RestoreOptions& options) {
+  toybox::ToyRestoreOptions own;
+  options.extension().UnpackTo(&own);
+  return own;
+}
+
 std::string ArtifactName(const v1::Component& component) { return component.name() + ".lines"; }
 
 const v1::Artifact* FindLines(const v1::Manifest& manifest, const v1::Component& component) {
@@ -69,6 +75,21 @@ std::vector<strategies::FieldProblem> ToyStrategy::Validate(const v1::Component&
   return problems.Take();
 }
 
+std::vector<strategies::FieldProblem> ToyStrategy::ValidateOptions(const v1::Component&,
+                                                                   const v1::RestoreOptions& options) const {
+  Problems problems;
+  if (options.extension().Is<toybox::ToyRestoreOptions>()) {
+    problems.CheckPath("extension.file", OptionsOf(options).file());
+  } else {
+    problems.Add("extension", "holds no options of a toy");
+  }
+  return problems.Take();
+}
+
+bool ToyStrategy::NeedsTarget(const strategies::RestoreRequest& request) const {
+  return !request.drill && OptionsOf(request.options).file().empty();
+}
+
 StatusOr<Fragment> ToyStrategy::Backup(const v1::Component& component,
                                        const strategies::BackupRequest& request) const {
   toybox::ToyCapture capture;
@@ -101,7 +122,8 @@ StatusOr<Fragment> ToyStrategy::Restore(const v1::Component& component,
     target.set_place(request.run);
     fragment.scratch.push_back(Place(request.run, lines->bytes()));
   } else {
-    target.set_file(ToyOf(*request.to).file());
+    const std::string elsewhere = OptionsOf(request.options).file();
+    target.set_file(elsewhere.empty() ? ToyOf(*request.to).file() : elsewhere);
     fragment.destinations.push_back(
         {"toys", target.file(), false, "a toy to " + target.file(), "Declare another file for one of them."});
   }

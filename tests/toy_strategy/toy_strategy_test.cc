@@ -18,6 +18,8 @@
 #include "strategies/registry.h"
 #include "tests/toy_strategy/toy_actions.h"
 #include "tools/cli/cli.h"
+#include "tools/cli/client/client.h"
+#include "toy.pb.h"
 
 namespace salvor::toy {
 namespace {
@@ -101,6 +103,20 @@ class ToyStrategyTest : public testing::Test {
     const Said said = Salvor(arguments);
     EXPECT_EQ(said.code, 0) << said.out << said.err;
     return said.out;
+  }
+
+  // Asks for a restore with these options of the component of that name.
+  template <typename Options>
+  StatusOr<v1::CreateRunResponse> Restore(const std::string& component, const Options& options) {
+    cli::ClientOptions server;
+    server.server = "unix://" + (directory_ / "s");
+    server.token_file = directory_ / "salvord/api.token";
+    ASSIGN_OR_RETURN(const std::unique_ptr<cli::Client> client, cli::Client::Make(server));
+    v1::CreateRestoreRequest request;
+    request.set_backup("latest:nursery");
+    request.set_to("nursery");
+    (*request.mutable_options())[component].mutable_extension()->PackFrom(options);
+    return client->Call(&cli::ControlStub::CreateRestore, request);
   }
 
   // The application with a toy of this declaration, which stands below "extension:".
@@ -191,6 +207,25 @@ TEST_F(ToyStrategyTest, IsLaidOverTheDriversFieldByField) {
   ASSERT_EQ(Apply(Toy()).code, 0);
   const Said backup = Salvor({"backup", "create", "nursery", "--wait"});
   EXPECT_THAT(backup.out + backup.err, HasSubstr("the toy has 101 lines, more than 100"));
+}
+
+TEST_F(ToyStrategyTest, GoesWhereTheOptionsOfItsRestoreSay) {
+  StartAgent(Actions());
+  ASSERT_EQ(Apply(Toy()).code, 0);
+  Done({"backup", "create", "nursery", "--wait"});
+  toybox::ToyRestoreOptions options;
+  options.set_file(directory_ / "other");
+  const auto started = Restore("car", options);
+  ASSERT_TRUE(started.ok()) << started.status();
+  Done({"run", "watch", started->run()});
+  EXPECT_EQ(ReadFile(directory_ / "other").value_or("nothing"), "colour=red\nwheels=4\n");
+
+  EXPECT_THAT(MessageOf(Restore("cart", options).status()), HasSubstr("has no component 'cart', it has car"));
+  options.set_file("here");
+  EXPECT_EQ(MessageOf(Restore("car", options).status()),
+            "options.car.extension.file: path 'here' must be absolute");
+  EXPECT_EQ(MessageOf(Restore("car", v1::Metadata()).status()),
+            "options.car.extension: holds no options of a toy");
 }
 
 TEST_F(ToyStrategyTest, WhatIsWrongWithItIsNamedAtItsPlace) {

@@ -217,6 +217,14 @@ TEST_F(CliTest, RestoreKeepsGoingOnlyWhenToldTo) {
   EXPECT_THAT(Run({"restore", "create", "--help"}).out, HasSubstr("--keep-going"));
 }
 
+TEST_F(CliTest, RestoreTakesOptionsOfOneComponent) {
+  control_.AddScript(ScriptTo(PartialRestore()));
+  Run({"restore", "create", "--backup", "latest:shop", "--to", "shop", "--option",
+       "files.disk.root=/srv/copy"});
+  EXPECT_EQ(control_.last_restore().options().at("files").disk().root(), "/srv/copy");
+  EXPECT_EQ(Run({"restore", "create", "--backup", "b", "--to", "a", "--option", "files=/srv"}).code, 2);
+}
+
 TEST_F(CliTest, RestoreRefusesARenameThatCannotBeMeant) {
   for (const char* rename : {"shop", "=x", "x=", "a=b=c", "a=-x"}) {
     EXPECT_EQ(Run({"restore", "create", "--backup", "b", "--to", "a", "--rename-database", rename}).code, 2)

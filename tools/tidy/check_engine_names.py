@@ -20,7 +20,6 @@ ENGINE = re.compile(r"postgres|pg_(?!z)|libpq|\b(?:has_|mutable_|set_)?disk_(?!i
 NO_ENGINE = re.compile(r"disk_full|OnAFullDisk|disk_bytes", re.IGNORECASE)
 
 ALLOWED = {  # path: (lines, why)
-    "agent/probes/application_check_room.cc": (6, "ApplicationChecks names its copy by fields of two engines"),
     "agent/scratch/actions/scratch_actions.cc": (1, "a ScratchStart of 0.1 and 0.2 says its engine by a flag"),
     "agent/scratch/scratch_state.cc": (3, "so does state.json"),
     "agent/scratch/scratch_state.h": (1, "likewise"),
@@ -28,9 +27,6 @@ ALLOWED = {  # path: (lines, why)
     "agent/work/policy.cc": (6, "interpreters by name; and where files may be restored, until actions say what they write"),
     "base/redact.cc": (1, "what passwords are called, whoever's they are"),
     "base/redact_rows.cc": (1, "how lines of tools begin that hold no rows"),
-    "controlplane/api/planner.cc": (1, "the flat options of a restore of 0.1"),
-    "strategies/compose/compile.cc": (1, "likewise"),
-    "strategies/interface/strategy.h": (1, "likewise"),
     "tools/cli/commands/restore_command.cc": (4, "flags of the command line"),
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/names.h"
 #include "tools/cli/commands/commands.h"
+#include "tools/cli/commands/restore_option.h"
 #include "tools/cli/commands/wait.h"
 
 namespace salvor::cli {
@@ -11,7 +12,7 @@ namespace {
 
 struct RestoreOptions {
   std::string backup, to, disk_root;
-  std::vector<std::string> renames, components;
+  std::vector<std::string> renames, components, options;
   bool accept_disproven = false, keep_going = false;
   StartOptions start;
 };
@@ -42,6 +43,7 @@ StatusOr<v1::CreateRestoreRequest> MakeRequest(const RestoreOptions& options) {
   request.set_accept_disproven(options.accept_disproven);
   request.set_keep_going(options.keep_going);
   for (const std::string& component : options.components) request.add_components(component);
+  for (const std::string& option : options.options) RETURN_IF_ERROR(AddRestoreOption(option, request));
   return request;
 }
 
@@ -85,6 +87,11 @@ void AddRestoreCommands(CommandLine& line) {
       ->type_name("DIRECTORY");
   create.add_option("--component", options->components, "only this component; may be repeated")
       ->type_name("NAME")
+      ->allow_extra_args(false);
+  create
+      .add_option("--option", options->options,
+                  "an option of one component, like files.disk.root=/srv/copy; may be repeated")
+      ->type_name("COMPONENT.KIND.OPTION=VALUE")
       ->allow_extra_args(false);
   create.add_flag("--accept-disproven", options->accept_disproven,
                   "restore although a drill has shown that the backup is wrong");

@@ -1,6 +1,8 @@
 #include "agent/engines/postgres/actions/copy_probes.h"
 
 #include <map>
+#include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -257,14 +259,22 @@ class PostgresCopy final : public CopyProbes {
   std::map<std::string, std::vector<std::string>> left_empty_;  // materialized views by database
 };
 
-}  // namespace
+std::optional<CopyPlace> FindPostgresCopy(const v1::ApplicationChecks& action) {
+  if (!action.has_postgres()) return std::nullopt;
+  CopyPlace place;
+  place.scratch = action.postgres().scratch();
+  return place;
+}
 
 StatusOr<std::unique_ptr<CopyProbes>> OpenPostgresCopy(const v1::ApplicationChecks& action,
                                                        ActionContext& context) {
-  if (!action.has_postgres()) return std::unique_ptr<CopyProbes>();
   auto copy = std::make_unique<PostgresCopy>(action, context);
   RETURN_IF_ERROR(copy->Open());
   return std::unique_ptr<CopyProbes>(std::move(copy));
 }
+
+}  // namespace
+
+CopyEngine PostgresCopies() { return {FindPostgresCopy, OpenPostgresCopy}; }
 
 }  // namespace salvor::agent

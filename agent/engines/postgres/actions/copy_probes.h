@@ -1,7 +1,6 @@
 // Application checks by SQL, against a restored copy. They leave nothing behind.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <string_view>
 
@@ -9,8 +8,7 @@
 
 namespace salvor::agent {
 
-StatusOr<std::unique_ptr<CopyProbes>> OpenPostgresCopy(const v1::ApplicationChecks& action,
-                                                       ActionContext& context);
+CopyEngine PostgresCopies();
 
 // The first word of a statement in lower case, past white space and comments. Pure.
 std::string FirstKeyword(std::string_view statement);

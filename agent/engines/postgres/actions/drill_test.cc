@@ -22,7 +22,7 @@ constexpr char kEmptyViews[] =
     "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relkind = 'm' AND NOT relispopulated";
 
 StatusOr<v1::ActionResult> RunChecks(const v1::ApplicationChecks& action, ActionContext& context) {
-  return RunApplicationChecks(action, context, {OpenPostgresCopy});
+  return RunApplicationChecks(action, context, {PostgresCopies()});
 }
 
 class PostgresDrillTest : public PostgresActionsTest {
