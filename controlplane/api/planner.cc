@@ -11,6 +11,7 @@
 #include "controlplane/runs/waiting_calls.h"
 #include "proto/time.h"
 #include "strategies/compose/compile.h"
+#include "strategies/verdicts/verdict.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -207,6 +208,7 @@ StatusOr<Planner::Plan> Planner::PlanDrill(const v1::CreateDrillRequest& request
   wanted.location = location.restic();
   wanted.manifest = &backup.manifest();
   wanted.recorded = &recorded;
+  wanted.not_provable = verdicts::WhyNotProvable(&backup);
   ASSIGN_OR_RETURN(strategies::RestorePlan compiled, strategies::CompileDrill(strategies_, wanted));
   plan.flow = std::move(compiled.flow);
   plan.effects = std::move(compiled.effects);

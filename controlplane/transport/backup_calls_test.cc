@@ -128,6 +128,23 @@ TEST_F(BackupCallsTest, WhatIsNotInDoubtIsNotAccepted) {
   EXPECT_FALSE(engine_->FindBackup("shop-1")->has_acceptance());
 }
 
+TEST_F(BackupCallsTest, ADrillOfADoubtedBackupKnowsThatItCanNotProveItUntilSomebodyAccepts) {
+  Declare("t");
+  Keep("shop-1", "t", {"it shrank"});
+  const auto not_provable = [&] {
+    v1::CreateDrillRequest request;
+    request.set_backup("shop-1");
+    request.set_dry_run(true);
+    const auto drill = Call(&Stub::CreateDrill, request);
+    EXPECT_TRUE(drill.ok()) << drill.status();
+    if (!drill.ok() || drill->flow().steps().empty()) return std::string("no flow");
+    return drill->flow().steps().rbegin()->action().verification_write().not_provable();
+  };
+  EXPECT_THAT(not_provable(), HasSubstr("it shrank"));
+  ASSERT_TRUE(Accept("shop-1", "archived").ok());
+  EXPECT_EQ(not_provable(), "");
+}
+
 TEST_F(BackupCallsTest, NeitherIsWhatDoesNotExist) {
   Keep("shop-1", "t", {"it shrank"});
   EXPECT_EQ(Accept("shop-2", "archived").status().code(), absl::StatusCode::kNotFound);

@@ -50,7 +50,8 @@ StatusOr<RestorePlan> CompileRestore(const StrategyRegistry& strategies, const R
                                      const std::vector<std::string>& components);
 
 // Drill: the components' scratch places (scratch.start, an obligation that scratch.stop releases; scratch.start.KEY for
-// places that are not the host's folder), their restores and checks. What
+// places that are not the host's folder), their restores and checks, and at the very end verification.write, which keeps in
+// the Location what was found, whatever that is. What
 // the backup lacks is left out, with an effect that says so; FailedPrecondition when nothing is left.
 StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const RestoreRequest& request);
 
