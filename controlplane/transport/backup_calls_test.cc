@@ -247,6 +247,31 @@ TEST_F(BackupCallsTest, TheStartDeadlineIsOfTheRunAndStaysWithIt) {
   EXPECT_EQ(Call(&Stub::CreateBackup, request).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(BackupCallsTest, ADryRunOfARestoreLooksAtItsTargetWhereThatIsAskedFor) {
+  Declare("t");
+  Keep("shop-1", "t");
+  v1::CreateRestoreRequest restore;
+  restore.set_backup("shop-1");
+  restore.set_to("shop");
+  restore.set_dry_run(true);
+  EXPECT_EQ(Call(&Stub::CreateRestore, restore)->run(), "");
+  EXPECT_TRUE(engine_->ListRuns({}, {})->items.empty()) << "nothing was started";
+  restore.set_look(true);
+  const auto planned = Call(&Stub::CreateRestore, restore);
+  ASSERT_TRUE(planned.ok()) << planned.status();
+  EXPECT_GT(planned->effects_size(), 0);
+  const auto run = engine_->GetRun(planned->run());
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_EQ(run->header().kind(), v1::RUN_KIND_INSPECT);
+  EXPECT_EQ(run->header().backup(), "shop-1");
+  EXPECT_LT(run->steps_size(), planned->flow().steps_size());
+  for (const v1::StepStatus& step : run->steps())
+    EXPECT_TRUE(step.purpose() == v1::PURPOSE_GUARD || step.purpose() == v1::PURPOSE_VERIFY) << step.id();
+  restore.set_dry_run(false);
+  EXPECT_EQ(engine_->GetRun(Call(&Stub::CreateRestore, restore)->run())->header().kind(),
+            v1::RUN_KIND_RESTORE);
+}
+
 TEST_F(BackupCallsTest, DrillsAndRestoresHaveOneToo) {
   Declare("t");
   Keep("shop-1", "t");

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "salvor/v1/run.pb.h"
 #include "strategies/interface/strategy.h"
 
 namespace salvor::strategies {
@@ -57,7 +58,7 @@ StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const Res
 
 // Every flow passes it before a run starts: unique ids, edges and inputs to ancestors only, no cycle, sizes that can be
 // stored and sent (sizes.h), graces that make sense, obligations that name existing steps, every step at a place of the
-// flow.
-Status ValidateFlow(const v1::Flow& flow);
+// flow. That of a run that only looks has steps that look (preflight, guard, check, verify) and leaves nothing to be undone.
+Status ValidateFlow(const v1::Flow& flow, v1::RunKind kind = v1::RUN_KIND_UNSPECIFIED);
 
 }  // namespace salvor::strategies
