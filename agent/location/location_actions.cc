@@ -18,17 +18,6 @@ constexpr absl::Duration kLookEvery = absl::Seconds(5), kTellEvery = absl::Minut
 // What is left of the attempt's time for the answer itself.
 constexpr absl::Duration kBeforeTheDeadline = absl::Seconds(30);
 
-// At once, where restic would try for most of a minute and end in a stack of Go's.
-Status CheckWritable(const v1::ResticLocation& location) {
-  const std::optional<std::string> directory = LocalDirectory(location);
-  if (!directory.has_value()) return OkStatus();
-  const std::string locks = *directory + "/locks";
-  if (::access(locks.c_str(), W_OK) == 0 || errno == ENOENT) return OkStatus();
-  return WithHint(
-      FailedPrecondition("the repository cannot be written: {}", MessageOf(ErrnoStatus(errno, locks))),
-      "A backup needs it writable, for the user the agent runs as; restores and drills do not.");
-}
-
 const ResticLock* ExclusiveOf(const ResticLocks& locks) {
   for (const ResticLock& lock : locks.living) {
     if (lock.exclusive) return &lock;
@@ -80,6 +69,17 @@ void TidyUpForReaders(const Restic& restic, v1::ActionResult* result) {
 }
 
 }  // namespace
+
+Status CheckWritable(const v1::ResticLocation& location) {
+  const std::optional<std::string> directory = LocalDirectory(location);
+  if (!directory.has_value()) return OkStatus();
+  const std::string locks = *directory + "/locks";
+  if (::access(locks.c_str(), W_OK) == 0 || errno == ENOENT) return OkStatus();
+  return WithHint(
+      FailedPrecondition("the repository cannot be written: {}", MessageOf(ErrnoStatus(errno, locks))),
+      "A backup needs it writable, for the user the agent runs as; a restore does not, and a drill only to keep what it "
+      "found there.");
+}
 
 StatusOr<v1::ActionResult> RunLocationOpen(const v1::LocationOpen& open, ActionContext& context) {
   const Restic restic = context.Repository(open.location());

@@ -5,6 +5,10 @@
 
 namespace salvor::agent {
 
+// FailedPrecondition for a repository in this host's file system that can only be read: at once, where restic would try
+// for most of a minute and end in a stack of Go's.
+Status CheckWritable(const v1::ResticLocation& location);
+
 // The repository answers and takes our password. Locks of processes that are gone are removed.
 //
 // With `create` (a backup) it is made where there is none; it must be writable; and while a living restic has

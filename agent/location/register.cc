@@ -2,6 +2,7 @@
 
 #include "agent/location/location_actions.h"
 #include "agent/location/manifest_actions.h"
+#include "agent/location/verification_actions.h"
 #include "agent/work/registry.h"
 
 namespace salvor::agent {
@@ -11,6 +12,7 @@ void RegisterLocationActions(ActionRegistry& registry) {
   Register(registry, RunManifestPart, true);
   Register(registry, RunManifestWrite);
   Register(registry, RunManifestCheck);
+  Register(registry, RunVerificationWrite);
 }
 
 }  // namespace salvor::agent

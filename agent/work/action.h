@@ -50,7 +50,7 @@ struct ActionContext {
 
   Restic Repository(const v1::ResticLocation& location) const;
 
-  // Tags of one artifact of this run: salvor, run, backup, component, artifact.
+  // Tags of one artifact of this run: salvor, run, backup, artifact, and its component where it is of one.
   std::map<std::string, std::string> Tags(const v1::ArtifactTarget& target) const;
 
   // "pg_dump | restic: 4402341478 bytes in 61.234 s (68.6 MiB/s)" into the run's log.

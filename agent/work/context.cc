@@ -61,11 +61,12 @@ Restic ActionContext::Repository(const v1::ResticLocation& location) const {
 }
 
 std::map<std::string, std::string> ActionContext::Tags(const v1::ArtifactTarget& target) const {
-  return {{"salvor", ""},
-          {"run", task.lease().run()},
-          {"backup", target.backup()},
-          {"component", target.component()},
-          {"artifact", target.artifact()}};
+  std::map<std::string, std::string> tags = {{"salvor", ""},
+                                             {"run", task.lease().run()},
+                                             {"backup", target.backup()},
+                                             {"artifact", target.artifact()}};
+  if (!target.component().empty()) tags["component"] = target.component();
+  return tags;
 }
 
 void ActionContext::LogTransfer(std::string_view way, int64_t bytes, absl::Duration took) const {

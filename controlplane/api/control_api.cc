@@ -162,8 +162,17 @@ StatusOr<v1::CreateRunResponse> ControlApi::CreateRestore(const Principal& who,
                                                           const v1::CreateRestoreRequest& request) {
   const std::string on = request.backup() + "/" + request.to();
   RETURN_UNLESS_MAY_CHANGE(who, "CreateRestore", on);
-  auto made = planner_.Execute(planner_.PlanRestore(request, who.name), request.dry_run());
-  return request.dry_run() ? made : AuditedRun(who, "CreateRestore", on, std::move(made));
+  StatusOr<Planner::Plan> plan = planner_.PlanRestore(request, who.name);
+  const bool looks = plan.ok() && request.dry_run() && request.look();
+  StatusOr<Planner::Plan> inspection =
+      looks ? planner_.PlanInspection(*plan, who.name) : StatusOr<Planner::Plan>(Planner::Plan());
+  auto made = planner_.Execute(std::move(plan), request.dry_run());
+  if (!request.dry_run()) return AuditedRun(who, "CreateRestore", on, std::move(made));
+  if (!looks || !made.ok()) return made;
+  ASSIGN_OR_RETURN(const v1::CreateRunResponse looking,
+                   AuditedRun(who, "CreateRestore", on, planner_.Execute(std::move(inspection), false)));
+  made->set_run(looking.run());
+  return made;
 }
 
 StatusOr<v1::CreateRunResponse> ControlApi::CreateDrill(const Principal& who,

@@ -11,6 +11,8 @@
 #include "controlplane/runs/waiting_calls.h"
 #include "proto/time.h"
 #include "strategies/compose/compile.h"
+#include "strategies/compose/inspection.h"
+#include "strategies/verdicts/verdict.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -205,6 +207,7 @@ StatusOr<Planner::Plan> Planner::PlanDrill(const v1::CreateDrillRequest& request
   wanted.location = location.restic();
   wanted.manifest = &backup.manifest();
   wanted.recorded = &recorded;
+  wanted.not_provable = verdicts::WhyNotProvable(&backup);
   ASSIGN_OR_RETURN(strategies::RestorePlan compiled, strategies::CompileDrill(strategies_, wanted));
   plan.flow = std::move(compiled.flow);
   plan.effects = std::move(compiled.effects);
@@ -224,6 +227,15 @@ bool AnswersInTime(const WaitingRun& waiting, const Planner::Plan& wanted) {
 
 }  // namespace
 
+StatusOr<Planner::Plan> Planner::PlanInspection(const Plan& plan, const std::string& by) {
+  Plan inspection;
+  inspection.header =
+      Header(v1::RUN_KIND_INSPECT, "inspect", plan.header.application(), plan.header.environment(), by);
+  inspection.header.set_backup(plan.header.backup());
+  ASSIGN_OR_RETURN(inspection.flow, strategies::WhatOnlyLooks(plan.flow));
+  return inspection;
+}
+
 StatusOr<v1::CreateRunResponse> Planner::Execute(StatusOr<Plan> plan, bool dry_run) {
   RETURN_IF_ERROR(plan.status());
   if (!dry_run && plan->header.kind() == v1::RUN_KIND_BACKUP) {
@@ -237,7 +249,7 @@ StatusOr<v1::CreateRunResponse> Planner::Execute(StatusOr<Plan> plan, bool dry_r
       return existing;
     }
   }
-  RETURN_IF_ERROR(strategies::ValidateFlow(plan->flow));
+  RETURN_IF_ERROR(strategies::ValidateFlow(plan->flow, plan->header.kind()));
   v1::CreateRunResponse response;
   for (const v1::PlannedEffect& effect : plan->effects) *response.add_effects() = effect;
   response.set_backup(plan->header.backup());

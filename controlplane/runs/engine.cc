@@ -88,6 +88,8 @@ Status Engine::Recover() {
     const AgentKey agent = {noted.empty() && run.ok() ? run->header().environment() : noted, held.agent};
     unconfirmed_[{held.obligation.run(), held.obligation.name()}] = {agent, held.obligation};
   }
+  ASSIGN_OR_RETURN(const std::vector<v1::Run> looked, ReadAllRuns(store_, {.kind = v1::RUN_KIND_INSPECT}));
+  for (const v1::Run& run : looked) answers_.Note(run);
   ASSIGN_OR_RETURN(const std::vector<std::string> names, store_.ActiveRuns());
   Turn turn;
   for (const std::string& name : names) {
@@ -394,6 +396,7 @@ void Engine::FinishRun(Turn& turn, const RunPointer& run) ABSL_EXCLUSIVE_LOCKS_R
   const v1::Backup* believed = backup == nullptr ? nullptr : backups_.LatestBelieved(backup->application());
   run->ended =
       KeepRecords(turn, verdicts::RecordsOf(flows::View(run->header, run->state, true), {backup, believed}));
+  answers_.Note(run->ended);
   for (size_t i = 0; i < run->state.obligations.size(); ++i) {
     if (run->state.obligations[i].phase == v1::ObligationStatus::PHASE_UNCONFIRMED)
       KeepObligation(turn, run, i);
@@ -546,6 +549,7 @@ Engine::Engine(Store& store, const Clock& clock, EngineOptions options, EngineOb
                   return backup == nullptr ? std::nullopt : std::optional(*backup);
                 }),
       releases_(options_.lease_duration),
-      clock_jump_(clock) {}
+      clock_jump_(clock),
+      answers_(options_.answers_kept_for) {}
 
 }  // namespace salvor::controlplane

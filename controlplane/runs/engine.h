@@ -31,6 +31,7 @@
 #include "controlplane/runs/active_run.h"
 #include "controlplane/runs/agent_link.h"
 #include "controlplane/runs/agent_sessions.h"
+#include "controlplane/runs/answers.h"
 #include "controlplane/runs/backup_index.h"
 #include "controlplane/runs/finished_runs.h"
 #include "controlplane/runs/ready_queue.h"
@@ -48,6 +49,7 @@ namespace salvor::controlplane {
 struct EngineOptions {
   absl::Duration lease_duration = absl::Seconds(30);
   absl::Duration heartbeat_interval = absl::Seconds(5);
+  absl::Duration answers_kept_for = absl::Hours(7 * 24);  // of runs that only look, from their end
   std::string version;
   std::function<double()> random;               // 0..1, for jitter; thread-safe
   std::function<void(const Status&)> on_fatal;  // must not return in production
@@ -116,7 +118,7 @@ class Engine {
   void Receive(int64_t session, v1::AgentMessage message);
   void Disconnect(int64_t session);
 
-  // Fires timers and expires leases that are due. How soon to call it again, at the latest.
+  // Fires timers, expires leases and erases answers that are due. How soon to call it again, at the latest.
   absl::Duration Tick();
   // Called (from any thread) when Tick is due earlier than it last said. Set once, before use.
   void SetWakeUp(std::function<void()> wake_up);
@@ -266,6 +268,7 @@ class Engine {
   ReleaseSchedule releases_ ABSL_GUARDED_BY(mutex_);
   FinishedHolders finished_holders_ ABSL_GUARDED_BY(mutex_);
   ClockJump clock_jump_ ABSL_GUARDED_BY(mutex_);
+  Answers answers_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace salvor::controlplane

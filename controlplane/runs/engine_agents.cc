@@ -154,6 +154,7 @@ absl::Duration Engine::Tick() {
   }
   ExpireLeases(turn, now);
   RepeatReleases(turn, now);
+  for (std::string& run : answers_.TakeExpired(clock_.Now())) turn.batch.push_back(EraseRun{std::move(run)});
   Conclude(turn);
   absl::Duration next = options_.heartbeat_interval;
   if (!timers_.empty()) next = std::min(next, timers_.top().at - now);

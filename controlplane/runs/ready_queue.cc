@@ -34,6 +34,9 @@ std::vector<flows::KeyHold> HeldKeys(const ActiveRuns& runs) {
 
 bool Releases(const ReadyStep& ready) { return ready.run->Releases(ready.step); }
 
+// Somebody waits for the answer, and it is short work.
+bool OnlyLooks(const ReadyStep& ready) { return ready.run->header.kind() == v1::RUN_KIND_INSPECT; }
+
 // Whether the agent's kind works at such a place.
 bool Suits(const v1::Place& place, const Session& session) {
   const bool any_runtime =
@@ -89,7 +92,8 @@ void ReadyQueue::Assign(const std::string& environment, const AgentSessions& ses
   const std::vector<SessionPointer> candidates = sessions.Of(environment);
   std::deque<ReadyStep> waiting, still;
   waiting.swap(queue->second);
-  std::stable_partition(waiting.begin(), waiting.end(), Releases);
+  const auto others = std::stable_partition(waiting.begin(), waiting.end(), Releases);
+  std::stable_partition(others, waiting.end(), OnlyLooks);
   const bool keyed = std::any_of(waiting.begin(), waiting.end(), [](const ReadyStep& ready) {
     return !ready.run->Step(ready.step).keys().empty();
   });

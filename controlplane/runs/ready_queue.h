@@ -30,8 +30,7 @@ class ReadyQueue {
 
   // Grants everything that can be granted now: the agent of its place, or one that may become that, has room and can do
   // it, and its concurrency keys are free. The rest stays. What releases an obligation goes first, and to an agent
-  // without room too:
-  // what it undoes may hold up an application.
+  // without room too: what it undoes may hold up an application. Then come runs that only look, and then the others.
   void Assign(const std::string& environment, const AgentSessions& sessions, const ActiveRuns& runs,
               const Grant& grant);
 

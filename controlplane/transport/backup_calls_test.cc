@@ -128,6 +128,23 @@ TEST_F(BackupCallsTest, WhatIsNotInDoubtIsNotAccepted) {
   EXPECT_FALSE(engine_->FindBackup("shop-1")->has_acceptance());
 }
 
+TEST_F(BackupCallsTest, ADrillOfADoubtedBackupKnowsThatItCanNotProveItUntilSomebodyAccepts) {
+  Declare("t");
+  Keep("shop-1", "t", {"it shrank"});
+  const auto not_provable = [&] {
+    v1::CreateDrillRequest request;
+    request.set_backup("shop-1");
+    request.set_dry_run(true);
+    const auto drill = Call(&Stub::CreateDrill, request);
+    EXPECT_TRUE(drill.ok()) << drill.status();
+    if (!drill.ok() || drill->flow().steps().empty()) return std::string("no flow");
+    return drill->flow().steps().rbegin()->action().verification_write().not_provable();
+  };
+  EXPECT_THAT(not_provable(), HasSubstr("it shrank"));
+  ASSERT_TRUE(Accept("shop-1", "archived").ok());
+  EXPECT_EQ(not_provable(), "");
+}
+
 TEST_F(BackupCallsTest, NeitherIsWhatDoesNotExist) {
   Keep("shop-1", "t", {"it shrank"});
   EXPECT_EQ(Accept("shop-2", "archived").status().code(), absl::StatusCode::kNotFound);
@@ -228,6 +245,31 @@ TEST_F(BackupCallsTest, TheStartDeadlineIsOfTheRunAndStaysWithIt) {
   EXPECT_EQ(Call(&Stub::CreateBackup, request).status().code(), absl::StatusCode::kInvalidArgument);
   request.mutable_start_within()->set_seconds(0);
   EXPECT_EQ(Call(&Stub::CreateBackup, request).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(BackupCallsTest, ADryRunOfARestoreLooksAtItsTargetWhereThatIsAskedFor) {
+  Declare("t");
+  Keep("shop-1", "t");
+  v1::CreateRestoreRequest restore;
+  restore.set_backup("shop-1");
+  restore.set_to("shop");
+  restore.set_dry_run(true);
+  EXPECT_EQ(Call(&Stub::CreateRestore, restore)->run(), "");
+  EXPECT_TRUE(engine_->ListRuns({}, {})->items.empty()) << "nothing was started";
+  restore.set_look(true);
+  const auto planned = Call(&Stub::CreateRestore, restore);
+  ASSERT_TRUE(planned.ok()) << planned.status();
+  EXPECT_GT(planned->effects_size(), 0);
+  const auto run = engine_->GetRun(planned->run());
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_EQ(run->header().kind(), v1::RUN_KIND_INSPECT);
+  EXPECT_EQ(run->header().backup(), "shop-1");
+  EXPECT_LT(run->steps_size(), planned->flow().steps_size());
+  for (const v1::StepStatus& step : run->steps())
+    EXPECT_TRUE(step.purpose() == v1::PURPOSE_GUARD || step.purpose() == v1::PURPOSE_VERIFY) << step.id();
+  restore.set_dry_run(false);
+  EXPECT_EQ(engine_->GetRun(Call(&Stub::CreateRestore, restore)->run())->header().kind(),
+            v1::RUN_KIND_RESTORE);
 }
 
 TEST_F(BackupCallsTest, DrillsAndRestoresHaveOneToo) {

@@ -18,6 +18,8 @@ const char* KindWord(v1::RunKind kind) {
       return "restore";
     case v1::RUN_KIND_DRILL:
       return "drill";
+    case v1::RUN_KIND_INSPECT:
+      return "inspect";
     default:
       return "other";
   }

@@ -14,6 +14,7 @@
 #include "strategies/compose/restore_options.h"
 #include "strategies/compose/scratch.h"
 #include "strategies/compose/sizes.h"
+#include "strategies/compose/verification.h"
 #include "strategies/interface/declarations.h"
 #include "strategies/interface/steps.h"
 
@@ -447,6 +448,7 @@ StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const Res
   for (Part& part : parts) scratch.AwaitOthers(&part.fragment);
   AppendRestore(&parts, &plan);
   scratch.Close(&plan.flow);
+  *plan.flow.add_steps() = WriteVerification(request, plan.flow);
   places.Close(&plan.flow);
   for (const Part& part : parts) {
     for (const v1::MissingArtifact& missing : part.fragment.missing) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "salvor/v1/run.pb.h"
 #include "strategies/interface/strategy.h"
 
 namespace salvor::strategies {
@@ -50,13 +51,14 @@ StatusOr<RestorePlan> CompileRestore(const StrategyRegistry& strategies, const R
                                      const std::vector<std::string>& components);
 
 // Drill: the components' scratch places (scratch.start, an obligation that scratch.stop releases; scratch.start.KEY for
-// places that are not the host's folder), their restores and checks. What
+// places that are not the host's folder), their restores and checks, and at the very end verification.write, which keeps in
+// the Location what was found, whatever that is. What
 // the backup lacks is left out, with an effect that says so; FailedPrecondition when nothing is left.
 StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const RestoreRequest& request);
 
 // Every flow passes it before a run starts: unique ids, edges and inputs to ancestors only, no cycle, sizes that can be
 // stored and sent (sizes.h), graces that make sense, obligations that name existing steps, every step at a place of the
-// flow.
-Status ValidateFlow(const v1::Flow& flow);
+// flow. That of a run that only looks has steps that look (preflight, guard, check, verify) and leaves nothing to be undone.
+Status ValidateFlow(const v1::Flow& flow, v1::RunKind kind = v1::RUN_KIND_UNSPECIFIED);
 
 }  // namespace salvor::strategies

@@ -88,7 +88,9 @@ TEST_F(ScratchTest, APlaceOfEachKindIsMadeForWhatNeedsItAndRemovedByItself) {
                   "scratch.start.graph manifest.check", "scratch.start.wide manifest.check",
                   "files.check scratch.start", "graph.check scratch.start.graph",
                   "wide.check scratch.start.wide", "files.restore files.check", "graph.restore graph.check",
-                  "wide.restore wide.check", "scratch.stop", "scratch.stop.graph", "scratch.stop.wide"));
+                  "wide.restore wide.check", "scratch.stop", "scratch.stop.graph", "scratch.stop.wide",
+                  "verification.write location.open files.restore graph.restore wide.restore scratch.stop "
+                  "scratch.stop.graph scratch.stop.wide"));
   ASSERT_EQ(plan.flow.obligations_size(), 3);
   const v1::Obligation& graph = plan.flow.obligations(1);
   EXPECT_EQ(graph.name(), "scratch.graph");
@@ -121,7 +123,7 @@ TEST_F(ScratchTest, WhatNeedsNoPlaceWaitsForTheFirstAndKeepsNone) {
   EXPECT_THAT(plan.flow.obligations(0).guards(), ElementsAre("graph.check", "graph.restore"));
   EXPECT_THAT(Lines(Drill({"idle"}).flow),
               ElementsAre("location.open", "manifest.check location.open", "idle.check manifest.check",
-                          "idle.restore idle.check"));
+                          "idle.restore idle.check", "verification.write location.open idle.restore"));
 }
 
 TEST(ScratchFolder, IsOneForFilesAndServersOfTheNewestVersion) {

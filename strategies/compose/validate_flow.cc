@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "flows/graph/graces.h"
 #include "strategies/compose/compile.h"
+#include "strategies/compose/inspection.h"
 #include "strategies/compose/sizes.h"
 
 namespace salvor::strategies {
@@ -25,13 +26,14 @@ bool IsStepId(const std::string& id) {
 
 class FlowValidator {
  public:
-  explicit FlowValidator(const v1::Flow& flow) : flow_(flow) {}
+  FlowValidator(const v1::Flow& flow, v1::RunKind kind) : flow_(flow), kind_(kind) {}
 
   Status Validate() {
     if (flow_.steps().empty()) return InvalidArgument("the flow has no steps");
     RETURN_IF_ERROR(flows::CheckGraces(flow_.graces()));
     RETURN_IF_ERROR(IndexSteps());
     RETURN_IF_ERROR(CheckPlaces());
+    if (kind_ == v1::RUN_KIND_INSPECT) RETURN_IF_ERROR(CheckOnlyLooks());
     for (const v1::Step& step : flow_.steps()) {
       RETURN_IF_ERROR(CheckAction(step));
       if (step.retry().on_exhausted() == v1::RetryPolicy::ON_EXHAUSTED_PAUSE)
@@ -53,6 +55,16 @@ class FlowValidator {
       if (!index_.emplace(id, i).second) return InvalidArgument("two steps have the id '{}'", id);
     }
     return OkStatus();
+  }
+
+  // What a run that only looks does may go before everything else, at any time, because it changes nothing.
+  Status CheckOnlyLooks() const {
+    for (const v1::Step& step : flow_.steps()) {
+      if (!OnlyLooks(step.purpose()))
+        return InvalidArgument("step '{}' does more than look, and is in a run that only looks", step.id());
+    }
+    if (flow_.obligations().empty()) return OkStatus();
+    return InvalidArgument("obligation '{}' is in a run that only looks", flow_.obligations(0).name());
   }
 
   Status CheckPlaces() const {
@@ -204,11 +216,12 @@ class FlowValidator {
   }
 
   const v1::Flow& flow_;
+  const v1::RunKind kind_;
   std::unordered_map<std::string, int> index_;
 };
 
 }  // namespace
 
-Status ValidateFlow(const v1::Flow& flow) { return FlowValidator(flow).Validate(); }
+Status ValidateFlow(const v1::Flow& flow, v1::RunKind kind) { return FlowValidator(flow, kind).Validate(); }
 
 }  // namespace salvor::strategies

@@ -52,6 +52,7 @@ struct RestoreRequest {
   v1::RestoreOptions options;      // restore only; of the component, valid; filled by the composer
   std::string drill_folder;  // drill only; "/web-1" where several hosts may have the same paths; else empty
   bool require_isolation = false;  // drill only; of the environment
+  std::string not_provable;        // drill only; VerificationWrite.not_provable
 };
 
 // One place that a restore writes to. Two of one run must not meet: they may not be the same and, in a space of

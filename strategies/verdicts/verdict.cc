@@ -40,7 +40,19 @@ std::string NameOf(const v1::Check& check) {
 // Found positively by the step: a digest, a comparison, a state by which a server says that it can't take these bytes.
 // Whatever else may have gone wrong around it says nothing about the backup.
 bool Disproves(const v1::StepStatus& step) {
-  return step.phase() == v1::STEP_PHASE_FAILED && step.result().error().reason() == v1::Error::REASON_CORRUPT;
+  return step.phase() == v1::STEP_PHASE_FAILED && step.purpose() != v1::PURPOSE_RECORD &&
+         step.result().error().reason() == v1::Error::REASON_CORRUPT;
+}
+
+// Nothing of the drill went wrong but that its finding could not be written down.
+bool FailedToRecordOnly(const v1::Run& drill) {
+  bool failed_to_record = false;
+  for (const v1::StepStatus& step : drill.steps()) {
+    if (step.phase() == v1::STEP_PHASE_SUCCEEDED) continue;
+    if (step.phase() != v1::STEP_PHASE_FAILED || step.purpose() != v1::PURPOSE_RECORD) return false;
+    failed_to_record = true;
+  }
+  return drill.phase() == v1::RUN_PHASE_FAILED && failed_to_record;
 }
 
 // The manifest that the run wrote; null when it wrote none.
@@ -160,18 +172,25 @@ Tally TallyOf(const v1::Run& drill) {
   return tally;
 }
 
-// Why a backup can't be called proven although no check of the drill says so; empty when it can.
-std::string NotProvable(const Tally& tally, const v1::Backup* backup) {
-  if (!tally.unverifiable.empty()) return tally.unverifiable;
-  if (!tally.looked) return "the drill made no check";
+// Where a drill should have kept its finding in the Location, and has not.
+void WarnOfLostProof(v1::Run& drill) {
+  for (v1::StepStatus& step : *drill.mutable_steps()) {
+    if (step.purpose() != v1::PURPOSE_RECORD || step.phase() == v1::STEP_PHASE_SUCCEEDED) continue;
+    step.mutable_result()->add_warnings(
+        "what the drill found is kept by the control plane only: it could not be written into the Location, beside "
+        "the backup");
+  }
+}
+
+}  // namespace
+
+std::string WhyNotProvable(const v1::Backup* backup) {
   if (backup == nullptr) return "the record of the backup is not there";
   if (backup->coverage() != v1::Backup::COVERAGE_COMPLETE) return "the backup is not complete";
   if (backup->doubts().empty() || backup->has_acceptance()) return "";
   return fmt::format("{}; if that is as it should be: salvor backup accept {} --reason TEXT",
                      backup->doubts(0), backup->name());
 }
-
-}  // namespace
 
 v1::Backup::Coverage CoverageOf(const v1::Run& run) {
   const v1::Manifest* manifest = ManifestOf(run);
@@ -181,8 +200,13 @@ v1::Backup::Coverage CoverageOf(const v1::Run& run) {
 }
 
 std::optional<v1::Verification> FindingOf(const v1::Run& drill, const v1::Backup* backup) {
+  return FindingOf(drill, WhyNotProvable(backup));
+}
+
+std::optional<v1::Verification> FindingOf(const v1::Run& drill, const std::string& not_provable) {
   Tally tally = TallyOf(drill);
-  if (tally.failed.empty() && drill.phase() != v1::RUN_PHASE_SUCCEEDED) return std::nullopt;
+  const bool made = drill.phase() == v1::RUN_PHASE_SUCCEEDED || FailedToRecordOnly(drill);
+  if (tally.failed.empty() && !made) return std::nullopt;
   v1::Verification finding = std::move(tally.counts);
   finding.set_backup(drill.header().backup());
   finding.set_run(drill.header().name());
@@ -192,9 +216,29 @@ std::optional<v1::Verification> FindingOf(const v1::Run& drill, const v1::Backup
     finding.set_reason(tally.failed);
     return finding;
   }
-  finding.set_reason(NotProvable(tally, backup));
+  finding.set_reason(!tally.unverifiable.empty() ? tally.unverifiable
+                     : !tally.looked             ? "the drill made no check"
+                                                 : not_provable);
   finding.set_verdict(finding.reason().empty() ? v1::VERDICT_PROVEN : v1::VERDICT_UNVERIFIABLE);
   return finding;
+}
+
+v1::Run DrillSoFar(const std::string& run, const std::string& backup,
+                   const std::map<std::string, v1::ActionResult>& results) {
+  v1::Run drill;
+  drill.mutable_header()->set_name(run);
+  drill.mutable_header()->set_kind(v1::RUN_KIND_DRILL);
+  drill.mutable_header()->set_backup(backup);
+  drill.set_phase(v1::RUN_PHASE_SUCCEEDED);
+  for (const auto& [id, result] : results) {
+    v1::StepStatus* step = drill.add_steps();
+    step->set_id(id);
+    step->set_phase(result.has_error() ? v1::STEP_PHASE_FAILED : v1::STEP_PHASE_SUCCEEDED);
+    step->set_reason(result.error().message());
+    *step->mutable_result() = result;
+    if (result.has_error()) drill.set_phase(v1::RUN_PHASE_FAILED);
+  }
+  return drill;
 }
 
 Judgement Judge(const v1::Run& run, const v1::Backup* backup) {
@@ -214,6 +258,9 @@ Judgement Judge(const v1::Run& run, const v1::Backup* backup) {
 
 v1::Run Judged(v1::Run run, const v1::Backup* backup) {
   Judgement judgement = Judge(run, backup);
+  const bool found = judgement.verdict == v1::VERDICT_PROVEN || judgement.verdict == v1::VERDICT_DISPROVEN ||
+                     judgement.verdict == v1::VERDICT_UNVERIFIABLE;
+  if (run.header().kind() == v1::RUN_KIND_DRILL && found) WarnOfLostProof(run);
   run.set_verdict(judgement.verdict);
   run.set_verdict_reason(std::move(judgement.reason));
   run.set_verdict_hint(std::move(judgement.hint));

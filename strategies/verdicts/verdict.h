@@ -1,6 +1,7 @@
 // What a finished run found or brought about. Decided here and nowhere else, once, when the run ends. Pure.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,7 +23,8 @@ struct Judgement {
 // left out. A cancelled run is cancelled, unless it found a fault before.
 Judgement Judge(const v1::Run& run, const v1::Backup* backup);
 
-// The same, written into the run.
+// The same, written into the run. A drill's step that should have kept what it found in the Location, and has not, gets a
+// warning.
 v1::Run Judged(v1::Run run, const v1::Backup* backup);
 
 // "disproven": for people, metrics and scripts alike. Empty for what this version does not know.
@@ -33,7 +35,17 @@ v1::Backup::Coverage CoverageOf(const v1::Run& run);
 
 // What a drill says about its backup; nothing when it says nothing (it could not be made, was cancelled). Proven: the drill
 // succeeded, the backup is complete and not in doubt, and every check passed. Only what was found positively disproves: a
-// check that failed, bytes that are wrong (REASON_CORRUPT). A check that could not be made leaves it unverifiable.
+// check that failed, bytes that are wrong (REASON_CORRUPT). A check that could not be made leaves it unverifiable. Whether
+// the finding could be written down (PURPOSE_RECORD) changes nothing about it.
 std::optional<v1::Verification> FindingOf(const v1::Run& drill, const v1::Backup* backup);
+
+// The same, where it is known already why the backup can't be called proven whatever the checks say (empty: it can).
+std::optional<v1::Verification> FindingOf(const v1::Run& drill, const std::string& not_provable);
+std::string WhyNotProvable(const v1::Backup* backup);
+
+// A drill as its last step knows it: by the results of the steps before that, where a step that did not succeed has an
+// error. It is over, at no time.
+v1::Run DrillSoFar(const std::string& run, const std::string& backup,
+                   const std::map<std::string, v1::ActionResult>& results);
 
 }  // namespace salvor::verdicts

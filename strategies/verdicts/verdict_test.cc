@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace salvor::verdicts {
@@ -206,6 +208,80 @@ TEST(Verdict, SaysWhyItIsNoneBetter) {
   EXPECT_EQ(reason(v1::RUN_KIND_BACKUP, Whole), "");
   EXPECT_EQ(reason(v1::RUN_KIND_DRILL, Passed), "");
   EXPECT_EQ(reason(v1::RUN_KIND_RESTORE, Passed), "");
+}
+
+// A drill whose last step, which writes down what was found, ended so.
+v1::Run RecordedDrill(const std::function<void(v1::Run&)>& left, v1::StepPhase recording) {
+  const bool recorded = recording == v1::STEP_PHASE_SUCCEEDED;
+  v1::Run run = RunOf({v1::RUN_KIND_DRILL, left, {}, {}, {}},
+                      recorded ? v1::RUN_PHASE_SUCCEEDED : v1::RUN_PHASE_FAILED);
+  v1::StepStatus& record = *run.add_steps();
+  record.set_id("verification.write");
+  record.set_purpose(v1::PURPOSE_RECORD);
+  record.set_phase(recording);
+  return run;
+}
+
+TEST(Verdict, IsTheSameWhereItCouldNotBeWrittenDownAndTheRunWarnsOfThat) {
+  const v1::Backup complete = Complete();
+  const std::vector<std::pair<std::function<void(v1::Run&)>, v1::Verdict>> table = {
+      {Passed, v1::VERDICT_PROVEN}, {NotMade, v1::VERDICT_UNVERIFIABLE}, {Wrong, v1::VERDICT_DISPROVEN}};
+  for (const auto& [left, verdict] : table) {
+    const v1::Run kept = Judged(RecordedDrill(left, v1::STEP_PHASE_SUCCEEDED), &complete);
+    EXPECT_EQ(kept.verdict(), verdict);
+    EXPECT_EQ(kept.steps(1).result().warnings_size(), 0);
+    const v1::Run lost = Judged(RecordedDrill(left, v1::STEP_PHASE_FAILED), &complete);
+    EXPECT_EQ(lost.verdict(), verdict);
+    EXPECT_EQ(lost.verdict_reason(), kept.verdict_reason());
+    ASSERT_EQ(lost.steps(1).result().warnings_size(), 1);
+    EXPECT_NE(lost.steps(1).result().warnings(0).find("by the control plane only"), std::string::npos);
+  }
+}
+
+TEST(Verdict, OnlyWhatCouldNotBeWrittenDownIsForgiven) {
+  const v1::Backup complete = Complete();
+  v1::Run run = RecordedDrill(Passed, v1::STEP_PHASE_FAILED);
+  run.mutable_steps(0)->set_phase(v1::STEP_PHASE_FAILED);
+  EXPECT_EQ(Judged(run, &complete).verdict(), v1::VERDICT_FAILED) << "another step failed as well";
+  run = RecordedDrill(Passed, v1::STEP_PHASE_CANCELLED);
+  EXPECT_EQ(Judged(run, &complete).verdict(), v1::VERDICT_FAILED) << "its time was over";
+  EXPECT_EQ(Judged(run, &complete).steps(1).result().warnings_size(), 0) << "there is no finding to be lost";
+  run = RecordedDrill(Passed, v1::STEP_PHASE_FAILED);
+  run.mutable_steps(0)->set_purpose(v1::PURPOSE_RECORD);
+  run.mutable_header()->set_kind(v1::RUN_KIND_BACKUP);
+  EXPECT_EQ(Judged(run, &complete).verdict(), v1::VERDICT_FAILED) << "a backup without its manifest is none";
+  EXPECT_EQ(Judged(run, &complete).steps(1).result().warnings_size(), 0);
+}
+
+// A damaged repository in the way of the record is no word about what was restored from it before.
+TEST(Verdict, TheStepThatWritesDownWhatWasFoundFindsNothingItself) {
+  const v1::Backup complete = Complete();
+  v1::Run run = RecordedDrill(Passed, v1::STEP_PHASE_FAILED);
+  run.mutable_steps(1)->mutable_result()->mutable_error()->set_reason(v1::Error::REASON_CORRUPT);
+  EXPECT_EQ(Judged(run, &complete).verdict(), v1::VERDICT_PROVEN);
+}
+
+TEST(Verdict, ADrillJudgesItselfByItsResultsAsItIsJudgedAfterwards) {
+  const v1::Backup complete = Complete();
+  const std::vector<std::function<void(v1::Run&)>> all = {Nothing, Passed, NotMade, Wrong, Corrupt};
+  for (size_t i = 0; i < all.size(); ++i) {
+    SCOPED_TRACE(i);
+    v1::Run run = RecordedDrill(all[i], v1::STEP_PHASE_SUCCEEDED);
+    std::map<std::string, v1::ActionResult> results;
+    for (int step = 0; step < run.steps_size(); ++step) {
+      if (run.steps(step).purpose() == v1::PURPOSE_RECORD) continue;
+      run.mutable_steps(step)->set_id("step-" + std::to_string(step));
+      results[run.steps(step).id()] = run.steps(step).result();
+    }
+    const auto itself = FindingOf(DrillSoFar("r1", "", results), WhyNotProvable(&complete));
+    const auto afterwards = FindingOf(run, &complete);
+    ASSERT_TRUE(itself.has_value() && afterwards.has_value());
+    EXPECT_EQ(itself->SerializeAsString(), afterwards->SerializeAsString());
+  }
+  std::map<std::string, v1::ActionResult> failed;
+  failed["scratch.start"].mutable_error()->set_message("no room");
+  failed["db.verify"].mutable_error()->set_message("scratch.start failed");
+  EXPECT_FALSE(FindingOf(DrillSoFar("r1", "b1", failed), "").has_value()) << "it could not be made";
 }
 
 }  // namespace

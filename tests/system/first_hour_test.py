@@ -87,8 +87,19 @@ class FirstBackup(unittest.TestCase):
             stack.cli("backup", "create", "shop", "--wait")
             beside = ["restore", "create", "--backup", "latest:shop", "--to", "shop", "--component", "db",
                       "--rename-database", "shop=shop_copy"]
-            planned = stack.cli(*beside, "--dry-run")
-            self.assertIn("not checked: what stands as 'check' above", planned.stderr)
+            planned = stack.cli(*beside, "--dry-run", check=False)
+            self.assertEqual(planned.returncode, 7, planned.stderr)
+            self.assertIn("create", planned.stdout)
+            self.assertIn("would be refused: database shop_audit exists on the target", planned.stderr)
+            looked = [run for run in json.loads(stack.cli("run", "list", "-o", "json").stdout)["items"]
+                      if run["header"]["kind"] == "Inspect"]
+            self.assertEqual(len(looked), 1)
+            stack.kill_agent()
+            stack.wait_for_no_agent()
+            unseen = stack.cli(*beside, "--dry-run")
+            self.assertIn("the target was not looked at: not started within", unseen.stderr)
+            self.assertIn("no agent serves environment local", unseen.stderr)
+            stack.start_agent()
             # A database that keeps its name is there already: refused as a guardrail does it, with nothing written.
             refused = stack.cli(*beside, "--wait", check=False)
             self.assertEqual(refused.returncode, 7, refused.stderr)

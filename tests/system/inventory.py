@@ -111,15 +111,22 @@ def _server(stack):
 
 
 def _repository(stack):
-    """Locks, and the snapshots that no manifest in the repository names."""
+    """Locks, and the snapshots that no manifest in the repository names. What a drill found is meant to stay, once."""
     names = frozenset(os.listdir(stack.repository / "snapshots"))
     known = stack.__dict__.setdefault("_unnamed", {})  # restic is asked once for each state of the repository
     if names not in known:
         snapshots, named = stack.snapshots(), set()
         for manifest in (s for s in snapshots if "kind=manifest" in (s.get("tags") or [])):
             named |= {manifest["id"]} | _named_in(stack, manifest)
+        named |= {s["id"] for s in {_drill_of(s): s for s in snapshots if _drill_of(s)}.values()}
         known[names] = {f"snapshot {s['id'][:8]} {' '.join(s.get('tags') or [])}" for s in snapshots if s["id"] not in named}
     return known[names] | _locks(stack)
+
+
+def _drill_of(snapshot):
+    """The drill whose finding it is; nothing for all other snapshots."""
+    tags = snapshot.get("tags") or []
+    return next((tag for tag in tags if tag.startswith("run=")), None) if "kind=verification" in tags else None
 
 
 def _locks(stack):

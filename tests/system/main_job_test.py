@@ -35,6 +35,7 @@ class MainJob(unittest.TestCase):
             shutil.rmtree(stack.uploads)
             dry = stack.cli("restore", "create", "--backup", "latest:shop", "--to", "shop", "--dry-run")
             self.assertIn("create", dry.stdout)
+            self.assertRegex(dry.stdout, r"agrees: db check target server: .*roles will be created")
             self.assertFalse(stack.uploads.exists())
             stack.cli("restore", "create", "--backup", "latest:shop", "--to", "shop", "--wait")
             self.assertEqual(stack.fingerprint(), before)

@@ -192,6 +192,67 @@ TEST_F(CliTest, RestoreDryRunShowsThePlanAndARefusalIsAConflict) {
   EXPECT_THAT(refused.err, HasSubstr("error: this would be refused: database shop\n  cause: it exists\n"));
 }
 
+TEST_F(CliTest, RestoreDryRunSaysWhatEachGuardrailSaid) {
+  control_.SetPlan(FromText<v1::CreateRunResponse>(R"(
+    run: "inspect-shop-20261121-101500-4f2a"
+    effects { verb: "create" subject: "database shop" detail: "3.10 GiB, 42 tables" }
+    flow { steps { id: "db.restore.shop" title: "restore database shop" } })"));
+  v1::Run looked = FromText<v1::Run>(R"(
+    header { name: "inspect-shop-20261121-101500-4f2a" kind: RUN_KIND_INSPECT application: "shop" }
+    phase: RUN_PHASE_SUCCEEDED verdict: VERDICT_COMPLETE
+    steps { id: "db.check-target" component: "db" title: "check target server" phase: STEP_PHASE_SUCCEEDED
+            result { note: "2 roles will be created" warnings: "roles that exist stay as they are: a" } }
+    steps { id: "files.check-target" component: "files" title: "check target folder"
+            phase: STEP_PHASE_SUCCEEDED result { } })");
+  control_.AddScript(ScriptTo(looked));
+  const std::vector<std::string> arguments = {"restore", "create", "--backup", "latest:shop",
+                                              "--to",    "shop",   "--dry-run"};
+  const Result agreed = Run(arguments);
+  EXPECT_EQ(agreed.code, 0) << agreed.err;
+  EXPECT_TRUE(control_.last_restore().look());
+  EXPECT_THAT(agreed.out, HasSubstr("looked at beforehand\n"
+                                    "  agrees: db check target server: 2 roles will be created\n"
+                                    "    warning: roles that exist stay as they are: a\n"
+                                    "  agrees: files check target folder\n"));
+  EXPECT_EQ(agreed.err, "dry run: nothing was written\n");
+  // A script has the plan alone.
+  std::vector<std::string> as_data = arguments;
+  as_data.insert(as_data.end(), {"-o", "json"});
+  EXPECT_EQ(Run(as_data).code, 0);
+  EXPECT_FALSE(control_.last_restore().look());
+}
+
+TEST_F(CliTest, RestoreDryRunThatWouldBeRefusedIsAConflictAndOneThatNobodyLookedAtIsNot) {
+  const std::vector<std::string> arguments = {"restore", "create", "--backup", "latest:shop",
+                                              "--to",    "shop",   "--dry-run"};
+  v1::Run looked = FromText<v1::Run>(R"(
+    header { name: "inspect-1" kind: RUN_KIND_INSPECT application: "shop" }
+    phase: RUN_PHASE_FAILED verdict: VERDICT_FAILED reason: "db.check-target: database shop exists"
+    steps { id: "db.check-target" component: "db" title: "check target server" phase: STEP_PHASE_FAILED
+            result { error { reason: REASON_REFUSED message: "database shop exists"
+                             hint: "Restore under another name." } } })");
+  control_.SetPlan(FromText<v1::CreateRunResponse>(R"(run: "inspect-1")"));
+  control_.AddScript(ScriptTo(looked));
+  const Result refused = Run(arguments);
+  EXPECT_EQ(refused.code, 7);
+  EXPECT_THAT(refused.out, HasSubstr("  refuses: db check target server: database shop exists\n"));
+  EXPECT_THAT(refused.err, HasSubstr("error: this would be refused: database shop exists\n"));
+  EXPECT_THAT(refused.err, HasSubstr("Restore under another name."));
+
+  looked.mutable_header()->set_name("inspect-2");
+  looked.set_reason("not started within 30.0s: no agent serves environment local");
+  looked.set_verdict_reason(looked.reason());
+  looked.mutable_steps(0)->set_phase(v1::STEP_PHASE_CANCELLED);
+  looked.mutable_steps(0)->set_reason("not begun");
+  looked.mutable_steps(0)->clear_result();
+  control_.SetPlan(FromText<v1::CreateRunResponse>(R"(run: "inspect-2")"));
+  control_.AddScript(ScriptTo(looked));
+  const Result unseen = Run(arguments);
+  EXPECT_EQ(unseen.code, 0) << "a plan is an answer too";
+  EXPECT_THAT(unseen.out, HasSubstr("  did not look: db check target server: not begun\n"));
+  EXPECT_THAT(unseen.err, HasSubstr("not looked at: not started within 30.0s: no agent serves"));
+}
+
 TEST_F(CliTest, RestoreThatKeepsGoingIsThreeAndSaysWhatItLeftOut) {
   control_.AddScript(ScriptTo(PartialRestore()));
   const Result result =

@@ -42,6 +42,10 @@ struct FinishRun {  // it is not active any more
   v1::Run summary;  // without steps
   v1::Run view;     // with them, as it is shown from now on; empty where nobody can say more than the summary
 };
+struct
+    EraseRun {  // all that is stored of one that is over; nothing happens where there is none, or it is active
+  std::string run;
+};
 struct PutBackup {
   v1::Backup backup;
 };
@@ -74,7 +78,7 @@ struct EraseObligation {
 struct PutToken {
   v1::TokenRecord record;
 };
-using Change = std::variant<PutRun, AppendEvents, FinishRun, PutBackup, PutVerification, PutObject,
+using Change = std::variant<PutRun, AppendEvents, FinishRun, EraseRun, PutBackup, PutVerification, PutObject,
                             EraseObject, PutAgent, AppendLog, PutObligation, EraseObligation, PutToken>;
 
 struct Batch {

@@ -63,6 +63,42 @@ TEST_P(StoreTest, FinishedRunsAreNotActiveAndKeepTheirSummary) {
   EXPECT_EQ(store_->LoadRunSummary("r3").status().code(), absl::StatusCode::kNotFound);
 }
 
+TEST_P(StoreTest, AnErasedRunIsGoneWithAllThatBelongsToItAndNoOther) {
+  const auto log = [](const std::string& run) {
+    AppendLog append;
+    append.lines.set_run(run);
+    append.lines.add_lines()->set_text("a line");
+    return append;
+  };
+  Batch batch = {Begin("r1"), Begin("r2"), Begin("r3")};
+  for (const char* run : {"r1", "r2", "r3"}) {
+    batch.push_back(Granted(run, 0, "a"));
+    batch.push_back(log(run));
+  }
+  batch.push_back(Finish("r2", v1::RUN_PHASE_SUCCEEDED));
+  batch.push_back(Finish("r3", v1::RUN_PHASE_SUCCEEDED));
+  ASSERT_TRUE(CommitAndWait(*store_, std::move(batch)).ok());
+  const auto first = store_->ListRuns({}, {1, ""});
+  ASSERT_TRUE(first.ok() && !first->next_token.empty());
+  ASSERT_TRUE(CommitAndWait(*store_, {EraseRun{"r1"}, EraseRun{"r2"}, EraseRun{"nobody"}}).ok());
+  EXPECT_EQ(*store_->ActiveRuns(), std::vector<std::string>{"r1"}) << "what is active stays";
+  EXPECT_EQ(store_->LoadRun("r1")->events.size(), 1u);
+  EXPECT_EQ(store_->LoadRun("r2").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->LoadRunSummary("r2").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->LoadRunView("r2").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->LoadRun("r3")->events.size(), 1u);
+  int64_t next = 0;
+  EXPECT_TRUE(store_->ReadLog("r2", 0, next)->empty());
+  EXPECT_EQ(store_->ReadLog("r3", 0, next)->size(), 1u);
+  EXPECT_EQ(ReadAllRuns(*store_, {})->size(), 2u);
+  const auto rest = store_->ListRuns({}, {10, first->next_token});
+  ASSERT_TRUE(rest.ok()) << rest.status();
+  ASSERT_EQ(rest->items.size(), 1u) << "the list goes on where it was";
+  EXPECT_EQ(rest->items[0].header().name(), "r1");
+  ASSERT_TRUE(CommitAndWait(*store_, {Begin("r2"), Granted("r2", 0, "b")}).ok()) << "the name is free";
+  EXPECT_EQ(store_->LoadRun("r2")->events.size(), 1u);
+}
+
 TEST_P(StoreTest, AFinishedRunIsShownAsItEnded) {
   FinishRun with_view, without;
   with_view.summary.mutable_header()->set_name("r1");

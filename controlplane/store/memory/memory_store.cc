@@ -82,6 +82,12 @@ void MemoryStore::Apply(const Change& change) {
     runs_[finish->summary.header().name()].summary = finish->summary;
     runs_[finish->summary.header().name()].finished = true;
     runs_[finish->summary.header().name()].view = finish->view;
+  } else if (const auto* over = std::get_if<EraseRun>(&change)) {
+    const auto run = runs_.find(over->run);
+    if (run == runs_.end() || !run->second.finished) return;
+    runs_.erase(run);
+    logs_.erase(over->run);
+    *std::find(order_.begin(), order_.end(), over->run) = "";  // the others keep their places in lists
   } else if (const auto* backup = std::get_if<PutBackup>(&change)) {
     if (backups_.count(backup->backup.name()) == 0) backup_order_.push_back(backup->backup.name());
     backups_[backup->backup.name()] = backup->backup;
@@ -112,7 +118,7 @@ StatusOr<std::vector<std::string>> MemoryStore::ActiveRuns() {
   MutexLock lock(mutex_);
   std::vector<std::string> active;
   for (const std::string& name : order_) {
-    if (!runs_[name].finished) active.push_back(name);
+    if (!name.empty() && !runs_[name].finished) active.push_back(name);
   }
   return active;
 }
@@ -145,7 +151,9 @@ StatusOr<Page<v1::Run>> MemoryStore::ListRuns(const RunFilter& filter, const Pag
   MutexLock lock(mutex_);
   Page<v1::Run> runs;
   for (int64_t number = before.value_or(static_cast<int64_t>(order_.size())) - 1; number >= 0; --number) {
-    const Entry& entry = runs_[order_[static_cast<size_t>(number)]];
+    const std::string& name = order_[static_cast<size_t>(number)];
+    if (name.empty()) continue;  // it was erased
+    const Entry& entry = runs_[name];
     if ((filter.active_only && entry.finished) || !filter.Matches(entry.summary)) continue;
     if (static_cast<int>(runs.items.size()) >= std::max(page.size, 1)) {
       runs.next_token = MakePageToken(list, std::to_string(number + 1));

@@ -25,6 +25,9 @@ Status SqliteWriter::Prepare() {
       {&finish_,
        R"sql(UPDATE run SET active = 0, summary = ?, summary_checksum = ?, view = ?, view_checksum = ?
              WHERE number = ?)sql"},
+      {&erase_run_, "DELETE FROM run WHERE name = ? AND active = 0 RETURNING number"},
+      {&erase_events_, "DELETE FROM journal WHERE run = ?"},
+      {&erase_log_, "DELETE FROM log WHERE run = ?"},
       {&put_backup_,
        R"sql(INSERT INTO backup(name, body, checksum) VALUES(?, ?, ?)
              ON CONFLICT(name) DO UPDATE SET body = excluded.body, checksum = excluded.checksum)sql"},
@@ -89,6 +92,15 @@ Status SqliteWriter::Write(const FinishRun& finish) {
   finish_.Bind(0, summary).Bind(1, Checksum({name, summary}));
   const std::string view = finish.view.SerializeAsString();  // none is empty, which no reader takes for one
   return finish_.Bind(2, view).Bind(3, Checksum({name, view})).Bind(4, number).Run();
+}
+
+Status SqliteWriter::Write(const EraseRun& erase) {
+  ASSIGN_OR_RETURN(const bool row, erase_run_.Bind(0, erase.run).Step());
+  const int64_t number = row ? erase_run_.Int(0) : 0;
+  erase_run_.Reset();
+  if (!row) return OkStatus();
+  RETURN_IF_ERROR(erase_events_.Bind(0, number).Run());
+  return erase_log_.Bind(0, erase.run).Run();
 }
 
 Status SqliteWriter::Write(const PutBackup& put) {

@@ -31,6 +31,7 @@ class SqliteWriter {
   Status Write(const PutRun& put);
   Status Write(const AppendEvents& append);
   Status Write(const FinishRun& finish);
+  Status Write(const EraseRun& erase);
   Status Write(const PutBackup& put);
   Status Write(const PutVerification& put);
   Status Write(const PutObject& put);
@@ -51,9 +52,9 @@ class SqliteWriter {
   std::unordered_map<std::string, KnownRun> known_;  // active runs
   std::string bytes_;
   int64_t bytes_written_ = 0;
-  SqliteStatement begin_, commit_, put_run_, find_run_, last_events_, append_, finish_, put_backup_,
-      put_verification_, put_object_, erase_object_, put_agent_, append_log_, put_obligation_,
-      erase_obligation_, put_token_;
+  SqliteStatement begin_, commit_, put_run_, find_run_, last_events_, append_, finish_, erase_run_,
+      erase_events_, erase_log_, put_backup_, put_verification_, put_object_, erase_object_, put_agent_,
+      append_log_, put_obligation_, erase_obligation_, put_token_;
 };
 
 }  // namespace salvor::controlplane

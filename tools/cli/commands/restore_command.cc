@@ -4,6 +4,7 @@
 
 #include "base/names.h"
 #include "tools/cli/commands/commands.h"
+#include "tools/cli/commands/look.h"
 #include "tools/cli/commands/restore_option.h"
 #include "tools/cli/commands/wait.h"
 
@@ -49,12 +50,16 @@ StatusOr<v1::CreateRestoreRequest> MakeRequest(const RestoreOptions& options) {
 
 ExitCode Create(Context& context, const RestoreOptions& options) {
   const std::string what = fmt::format("restore {} to {}", options.backup, options.to);
-  const StatusOr<v1::CreateRestoreRequest> request = MakeRequest(options);
+  StatusOr<v1::CreateRestoreRequest> request = MakeRequest(options);
   if (!request.ok()) return context.Fail(what, request.status());
+  request->set_look(
+      options.start.dry_run &&
+      (options.start.output.empty() || options.start.output == "table" || options.start.output == "wide"));
   const StatusOr<Client*> client = context.Connect();
   if (!client.ok()) return context.Fail(what, client.status());
   const StatusOr<v1::CreateRunResponse> response = (*client)->Call(&ControlStub::CreateRestore, *request);
   if (!response.ok()) return context.Fail(what, response.status());
+  if (request->look() && !response->run().empty()) return AfterLook(context, *response, options.start);
   return AfterStart(context, *response, options.start);
 }
 

@@ -24,7 +24,8 @@ struct ListOptions {
   int limit = 50;
 };
 
-constexpr v1::RunKind kKinds[] = {v1::RUN_KIND_BACKUP, v1::RUN_KIND_RESTORE, v1::RUN_KIND_DRILL};
+constexpr v1::RunKind kKinds[] = {v1::RUN_KIND_BACKUP, v1::RUN_KIND_RESTORE, v1::RUN_KIND_DRILL,
+                                  v1::RUN_KIND_INSPECT};
 constexpr v1::RunPhase kPhases[] = {v1::RUN_PHASE_RUNNING,   v1::RUN_PHASE_CANCELLING,
                                     v1::RUN_PHASE_SUCCEEDED, v1::RUN_PHASE_FAILED,
                                     v1::RUN_PHASE_CANCELLED, v1::RUN_PHASE_QUARANTINED};

@@ -175,6 +175,17 @@ bool NotIsolated(const std::vector<const v1::Check*>& checks) {
   return false;
 }
 
+// Whether what the drill found is in the Location as well; its step that writes it there says so where it is not.
+std::string RenderRecordWarnings(const v1::Run& run, const Style& style) {
+  std::string lines;
+  for (const v1::StepStatus& step : run.steps()) {
+    if (step.purpose() != v1::PURPOSE_RECORD) continue;
+    for (const std::string& warning : step.result().warnings())
+      lines += Indented(Paint(style, Tone::kWarning, "warning: ") + CleanText(warning), 0, style.width);
+  }
+  return lines;
+}
+
 // Why a drill could not prove its backup.
 std::string WhyUnverifiable(const v1::Run& run, const CheckCounts& counts) {
   if (counts.Total() == 0) return "no check was made";
@@ -197,6 +208,7 @@ Outcome DrillOutcome(const v1::Run& run, const Style& style) {
   const Worded verdict = unfinished ? Worded{"none, the drill did not finish", Tone::kBad} : VerdictWord(run);
   outcome.text += fmt::format("\nverdict: {}{} ({})\n", Paint(style, verdict.tone, verdict.text), isolation,
                               SummarizeChecks(counts));
+  outcome.text += RenderRecordWarnings(run, style);
   AddUnconfirmed(run, style, outcome);
   if (outcome.code == ExitCode::kOk) {
     outcome.next = {"salvor backup show " + CleanText(run.header().backup())};

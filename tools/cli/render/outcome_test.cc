@@ -102,6 +102,20 @@ TEST(DrillOutcome, SaysNotIsolatedInItsFirstLineAndBesideItsVerdict) {
   EXPECT_NE(outcome.text.substr(outcome.text.find("verdict:")).find(", not isolated ("), std::string::npos);
 }
 
+TEST(DrillOutcome, SaysWhereItsProofIsOnlyInTheControlPlane) {
+  v1::Run run = SucceededDrill();
+  v1::StepStatus& record = *run.add_steps();
+  record.set_id("verification.write");
+  record.set_purpose(v1::PURPOSE_RECORD);
+  record.set_phase(v1::STEP_PHASE_FAILED);
+  run.set_phase(v1::RUN_PHASE_FAILED);
+  run.set_reason("verification.write: the repository cannot be written");
+  const Outcome outcome = OutcomeOf(AsJudged(run));
+  EXPECT_EQ(outcome.code, ExitCode::kOk) << "proven is proven";
+  EXPECT_THAT(outcome.text, HasSubstr("verdict: proven"));
+  EXPECT_THAT(outcome.text, HasSubstr("warning: what the drill found is kept by the control plane only"));
+}
+
 TEST(DrillOutcome, IsolationAloneProvesNothing) {
   v1::Run run = SucceededDrill();
   for (v1::StepStatus& step : *run.mutable_steps()) step.mutable_result()->clear_checks();

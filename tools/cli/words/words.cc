@@ -145,6 +145,8 @@ std::string Word(v1::RunKind kind) {
       return "delete";
     case v1::RUN_KIND_COPY:
       return "copy";
+    case v1::RUN_KIND_INSPECT:
+      return "inspect";
     default:
       return "run";
   }

@@ -1,0 +1,62 @@
+#include "tools/cli/render/render_look.h"
+
+#include <fmt/core.h>
+
+#include "base/text.h"
+#include "tools/cli/terminal/text_layout.h"
+#include "tools/cli/words/words.h"
+
+namespace salvor::cli {
+namespace {
+
+bool Refuses(const v1::StepStatus& step) {
+  return step.phase() == v1::STEP_PHASE_FAILED && step.result().error().reason() == v1::Error::REASON_REFUSED;
+}
+
+const v1::Check* FirstFailed(const v1::StepStatus& step) {
+  for (const v1::Check& check : step.result().checks()) {
+    if (check.verdict() == v1::Check::VERDICT_FAILED) return &check;
+  }
+  return nullptr;
+}
+
+Worded WordOf(const v1::StepStatus& step) {
+  if (Refuses(step) || FirstFailed(step) != nullptr) return {"refuses", Tone::kBad};
+  if (step.phase() == v1::STEP_PHASE_SUCCEEDED) return {"agrees", Tone::kGood};
+  return {"did not look", Tone::kWarning};
+}
+
+std::string FindingOf(const v1::StepStatus& step) {
+  if (const v1::Check* failed = FirstFailed(step)) return CleanText(failed->compared());
+  if (step.phase() == v1::STEP_PHASE_SUCCEEDED) return CleanText(step.result().note());
+  const std::string& error = step.result().error().message();
+  return CleanText(error.empty() ? step.reason() : error);
+}
+
+}  // namespace
+
+std::string RenderLook(const v1::Run& run, const Style& style) {
+  std::string text = Paint(style, Tone::kStrong, "looked at beforehand") + "\n";
+  for (const v1::StepStatus& step : run.steps()) {
+    const Worded word = WordOf(step);
+    const std::string finding = FindingOf(step);
+    const std::string who = step.component().empty() ? "" : CleanText(step.component()) + " ";
+    text += Indented(fmt::format("{}: {}{}{}", Paint(style, word.tone, word.text), who,
+                                 CleanText(step.title()), finding.empty() ? "" : ": " + finding),
+                     2, style.width);
+    for (const std::string& warning : step.result().warnings())
+      text += Indented(Paint(style, Tone::kWarning, "warning: ") + CleanText(warning), 4, style.width);
+  }
+  return text;
+}
+
+Refusal FirstRefusal(const v1::Run& run) {
+  for (const v1::StepStatus& step : run.steps()) {
+    if (Refuses(step))
+      return {CleanText(step.result().error().message()), CleanText(step.result().error().hint())};
+    if (const v1::Check* failed = FirstFailed(step)) return {CleanText(failed->compared()), ""};
+  }
+  return {};
+}
+
+}  // namespace salvor::cli
