@@ -45,11 +45,6 @@ void CheckInvariants(const ActiveRun& run) {
   }
 }
 
-// Batches are committed in order: all before it is durable when this empty one is.
-void WhenDurable(Journal& journal, Engine::Durable durable) {
-  journal.Commit({}, [durable = std::move(durable)](const CommitOutcome& outcome) { durable(outcome.why); });
-}
-
 // How long ago the run was requested. Across a restart there is only what people call the time; it never runs backwards
 // here.
 absl::Duration AgeOf(const flows::RunState& state, const std::vector<v1::Event>& events, absl::Time now) {
@@ -163,7 +158,7 @@ Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& 
     RecordEvent(turn, run, std::move(event));
     Conclude(turn);
   }
-  WhenDurable(store_, std::move(durable));
+  CallWhenDurable(std::move(durable));
   return OkStatus();
 }
 
@@ -185,8 +180,13 @@ Status Engine::CancelRun(const std::string& name, const std::string& by, const s
       Conclude(turn);
     }
   }
-  WhenDurable(store_, std::move(durable));
+  CallWhenDurable(std::move(durable));
   return OkStatus();
+}
+
+// Batches are committed in order: all before it is durable when this empty one is.
+void Engine::CallWhenDurable(Durable durable) {
+  store_.Commit({}, [durable = std::move(durable)](const CommitOutcome& outcome) { durable(outcome.why); });
 }
 
 StatusOr<v1::Run> Engine::GetRun(const std::string& name) {
@@ -287,7 +287,7 @@ StatusOr<v1::Backup> Engine::AcceptBackup(const std::string& reference, const st
     RecordBackup(turn, accepted);
     Conclude(turn);
   }
-  WhenDurable(store_, std::move(durable));
+  CallWhenDurable(std::move(durable));
   return accepted;
 }
 

@@ -79,12 +79,16 @@ class Engine {
   // Runs on the store's thread once what was asked for is durable, or with the store's error.
   using Durable = std::function<void(const Status&)>;
 
-  // AlreadyExists, InvalidArgument (the flow can't be): then `durable` does not run. Else the run has begun, and
-  // `durable` says when it is on record. Who may block uses StartRunAndWait.
+  // AlreadyExists (it may not be durable yet), InvalidArgument (the flow can't be): then `durable` does not run. Else the
+  // run has begun, and `durable` says when it is on record. Who may block uses StartRunAndWait.
   Status StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location, Durable durable);
   // FailedPrecondition when it is over already: then `durable` does not run. Who may block uses CancelRunAndWait.
   Status CancelRun(const std::string& name, const std::string& by, const std::string& reason,
                    Durable durable);
+
+  // Says when all is on record that this engine has begun to write, as what FindWaiting found. Who may block uses
+  // WaitUntilDurable.
+  void CallWhenDurable(Durable durable);
 
   StatusOr<v1::Run> GetRun(const std::string& name);
   // The run as soon as its revision is another than `seen` (or it is over), at the latest after `timeout`.
@@ -94,7 +98,7 @@ class Engine {
   // The newest first, as they are now: without steps. The filter applies before the size of the page. InvalidArgument for a
   // page token that is not of this list.
   StatusOr<Page<v1::Run>> ListRuns(const RunFilter& filter, const PageRequest& page);
-  // The runs of this kind of which no step was ever granted.
+  // The runs of this kind of which no step was ever granted. They may not be durable yet.
   std::vector<WaitingRun> FindWaiting(v1::RunKind kind, const std::string& application);
 
   std::vector<v1::Backup> ListBackups(const std::string& application);  // all, the newest first

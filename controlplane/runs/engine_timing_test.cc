@@ -4,6 +4,7 @@
 #include "base/io/files.h"
 #include "base/io/sqlite/database.h"
 #include "controlplane/runs/engine_testing.h"
+#include "controlplane/store/contract/held_up_store_testing.h"
 #include "controlplane/store/sqlite/sqlite_store.h"
 
 namespace salvor::controlplane {
@@ -53,6 +54,17 @@ TEST_F(EngineTest, ANameIsTakenOnceAlsoByARunThatIsOver) {
   ASSERT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
   EXPECT_EQ(StartRunAndWait(*engine_, header, Chain(1), "").code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
+}
+
+TEST_F(EngineTest, WhoIsToldThatARunExistsMayRelyOnIt) {
+  v1::RunHeader header;
+  header.set_name("r1");
+  header.set_environment("local");
+  HeldUpStore held_up(store_);
+  ASSERT_TRUE(engine_->StartRun(header, Chain(1), "", [](const Status&) {}).ok());
+  Status second;
+  EXPECT_TRUE(held_up.Delays([&] { second = StartRunAndWait(*engine_, header, Chain(1), ""); }));
+  EXPECT_EQ(second.code(), absl::StatusCode::kAlreadyExists) << second;
 }
 
 TEST_F(EngineTest, ALateSuccessIsNoDuplicateOfAnEarlierAttemptsFailure) {
