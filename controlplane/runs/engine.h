@@ -196,7 +196,7 @@ class Engine {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // The order to undo what this agent holds of a run that is over. Where it does not say how (an agent of 0.1, or one
-  // whose record is damaged), the run's flow does.
+  // whose record is damaged), the run's flow does: to an agent that was granted the step which opens it, and to no other.
   v1::HeldObligation OrderOf(const AgentKey& agent, v1::HeldObligation held)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -262,5 +262,41 @@ TEST_F(EnginePlacesTest, LogLinesAreTakenFromTheHolderInItsEnvironmentAlone) {
   EXPECT_EQ(lines, 2u);
 }
 
+TEST_F(EnginePlacesTest, WhoOpenedAnObligationAloneLearnsHowItIsUndoneWhereverItIs) {
+  Agent opener = ConnectOf("cluster", "agent-a"), other = ConnectOf("local", "agent-a");
+  v1::Flow flow = WithObligation();
+  *flow.add_places() = Place("target", "cluster");
+  *flow.add_places() = Place("source", "local");
+  for (v1::Step& step : *flow.mutable_steps()) step.set_place("target");
+  v1::Step* elsewhere = flow.add_steps();
+  elsewhere->set_id("c");
+  elsewhere->set_place("source");
+  elsewhere->mutable_action()->mutable_noop();
+  Start("r1", flow);
+  Report(other, Lease(other));
+  Report(opener, Lease(opener));
+  Report(opener, Lease(opener));
+  ASSERT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
+  for (const bool restarted : {false, true}) {
+    if (restarted) {
+      Restart();
+      opener = ConnectOf("cluster", "agent-a");
+      other = ConnectOf("local", "agent-a");
+    }
+    const Agent stranger = ConnectOf("cluster", "agent-b");
+    for (const Agent& agent : {opener, other, stranger}) {
+      v1::AgentMessage message;
+      v1::HeldObligation* held = message.mutable_hello()->add_obligations();
+      held->set_run("r1");
+      held->set_name("scratch");
+      engine_->Receive(agent.session, message);
+      const v1::ControlMessage order = Take(agent);
+      ASSERT_EQ(order.release_size(), 1) << "what it holds is to be undone, whoever it is";
+      EXPECT_EQ(order.release(0).has_undo(), agent.session == opener.session)
+          << "the run is in " << (agent.session == other.session ? "its environment" : "another one");
+    }
+  }
+}
+
 }  // namespace
 }  // namespace salvor::controlplane
