@@ -362,6 +362,8 @@ bool Engine::RecordEvent(Turn& turn, const RunPointer& run, v1::Event event)
   *run->pending.add_events() = std::move(event);
   Touch(turn, run);
   for (const flows::Effect& effect : effects) PerformEffect(turn, run, effect);
+  // A key may have become free, which runs of any environment may wait for.
+  if (!run->keyed.empty()) ready_.AddEnvironments(turn.dispatch);
   return true;
 }
 
@@ -388,9 +390,6 @@ void Engine::PerformEffect(Turn& turn, const RunPointer& run, const flows::Effec
   } else {
     FinishRun(turn, run);
   }
-  if (run->keyed.empty()) return;
-  for (const v1::Place& place : run->state.graph->Places())
-    turn.dispatch.insert(run->EnvironmentOf(place));  // a key may have become free
 }
 
 void Engine::FinishRun(Turn& turn, const RunPointer& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

@@ -119,6 +119,12 @@ void ReadyQueue::Assign(const std::string& environment, const AgentSessions& ses
   queue->second.insert(queue->second.begin(), still.begin(), still.end());
 }
 
+void ReadyQueue::AddEnvironments(std::set<std::string>& environments) const {
+  for (const auto& [environment, queue] : queues_) {
+    if (!queue.empty()) environments.insert(environment);
+  }
+}
+
 absl::Duration ReadyQueue::OldestAge(absl::Duration now) const {
   absl::Duration oldest = absl::ZeroDuration();
   for (const auto& [environment, queue] : queues_) {
