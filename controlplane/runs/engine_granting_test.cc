@@ -115,6 +115,7 @@ TEST_F(EngineTest, AGrantThatIsRefusedTakesNoRoom) {
   ASSERT_TRUE(CancelRunAndWait(*engine_, "r1", "operator", "").ok());
   const Agent b = Connect("agent-b", {}, 1);
   EXPECT_EQ(Take(b).tasks_size(), 0) << "a cancelled run's step is not taken over";
+  EXPECT_EQ(engine_->OldestReadyAge(), absl::ZeroDuration()) << "nor does it wait for that";
   Start("r2", Movable(false));
   EXPECT_EQ(Take(b).tasks_size(), 1);
 }
