@@ -119,20 +119,22 @@ Status Engine::Quarantine(const std::string& name, const Status& why) {
   run.set_reason(MessageOf(why));
   run.set_hint(fmt::format("The other runs go on. Give this one up with: salvor run cancel {}", name));
   LogError("run {} is quarantined, since its records can't be read: {}", name, MessageOf(why));
-  quarantined_[name] = std::move(run);
+  quarantined_[name].view = std::move(run);
   return OkStatus();
 }
 
 void Engine::GiveUpQuarantined(const std::string& name, const std::string& by, const std::string& reason) {
-  v1::Run run = std::move(quarantined_[name]);
-  quarantined_.erase(name);
+  Quarantined& quarantined = quarantined_[name];
+  if (std::exchange(quarantined.is_given_up, true)) return;
+  v1::Run run = quarantined.view;
   run.set_phase(v1::RUN_PHASE_FAILED);
   run.set_reason(fmt::format("given up by {}{}{}: {}", by, reason.empty() ? "" : ", ", reason, run.reason()));
   run.clear_hint();
   *run.mutable_finished_at() = ToProto(clock_.Now());
   Turn turn;
   run = KeepRecords(turn, verdicts::RecordsOf(std::move(run), {backups_.MadeBy(name), nullptr}));
-  turn.batch.push_back(controlplane::FinishRun{run, {}});
+  turn.batch.push_back(controlplane::FinishRun{run, run});
+  turn.given_up.push_back(name);
   Conclude(turn);
 }
 
@@ -194,7 +196,7 @@ StatusOr<v1::Run> Engine::GetRun(const std::string& name) {
     MutexLock lock(mutex_);
     if (const RunPointer run = FindActive(name)) return ViewOf(*run, true);
     if (const auto quarantined = quarantined_.find(name); quarantined != quarantined_.end())
-      return quarantined->second;
+      return quarantined->second.view;
   }
   return finished_.Load(name);
 }
@@ -247,7 +249,7 @@ StatusOr<v1::Run> Engine::Refresh(v1::Run summary) {
   {
     MutexLock lock(mutex_);
     if (const RunPointer active = FindActive(name)) return ViewOf(*active, false);
-    if (const auto found = quarantined_.find(name); found != quarantined_.end()) return found->second;
+    if (const auto found = quarantined_.find(name); found != quarantined_.end()) return found->second.view;
   }
   if (summary.phase() == v1::RUN_PHASE_UNSPECIFIED) {  // it ended after the list was read
     ASSIGN_OR_RETURN(summary, store_.LoadRunSummary(name));
@@ -446,19 +448,20 @@ void Engine::Conclude(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   }
   if (turn.batch.empty() && turn.messages.empty()) return;
   store_.Commit(std::move(turn.batch),
-                [this, messages = std::move(turn.messages),
-                 finished = std::move(turn.finished)](const CommitOutcome& outcome) mutable {
+                [this, messages = std::move(turn.messages), finished = std::move(turn.finished),
+                 given_up = std::move(turn.given_up)](const CommitOutcome& outcome) mutable {
                   if (outcome.kind != CommitOutcome::Kind::kCommitted) {
                     if (options_.on_fatal) options_.on_fatal(outcome.why);
                     return;
                   }
                   for (auto& [session, message] : messages) session->link->Send(std::move(message));
-                  if (!finished.empty()) Forget(finished);
+                  if (!finished.empty() || !given_up.empty()) Forget(finished, given_up);
                 });
 }
 
-void Engine::Forget(const std::vector<RunPointer>& finished) {
+void Engine::Forget(const std::vector<RunPointer>& finished, const std::vector<std::string>& given_up) {
   MutexLock lock(mutex_);
+  for (const std::string& name : given_up) quarantined_.erase(name);
   for (const RunPointer& run : finished) {
     run->finish_is_durable = true;
     ++run->revision;

@@ -166,7 +166,8 @@ class Engine {
   // The end of every call: grants what can be granted, stores, and sends once that is durable.
   void Conclude(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  void Forget(const std::vector<RunPointer>& finished);
+  // These are over, and that is durable.
+  void Forget(const std::vector<RunPointer>& finished, const std::vector<std::string>& given_up);
 
   // ---- granting ------------------------------------------------------------------------------------------
 
@@ -256,7 +257,11 @@ class Engine {
   Mutex mutex_;
   FinishedRuns finished_;  // takes mutex_: it is asked without
   std::function<void()> wake_up_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, v1::Run> quarantined_ ABSL_GUARDED_BY(mutex_);  // views, without steps
+  struct Quarantined {
+    v1::Run view;              // without steps
+    bool is_given_up = false;  // and that is not durable yet: until then it is shown as it was
+  };
+  std::map<std::string, Quarantined> quarantined_ ABSL_GUARDED_BY(mutex_);
   ActiveRuns runs_ ABSL_GUARDED_BY(mutex_);
   ReadyQueue ready_ ABSL_GUARDED_BY(mutex_);
   AgentSessions sessions_ ABSL_GUARDED_BY(mutex_);

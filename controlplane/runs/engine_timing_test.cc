@@ -43,6 +43,33 @@ TEST_F(EngineTest, ARunThatDoesNotReplayIsQuarantinedAndNamedAndTheOthersGoOn) {
   EXPECT_TRUE(engine_->ListRuns({.active_only = true}, {})->items.empty());
 }
 
+TEST_F(EngineTest, ARunThatIsGivenUpIsShownAsItWasUntilItsEndIsOnRecordAndThenAsItEnded) {
+  Start("r1", Chain(1));
+  AppendEvents alien{"r1", 1, {}};
+  alien.events.add_events()->mutable_step_reported()->set_step("of-another-flow");
+  ASSERT_TRUE(CommitAndWait(store_, {alien}).ok());
+  Restart();
+  std::vector<Status> given_up;
+  {
+    HeldUpStore held_up(store_);
+    for (const char* by : {"zoe", "zoe's colleague"}) {
+      const Status begun =
+          engine_->CancelRun("r1", by, "", [&](const Status& it) { given_up.push_back(it); });
+      EXPECT_TRUE(begun.ok()) << begun;
+    }
+    EXPECT_EQ(engine_->GetRun("r1")->phase(), v1::RUN_PHASE_QUARANTINED);
+    EXPECT_EQ(engine_->ActiveRunCount(), 1);
+  }
+  EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_FAILED);
+  EXPECT_EQ(given_up, std::vector<Status>(2));
+  EXPECT_EQ(engine_->ActiveRunCount(), 0);
+  EXPECT_EQ(engine_->CancelRun("r1", "zoe", "", nullptr).code(), absl::StatusCode::kFailedPrecondition);
+  const StatusOr<v1::Run> view = store_.LoadRunView("r1");
+  ASSERT_TRUE(view.ok()) << view.status();
+  EXPECT_THAT(view->reason(), testing::StartsWith("given up by zoe: "));
+  EXPECT_EQ(view->verdict(), v1::VERDICT_FAILED);
+}
+
 TEST_F(EngineTest, ANameIsTakenOnceAlsoByARunThatIsOver) {
   const Agent agent = Connect();
   Start("r1", Chain(1));
