@@ -209,7 +209,7 @@ StatusOr<v1::Run> ControlApi::CancelRun(const Principal& who, const v1::CancelRu
 
 StatusOr<RunWatch> ControlApi::WatchRun(const Principal& who, const v1::GetRunRequest& request) {
   RETURN_IF_ERROR(CheckAccess(who, "WatchRun"));
-  return RunWatch(engine_, request.name());
+  return RunWatch(engine_, request);
 }
 
 StatusOr<LogReading> ControlApi::GetRunLogs(const Principal& who, const v1::GetRunLogsRequest& request) {

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "proto/run_change.h"
+
 namespace salvor::controlplane {
 namespace {
 
@@ -18,12 +20,16 @@ bool IsOver(const v1::Run& run) {
 
 StatusOr<std::optional<v1::Run>> RunWatch::Next() {
   constexpr int64_t kNoRevision = -2;
-  if (seen_) engine_->WaitUntilFinished(run_, kWatchPace);
-  ASSIGN_OR_RETURN(v1::Run run, engine_->WaitForChange(run_, seen_.value_or(kNoRevision), kWatchPatience));
+  const std::string& name = request_.name();
+  if (seen_) engine_->WaitUntilFinished(name, kWatchPace);
+  ASSIGN_OR_RETURN(v1::Run run, engine_->WaitForChange(name, seen_.value_or(kNoRevision), kWatchPatience));
   over_ = IsOver(run);
   if (!over_ && seen_ == run.revision()) return std::optional<v1::Run>();
   seen_ = run.revision();
-  return std::optional<v1::Run>(std::move(run));
+  if (!request_.changes_only()) return std::optional<v1::Run>(std::move(run));
+  std::optional<v1::Run> next = last_ ? ChangeBetween(*last_, run) : run;
+  last_ = std::move(run);
+  return next;
 }
 
 StatusOr<std::vector<v1::LogLines>> LogReading::Next() {
