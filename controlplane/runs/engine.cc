@@ -55,8 +55,13 @@ absl::Duration AgeOf(const flows::RunState& state, const std::vector<v1::Event>&
   return std::max(then, absl::ZeroDuration()) + std::max(now - FromProto(last.at()), absl::ZeroDuration());
 }
 
-// Above all that a predecessor of this process gave to anyone, so that a watcher's revisions never go back.
-int64_t FirstRevision(const Clock& clock) { return absl::ToUnixMicros(clock.Now()); }
+// What a watcher sees and no event says – progress, agents that come and go – counts in revisions too. In all the life of
+// a process it comes to less than one for each microsecond of this.
+constexpr absl::Duration kUnstoredChanges = absl::Hours(1);
+
+// Above all that a predecessor of this process gave to anyone, so that a watcher's revisions never go back. They go on
+// from the run's own time, which its events hold: somebody may have set the clock back.
+int64_t FirstRevision(absl::Time run_time) { return absl::ToUnixMicros(run_time); }
 
 // Whether the records are at fault, and not the store that should bring them.
 bool IsDamage(const Status& status) {
@@ -117,6 +122,7 @@ Status Engine::Quarantine(const std::string& name, const Status& why) {
   ASSIGN_OR_RETURN(v1::Run run, store_.LoadRunSummary(name));
   run.set_phase(v1::RUN_PHASE_QUARANTINED);
   run.set_reason(MessageOf(why));
+  run.set_revision(FirstRevision(clock_.Now() + kUnstoredChanges));  // its own time can't be read
   run.set_hint(fmt::format("The other runs go on. Give this one up with: salvor run cancel {}", name));
   LogError("run {} is quarantined, since its records can't be read: {}", name, MessageOf(why));
   quarantined_[name].view = std::move(run);
@@ -130,6 +136,7 @@ void Engine::GiveUpQuarantined(const std::string& name, const std::string& by, c
   run.set_phase(v1::RUN_PHASE_FAILED);
   run.set_reason(fmt::format("given up by {}{}{}: {}", by, reason.empty() ? "" : ", ", reason, run.reason()));
   run.clear_hint();
+  run.set_revision(run.revision() + 1);
   *run.mutable_finished_at() = ToProto(clock_.Now());
   Turn turn;
   run = KeepRecords(turn, verdicts::RecordsOf(std::move(run), {backups_.MadeBy(name), nullptr}));
@@ -153,7 +160,7 @@ Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& 
     if (!backup_location.empty()) RecordBackup(turn, verdicts::BeginBackup(header, backup_location));
     RunPointer run = MakeRun(std::move(header), std::move(graph));
     run->began = clock_.Monotonic();
-    run->revision = FirstRevision(clock_);
+    run->revision = FirstRevision(clock_.Now());
     runs_[run->header.name()] = run;
     v1::Event event;
     event.mutable_run_requested();
@@ -334,7 +341,8 @@ Status Engine::RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUSIVE_LO
   run->holders = HoldersIn(run->header.environment(), run->state.graph->Flow(), stored.events);
   run->next_event = static_cast<int64_t>(stored.events.size());
   run->began = clock_.Monotonic() - AgeOf(run->state, stored.events, clock_.Now());
-  run->revision = FirstRevision(clock_);
+  const absl::Time now = stored.events.empty() ? clock_.Now() : run->RunTime(clock_.Monotonic());
+  run->revision = FirstRevision(now + kUnstoredChanges);
   runs_[name] = run;
   if (stored.events.empty()) {
     v1::Event event;

@@ -284,6 +284,58 @@ TEST_F(EngineTest, AWatchersRevisionsGrowToTheEndAndAcrossARestart) {
   EXPECT_GT(engine_->GetRun("r1")->revision(), seen);
 }
 
+// Each control plane says more than its events do: agents come and go.
+TEST_F(EngineTest, AWatchersRevisionsGrowAcrossRestartsAlthoughTheClockIsSetBack) {
+  Agent agent = Connect();
+  Start("r1", Chain(3));
+  int64_t seen = 0;
+  const auto expect_growth = [&](const std::string& when) {
+    const int64_t now = engine_->GetRun("r1")->revision();
+    EXPECT_GT(now, seen) << when;
+    seen = now;
+  };
+  const auto report_progress = [&](const v1::LeaseKey& lease) {
+    for (int i = 1; i <= 1000; ++i) {
+      v1::AgentMessage message;
+      *message.add_progress()->mutable_lease() = lease;
+      message.mutable_progress(0)->mutable_progress()->set_bytes_done(i);
+      engine_->Receive(agent.session, message);
+    }
+    expect_growth("progress");
+  };
+  expect_growth("it began");
+  v1::LeaseKey lease = Take(agent).tasks(0).lease();
+  for (const absl::Duration back : {absl::Hours(24), absl::Hours(1)}) {
+    report_progress(lease);
+    clock_.Set(clock_.Now() - back);
+    Restart();
+    expect_growth("it was read again");
+    agent = Connect("agent-a", {lease});
+    clock_.Advance(absl::Seconds(1));
+    Report(agent, lease);
+    lease = Take(agent).tasks(0).lease();
+    expect_growth("the next step began");
+  }
+  Report(agent, lease);
+  ASSERT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
+  expect_growth("it is over");
+  Restart();
+  EXPECT_EQ(engine_->GetRun("r1")->revision(), seen) << "as it ended";
+}
+
+TEST_F(EngineTest, ARunThatIsQuarantinedAndGivenUpHasLaterRevisionsThanBefore) {
+  Start("r1", Chain(1));
+  const int64_t begun = engine_->GetRun("r1")->revision();
+  AppendEvents alien{"r1", 1, {}};
+  alien.events.add_events()->mutable_step_reported()->set_step("of-another-flow");
+  ASSERT_TRUE(CommitAndWait(store_, {alien}).ok());
+  Restart();
+  const int64_t quarantined = engine_->GetRun("r1")->revision();
+  EXPECT_GT(quarantined, begun);
+  ASSERT_TRUE(CancelRunAndWait(*engine_, "r1", "operator", "").ok());
+  EXPECT_GT(engine_->GetRun("r1")->revision(), quarantined);
+}
+
 TEST_F(EngineTest, ARequestThatHasNotBegunIsFound) {
   v1::RunHeader header;
   header.set_name("backup-1");
