@@ -275,6 +275,11 @@ StatusOr<Page<v1::Backup>> Engine::ListBackups(const BackupFilter& filter, const
   return backups_.List(filter, page);
 }
 
+int Engine::CountBackupsAt(const std::string& location) {
+  MutexLock lock(mutex_);
+  return backups_.CountAt(location);
+}
+
 StatusOr<v1::Backup> Engine::FindBackup(const std::string& reference) {
   MutexLock lock(mutex_);
   return backups_.Resolve(reference);

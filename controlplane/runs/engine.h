@@ -104,6 +104,8 @@ class Engine {
   std::vector<v1::Backup> ListBackups(const std::string& application);  // all, the newest first
   // A page of them, in the same order. InvalidArgument as above.
   StatusOr<Page<v1::Backup>> ListBackups(const BackupFilter& filter, const PageRequest& page);
+  // How many kept something, or may yet, at this Location.
+  int CountBackupsAt(const std::string& location);
   // A name, "latest:APPLICATION" (the newest that kept something and is not disproven) or "proven:APPLICATION". NotFound.
   StatusOr<v1::Backup> FindBackup(const std::string& reference);
   // A person's word that what it is doubted for is as it should be. FailedPrecondition when nothing is doubted: then
