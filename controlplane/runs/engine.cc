@@ -374,11 +374,12 @@ bool Engine::RecordEvent(Turn& turn, const RunPointer& run, v1::Event event)
     LogError("run {}: an event was refused: {}", run->header.name(), MessageOf(status));
     return false;
   }
+  const bool binds = !event.step_reported().result().bindings().empty();
   *run->pending.add_events() = std::move(event);
   Touch(turn, run);
   for (const flows::Effect& effect : effects) PerformEffect(turn, run, effect);
-  // A key may have become free, which runs of any environment may wait for.
-  if (!run->keyed.empty()) ready_.AddEnvironments(turn.dispatch);
+  // A key may have become free, or a place somebody's, which steps in any environment may wait for.
+  if (!run->keyed.empty() || binds) ready_.AddEnvironments(turn.dispatch);
   return true;
 }
 

@@ -181,6 +181,30 @@ TEST_F(EnginePlacesTest, AResultBindsAPlaceForWhatComesLater) {
   EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
 }
 
+TEST_F(EnginePlacesTest, WhatWaitsAtAPlaceOfAnotherEnvironmentIsGivenAtOnceToWhomAResultBindsIt) {
+  const Agent control = ConnectOf("local"), busy = Connect("node-3", {}, 1, "cluster");
+  v1::Place pod = Place("pod", "cluster");
+  pod.set_movable(true);
+  v1::Flow flow = ChainAt({pod, Place("control", "local")});
+  flow.mutable_steps(1)->clear_after();
+  v1::Step* waiting = flow.add_steps();
+  waiting->set_id("c");
+  waiting->set_place("pod");
+  waiting->mutable_action()->mutable_noop();
+  Start("r1", flow);
+  Lease(busy);
+  const Agent node = ConnectOf("cluster", "node-7");
+  EXPECT_EQ(TasksOf(node), 0) << "the pod is at node-3";
+  v1::AgentMessage message;
+  v1::Report* report = message.add_reports();
+  *report->mutable_lease() = Lease(control);
+  v1::Binding* binding = report->mutable_result()->add_bindings();
+  binding->set_place("pod");
+  binding->set_agent("node-7");
+  engine_->Receive(control.session, message);
+  EXPECT_EQ(Lease(node).step(), "c");
+}
+
 TEST_F(EnginePlacesTest, AnAgentOfAnotherKindOrRuntimeGetsNothing) {
   v1::Place node = Place("node", "local");
   node.set_kind(v1::AGENT_KIND_NODE);
