@@ -22,11 +22,18 @@ bool HaveSameKeys(const Items& a, const Items& b) {
                     [](const auto& one, const auto& other) { return KeyOf(one) == KeyOf(other); });
 }
 
+// Two that are written alike are alike; a map may be written in another order, and is compared by what it holds.
+template <typename Item>
+bool IsSame(const Item& a, const Item& b) {
+  return a.SerializeAsString() == b.SerializeAsString() ||
+         google::protobuf::util::MessageDifferencer::Equals(a, b);
+}
+
 // Those of `now` that are not as they were; both have the same keys.
 template <typename Items>
 void CopyChanged(const Items& before, const Items& now, Items& changed) {
   for (int i = 0; i < now.size(); ++i) {
-    if (!google::protobuf::util::MessageDifferencer::Equals(before[i], now[i])) *changed.Add() = now[i];
+    if (!IsSame(before[i], now[i])) *changed.Add() = now[i];
   }
 }
 
