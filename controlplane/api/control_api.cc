@@ -74,13 +74,6 @@ StatusOr<v1::GetVersionResponse> ControlApi::GetVersion(const Principal& who, co
   return response;
 }
 
-int ControlApi::CountBackupsAt(const std::string& location) {
-  int count = 0;
-  for (const v1::Backup& backup : engine_.ListBackups(""))
-    count += backup.location() == location && backup.coverage() != v1::Backup::COVERAGE_FAILED;
-  return count;
-}
-
 std::vector<v1::Problem> ControlApi::MovedLocations(const v1::ApplyRequest& request) {
   std::vector<v1::Problem> problems;
   for (int i = 0; i < request.objects_size(); ++i) {
@@ -88,7 +81,7 @@ std::vector<v1::Problem> ControlApi::MovedLocations(const v1::ApplyRequest& requ
     if (!object.has_location()) continue;
     const auto known = catalog_.Location(object.metadata().name());
     if (!known.ok() || known->restic().repository() == object.location().restic().repository()) continue;
-    const int backups = CountBackupsAt(object.metadata().name());
+    const int backups = engine_.CountBackupsAt(object.metadata().name());
     if (backups == 0) continue;
     v1::Problem& problem = problems.emplace_back();
     problem.set_object(i);
@@ -135,7 +128,8 @@ StatusOr<v1::ListObjectsResponse> ControlApi::ListObjects(const Principal& who,
 }
 
 Status ControlApi::DeleteDeclared(const v1::DeleteObjectRequest& request) {
-  if (const int backups = request.kind() == "Location" ? CountBackupsAt(request.name()) : 0; backups > 0) {
+  if (const int backups = request.kind() == "Location" ? engine_.CountBackupsAt(request.name()) : 0;
+      backups > 0) {
     return WithHint(FailedPrecondition("location {} has {} backups, which nobody would find without it",
                                        request.name(), backups),
                     "List them with: salvor backup list -o wide");
@@ -218,7 +212,7 @@ StatusOr<v1::Run> ControlApi::CancelRun(const Principal& who, const v1::CancelRu
 
 StatusOr<RunWatch> ControlApi::WatchRun(const Principal& who, const v1::GetRunRequest& request) {
   RETURN_IF_ERROR(CheckAccess(who, "WatchRun"));
-  return RunWatch(engine_, request.name());
+  return RunWatch(engine_, request);
 }
 
 StatusOr<LogReading> ControlApi::GetRunLogs(const Principal& who, const v1::GetRunLogsRequest& request) {

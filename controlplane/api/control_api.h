@@ -54,8 +54,6 @@ class ControlApi {
   StatusOr<v1::Token> RevokeToken(const Principal& who, const v1::RevokeTokenRequest& request);
 
  private:
-  // Records of backups whose data is at this Location.
-  int CountBackupsAt(const std::string& location);
   // Locations with backups that would have another repository.
   std::vector<v1::Problem> MovedLocations(const v1::ApplyRequest& request);
 

@@ -242,6 +242,7 @@ StatusOr<v1::CreateRunResponse> Planner::Execute(StatusOr<Plan> plan, bool dry_r
     for (const WaitingRun& waiting : engine_.FindWaiting(v1::RUN_KIND_BACKUP, plan->header.application())) {
       if (!AnswersInTime(waiting, *plan)) continue;
       if (Essence(waiting.header, waiting.flow) != Essence(plan->header, plan->flow)) continue;
+      RETURN_IF_ERROR(WaitUntilDurable(engine_));  // who is told of it may rely on it
       v1::CreateRunResponse existing;
       existing.set_run(waiting.header.name());
       existing.set_backup(waiting.header.backup());

@@ -15,20 +15,21 @@
 
 namespace salvor::controlplane {
 
-// The run as it is, and again after every change, until it is over.
+// The run as it is, and again after every change, until it is over: whole, or after the first time what has changed.
 class RunWatch {
  public:
-  RunWatch(Engine& engine, std::string run) : engine_(&engine), run_(std::move(run)) {}
+  RunWatch(Engine& engine, v1::GetRunRequest request) : engine_(&engine), request_(std::move(request)) {}
 
-  // The next state; nothing when there was none for a while. NotFound.
+  // The next state or change; nothing when there was none for a while. NotFound.
   StatusOr<std::optional<v1::Run>> Next();
   // The state that Next gave is the last.
   bool over() const { return over_; }
 
  private:
   Engine* engine_;
-  std::string run_;
+  v1::GetRunRequest request_;
   std::optional<int64_t> seen_;  // the revision that was given last
+  std::optional<v1::Run> last_;  // the state that was given last, where changes are wanted
   bool over_ = false;
 };
 

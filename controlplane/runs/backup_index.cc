@@ -87,6 +87,12 @@ StatusOr<Page<v1::Backup>> BackupIndex::List(const BackupFilter& filter, const P
   return backups;
 }
 
+int BackupIndex::CountAt(const std::string& location) const {
+  return static_cast<int>(std::count_if(backups_.begin(), backups_.end(), [&](const auto& entry) {
+    return entry.second.location() == location && entry.second.coverage() != v1::Backup::COVERAGE_FAILED;
+  }));
+}
+
 const v1::Backup* BackupIndex::MadeBy(const std::string& run) const {
   for (const auto& [name, backup] : backups_) {
     if (backup.run() == run) return &backup;

@@ -24,6 +24,8 @@ class BackupIndex {
   // A page of the same. InvalidArgument for a token that is not of this list.
   StatusOr<Page<v1::Backup>> List(const BackupFilter& filter, const PageRequest& page) const;
 
+  // How many kept something, or may yet, at this Location.
+  int CountAt(const std::string& location) const;
   const v1::Backup* MadeBy(const std::string& run) const;  // null when it makes none
   // The newest that kept something and is neither disproven nor in doubt; null when there is none.
   const v1::Backup* LatestBelieved(const std::string& application) const;

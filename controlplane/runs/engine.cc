@@ -45,11 +45,6 @@ void CheckInvariants(const ActiveRun& run) {
   }
 }
 
-// Batches are committed in order: all before it is durable when this empty one is.
-void WhenDurable(Journal& journal, Engine::Durable durable) {
-  journal.Commit({}, [durable = std::move(durable)](const CommitOutcome& outcome) { durable(outcome.why); });
-}
-
 // How long ago the run was requested. Across a restart there is only what people call the time; it never runs backwards
 // here.
 absl::Duration AgeOf(const flows::RunState& state, const std::vector<v1::Event>& events, absl::Time now) {
@@ -60,8 +55,13 @@ absl::Duration AgeOf(const flows::RunState& state, const std::vector<v1::Event>&
   return std::max(then, absl::ZeroDuration()) + std::max(now - FromProto(last.at()), absl::ZeroDuration());
 }
 
-// Above all that a predecessor of this process gave to anyone, so that a watcher's revisions never go back.
-int64_t FirstRevision(const Clock& clock) { return absl::ToUnixMicros(clock.Now()); }
+// What a watcher sees and no event says – progress, agents that come and go – counts in revisions too. In all the life of
+// a process it comes to less than one for each microsecond of this.
+constexpr absl::Duration kUnstoredChanges = absl::Hours(1);
+
+// Above all that a predecessor of this process gave to anyone, so that a watcher's revisions never go back. They go on
+// from the run's own time, which its events hold: somebody may have set the clock back.
+int64_t FirstRevision(absl::Time run_time) { return absl::ToUnixMicros(run_time); }
 
 }  // namespace
 
@@ -118,22 +118,26 @@ Status Engine::Quarantine(const std::string& name, const Status& why) {
   ASSIGN_OR_RETURN(v1::Run run, store_.LoadRunSummary(name));
   run.set_phase(v1::RUN_PHASE_QUARANTINED);
   run.set_reason(MessageOf(why));
+  run.set_revision(FirstRevision(clock_.Now() + kUnstoredChanges));  // its own time can't be read
   run.set_hint(fmt::format("The other runs go on. Give this one up with: salvor run cancel {}", name));
   LogError("run {} is quarantined, since its records can't be read: {}", name, MessageOf(why));
-  quarantined_[name] = std::move(run);
+  quarantined_[name].view = std::move(run);
   return OkStatus();
 }
 
 void Engine::GiveUpQuarantined(const std::string& name, const std::string& by, const std::string& reason) {
-  v1::Run run = std::move(quarantined_[name]);
-  quarantined_.erase(name);
+  Quarantined& quarantined = quarantined_[name];
+  if (std::exchange(quarantined.is_given_up, true)) return;
+  v1::Run run = quarantined.view;
   run.set_phase(v1::RUN_PHASE_FAILED);
   run.set_reason(fmt::format("given up by {}{}{}: {}", by, reason.empty() ? "" : ", ", reason, run.reason()));
   run.clear_hint();
+  run.set_revision(run.revision() + 1);
   *run.mutable_finished_at() = ToProto(clock_.Now());
   Turn turn;
   run = KeepRecords(turn, verdicts::RecordsOf(std::move(run), {backups_.MadeBy(name), nullptr}));
-  turn.batch.push_back(controlplane::FinishRun{run, {}});
+  turn.batch.push_back(controlplane::FinishRun{run, run});
+  turn.given_up.push_back(name);
   Conclude(turn);
 }
 
@@ -152,14 +156,14 @@ Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& 
     if (!backup_location.empty()) RecordBackup(turn, verdicts::BeginBackup(header, backup_location));
     RunPointer run = MakeRun(std::move(header), std::move(graph));
     run->began = clock_.Monotonic();
-    run->revision = FirstRevision(clock_);
+    run->revision = FirstRevision(clock_.Now());
     runs_[run->header.name()] = run;
     v1::Event event;
     event.mutable_run_requested();
     RecordEvent(turn, run, std::move(event));
     Conclude(turn);
   }
-  WhenDurable(store_, std::move(durable));
+  CallWhenDurable(std::move(durable));
   return OkStatus();
 }
 
@@ -181,8 +185,13 @@ Status Engine::CancelRun(const std::string& name, const std::string& by, const s
       Conclude(turn);
     }
   }
-  WhenDurable(store_, std::move(durable));
+  CallWhenDurable(std::move(durable));
   return OkStatus();
+}
+
+// Batches are committed in order: all before it is durable when this empty one is.
+void Engine::CallWhenDurable(Durable durable) {
+  store_.Commit({}, [durable = std::move(durable)](const CommitOutcome& outcome) { durable(outcome.why); });
 }
 
 StatusOr<v1::Run> Engine::GetRun(const std::string& name) {
@@ -190,7 +199,7 @@ StatusOr<v1::Run> Engine::GetRun(const std::string& name) {
     MutexLock lock(mutex_);
     if (const RunPointer run = FindActive(name)) return ViewOf(*run, true);
     if (const auto quarantined = quarantined_.find(name); quarantined != quarantined_.end())
-      return quarantined->second;
+      return quarantined->second.view;
   }
   return finished_.Load(name);
 }
@@ -243,7 +252,7 @@ StatusOr<v1::Run> Engine::Refresh(v1::Run summary) {
   {
     MutexLock lock(mutex_);
     if (const RunPointer active = FindActive(name)) return ViewOf(*active, false);
-    if (const auto found = quarantined_.find(name); found != quarantined_.end()) return found->second;
+    if (const auto found = quarantined_.find(name); found != quarantined_.end()) return found->second.view;
   }
   if (summary.phase() == v1::RUN_PHASE_UNSPECIFIED) {  // it ended after the list was read
     ASSIGN_OR_RETURN(summary, store_.LoadRunSummary(name));
@@ -260,6 +269,11 @@ std::vector<v1::Backup> Engine::ListBackups(const std::string& application) {
 StatusOr<Page<v1::Backup>> Engine::ListBackups(const BackupFilter& filter, const PageRequest& page) {
   MutexLock lock(mutex_);
   return backups_.List(filter, page);
+}
+
+int Engine::CountBackupsAt(const std::string& location) {
+  MutexLock lock(mutex_);
+  return backups_.CountAt(location);
 }
 
 StatusOr<v1::Backup> Engine::FindBackup(const std::string& reference) {
@@ -283,7 +297,7 @@ StatusOr<v1::Backup> Engine::AcceptBackup(const std::string& reference, const st
     RecordBackup(turn, accepted);
     Conclude(turn);
   }
-  WhenDurable(store_, std::move(durable));
+  CallWhenDurable(std::move(durable));
   return accepted;
 }
 
@@ -328,7 +342,8 @@ Status Engine::RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUSIVE_LO
   run->holders = HoldersIn(run->header.environment(), run->state.graph->Flow(), stored.events);
   run->next_event = static_cast<int64_t>(stored.events.size());
   run->began = clock_.Monotonic() - AgeOf(run->state, stored.events, clock_.Now());
-  run->revision = FirstRevision(clock_);
+  const absl::Time now = stored.events.empty() ? clock_.Now() : run->RunTime(clock_.Monotonic());
+  run->revision = FirstRevision(now + kUnstoredChanges);
   runs_[name] = run;
   if (stored.events.empty()) {
     v1::Event event;
@@ -355,9 +370,12 @@ bool Engine::RecordEvent(Turn& turn, const RunPointer& run, v1::Event event)
     LogError("run {}: an event was refused: {}", run->header.name(), MessageOf(status));
     return false;
   }
+  const bool binds = !event.step_reported().result().bindings().empty();
   *run->pending.add_events() = std::move(event);
   Touch(turn, run);
   for (const flows::Effect& effect : effects) PerformEffect(turn, run, effect);
+  // A key may have become free, or a place somebody's, which steps in any environment may wait for.
+  if (!run->keyed.empty() || binds) ready_.AddEnvironments(turn.dispatch);
   return true;
 }
 
@@ -384,9 +402,6 @@ void Engine::PerformEffect(Turn& turn, const RunPointer& run, const flows::Effec
   } else {
     FinishRun(turn, run);
   }
-  if (run->keyed.empty()) return;
-  for (const v1::Place& place : run->state.graph->Places())
-    turn.dispatch.insert(run->EnvironmentOf(place));  // a key may have become free
 }
 
 void Engine::FinishRun(Turn& turn, const RunPointer& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -444,19 +459,20 @@ void Engine::Conclude(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   }
   if (turn.batch.empty() && turn.messages.empty()) return;
   store_.Commit(std::move(turn.batch),
-                [this, messages = std::move(turn.messages),
-                 finished = std::move(turn.finished)](const CommitOutcome& outcome) mutable {
+                [this, messages = std::move(turn.messages), finished = std::move(turn.finished),
+                 given_up = std::move(turn.given_up)](const CommitOutcome& outcome) mutable {
                   if (outcome.kind != CommitOutcome::Kind::kCommitted) {
                     if (options_.on_fatal) options_.on_fatal(outcome.why);
                     return;
                   }
                   for (auto& [session, message] : messages) session->link->Send(std::move(message));
-                  if (!finished.empty()) Forget(finished);
+                  if (!finished.empty() || !given_up.empty()) Forget(finished, given_up);
                 });
 }
 
-void Engine::Forget(const std::vector<RunPointer>& finished) {
+void Engine::Forget(const std::vector<RunPointer>& finished, const std::vector<std::string>& given_up) {
   MutexLock lock(mutex_);
+  for (const std::string& name : given_up) quarantined_.erase(name);
   for (const RunPointer& run : finished) {
     run->finish_is_durable = true;
     ++run->revision;

@@ -81,12 +81,16 @@ class Engine {
   // Runs on the store's thread once what was asked for is durable, or with the store's error.
   using Durable = std::function<void(const Status&)>;
 
-  // AlreadyExists, InvalidArgument (the flow can't be): then `durable` does not run. Else the run has begun, and
-  // `durable` says when it is on record. Who may block uses StartRunAndWait.
+  // AlreadyExists (it may not be durable yet), InvalidArgument (the flow can't be): then `durable` does not run. Else the
+  // run has begun, and `durable` says when it is on record. Who may block uses StartRunAndWait.
   Status StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location, Durable durable);
   // FailedPrecondition when it is over already: then `durable` does not run. Who may block uses CancelRunAndWait.
   Status CancelRun(const std::string& name, const std::string& by, const std::string& reason,
                    Durable durable);
+
+  // Says when all is on record that this engine has begun to write, as what FindWaiting found. Who may block uses
+  // WaitUntilDurable.
+  void CallWhenDurable(Durable durable);
 
   StatusOr<v1::Run> GetRun(const std::string& name);
   // The run as soon as its revision is another than `seen` (or it is over), at the latest after `timeout`.
@@ -96,12 +100,14 @@ class Engine {
   // The newest first, as they are now: without steps. The filter applies before the size of the page. InvalidArgument for a
   // page token that is not of this list.
   StatusOr<Page<v1::Run>> ListRuns(const RunFilter& filter, const PageRequest& page);
-  // The runs of this kind of which no step was ever granted.
+  // The runs of this kind of which no step was ever granted. They may not be durable yet.
   std::vector<WaitingRun> FindWaiting(v1::RunKind kind, const std::string& application);
 
   std::vector<v1::Backup> ListBackups(const std::string& application);  // all, the newest first
   // A page of them, in the same order. InvalidArgument as above.
   StatusOr<Page<v1::Backup>> ListBackups(const BackupFilter& filter, const PageRequest& page);
+  // How many kept something, or may yet, at this Location.
+  int CountBackupsAt(const std::string& location);
   // A name, "latest:APPLICATION" (the newest that kept something and is not disproven) or "proven:APPLICATION". NotFound.
   StatusOr<v1::Backup> FindBackup(const std::string& reference);
   // A person's word that what it is doubted for is as it should be. FailedPrecondition when nothing is doubted: then
@@ -164,7 +170,8 @@ class Engine {
   // The end of every call: grants what can be granted, stores, and sends once that is durable.
   void Conclude(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  void Forget(const std::vector<RunPointer>& finished);
+  // These are over, and that is durable.
+  void Forget(const std::vector<RunPointer>& finished, const std::vector<std::string>& given_up);
 
   // ---- granting ------------------------------------------------------------------------------------------
 
@@ -194,7 +201,7 @@ class Engine {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // The order to undo what this agent holds of a run that is over. Where it does not say how (an agent of 0.1, or one
-  // whose record is damaged), the run's flow does.
+  // whose record is damaged), the run's flow does: to an agent that was granted the step which opens it, and to no other.
   v1::HeldObligation OrderOf(const AgentKey& agent, v1::HeldObligation held)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -254,7 +261,11 @@ class Engine {
   Mutex mutex_;
   FinishedRuns finished_;  // takes mutex_: it is asked without
   std::function<void()> wake_up_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, v1::Run> quarantined_ ABSL_GUARDED_BY(mutex_);  // views, without steps
+  struct Quarantined {
+    v1::Run view;              // without steps
+    bool is_given_up = false;  // and that is not durable yet: until then it is shown as it was
+  };
+  std::map<std::string, Quarantined> quarantined_ ABSL_GUARDED_BY(mutex_);
   ActiveRuns runs_ ABSL_GUARDED_BY(mutex_);
   ReadyQueue ready_ ABSL_GUARDED_BY(mutex_);
   AgentSessions sessions_ ABSL_GUARDED_BY(mutex_);

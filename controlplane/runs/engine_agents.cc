@@ -255,15 +255,20 @@ void Engine::SettleObligations(Turn& turn, const SessionPointer& session, bool i
 
 v1::HeldObligation Engine::OrderOf(const AgentKey& agent, v1::HeldObligation held) {
   if (held.has_undo()) return held;
-  // The summary is a single row, and no agent learns of a run of another environment.
-  const StatusOr<v1::Run> summary = store_.LoadRunSummary(held.run());
-  if (!summary.ok() || summary->header().environment() != agent.environment) return held;
+  const RunPointer run = FindActive(held.run());  // its end is not durable yet
+  const StepHolders* holders = run != nullptr ? &run->holders : FinishedRun(held.run());
+  // No agent makes us read, or learns of, a run that it has had no part in.
+  const auto is_agent = [&](const auto& holder) { return holder.second == agent; };
+  if (holders == nullptr || std::none_of(holders->begin(), holders->end(), is_agent)) return held;
   StatusOr<StoredRun> stored = store_.LoadRun(held.run());
   if (!stored.ok()) return held;
   const StatusOr<flows::Graph> graph = flows::Graph::Make(std::move(stored->flow));
   if (!graph.ok()) return held;
-  if (const int obligation = graph->FindObligation(held.name()); obligation >= 0)
-    *held.mutable_undo() = graph->UndoOf(obligation);
+  const int obligation = graph->FindObligation(held.name());
+  if (obligation < 0) return held;
+  const std::string& opener =
+      graph->Step(graph->Obligations()[static_cast<size_t>(obligation)].opened_by).id();
+  if (holders->count({opener, agent}) > 0) *held.mutable_undo() = graph->UndoOf(obligation);
   return held;
 }
 

@@ -84,6 +84,27 @@ TEST_F(EngineTest, AStepIsTakenOverThoughAnotherWaitsForItsKeyAlone) {
   EXPECT_EQ(next.tasks(0).lease().run(), "r2");
 }
 
+// Nothing follows from the report within its own run.
+TEST_F(EngineTest, AKeyThatBecomesFreeIsGivenToARunOfAnotherEnvironmentAtOnce) {
+  const Agent here = Connect(), there = Connect("agent-b", {}, 8, "cluster");
+  v1::Flow flow = Movable(true);
+  v1::Step* other = flow.add_steps();
+  other->set_id("b");
+  other->mutable_action()->mutable_noop();
+  Start("r1", flow);
+  const v1::ControlMessage both = Take(here);
+  ASSERT_EQ(both.tasks_size(), 2);
+  v1::Flow elsewhere = Movable(true);
+  elsewhere.add_places()->set_name("target");
+  elsewhere.mutable_places(0)->set_environment("cluster");
+  elsewhere.mutable_steps(0)->set_place("target");
+  Start("r2", elsewhere);
+  ASSERT_EQ(Take(there).tasks_size(), 0);
+  Report(here, both.tasks(both.tasks(0).lease().step() == "a" ? 0 : 1).lease());
+  EXPECT_EQ(Take(there).tasks_size(), 1);
+  EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_RUNNING);
+}
+
 TEST_F(EngineTest, AGrantThatIsRefusedTakesNoRoom) {
   const Agent a = Connect("agent-a");
   Start("r1", Movable(false));
@@ -94,6 +115,7 @@ TEST_F(EngineTest, AGrantThatIsRefusedTakesNoRoom) {
   ASSERT_TRUE(CancelRunAndWait(*engine_, "r1", "operator", "").ok());
   const Agent b = Connect("agent-b", {}, 1);
   EXPECT_EQ(Take(b).tasks_size(), 0) << "a cancelled run's step is not taken over";
+  EXPECT_EQ(engine_->OldestReadyAge(), absl::ZeroDuration()) << "nor does it wait for that";
   Start("r2", Movable(false));
   EXPECT_EQ(Take(b).tasks_size(), 1);
 }

@@ -91,5 +91,26 @@ TEST(BackupIndexTest, PagesOfBackupsStayRightWhileBackupsAreMadeAndTheirRecordsC
             absl::StatusCode::kInvalidArgument);
 }
 
+TEST(BackupIndexTest, CountsAtALocationWhatKeptSomethingOrMayYet) {
+  BackupIndex index;
+  const auto put = [&](const std::string& name, const std::string& location, v1::Backup::Coverage coverage) {
+    v1::Backup backup;
+    backup.set_name(name);
+    backup.set_location(location);
+    backup.set_coverage(coverage);
+    index.Put(std::move(backup));
+  };
+  put("b1", "vault", v1::Backup::COVERAGE_COMPLETE);
+  put("b2", "vault", v1::Backup::COVERAGE_PARTIAL);
+  put("b3", "vault", v1::Backup::COVERAGE_RUNNING);
+  put("b4", "vault", v1::Backup::COVERAGE_FAILED);
+  put("b5", "attic", v1::Backup::COVERAGE_COMPLETE);
+  EXPECT_EQ(index.CountAt("vault"), 3);
+  EXPECT_EQ(index.CountAt("attic"), 1);
+  EXPECT_EQ(index.CountAt("nowhere"), 0);
+  put("b3", "vault", v1::Backup::COVERAGE_FAILED);
+  EXPECT_EQ(index.CountAt("vault"), 2) << "it has failed since";
+}
+
 }  // namespace
 }  // namespace salvor::controlplane

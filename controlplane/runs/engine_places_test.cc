@@ -181,6 +181,30 @@ TEST_F(EnginePlacesTest, AResultBindsAPlaceForWhatComesLater) {
   EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
 }
 
+TEST_F(EnginePlacesTest, WhatWaitsAtAPlaceOfAnotherEnvironmentIsGivenAtOnceToWhomAResultBindsIt) {
+  const Agent control = ConnectOf("local"), busy = Connect("node-3", {}, 1, "cluster");
+  v1::Place pod = Place("pod", "cluster");
+  pod.set_movable(true);
+  v1::Flow flow = ChainAt({pod, Place("control", "local")});
+  flow.mutable_steps(1)->clear_after();
+  v1::Step* waiting = flow.add_steps();
+  waiting->set_id("c");
+  waiting->set_place("pod");
+  waiting->mutable_action()->mutable_noop();
+  Start("r1", flow);
+  Lease(busy);
+  const Agent node = ConnectOf("cluster", "node-7");
+  EXPECT_EQ(TasksOf(node), 0) << "the pod is at node-3";
+  v1::AgentMessage message;
+  v1::Report* report = message.add_reports();
+  *report->mutable_lease() = Lease(control);
+  v1::Binding* binding = report->mutable_result()->add_bindings();
+  binding->set_place("pod");
+  binding->set_agent("node-7");
+  engine_->Receive(control.session, message);
+  EXPECT_EQ(Lease(node).step(), "c");
+}
+
 TEST_F(EnginePlacesTest, AnAgentOfAnotherKindOrRuntimeGetsNothing) {
   v1::Place node = Place("node", "local");
   node.set_kind(v1::AGENT_KIND_NODE);
@@ -265,6 +289,42 @@ TEST_F(EnginePlacesTest, LogLinesAreTakenFromTheHolderInItsEnvironmentAlone) {
   ASSERT_TRUE(log_of_run.ok()) << log_of_run.status();
   for (const v1::LogLines& read : *log_of_run) lines += static_cast<size_t>(read.lines_size());
   EXPECT_EQ(lines, 2u);
+}
+
+TEST_F(EnginePlacesTest, WhoOpenedAnObligationAloneLearnsHowItIsUndoneWhereverItIs) {
+  Agent opener = ConnectOf("cluster", "agent-a"), other = ConnectOf("local", "agent-a");
+  v1::Flow flow = WithObligation();
+  *flow.add_places() = Place("target", "cluster");
+  *flow.add_places() = Place("source", "local");
+  for (v1::Step& step : *flow.mutable_steps()) step.set_place("target");
+  v1::Step* elsewhere = flow.add_steps();
+  elsewhere->set_id("c");
+  elsewhere->set_place("source");
+  elsewhere->mutable_action()->mutable_noop();
+  Start("r1", flow);
+  Report(other, Lease(other));
+  Report(opener, Lease(opener));
+  Report(opener, Lease(opener));
+  ASSERT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
+  for (const bool restarted : {false, true}) {
+    if (restarted) {
+      Restart();
+      opener = ConnectOf("cluster", "agent-a");
+      other = ConnectOf("local", "agent-a");
+    }
+    const Agent stranger = ConnectOf("cluster", "agent-b");
+    for (const Agent& agent : {opener, other, stranger}) {
+      v1::AgentMessage message;
+      v1::HeldObligation* held = message.mutable_hello()->add_obligations();
+      held->set_run("r1");
+      held->set_name("scratch");
+      engine_->Receive(agent.session, message);
+      const v1::ControlMessage order = Take(agent);
+      ASSERT_EQ(order.release_size(), 1) << "what it holds is to be undone, whoever it is";
+      EXPECT_EQ(order.release(0).has_undo(), agent.session == opener.session)
+          << "the run is in " << (agent.session == other.session ? "its environment" : "another one");
+    }
+  }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "base/io/files.h"
 #include "base/io/sqlite/database.h"
 #include "controlplane/runs/engine_testing.h"
+#include "controlplane/store/contract/held_up_store_testing.h"
 #include "controlplane/store/sqlite/sqlite_store.h"
 
 namespace salvor::controlplane {
@@ -42,6 +43,33 @@ TEST_F(EngineTest, ARunThatDoesNotReplayIsQuarantinedAndNamedAndTheOthersGoOn) {
   EXPECT_TRUE(engine_->ListRuns({.active_only = true}, {})->items.empty());
 }
 
+TEST_F(EngineTest, ARunThatIsGivenUpIsShownAsItWasUntilItsEndIsOnRecordAndThenAsItEnded) {
+  Start("r1", Chain(1));
+  AppendEvents alien{"r1", 1, {}};
+  alien.events.add_events()->mutable_step_reported()->set_step("of-another-flow");
+  ASSERT_TRUE(CommitAndWait(store_, {alien}).ok());
+  Restart();
+  std::vector<Status> given_up;
+  {
+    HeldUpStore held_up(store_);
+    for (const char* by : {"zoe", "zoe's colleague"}) {
+      const Status begun =
+          engine_->CancelRun("r1", by, "", [&](const Status& it) { given_up.push_back(it); });
+      EXPECT_TRUE(begun.ok()) << begun;
+    }
+    EXPECT_EQ(engine_->GetRun("r1")->phase(), v1::RUN_PHASE_QUARANTINED);
+    EXPECT_EQ(engine_->ActiveRunCount(), 1);
+  }
+  EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_FAILED);
+  EXPECT_EQ(given_up, std::vector<Status>(2));
+  EXPECT_EQ(engine_->ActiveRunCount(), 0);
+  EXPECT_EQ(engine_->CancelRun("r1", "zoe", "", nullptr).code(), absl::StatusCode::kFailedPrecondition);
+  const StatusOr<v1::Run> view = store_.LoadRunView("r1");
+  ASSERT_TRUE(view.ok()) << view.status();
+  EXPECT_THAT(view->reason(), testing::StartsWith("given up by zoe: "));
+  EXPECT_EQ(view->verdict(), v1::VERDICT_FAILED);
+}
+
 TEST_F(EngineTest, ANameIsTakenOnceAlsoByARunThatIsOver) {
   const Agent agent = Connect();
   Start("r1", Chain(1));
@@ -53,6 +81,17 @@ TEST_F(EngineTest, ANameIsTakenOnceAlsoByARunThatIsOver) {
   ASSERT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
   EXPECT_EQ(StartRunAndWait(*engine_, header, Chain(1), "").code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
+}
+
+TEST_F(EngineTest, WhoIsToldThatARunExistsMayRelyOnIt) {
+  v1::RunHeader header;
+  header.set_name("r1");
+  header.set_environment("local");
+  HeldUpStore held_up(store_);
+  ASSERT_TRUE(engine_->StartRun(header, Chain(1), "", [](const Status&) {}).ok());
+  Status second;
+  EXPECT_TRUE(held_up.Delays([&] { second = StartRunAndWait(*engine_, header, Chain(1), ""); }));
+  EXPECT_EQ(second.code(), absl::StatusCode::kAlreadyExists) << second;
 }
 
 TEST_F(EngineTest, ALateSuccessIsNoDuplicateOfAnEarlierAttemptsFailure) {
@@ -243,6 +282,58 @@ TEST_F(EngineTest, AWatchersRevisionsGrowToTheEndAndAcrossARestart) {
   Report(agent, Take(agent).tasks(0).lease());
   ASSERT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
   EXPECT_GT(engine_->GetRun("r1")->revision(), seen);
+}
+
+// Each control plane says more than its events do: agents come and go.
+TEST_F(EngineTest, AWatchersRevisionsGrowAcrossRestartsAlthoughTheClockIsSetBack) {
+  Agent agent = Connect();
+  Start("r1", Chain(3));
+  int64_t seen = 0;
+  const auto expect_growth = [&](const std::string& when) {
+    const int64_t now = engine_->GetRun("r1")->revision();
+    EXPECT_GT(now, seen) << when;
+    seen = now;
+  };
+  const auto report_progress = [&](const v1::LeaseKey& lease) {
+    for (int i = 1; i <= 1000; ++i) {
+      v1::AgentMessage message;
+      *message.add_progress()->mutable_lease() = lease;
+      message.mutable_progress(0)->mutable_progress()->set_bytes_done(i);
+      engine_->Receive(agent.session, message);
+    }
+    expect_growth("progress");
+  };
+  expect_growth("it began");
+  v1::LeaseKey lease = Take(agent).tasks(0).lease();
+  for (const absl::Duration back : {absl::Hours(24), absl::Hours(1)}) {
+    report_progress(lease);
+    clock_.Set(clock_.Now() - back);
+    Restart();
+    expect_growth("it was read again");
+    agent = Connect("agent-a", {lease});
+    clock_.Advance(absl::Seconds(1));
+    Report(agent, lease);
+    lease = Take(agent).tasks(0).lease();
+    expect_growth("the next step began");
+  }
+  Report(agent, lease);
+  ASSERT_EQ(PhaseOf("r1"), v1::RUN_PHASE_SUCCEEDED);
+  expect_growth("it is over");
+  Restart();
+  EXPECT_EQ(engine_->GetRun("r1")->revision(), seen) << "as it ended";
+}
+
+TEST_F(EngineTest, ARunThatIsQuarantinedAndGivenUpHasLaterRevisionsThanBefore) {
+  Start("r1", Chain(1));
+  const int64_t begun = engine_->GetRun("r1")->revision();
+  AppendEvents alien{"r1", 1, {}};
+  alien.events.add_events()->mutable_step_reported()->set_step("of-another-flow");
+  ASSERT_TRUE(CommitAndWait(store_, {alien}).ok());
+  Restart();
+  const int64_t quarantined = engine_->GetRun("r1")->revision();
+  EXPECT_GT(quarantined, begun);
+  ASSERT_TRUE(CancelRunAndWait(*engine_, "r1", "operator", "").ok());
+  EXPECT_GT(engine_->GetRun("r1")->revision(), quarantined);
 }
 
 TEST_F(EngineTest, ARequestThatHasNotBegunIsFound) {

@@ -4,6 +4,7 @@
 
 #include "flows/run/reducer.h"
 #include "flows/run/view.h"
+#include "proto/phase.h"
 #include "proto/time.h"
 #include "strategies/verdicts/verdict.h"
 
@@ -21,9 +22,7 @@ StatusOr<v1::Run> Replay(StoredRun stored) {
 }
 
 bool LacksVerdict(const v1::Run& run) {
-  const bool over = run.phase() == v1::RUN_PHASE_SUCCEEDED || run.phase() == v1::RUN_PHASE_FAILED ||
-                    run.phase() == v1::RUN_PHASE_CANCELLED;
-  return over && run.verdict() == v1::VERDICT_UNSPECIFIED;
+  return IsOver(run.phase()) && run.verdict() == v1::VERDICT_UNSPECIFIED;
 }
 
 void TakeVerdict(const v1::Run& from, v1::Run& run) {

@@ -13,9 +13,12 @@ std::string NameOf(const ReadyStep& ready) {
   return fmt::format("{} of {}", ready.run->Step(ready.step).id(), ready.run->header.name());
 }
 
+// Nobody takes over from a silent agent in a run that is being cancelled.
 bool StillReady(const ReadyStep& ready) {
   const flows::StepState& at = ready.run->At(ready.step);
-  return at.phase == v1::STEP_PHASE_READY || (at.phase == v1::STEP_PHASE_RUNNING && at.lease_expired);
+  const bool takes_over = at.phase == v1::STEP_PHASE_RUNNING && at.lease_expired;
+  return at.phase == v1::STEP_PHASE_READY ||
+         (takes_over && ready.run->state.phase != v1::RUN_PHASE_CANCELLING);
 }
 
 // Derived from the running steps at every look: a count kept apart would drift.
@@ -121,6 +124,12 @@ void ReadyQueue::Assign(const std::string& environment, const AgentSessions& ses
     still.push_back(std::move(ready));
   }
   queue->second.insert(queue->second.begin(), still.begin(), still.end());
+}
+
+void ReadyQueue::AddEnvironments(std::set<std::string>& environments) const {
+  for (const auto& [environment, queue] : queues_) {
+    if (!queue.empty()) environments.insert(environment);
+  }
 }
 
 absl::Duration ReadyQueue::OldestAge(absl::Duration now) const {

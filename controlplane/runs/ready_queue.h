@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "controlplane/runs/active_run.h"
@@ -33,6 +34,9 @@ class ReadyQueue {
   // without room too: what it undoes may hold up an application. Then come runs that only look, and then the others.
   void Assign(const std::string& environment, const AgentSessions& sessions, const ActiveRuns& runs,
               const Grant& grant);
+
+  // Adds those in which something waits.
+  void AddEnvironments(std::set<std::string>& environments) const;
 
   // How long the one that waits longest has waited; zero when none waits. `now` is by the clock that nobody sets.
   absl::Duration OldestAge(absl::Duration now) const;

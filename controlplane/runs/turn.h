@@ -25,6 +25,7 @@ struct Turn {
   Batch batch;
   std::vector<RunPointer> touched;
   std::vector<RunPointer> finished;
+  std::vector<std::string> given_up;  // of those that are quarantined
   std::map<SessionPointer, v1::ControlMessage, ById> messages;
   std::set<std::string> dispatch;  // environments to look at before the end of the call
 };

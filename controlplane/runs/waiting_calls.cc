@@ -32,10 +32,18 @@ class Outcome {
 
 }  // namespace
 
+Status WaitUntilDurable(Engine& engine) {
+  Outcome outcome;
+  engine.CallWhenDurable(outcome.Take());
+  return outcome.Wait();
+}
+
 Status StartRunAndWait(Engine& engine, v1::RunHeader header, v1::Flow flow,
                        const std::string& backup_location) {
   Outcome outcome;
-  RETURN_IF_ERROR(engine.StartRun(std::move(header), std::move(flow), backup_location, outcome.Take()));
+  Status started = engine.StartRun(std::move(header), std::move(flow), backup_location, outcome.Take());
+  if (started.code() == absl::StatusCode::kAlreadyExists) RETURN_IF_ERROR(WaitUntilDurable(engine));
+  RETURN_IF_ERROR(std::move(started));
   return outcome.Wait();
 }
 

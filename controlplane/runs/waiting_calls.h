@@ -8,6 +8,9 @@
 
 namespace salvor::controlplane {
 
+// What others began before this call is durable.
+Status WaitUntilDurable(Engine& engine);
+// AlreadyExists only once the run that is there is durable: whoever is told of it may rely on it.
 Status StartRunAndWait(Engine& engine, v1::RunHeader header, v1::Flow flow,
                        const std::string& backup_location);
 Status CancelRunAndWait(Engine& engine, const std::string& name, const std::string& by,

@@ -1,5 +1,6 @@
 // What people say about backups through the API: that a doubt is unfounded, and by which checks a drill judges.
 #include "base/text.h"
+#include "controlplane/store/contract/held_up_store_testing.h"
 #include "controlplane/transport/transport_testing.h"
 #include "proto/time.h"
 #include "strategies/interface/strategy_testing.h"
@@ -318,6 +319,15 @@ TEST_F(BackupCallsTest, ARestoreHasTheOptionsOfEachComponentAndThoseForAll) {
   const Status refused = Call(&Stub::CreateRestore, restore).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(MessageOf(refused), HasSubstr("has no component 'files', it has db"));
+}
+
+TEST_F(BackupCallsTest, WhoIsToldThatARequestWaitsAlreadyMayRelyOnIt) {
+  Declare("t");
+  const std::string first = Back();
+  std::string second;
+  HeldUpStore held_up(store_);
+  EXPECT_TRUE(held_up.Delays([&] { second = Back(); }));
+  EXPECT_EQ(second, "+" + first);
 }
 
 }  // namespace

@@ -97,7 +97,8 @@ class Transition {
     at.result_attempt = at.attempt;
     const v1::Error* error = reported.result().has_error() ? &reported.result().error() : nullptr;
     v1::Error unbound;
-    if (const auto why = error == nullptr ? BindByResult(state_, reported.result()) : std::nullopt) {
+    const bool succeeds = error == nullptr && !at.must_fail;
+    if (const auto why = succeeds ? BindByResult(state_, reported.result()) : std::nullopt) {
       unbound.set_reason(v1::Error::REASON_FAILED);
       unbound.set_message(*why);
       error = &unbound;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "flows/graph/graph.h"
+#include "proto/phase.h"
 #include "salvor/v1/run.pb.h"
 
 namespace salvor::flows {
@@ -52,10 +53,7 @@ struct RunState {
 
   const std::string& BoundAt(int step) const { return bound[static_cast<size_t>(graph->At(step).place)]; }
 
-  bool Finished() const {
-    return phase == v1::RUN_PHASE_SUCCEEDED || phase == v1::RUN_PHASE_FAILED ||
-           phase == v1::RUN_PHASE_CANCELLED;
-  }
+  bool Finished() const { return IsOver(phase); }
 };
 
 inline bool IsTerminal(v1::StepPhase phase) {

@@ -7,14 +7,10 @@
 
 #include "base/text.h"
 #include "proto/artifact.h"
+#include "proto/phase.h"
 
 namespace salvor::verdicts {
 namespace {
-
-bool IsOver(v1::RunPhase phase) {
-  return phase == v1::RUN_PHASE_SUCCEEDED || phase == v1::RUN_PHASE_FAILED ||
-         phase == v1::RUN_PHASE_CANCELLED;
-}
 
 // A run that did not get to its end, and found nothing that counts all the same.
 Judgement Unfinished(const v1::Run& run) {

@@ -33,8 +33,25 @@ void AddPlaces(Fate& fate, v1::Flow& flow) {
     place->set_name("p" + std::to_string(i));
     if (fate.OneIn(3)) place->set_environment(fate.OneIn(2) ? "other" : "local");
     place->set_movable(!fate.OneIn(3));
+    if (!fate.OneIn(4)) continue;
+    place->set_agent(fate.OneIn(2) ? "a" : "b");  // a named host: each environment has both
+    place->set_movable(false);
   }
   for (v1::Step& step : *flow.mutable_steps()) step.set_place("p" + std::to_string(fate.Below(count)));
+}
+
+// Other ones than an absent message means, each of them now and then.
+void SetRandomGraces(Fate& fate, v1::Graces& graces) {
+  const auto ms = [&](int least_s, int most_s) {
+    return 1000 * (least_s + fate.Below(most_s - least_s + 1));
+  };
+  if (fate.OneIn(2)) graces.set_attempt_report_grace_ms(ms(1, 90));
+  if (fate.OneIn(2)) graces.set_cancel_answer_grace_ms(ms(1, 180));
+  if (fate.OneIn(2)) graces.set_agent_deaths_forgiven(fate.Below(8));
+  if (fate.OneIn(2)) graces.set_retry_initial_delay_ms(ms(1, 10));
+  if (fate.OneIn(2)) graces.set_retry_delay_factor(1 + 2 * fate.Fraction());
+  if (fate.OneIn(2)) graces.set_retry_delay_cap_ms(ms(10, 120));
+  if (fate.OneIn(2)) graces.set_retry_attempts(1 + fate.Below(3));
 }
 
 // What a step opened is where it opened it.
@@ -98,6 +115,7 @@ v1::Flow RandomFlow(Fate& fate, const std::string& run) {
   if (fate.OneIn(2)) AddPlaces(fate, flow);
   const int obligations = fate.Below(3);
   for (int i = 0; i < obligations && i < count; ++i) AddObligation(fate, flow, i, count, run);
+  if (fate.OneIn(2)) SetRandomGraces(fate, *flow.mutable_graces());
   if (fate.OneIn(4)) *flow.mutable_timeout() = ToProto(absl::Minutes(3 + fate.Below(20)));
   if (fate.OneIn(5)) *flow.mutable_start_within() = ToProto(absl::Seconds(60 + fate.Below(300)));
   return flow;

@@ -172,6 +172,10 @@ StatusOr<v1::ActionResult> SimulatedAgent::Act(const v1::Action& action, agent::
   StatusOr<v1::ActionResult> result = Work(action, context);
   if (is_dying_) return Cancelled("the process dies");
   if (result.ok() && action.has_scratch_stop()) host_.places.erase(action.scratch_stop().name());
+  // Once the faults have stopped nothing more is bound to a machine that may be gone for good.
+  if (result.ok() && !world_.calm && !lease.step().empty() && world_.fate.OneIn(8)) {
+    if (auto binding = witness_.DrawBinding(lease.run())) *result->add_bindings() = *std::move(binding);
+  }
   world_.Trace("{} ends {} {}: {}", Name(), KindOf(action), Text(lease), result.status().ToString());
   if (!lease.step().empty()) witness_.OnEnds(instance_, lease, result.ok());
   return result;

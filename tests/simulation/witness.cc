@@ -58,6 +58,9 @@ void Witness::Begin(const controlplane::PutRun& put) {
   Run& run = runs_[put.header.name()];
   run.header = put.header;
   run.state = flows::NewRun(std::make_shared<const flows::Graph>(*std::move(graph)));
+  for (const v1::Place& place : put.flow.places()) {
+    if (!place.agent().empty()) run.bound[place.name()] = place.agent();
+  }
   active_.insert(put.header.name());
 }
 
@@ -92,6 +95,23 @@ void Witness::Apply(Run& run, const v1::Event& event, absl::Duration committed_a
       in_vain_.count({name, reported.step(), reported.attempt(), reported.epoch()}) > 0)
     world_.Broken("{}: {} succeeded although what it relied on was undone before it began", name,
                   reported.step());
+  if (run.At(step).phase == v1::STEP_PHASE_SUCCEEDED) TakeBindings(run, reported);
+}
+
+// Those of a success count.
+void Witness::TakeBindings(Run& run, const v1::StepReported& reported) {
+  for (const v1::Binding& binding : reported.result().bindings()) {
+    const flows::Graph& graph = *run.state.graph;
+    const int place = graph.FindPlace(binding.place());
+    std::string& bound = run.bound[binding.place()];
+    if (bound == binding.agent()) continue;
+    if (!graph.Places()[static_cast<size_t>(place)].movable() && !bound.empty())
+      world_.Broken("{}: the result of {} moves {} to {}, and it never may", run.header.name(),
+                    reported.step(), binding.place(), binding.agent());
+    bound = binding.agent();
+    // Whom its steps wait for has changed.
+    std::erase_if(run.ready_since, [&](const auto& ready) { return graph.At(ready.first).place == place; });
+  }
 }
 
 // Without the reducer's own fence: what it lets through is judged here.
@@ -337,6 +357,20 @@ std::optional<v1::LeaseKey> Witness::HeldByAnother(const AgentKey& agent) {
   }
   if (leases.empty()) return std::nullopt;
   return leases[static_cast<size_t>(world_.fate.Below(static_cast<int>(leases.size())))];
+}
+
+std::optional<v1::Binding> Witness::DrawBinding(const std::string& name) {
+  const auto found = runs_.find(name);
+  if (found == runs_.end() || found->second.state.graph->Flow().places().empty()) return std::nullopt;
+  const Run& run = found->second;
+  const v1::Flow& flow = run.state.graph->Flow();
+  const v1::Place& place = flow.places(world_.fate.Below(flow.places_size()));
+  const auto bound = run.bound.find(place.name());
+  v1::Binding binding;
+  binding.set_place(place.name());
+  binding.set_agent(world_.fate.OneIn(2) ? "a" : "b");
+  if (bound != run.bound.end() && !place.movable() && !world_.fate.OneIn(4)) binding.set_agent(bound->second);
+  return binding;
 }
 
 bool Witness::NeedsAgent(const std::string& name, const AgentKey& agent) const {

@@ -76,6 +76,8 @@ class Witness {
   // A step that an agent other than `agent` holds, if there is one.
   std::optional<v1::LeaseKey> HeldByAnother(const AgentKey& agent);
   // Whether a step that never moves waits for this agent, or is at it.
+  // Who shall work at some place of the run from now on, as a result may say; mostly somebody who may.
+  std::optional<v1::Binding> DrawBinding(const std::string& run);
   bool NeedsAgent(const std::string& run, const AgentKey& agent) const;
   std::string Describe(const std::string& run) const;
 
@@ -110,6 +112,7 @@ class Witness {
   void Begin(const controlplane::PutRun& put);
   void Apply(Run& run, const v1::Event& event, absl::Duration committed_at);
   void CheckReport(Run& run, const v1::StepReported& reported);
+  void TakeBindings(Run& run, const v1::StepReported& reported);
   void CheckTimer(Run& run, const v1::TimerFired& fired, absl::Duration committed_at);
   void CheckKeys();
   void CheckRun(Run& run);

@@ -420,6 +420,17 @@ TEST_F(CliTest, WatchingGoesOnWhenTheControlPlaneRestarts) {
                     HasSubstr("control plane reachable again\n"), HasSubstr("manifest.write succeeded 3/3")));
 }
 
+TEST_F(CliTest, AControlPlaneOfBeforeSendsTheWholeRunEachTimeAndIsUnderstood) {
+  control_.ForgetChanges();
+  control_.AddScript(ScriptTo(SucceededBackup()));
+  control_.PutBackup(CompleteBackup());
+  const Result result = Run({"backup", "create", "shop", "--wait"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_THAT(result.err,
+              HasSubstr("10:15:38 manifest.write succeeded 3/3 in 2.0s\n10:15:38 run complete\n"));
+  ExpectGolden("outcome_backup_complete_80.txt", result.out);
+}
+
 TEST_F(CliTest, WatchingARunThatIsNotThereEndsAtOnce) {
   const Result result = Run({"run", "watch", "nothing"});
   EXPECT_EQ(result.code, 6);

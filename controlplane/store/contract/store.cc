@@ -1,16 +1,9 @@
 #include "controlplane/store/contract/store.h"
 
 #include "base/io/mutex.h"
+#include "proto/phase.h"
 
 namespace salvor::controlplane {
-namespace {
-
-bool IsOver(v1::RunPhase phase) {
-  return phase == v1::RUN_PHASE_SUCCEEDED || phase == v1::RUN_PHASE_FAILED ||
-         phase == v1::RUN_PHASE_CANCELLED;
-}
-
-}  // namespace
 
 bool RunFilter::Matches(const v1::Run& run) const {
   const v1::RunHeader& header = run.header();

@@ -81,6 +81,7 @@ std::unique_ptr<grpc::ClientContext> Client::MakeContext(absl::Duration timeout)
 std::unique_ptr<RunStream> Client::WatchRun(const std::string& name, absl::Duration timeout) {
   v1::GetRunRequest request;
   request.set_name(name);
+  request.set_changes_only(true);
   return std::make_unique<RunStream>(MakeContext(timeout),
                                      [&](grpc::ClientContext* context, grpc::CompletionQueue* queue) {
                                        return stub_->PrepareAsyncWatchRun(context, request, queue);

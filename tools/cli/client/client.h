@@ -44,6 +44,7 @@ class Client {
     return response;
   }
 
+  // Its messages are for TakeNext (proto/run_change.h): a control plane of before 0.3 sends the whole run each time.
   std::unique_ptr<RunStream> WatchRun(const std::string& name, absl::Duration timeout);
   std::unique_ptr<LogStream> GetRunLogs(const v1::GetRunLogsRequest& request, absl::Duration timeout);
 

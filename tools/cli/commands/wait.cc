@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/text.h"
+#include "proto/run_change.h"
 #include "tools/cli/render/outcome.h"
 #include "tools/cli/render/render_live.h"
 #include "tools/cli/render/render_run.h"
@@ -142,9 +143,9 @@ class RunWatcher {
     return OkStatus();
   }
 
-  void Take(v1::Run run) {
+  void Take(v1::Run next) {
     heard_ = true;
-    run_ = std::move(run);
+    TakeNext(std::move(next), run_);
     display_.Notice("");
     display_.Show(run_);
     if (IsOver(run_.phase())) Done(WaitEnd::kOver);

@@ -6,6 +6,7 @@
 
 #include "base/io/grpc/status.h"
 #include "proto/kind.h"
+#include "proto/run_change.h"
 #include "tools/cli/render/render_objects.h"
 #include "tools/cli/words/words.h"
 
@@ -52,6 +53,11 @@ void FakeControl::PutLogs(const std::string& run, std::vector<v1::LogLines> logs
 void FakeControl::ForgetCursors() {
   MutexLock lock(mutex_);
   cursors_ = false;
+}
+
+void FakeControl::ForgetChanges() {
+  MutexLock lock(mutex_);
+  sends_changes_ = false;
 }
 
 void FakeControl::BreakLogsAfter(size_t messages) {
@@ -241,7 +247,9 @@ grpc::Status FakeControl::WatchRun(grpc::ServerContext* context, const v1::GetRu
   while (!IsOver(script->states[script->sent].phase())) {
     if (context->IsCancelled()) return grpc::Status::CANCELLED;
     if (script->sent + 1 < script->states.size() && script->sent + 1 < allowed_) {
-      writer->Write(script->states[++script->sent]);
+      const v1::Run& before = script->states[script->sent];
+      const v1::Run& now = script->states[++script->sent];
+      writer->Write(request->changes_only() && sends_changes_ ? ChangeBetween(before, now) : now);
     } else {
       changed_.WaitFor(mutex_, kLook);
     }

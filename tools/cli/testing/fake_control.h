@@ -27,6 +27,8 @@ class FakeControl final : public v1::ControlService::Service {
   void PutLogs(const std::string& run, std::vector<v1::LogLines> logs);
   // Logs without a cursor, as before 0.3.
   void ForgetCursors();
+  // Watches send the whole run each time, as before 0.3.
+  void ForgetChanges();
   // Every stream of a log ends after so many messages, as when the connection breaks.
   void BreakLogsAfter(size_t messages);
   void SetPlan(const v1::CreateRunResponse& plan);
@@ -94,6 +96,7 @@ class FakeControl final : public v1::ControlService::Service {
   std::map<std::string, std::vector<v1::LogLines>> logs_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, v1::Token> tokens_ ABSL_GUARDED_BY(mutex_);
   bool cursors_ ABSL_GUARDED_BY(mutex_) = true;
+  bool sends_changes_ ABSL_GUARDED_BY(mutex_) = true;
   size_t log_messages_ ABSL_GUARDED_BY(mutex_) = 1000;
   v1::CreateRunResponse plan_ ABSL_GUARDED_BY(mutex_);
   v1::CreateRestoreRequest last_restore_ ABSL_GUARDED_BY(mutex_);

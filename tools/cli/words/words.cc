@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "proto/artifact.h"
 #include "proto/kind.h"
+#include "proto/phase.h"
 #include "strategies/registry.h"
 #include "strategies/verdicts/verdict.h"
 #include "tools/cli/terminal/text_layout.h"
@@ -218,10 +219,7 @@ std::string ObligationText(const v1::ObligationStatus& obligation, const v1::Run
   }
 }
 
-bool IsOver(v1::RunPhase phase) {
-  return phase == v1::RUN_PHASE_SUCCEEDED || phase == v1::RUN_PHASE_FAILED ||
-         phase == v1::RUN_PHASE_CANCELLED || phase == v1::RUN_PHASE_QUARANTINED;
-}
+bool IsOver(v1::RunPhase phase) { return IsAtRest(phase); }
 
 bool IsOver(v1::StepPhase phase) {
   return phase == v1::STEP_PHASE_SUCCEEDED || phase == v1::STEP_PHASE_FAILED ||
