@@ -8,8 +8,8 @@
 #include "base/text.h"
 #include "controlplane/api/access.h"
 #include "controlplane/runs/waiting_calls.h"
-#include "controlplane/tokens/token_class.h"
 #include "strategies/verdicts/records.h"
+#include "words/words.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -269,7 +269,7 @@ StatusOr<v1::CreateTokenResponse> ControlApi::CreateToken(const Principal& who,
   wanted.set_agent(request.agent());
   wanted.set_token_class(request.token_class());
   const std::string for_whom = request.kind() == v1::TOKEN_KIND_USER
-                                   ? std::string(ClassWord(request.token_class()))
+                                   ? words::Word(request.token_class())
                                    : request.environment() + "/" + request.agent();
   ASSIGN_OR_RETURN(
       TokenRegistry::Created created,

@@ -324,7 +324,7 @@ TEST(AnyOutcome, SaysWhenAReleaseIsUnconfirmed) {
   v1::Run run = WithPhase(SucceededDrill(), v1::RUN_PHASE_CANCELLED);
   run.mutable_obligations(0)->set_phase(v1::ObligationStatus::PHASE_UNCONFIRMED);
   EXPECT_THAT(OutcomeOf(AsJudged(run)).text,
-              HasSubstr("scratch server may still be running; the agent is asked until"));
+              HasSubstr("scratch place may be left; the agent is asked until"));
 }
 
 TEST(AnyOutcome, OfAnUnknownKindIsDecidedByItsPhase) {
