@@ -84,6 +84,13 @@ std::string StandsStill(const v1::Run& run, const Style& style) {
   return waits;
 }
 
+// When the obligation became what its phase says; now where a control plane of 0.1 does not say it.
+absl::Time ChangedAt(const v1::ObligationStatus& obligation, const Style& style) {
+  if (obligation.phase() != v1::ObligationStatus::PHASE_OPEN)
+    return obligation.has_settled_at() ? FromProto(obligation.settled_at()) : style.now;
+  return obligation.has_opened_at() ? FromProto(obligation.opened_at()) : style.now;
+}
+
 std::string WhyOf(const v1::StepStatus& step) {
   std::string why = CleanText(step.reason());
   return why.empty() ? CleanText(step.result().error().message()) : why;
@@ -246,7 +253,8 @@ std::string ChangeLog::Update(const v1::Run& run, const Style& style) {
                       obligation.phase() != v1::ObligationStatus::PHASE_NOT_NEEDED;
     seen = obligation.phase();
     if (!news) continue;
-    text += fmt::format("{} {}\n", ClockTime(style, style.now), ObligationText(obligation, run.header()));
+    text += fmt::format("{} {}\n", ClockTime(style, ChangedAt(obligation, style)),
+                        ObligationText(obligation, run.header()));
   }
   if (run.phase() != phase_) {
     const bool said = phase_ != v1::RUN_PHASE_UNSPECIFIED || run.phase() != v1::RUN_PHASE_RUNNING;
