@@ -290,7 +290,8 @@ StatusOr<v1::ListTokensResponse> ControlApi::ListTokens(const Principal& who,
 
 StatusOr<v1::Token> ControlApi::RevokeToken(const Principal& who, const v1::RevokeTokenRequest& request) {
   RETURN_UNLESS_MAY_CHANGE(who, "RevokeToken", request.name());
-  return Audited(who, "RevokeToken", request.name(), tokens_.Revoke(request.name(), who.name));
+  return Audited(who, "RevokeToken", request.name(),
+                 tokens_.Revoke(request.name(), who.name, request.kind()));
 }
 
 #undef RETURN_UNLESS_MAY_CHANGE

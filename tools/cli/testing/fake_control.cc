@@ -351,6 +351,9 @@ grpc::Status FakeControl::RevokeToken(grpc::ServerContext* context, const v1::Re
   if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   const auto token = tokens_.find(request->name());
   if (token == tokens_.end()) return Missing("token " + request->name());
+  if (request->kind() != v1::TOKEN_KIND_UNSPECIFIED && request->kind() != token->second.kind())
+    return ToGrpc(WithHint(FailedPrecondition("the token is of another kind"), "Use the other command."),
+                  *context);
   token->second.mutable_revoked_at()->set_seconds(1795256140);
   *response = token->second;
   return grpc::Status::OK;
