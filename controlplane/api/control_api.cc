@@ -181,6 +181,7 @@ StatusOr<v1::ListRunsResponse> ControlApi::ListRuns(const Principal& who,
   filter.environment = request.environment();
   filter.kind = request.kind();
   for (const int phase : request.phases()) filter.phases.push_back(static_cast<v1::RunPhase>(phase));
+  for (const int verdict : request.verdicts()) filter.verdicts.push_back(static_cast<v1::Verdict>(verdict));
   filter.active_only = request.active_only();
   const int limit = request.limit() <= 0 ? 50 : std::min(request.limit(), 10'000);
   const int size = request.page_size() > 0 ? std::min(request.page_size(), kLargestPage) : limit;

@@ -41,9 +41,14 @@ struct RunFilter {
   v1::RunKind kind = v1::RUN_KIND_UNSPECIFIED;  // unspecified: all
   std::vector<v1::RunPhase> phases = {};        // empty: all
   bool active_only = false;                     // those that are not over
+  std::vector<v1::Verdict> verdicts = {};       // empty: all
 
-  // Whether the run passes. One that can't be read passes every kind and environment, since nobody knows its own.
+  // Whether the run passes. One that can't be read passes every kind and environment, since nobody knows its own; one that
+  // says no verdict passes every verdict, since 0.1 stored none.
   bool Matches(const v1::Run& run) const;
+
+  // Whether a run whose verdict is all that can be known of it passes.
+  bool MatchesVerdict(const v1::Run& run) const;
 };
 
 struct StoredObligation {

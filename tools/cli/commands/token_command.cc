@@ -82,8 +82,8 @@ void AddTokenCommands(CommandLine& line) {
   auto name = std::make_shared<std::string>();
   CLI::App& revoke = AddCommand(
       line, noun, "revoke",
-      "Revoke a person's or a program's token for good: it lets nobody in, and watches that came with it end. The last "
-      "one of class administer stays.",
+      "Revoke a person's or a program's token for good: it lets nobody in, and watches that came with it "
+      "end. The last one of class administer stays.",
       {"salvor token revoke anna"},
       [name](Context& context) { return RevokeToken(context, v1::TOKEN_KIND_USER, *name); });
   revoke.add_option("NAME", *name, "the token")->required();

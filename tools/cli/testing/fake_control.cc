@@ -213,6 +213,9 @@ grpc::Status FakeControl::ListRuns(grpc::ServerContext* context, const v1::ListR
     v1::Run run = script.states[script.sent];
     run.clear_steps();
     if (request->kind() != v1::RUN_KIND_UNSPECIFIED && run.header().kind() != request->kind()) continue;
+    const auto& verdicts = request->verdicts();
+    if (!verdicts.empty() && std::find(verdicts.begin(), verdicts.end(), run.verdict()) == verdicts.end())
+      continue;
     if (!request->active_only() || !IsOver(run.phase())) runs.push_back(run);
   }
   response->set_next_page_token(TakePage(runs, *request));
