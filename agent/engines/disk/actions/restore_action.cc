@@ -179,7 +179,7 @@ StatusOr<v1::ActionResult> DiskRestoreRun::Run() {
   }
   v1::ActionResult result;
   std::vector<std::string> named;
-  for (const DiskPlace& place : places_) named.push_back(PercentEncode(place.destination));
+  for (const DiskPlace& place : places_) named.push_back(CleanText(place.destination));
   result.set_note(fmt::format("{} files, {} restored to {}", WithCommas(action_.tree().files()),
                               HumanBytes(action_.tree().bytes()), Elide(Join(named, ", "), 200)));
   AddWarnings(&result);
