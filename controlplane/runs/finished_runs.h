@@ -1,5 +1,5 @@
 // Runs that are over, as they are shown. A run reads as it ended: what was stored with its end is what is shown. Those
-// that 0.1 and 0.2 ended have neither view nor verdict stored: they are replayed and judged here, and nowhere else.
+// that 0.1 ended have neither view nor verdict stored: they are replayed and judged here, and nowhere else.
 // Thread-safe.
 #pragma once
 

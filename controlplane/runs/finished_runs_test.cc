@@ -41,7 +41,7 @@ class FinishedRunsTest : public EngineTest {
     Run(v1::RUN_KIND_DRILL, name, checked);
   }
 
-  // As 0.1 and 0.2 ended it.
+  // As 0.1 ended it.
   void TakeBackViewAndVerdict(const std::string& name) {
     v1::Run summary = *store_.LoadRunSummary(name);
     summary.clear_verdict();

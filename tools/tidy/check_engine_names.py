@@ -21,7 +21,7 @@ NO_ENGINE = re.compile(r"disk_full|OnAFullDisk|disk_bytes", re.IGNORECASE)
 
 ALLOWED = {  # path: (lines, why)
     "agent/probes/application_check_room.cc": (6, "ApplicationChecks names its copy by fields of two engines"),
-    "agent/scratch/actions/scratch_actions.cc": (1, "a ScratchStart of 0.1 and 0.2 says its engine by a flag"),
+    "agent/scratch/actions/scratch_actions.cc": (1, "a ScratchStart of 0.1 says its engine by a flag"),
     "agent/scratch/scratch_state.cc": (3, "so does state.json"),
     "agent/scratch/scratch_state.h": (1, "likewise"),
     "agent/work/action.h": (1, "an option of the agent's command line"),

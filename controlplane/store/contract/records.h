@@ -72,7 +72,7 @@ class Records {
 
   // Its header and outcome, as in ListRuns. NotFound.
   virtual StatusOr<v1::Run> LoadRunSummary(const std::string& name) = 0;
-  // What FinishRun gave to show of it. NotFound where it gave nothing, as 0.1 and 0.2 did; DataLoss.
+  // What FinishRun gave to show of it. NotFound where it gave nothing, as 0.1 did; DataLoss.
   virtual StatusOr<v1::Run> LoadRunView(const std::string& name) = 0;
   // Headers and outcomes, the newest first. A run that is active has only its header; its phase is not known here, and it
   // passes every filter of phases. One that can't be read has its name and application, RUN_PHASE_QUARANTINED and the

@@ -14,7 +14,7 @@ struct LogOptions {
   bool follow = false;
 };
 
-// For a control plane of before 0.3, whose logs have no cursor: a stream that broke is opened anew and begins at the start,
+// For a control plane of 0.1, whose logs have no cursor: a stream that broke is opened anew and begins at the start,
 // and what was shown already is left out. A line that was said twice is shown twice.
 class SeenLines {
  public:
