@@ -33,7 +33,7 @@ using ViewsLeftEmpty = std::map<std::string, std::string>;
 
 // Inside a sandbox.
 inline constexpr char kScratchData[] = "/scratch/data", kScratchSocket[] = "/scratch/socket";
-// In `not_isolated`, where even a network namespace could not be had.
+// Stands in `not_isolated` where even a network namespace could not be had.
 inline constexpr char kSharesNetwork[] = "it shares the host's network";
 
 // Adds to `not_isolated`, from which nothing ever goes. A lack of this kind that is named already stays as it is.

@@ -43,7 +43,7 @@ class TokenRegistry {
   // the name of a token that was revoked.
   StatusOr<Created> Create(const v1::Token& wanted, const std::string& by);
 
-  // By name, the revoked ones too. Of this kind, or all when it is unspecified.
+  // Tokens of this kind, or all when it is unspecified, by name; the revoked ones too.
   std::vector<v1::Token> List(v1::TokenKind kind);
 
   // Revoking again changes nothing. NotFound; FailedPrecondition for a token of another kind than `kind`, unless that is

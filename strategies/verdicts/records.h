@@ -35,9 +35,9 @@ Records RecordsOf(v1::Run finished, const Known& known);
 // as 0.1 kept it.
 std::vector<v1::Verification> VerificationsOf(const v1::Backup& backup, std::vector<v1::Verification> stored);
 
-// Where a dump or a tree has less of the rows, files or bytes that it had than its component allows today (doubtBelow;
-// half of them): a mount that is gone, a table that was emptied. A sentence each; an application that is small
-// altogether may shrink as it likes.
+// Doubts where a dump or a tree has less of the rows, files or bytes that it had than its component allows today
+// (doubtBelow; half of them): a mount that is gone, a table that was emptied. A sentence each; an application that is
+// small altogether may shrink as it likes.
 std::vector<std::string> DoubtsAbout(const v1::Manifest& now, const v1::Manifest& last);
 
 }  // namespace salvor::verdicts

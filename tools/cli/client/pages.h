@@ -8,7 +8,7 @@
 
 namespace salvor::cli {
 
-// At most `limit` items (0: all), from as many calls as it takes. `items` gives a response's list. The answer's
+// Reads at most `limit` items (0: all) by as many calls as it takes. `items` gives a response's list. The answer's
 // next_page_token says whether more follow.
 template <typename Request, typename Response, typename Items>
 StatusOr<Response> ReadPages(Client& client,

@@ -44,7 +44,7 @@ Worded VerdictWord(const v1::Run& run);
 // Why it is no better than that word says; empty when there is nothing to say.
 const std::string& ReasonOf(const v1::Run& run);
 
-// From its start to its end or to now; zero when it has not started.
+// The time from its start to its end or to now; zero when it has not started.
 absl::Duration DurationOf(const v1::Run& run, absl::Time now);
 absl::Duration DurationOf(const v1::StepStatus& step, absl::Time now);
 
