@@ -18,7 +18,7 @@ constexpr absl::Duration kLookEvery = absl::Seconds(5), kTellEvery = absl::Minut
 // What is left of the attempt's time for the answer itself.
 constexpr absl::Duration kBeforeTheDeadline = absl::Seconds(30);
 
-// At once, where restic would try for most of a minute and end in a stack of Go's.
+// Says it at once, where restic would try for most of a minute and end in a stack of Go's.
 Status CheckWritable(const v1::ResticLocation& location) {
   const std::optional<std::string> directory = LocalDirectory(location);
   if (!directory.has_value()) return OkStatus();
@@ -41,7 +41,7 @@ void Wait(const ActionContext& context, absl::Duration how_long) {
   while (SteadyNow() < until && !context.stop.stop_requested()) absl::SleepFor(absl::Milliseconds(50));
 }
 
-// Until nobody alive has the repository for itself alone, as prune and check have it; says for whom it waits.
+// Waits until nobody alive has the repository for itself alone, as prune and check have it; says for whom it waits.
 // The next attempt goes on waiting.
 Status AwaitExclusiveLocks(const Restic& restic, ActionContext& context, v1::ActionResult* result) {
   SteadyTime told_at = SteadyTime::InfinitePast();

@@ -25,7 +25,8 @@ bool IsPartOfName(char c) {
          c == '$' || (static_cast<unsigned char>(c) & 0x80) != 0;
 }
 
-// As a word of its own, or behind an option's letter: "shop", "dbname=shop", "postgresql:///shop", "-dshop".
+// Whether it stands there as a word of its own, or behind an option's letter: "shop", "dbname=shop",
+// "postgresql:///shop", "-dshop".
 bool Names(std::string_view argument, const std::string& database) {
   for (size_t at = argument.find(database); at != std::string_view::npos;
        at = argument.find(database, at + 1)) {

@@ -136,8 +136,8 @@ int ParentOf(const std::string& pid) {
 
 }  // namespace
 
-// By the folder they work in, which is the data directory, and not by the number in postmaster.pid: that one
-// is of the server's own PID namespace.
+// They are found by the folder they work in, which is the data directory, and not by the number in postmaster.pid: that
+// one is of the server's own PID namespace.
 std::vector<int> FindServerProcesses(const std::string& data_directory) {
   struct stat data {};
   std::map<int, int> parents;

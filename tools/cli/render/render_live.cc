@@ -36,7 +36,7 @@ const char* Sign(v1::StepPhase phase) {
   }
 }
 
-// When the screen is too low, what needs eyes stays: lower is kept longer.
+// The rank of what needs eyes, and so stays when the screen is too low: lower is kept longer.
 int Importance(v1::StepPhase phase) {
   switch (phase) {
     case v1::STEP_PHASE_FAILED:
@@ -84,7 +84,7 @@ std::string StandsStill(const v1::Run& run, const Style& style) {
   return waits;
 }
 
-// When the obligation became what its phase says; now where a control plane of 0.1 does not say it.
+// The time at which the obligation became what its phase says; now where a control plane of 0.1 does not say it.
 absl::Time ChangedAt(const v1::ObligationStatus& obligation, const Style& style) {
   if (obligation.phase() != v1::ObligationStatus::PHASE_OPEN)
     return obligation.has_settled_at() ? FromProto(obligation.settled_at()) : style.now;

@@ -42,7 +42,7 @@ int RenameOntoNothing(int from, const std::string& name, int to, const std::stri
   return ::renameat(from, name.c_str(), to, new_name.c_str()) == 0 ? 0 : errno;
 }
 
-// To move a directory, its ".." is written to: whoever is not root needs the right for it.
+// A directory's ".." is written to when it is moved: whoever is not root needs the right for it.
 int RenameDirectory(int from, const std::string& name, int to, const std::string& new_name, mode_t mode,
                     const bool onto_empty) {
   const bool lend_right = ::geteuid() != 0 && S_ISDIR(mode) && (mode & S_IWUSR) == 0;
