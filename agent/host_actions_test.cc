@@ -18,12 +18,12 @@ TEST(HostActions, AreAllKindsOfActionThatThereAre) {
     EXPECT_EQ(entry.instant, kind == "noop" || kind == "manifest_part") << kind;
 }
 
-// Flows of version 0.2 name that one by a bool.
+// Flows of version 0.1 name that one by a bool.
 TEST(HostActions, HaveTheEngineOfTheFlowsOf02) {
   SupervisedTools tools("none");
   std::vector<std::string> kinds;
   for (const auto& engine : HostScratchEngines(AgentConfig(), tools)) kinds.push_back(engine->Kind());
-  EXPECT_THAT(kinds, testing::Contains(EngineOf0_2(true)));
+  EXPECT_THAT(kinds, testing::Contains(EngineOf0_1(true)));
 }
 
 TEST(Registry, AFunctionIsFoundUnderTheNameOfWhatItTakesAndGetsThat) {

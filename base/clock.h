@@ -11,8 +11,8 @@ class Clock {
  public:
   virtual ~Clock() = default;
   virtual absl::Time Now() const = 0;
-  // Since some instant that is the same for the life of the process. Nobody sets it, and it counts while the machine
-  // sleeps.
+  // The time since some instant that is the same for the life of the process. Nobody sets it, and it counts while the
+  // machine sleeps.
   virtual absl::Duration Monotonic() const = 0;
 };
 

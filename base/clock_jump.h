@@ -15,7 +15,7 @@ class ClockJump {
  public:
   explicit ClockJump(const Clock& clock) : clock_(clock), offset_(Offset()) {}
 
-  // By how much it was set since the last call, back when negative; nothing when it was not.
+  // The span by which it was set since the last call, back when negative; nothing when it was not.
   std::optional<absl::Duration> Notice() {
     const absl::Duration jump = Offset() - offset_;
     if (absl::AbsDuration(jump) < kLeast) return std::nullopt;
@@ -32,7 +32,7 @@ class ClockJump {
   absl::Duration offset_;
 };
 
-// For the log.
+// The jump in words, for the log.
 inline std::string DescribeClockJump(absl::Duration jump) {
   return fmt::format(
       "this machine's clock was set {} by {}; durations and deadlines are measured by another one, and go on",

@@ -25,11 +25,11 @@ std::string Redact(std::string_view line);
 // bytes.
 std::string ReportableText(std::string_view text, size_t most);
 
-// Without passwords in URLs, values of keys, flags and headers that sound like secrets (KEY=value, "key":
+// The text without passwords in URLs, values of keys, flags and headers that sound like secrets (KEY=value, "key":
 // "value", --key value, Authorization: …), SQL passwords, password hashes and private keys. Each becomes "***".
 std::string WithoutSecrets(std::string_view text, size_t* bytes_looked_at = nullptr);
 
-// Without the values that PostgreSQL quotes in its messages: "Failing row contains (…)", "Key (a)=(…) already
+// The text without the values that PostgreSQL quotes in its messages: "Failing row contains (…)", "Key (a)=(…) already
 // exists", "COPY t, line 3, column c: …", "invalid input syntax for type integer: …" and their kin. Knows the
 // English messages; a server that speaks another language is asked for English where the role may.
 std::string WithoutRows(std::string_view text, size_t* bytes_looked_at = nullptr);

@@ -1,5 +1,6 @@
-// Until when something may take, by the clock that nobody sets. What people call the time is an absl::Time: for what is
-// shown or stored. The two do not mix: a deadline on the second would come early, or never, when somebody sets that.
+// A time by which something must be over, by the clock that nobody sets. What people call the time is an absl::Time:
+// for what is shown or stored. The two do not mix: a deadline on the second would come early, or never, when somebody
+// sets that.
 #pragma once
 
 #include <absl/time/time.h>

@@ -42,11 +42,11 @@ std::string QuoteArgv(const std::vector<std::string>& argv);
 // The text as valid UTF-8: each byte that is none, or begins a sequence that is cut short, becomes "\\xF6".
 std::string ValidUtf8(std::string_view bytes);
 
-// On one line, harmless and as it was written: control characters, bidirectional overrides and broken UTF-8 become \\xNN;
-// tabs and line ends become a space.
+// The text on one line, harmless and as it was written: control characters, bidirectional overrides and broken UTF-8
+// become \\xNN; tabs and line ends become a space.
 std::string CleanText(std::string_view text);
 
-// At most `most` bytes, cut in the middle with " … " and never inside a UTF-8 sequence.
+// The text in at most `most` bytes, cut in the middle with " … " and never inside a UTF-8 sequence.
 std::string Elide(std::string_view text, size_t most);
 
 }  // namespace salvor

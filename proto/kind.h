@@ -18,7 +18,7 @@ inline std::string KindOf(const v1::Object& object) {
   return kind;
 }
 
-// As the field is named in Action: "postgres_dump"; an extension is of the kind of its message,
+// The name of the field in Action: "postgres_dump"; an extension is of the kind of its message,
 // "salvor.toy.v1.Capture"; "" for an empty action.
 inline std::string KindOf(const v1::Action& action) {
   if (action.has_extension()) return TypeOf(action.extension());
@@ -26,7 +26,7 @@ inline std::string KindOf(const v1::Action& action) {
   return field == nullptr ? "" : field->name();
 }
 
-// As the field is named in Component: "disk"; likewise for an extension; "" for a component without a strategy.
+// The name of the field in Component: "disk"; likewise for an extension; "" for a component without a strategy.
 inline std::string KindOf(const v1::Component& component) {
   if (component.has_extension()) return TypeOf(component.extension());
   const auto* field = v1::Component::descriptor()->FindFieldByNumber(component.strategy_case());

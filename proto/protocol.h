@@ -3,7 +3,7 @@
 
 namespace salvor {
 
-// 1: of 0.1 and 0.2.  2: a hello says which range is spoken, and of which kind the agent is.
+// 1: of 0.1.  2: a hello says which range is spoken, and of which kind the agent is.
 inline constexpr int kOldestProtocol = 1;
 inline constexpr int kNewestProtocol = 2;
 

@@ -38,7 +38,7 @@
 
 namespace salvor::agent {
 
-// Where results, progress and logs go. Called from any thread; must not block.
+// Takes results, progress and logs. Called from any thread; must not block.
 class ReportSink {
  public:
   virtual ~ReportSink() = default;
@@ -87,7 +87,7 @@ class Executor {
   explicit Executor(ExecutorOptions options);  // everything pointed to must outlive it
   ~Executor();
 
-  // Before Submit, and before the first Recover.
+  // Called before Submit, and before the first Recover.
   void SetSink(ReportSink* sink);
   // Ends what a predecessor left. Call once.
   Status Recover();

@@ -36,7 +36,7 @@ class Journal {
   // `directory`/agent.db, made when missing. FailedPrecondition when another agent has it.
   static StatusOr<std::unique_ptr<Journal>> Open(const std::string& directory);
 
-  // Before the action acts. The obligation that the task opens, if any, is part of the same write.
+  // Called before the action acts. The obligation that the task opens, if any, is part of the same write.
   Status Begin(const v1::Task& task, const std::optional<v1::HeldObligation>& obligation);
   Status Finish(const v1::LeaseKey& lease, const v1::ActionResult& result);
   // Acknowledged or superseded: nothing of it is needed any more.

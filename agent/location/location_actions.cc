@@ -30,7 +30,7 @@ void Wait(const ActionContext& context, absl::Duration how_long) {
   while (SteadyNow() < until && !context.stop.stop_requested()) absl::SleepFor(absl::Milliseconds(50));
 }
 
-// Until nobody alive has the repository for itself alone, as prune and check have it; says for whom it waits.
+// Waits until nobody alive has the repository for itself alone, as prune and check have it; says for whom it waits.
 // The next attempt goes on waiting.
 Status AwaitExclusiveLocks(const Restic& restic, ActionContext& context, v1::ActionResult* result) {
   SteadyTime told_at = SteadyTime::InfinitePast();

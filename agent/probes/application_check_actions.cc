@@ -148,7 +148,7 @@ class Checker {
       return checks_.Unverifiable(
           "application", name,
           fmt::format("{} (the check runs without privileges, and {} is not readable to everybody)", how,
-                      PercentEncode(closed)));
+                      CleanText(closed)));
     }
     std::vector<std::string> left;  // of all that there is: nobody knows what a command looks at
     for (const auto& copy : copies_) {

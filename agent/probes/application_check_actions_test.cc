@@ -234,8 +234,9 @@ TEST_F(ApplicationChecksTest, ACommandSeesTheFilesOfTheCopyAlone) {
   AddScript("test -f \"$SALVOR_PATH/srv/uploads/missing\"");
   EXPECT_EQ(Verdicts(), "PPF") << Render(*result_);
   if (geteuid() == 0) {
-    ASSERT_TRUE(WriteFileAtomically(root + "/srv/uploads/closed", "x", 0600).ok());
+    ASSERT_TRUE(WriteFileAtomically(root + "/srv/uploads/größe 100%", "x", 0600).ok());
     EXPECT_EQ(Verdicts(), "PPU") << Render(*result_);
+    EXPECT_THAT(result_->checks(2).compared(), testing::HasSubstr("/srv/uploads/größe 100% is not readable"));
   }
   EXPECT_TRUE(RemoveTree(root).ok());
 }

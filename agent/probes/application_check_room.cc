@@ -25,7 +25,8 @@ bool IsPartOfName(char c) {
          c == '$' || (static_cast<unsigned char>(c) & 0x80) != 0;
 }
 
-// As a word of its own, or behind an option's letter: "shop", "dbname=shop", "postgresql:///shop", "-dshop".
+// Whether it stands there as a word of its own, or behind an option's letter: "shop", "dbname=shop",
+// "postgresql:///shop", "-dshop".
 bool Names(std::string_view argument, const std::string& database) {
   for (size_t at = argument.find(database); at != std::string_view::npos;
        at = argument.find(database, at + 1)) {
@@ -57,14 +58,14 @@ bool IsBesideTheOriginal(const v1::ApplicationChecks& action, const CopyPlace& p
 std::string WhyItMissesTheCopy(const v1::ApplicationChecks& action, const v1::CommandCheck& probe) {
   const auto& names = action.database_names();
   if (!probe.database().empty() && !names.empty() && names.count(probe.database()) == 0)
-    return fmt::format("database {} is not among what was restored", PercentEncode(probe.database()));
+    return fmt::format("database {} is not among what was restored", CleanText(probe.database()));
   for (const auto& [source, name] : names) {
     if (source == name) continue;
     for (int i = 1; i < probe.argv_size(); ++i) {
       if (!Names(probe.argv(i), source)) continue;
       return fmt::format(
           "its argument '{}' names {}, and the copy is called {}: let it take the name from PGDATABASE",
-          Elide(PercentEncode(probe.argv(i)), 80), PercentEncode(source), PercentEncode(name));
+          Elide(CleanText(probe.argv(i)), 80), CleanText(source), CleanText(name));
     }
   }
   return "";
@@ -152,7 +153,7 @@ Status CheckRoom::AddFiles(const std::string& prefix) {
   if (!place_.has_files) return OkStatus();
   for (const std::string& path : action_.paths()) {
     if (!place_.scratch.empty() && LeadsThroughSymlink(prefix, path))
-      return FailedPrecondition("{} is reached through a symlink that was restored", PercentEncode(path));
+      return FailedPrecondition("{} is reached through a symlink that was restored", CleanText(path));
     if (::access((prefix + path).c_str(), F_OK) == 0)
       files_.push_back({prefix + path, "/scratch/files" + path, false});
   }

@@ -1,4 +1,4 @@
-// Where a command check runs: without privileges, in a sandbox, with the copy's address and nothing else in
+// The room that a command check runs in: without privileges, in a sandbox, with the copy's address and nothing else in
 // its environment. In a drill that is the drill's own isolation. In a restore, a sandbox of its own, from which
 // the declared server and the restored files are seen and nothing else of the host.
 #pragma once
@@ -24,7 +24,7 @@ std::string WhyItMissesTheCopy(const v1::ApplicationChecks& action, const v1::Co
 
 class CheckRoom {
  public:
-  // For a copy at that place, which is reached as `copy` says; null for one of files alone. An error says what is
+  // Made for a copy at that place, which is reached as `copy` says; null for one of files alone. An error says what is
   // lacking to run any command here. `action`, `copy` and `context` must outlive the room.
   static StatusOr<std::unique_ptr<CheckRoom>> Make(const v1::ApplicationChecks& action, CopyPlace place,
                                                    const CopyProbes* copy, const ActionContext& context);

@@ -18,7 +18,7 @@ struct ProcessUsage {
   int64_t bytes_written = 0;  // by write() and its kin
 };
 
-// From /proc; nothing when the process is gone or another user's.
+// Read from /proc; nothing when the process is gone or another user's.
 std::optional<ProcessUsage> ReadProcessUsage(int pid);
 
 // Pure. A process is idle while it reads next to nothing and uses next to no processor time. Next to: Go's

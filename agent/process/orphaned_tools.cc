@@ -20,7 +20,8 @@ namespace {
 
 constexpr absl::Duration kLookEvery = absl::Milliseconds(20);
 
-// By the names of its descriptors alone: to look at what they are of may block for ever, where a file system is dead.
+// The names of its descriptors alone are read: to look at what they are of may block for ever, where a file system is
+// dead.
 bool HasOpen(const std::filesystem::path& process, const std::filesystem::path& file) {
   std::error_code error;
   std::filesystem::directory_iterator fd(process / "fd", error);

@@ -14,7 +14,7 @@
 
 namespace salvor::agent {
 
-// As long as the longest stop_grace of any tool (restic's, 20 s), what SIGKILL takes, and some more.
+// The longest stop_grace of any tool (restic's, 20 s), what SIGKILL takes, and some more.
 inline constexpr absl::Duration kOrphansPatience = absl::Seconds(30);
 
 // Blocks until no tool of an earlier agent with this state directory is left, for at most `patience`; says in the log

@@ -35,7 +35,7 @@ inline ProcessSpec Shell(const std::string& script) {
   return spec;
 }
 
-// Until the condition holds; false when it did not within `limit`.
+// Waits until the condition holds; false when it did not within `limit`.
 inline bool Eventually(const std::function<bool()>& condition, absl::Duration limit = absl::Seconds(20)) {
   for (const SteadyTime end = SteadyNow() + limit; !condition(); absl::SleepFor(absl::Milliseconds(5))) {
     if (SteadyNow() > end) return false;
@@ -45,7 +45,7 @@ inline bool Eventually(const std::function<bool()>& condition, absl::Duration li
 
 inline bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
-// Not running any more; at most a zombie, where nobody reaps orphans (containers).
+// Whether it runs no more; it is at most a zombie, where nobody reaps orphans (containers).
 inline bool Gone(int pid) {
   const StatusOr<std::string> stat = ReadFile("/proc/" + std::to_string(pid) + "/stat");
   if (!stat.ok()) return true;

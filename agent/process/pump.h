@@ -57,7 +57,7 @@ class Pump {
   // The descriptors and the options are borrowed.
   Pump(int from, int to, const PipeOptions& options);
 
-  // To the end of the producer's output, or until the consumer reads no more (ConsumerGone), or an error.
+  // Runs to the end of the producer's output, or until the consumer reads no more (ConsumerGone), or an error.
   Status Run();
   // Writes what was held back.
   Status Finish();

@@ -18,7 +18,7 @@
 
 namespace salvor::agent {
 
-// Where the files of a sandbox stand inside, whatever their path outside: a socket's path is short here.
+// The folder in which the files of a sandbox stand inside, whatever their path outside: a socket's path is short here.
 inline constexpr char kSandboxHome[] = "/scratch";
 
 struct SandboxUser {

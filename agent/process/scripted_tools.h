@@ -117,7 +117,7 @@ class ScriptedTools final : public ToolRunner {
     }
 
    private:
-    // To its end, or until it is stopped.
+    // Reads to its end, or until it is stopped.
     void ReadInput() {
       char nowhere[65536];
       while (spec_.input.Valid()) {

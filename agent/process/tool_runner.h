@@ -67,7 +67,7 @@ class RunningTool {
  public:
   virtual ~RunningTool() = default;
 
-  // Until it has ended. On a stop request, past the deadline or by on_idle's word it is stopped first, and
+  // Returns when it has ended. On a stop request, past the deadline or by on_idle's word it is stopped first, and
   // the answer is Cancelled, DeadlineExceeded or that word, with the tail of stderr in the message.
   virtual StatusOr<ExitStatus> Wait(const std::stop_token& stop, SteadyTime deadline) = 0;
 

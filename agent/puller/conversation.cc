@@ -69,7 +69,7 @@ v1::AgentHello Conversation::Hello() {
   hello.set_environment(config_.environment);
   hello.set_runtime(v1::RUNTIME_HOST);
   hello.set_version(introduction_.version);
-  hello.set_protocol(kOldestProtocol);  // for a control plane of 0.2, which knows no range
+  hello.set_protocol(kOldestProtocol);  // for a control plane of 0.1, which knows no range
   hello.set_oldest_protocol(kOldestProtocol);
   hello.set_newest_protocol(kNewestProtocol);
   hello.set_kind(v1::AGENT_KIND_HOST);

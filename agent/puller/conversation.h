@@ -41,7 +41,7 @@ class Conversation final : public ReportSink {
   void NoteRefusal(const Status& closed);
 
   bool HasSomethingToSay();
-  // Until there is something to say, the stream has ended or `patience` is over. False when it has ended.
+  // Waits until there is something to say, the stream has ended or `patience` is over. False when it has ended.
   bool WaitForSomethingToSay(absl::Duration patience);
   // What to say now; with nothing to say, that the agent lives.
   v1::AgentMessage Next();

@@ -121,7 +121,7 @@ class GrpcPuller final : public Puller {
       status = Unavailable("no welcome");
     } else {
       LogInfo("connected to control plane {}, by protocol {}", welcome.welcome().control_plane_version(),
-              std::max(welcome.welcome().protocol(), 1));  // 0.2 does not say it
+              std::max(welcome.welcome().protocol(), 1));  // 0.1 does not say it
       backoff = kFirstBackoff;
       const absl::Duration heartbeat = FromProto(welcome.welcome().heartbeat_interval());
       std::thread writer([&] { Write(stream, heartbeat); });

@@ -24,9 +24,9 @@ struct PullerOptions {
 class Puller {
  public:
   virtual ~Puller() = default;
-  // Until Stop. Returns an error only when trying again is pointless (the token file is not there).
+  // Runs until Stop. Returns an error only when trying again is pointless (the token file is not there).
   virtual Status Run() = 0;
-  // From any thread.
+  // May be called from any thread.
   virtual void Stop() = 0;
   virtual bool Connected() = 0;
 };

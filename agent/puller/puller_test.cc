@@ -163,7 +163,7 @@ TEST_F(PullerTest, SaysHelloAndHowManyTasksItTakes) {
   EXPECT_EQ(hello.hello().agent(), "agent-a");
   EXPECT_EQ(hello.hello().instance(), "instance-1");
   EXPECT_EQ(hello.hello().kind(), v1::AGENT_KIND_HOST);
-  EXPECT_EQ(hello.hello().protocol(), 1) << "what a control plane of 0.2 asks for";
+  EXPECT_EQ(hello.hello().protocol(), 1) << "what a control plane of 0.1 asks for";
   EXPECT_LE(hello.hello().oldest_protocol(), 1);
   EXPECT_GE(hello.hello().newest_protocol(), 2);
   EXPECT_EQ(hello.task_limit(), 3);

@@ -32,7 +32,7 @@ bool StartsWith(std::string_view text, std::string_view start) {
   return text.substr(0, start.size()) == start;
 }
 
-// Without what is of no use to people: frames of Go's stacks (a function, and below it the file after a tab)
+// The lines without what is of no use to people: frames of Go's stacks (a function, and below it the file after a tab)
 // and notes of tries that are followed by another.
 std::vector<std::string> LinesForPeople(std::string_view text) {
   const std::vector<std::string> all = Split(text, '\n');

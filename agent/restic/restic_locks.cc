@@ -21,7 +21,7 @@ std::optional<int64_t> Number(std::string_view text) {
   return value;
 }
 
-// When this host began, by the wall clock as it is now.
+// The time at which this host began, by the wall clock as it is now.
 std::optional<absl::Time> BootTime() {
   const StatusOr<std::string> stat = ReadFile("/proc/stat");
   if (!stat.ok()) return std::nullopt;

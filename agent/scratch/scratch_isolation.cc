@@ -141,7 +141,7 @@ std::string ScratchPlaces::SocketDirectoryInside(const ScratchState& state) {
   return IsRoot() ? state.directory + "/socket" : state.socket_directory;  // our door is closed to its user
 }
 
-// Without a sandbox only a user with a name can run it: the programs look it up.
+// Only a user with a name can run it without a sandbox: the programs look it up.
 StatusOr<std::string> ScratchPlaces::FallbackUser(const ScratchState& state) const {
   if (!IsRoot()) return std::string();
   const std::string hint =

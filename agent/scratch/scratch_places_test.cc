@@ -240,19 +240,19 @@ TEST_F(ScratchPlacesTest, APlaceOfVersion01IsTakenOverAndItsSocketFolderRemoved)
 TEST_F(ScratchPlacesTest, AStateFileIsReadByThisVersionAndByTheOneBefore) {
   const std::string place = Place("drill");
   ASSERT_TRUE(MakeDirectories(place, 0700).ok());
-  const std::string of_0_2 =
+  const std::string before =
       R"({"created_at_ms": 1000, "deadline_ms": 2000, "name": "drill", "not_isolated": "",
     "postgres": true, "require_isolation": false, "sandboxed": true, "shares_network": false,
     "socket_directory": "", "start": "07", "uid": 65530})";
-  ASSERT_TRUE(WriteFileAtomically(place + "/state.json", of_0_2).ok());
+  ASSERT_TRUE(WriteFileAtomically(place + "/state.json", before).ok());
   ScratchState state = *ReadScratchState(place);
-  EXPECT_EQ(state.engine, EngineOf0_2(true));
+  EXPECT_EQ(state.engine, EngineOf0_1(true));
   EXPECT_EQ(state.uid, 65530);
   EXPECT_EQ(state.deadline, absl::FromUnixMillis(2000));
 
   ASSERT_TRUE(WriteScratchState(state).ok());
   EXPECT_THAT(*ReadFile(place + "/state.json"), HasSubstr(R"("postgres": true)"));
-  EXPECT_EQ(ReadScratchState(place)->engine, EngineOf0_2(true));
+  EXPECT_EQ(ReadScratchState(place)->engine, EngineOf0_1(true));
   for (const char* kind : {"moon", ""}) {
     state.engine = kind;
     ASSERT_TRUE(WriteScratchState(state).ok());

@@ -25,7 +25,7 @@ void NameLack(ScratchState& state, const std::string& kind, const std::string& d
   state.not_isolated += (state.not_isolated.empty() ? "" : "; ") + kind + details;
 }
 
-std::string EngineOf0_2(bool postgres) { return postgres ? "postgres" : ""; }
+std::string EngineOf0_1(bool postgres) { return postgres ? "postgres" : ""; }
 
 uid_t ScratchUserOf(const ScratchState& state) {
   return ::geteuid() == 0 ? static_cast<uid_t>(state.uid) : ::getuid();
@@ -39,7 +39,7 @@ StatusOr<ScratchState> ReadScratchState(const std::string& directory) {
   state.directory = directory;
   try {
     state.name = json.at("name").get<std::string>();
-    state.engine = json.value("engine", EngineOf0_2(json.at("postgres").get<bool>()));
+    state.engine = json.value("engine", EngineOf0_1(json.at("postgres").get<bool>()));
     state.old_socket_directory = OldSocketDirectory(json.at("socket_directory").get<std::string>());
     state.not_isolated = json.at("not_isolated").get<std::string>();
     state.created_at = absl::FromUnixMillis(json.at("created_at_ms").get<int64_t>());
@@ -63,7 +63,7 @@ StatusOr<ScratchState> ReadScratchState(const std::string& directory) {
 Status WriteScratchState(const ScratchState& state) {
   const nlohmann::json json = {
       {"name", state.name},
-      {"postgres", state.engine == EngineOf0_2(true)},
+      {"postgres", state.engine == EngineOf0_1(true)},
       {"engine", state.engine},
       {"socket_directory", state.old_socket_directory},
       {"uid", state.uid},
@@ -136,8 +136,8 @@ int ParentOf(const std::string& pid) {
 
 }  // namespace
 
-// By the folder they work in, which is the data directory, and not by the number in postmaster.pid: that one
-// is of the server's own PID namespace.
+// They are found by the folder they work in, which is the data directory, and not by the number in postmaster.pid: that
+// one is of the server's own PID namespace.
 std::vector<int> FindServerProcesses(const std::string& data_directory) {
   struct stat data {};
   std::map<int, int> parents;

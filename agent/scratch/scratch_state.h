@@ -33,14 +33,14 @@ using ViewsLeftEmpty = std::map<std::string, std::string>;
 
 // Inside a sandbox.
 inline constexpr char kScratchData[] = "/scratch/data", kScratchSocket[] = "/scratch/socket";
-// In `not_isolated`, where even a network namespace could not be had.
+// Stands in `not_isolated` where even a network namespace could not be had.
 inline constexpr char kSharesNetwork[] = "it shares the host's network";
 
 // Adds to `not_isolated`, from which nothing ever goes. A lack of this kind that is named already stays as it is.
 void NameLack(ScratchState& state, const std::string& kind, const std::string& details = "");
 
-// Version 0.2 knew one engine, and wrote in flows and state files whether its server is wanted. Flows still do.
-std::string EngineOf0_2(bool postgres);
+// Version 0.1 knew one engine, and wrote in flows and state files whether its server is wanted. Flows still do.
+std::string EngineOf0_1(bool postgres);
 
 uid_t ScratchUserOf(
     const ScratchState& state);  // who runs what is in there: the agent itself, unless it is root

@@ -157,7 +157,7 @@ bool CanWrite(const std::string& directory) {
   return true;
 }
 
-// Not having a /proc to look in counts as the same one.
+// A host without a /proc to look in counts as the same one.
 bool SharesNamespace(const std::string& kind, const std::string& link) {
   char own[64] = {};
   const ssize_t length = ::readlink(("/proc/self/ns/" + kind).c_str(), own, sizeof own - 1);

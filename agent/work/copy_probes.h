@@ -28,8 +28,8 @@ class CopyProbes {
   // What of the copy was left empty on purpose, for people: it excuses a check that looks at it.
   virtual std::vector<std::string> LeftEmpty() const = 0;
 
-  // Where programs of this host reach the copy: a folder with its socket, empty for the network; and the file that its
-  // password is in, empty for none.
+  // The way by which programs of this host reach the copy: a folder with its socket, empty for the network; and the
+  // file that its password is in, empty for none.
   virtual std::string SocketDirectory() const = 0;
   virtual std::string PasswordFile() const = 0;
 

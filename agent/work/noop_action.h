@@ -7,7 +7,7 @@ namespace salvor::agent {
 
 StatusOr<v1::ActionResult> RunNoop(const v1::NoopAction& action, ActionContext& context);
 
-// As an instant one.
+// Registers it as an instant action.
 void RegisterNoop(ActionRegistry& registry);
 
 }  // namespace salvor::agent

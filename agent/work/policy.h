@@ -21,11 +21,11 @@ struct AgentPolicy {
   std::string check_user;  // who runs command checks of restores, when the agent is root; empty: a user id of
                            // nobody
 
-  // At start. FailedPrecondition for an entry that would allow everything (a shell, an interpreter), that
+  // Asked at start. FailedPrecondition for an entry that would allow everything (a shell, an interpreter), that
   // others could replace, or that is no absolute path.
   Status Validate() const;
 
-  // Before an action runs. FailedPrecondition, naming the path or option and how to allow it.
+  // Asked before an action runs. FailedPrecondition, naming the path or option and how to allow it.
   Status Permit(const v1::Action& action) const;
 
   // Whether one command check may run its program.

@@ -26,7 +26,7 @@ class RestoreRecord {
 
   StatusOr<std::string> Read() const;  // what was written last; "" when nothing was
 
-  // On disk when it returns. Also removes records that are older than any run can be (a month).
+  // The record is on disk when it returns. Also removes records that are older than any run can be (a month).
   Status Write(std::string_view text) const;
 
   const std::string& Path() const { return path_; }

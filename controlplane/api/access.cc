@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "controlplane/tokens/token_class.h"
+#include "words/words.h"
 
 namespace salvor::controlplane {
 
@@ -30,9 +30,9 @@ Status CheckAccess(const Principal& who, std::string_view operation) {
                                  [&](const AccessRule& each) { return each.operation == operation; });
   if (rule == rules.end()) return PermissionDenied("nobody may call {}", operation);
   if (who.token_class >= rule->needed) return OkStatus();
-  const std::string_view needed = ClassWord(rule->needed);
+  const std::string needed = words::Word(rule->needed);
   return WithHint(PermissionDenied("this needs a token of class {}, and {} is of class {}", needed, who.name,
-                                   ClassWord(who.token_class)),
+                                   words::Word(who.token_class)),
                   fmt::format("Ask someone who holds a token of class administer for one of class {}: "
                               "salvor token create NAME --class {}",
                               needed, needed));

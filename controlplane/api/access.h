@@ -14,7 +14,7 @@ struct AccessRule {
   v1::TokenClass needed;       // this class, and every one above it
 };
 
-// By the name of the operation. A test holds it to the methods that there are.
+// All of them, by the name of the operation. A test holds it to the methods that there are.
 const std::vector<AccessRule>& AccessRules();
 
 // PermissionDenied says which class is missing and who can give it. An operation that is not in the table is nobody's.

@@ -8,8 +8,8 @@
 #include "base/text.h"
 #include "controlplane/api/access.h"
 #include "controlplane/runs/waiting_calls.h"
-#include "controlplane/tokens/token_class.h"
 #include "strategies/verdicts/records.h"
+#include "words/words.h"
 
 namespace salvor::controlplane {
 namespace {
@@ -184,6 +184,7 @@ StatusOr<v1::ListRunsResponse> ControlApi::ListRuns(const Principal& who,
   filter.environment = request.environment();
   filter.kind = request.kind();
   for (const int phase : request.phases()) filter.phases.push_back(static_cast<v1::RunPhase>(phase));
+  for (const int verdict : request.verdicts()) filter.verdicts.push_back(static_cast<v1::Verdict>(verdict));
   filter.active_only = request.active_only();
   const int limit = request.limit() <= 0 ? 50 : std::min(request.limit(), 10'000);
   const int size = request.page_size() > 0 ? std::min(request.page_size(), kLargestPage) : limit;
@@ -272,7 +273,7 @@ StatusOr<v1::CreateTokenResponse> ControlApi::CreateToken(const Principal& who,
   wanted.set_agent(request.agent());
   wanted.set_token_class(request.token_class());
   const std::string for_whom = request.kind() == v1::TOKEN_KIND_USER
-                                   ? std::string(ClassWord(request.token_class()))
+                                   ? words::Word(request.token_class())
                                    : request.environment() + "/" + request.agent();
   ASSIGN_OR_RETURN(
       TokenRegistry::Created created,
@@ -293,7 +294,8 @@ StatusOr<v1::ListTokensResponse> ControlApi::ListTokens(const Principal& who,
 
 StatusOr<v1::Token> ControlApi::RevokeToken(const Principal& who, const v1::RevokeTokenRequest& request) {
   RETURN_UNLESS_MAY_CHANGE(who, "RevokeToken", request.name());
-  return Audited(who, "RevokeToken", request.name(), tokens_.Revoke(request.name(), who.name));
+  return Audited(who, "RevokeToken", request.name(),
+                 tokens_.Revoke(request.name(), who.name, request.kind()));
 }
 
 #undef RETURN_UNLESS_MAY_CHANGE

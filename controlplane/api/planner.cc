@@ -53,7 +53,7 @@ Status LimitStart(const Request& request, v1::Flow& flow) {
   return OkStatus();
 }
 
-// When a run that nobody has begun ends by itself.
+// The time at which a run that nobody has begun ends by itself.
 absl::Time StartDeadline(const v1::RunHeader& header, const v1::Flow& flow) {
   if (!flow.has_start_within()) return absl::InfiniteFuture();
   return FromProto(header.requested_at()) + FromProto(flow.start_within());

@@ -1,4 +1,4 @@
-// From a request of a person to a run: resolve, compile, name. No gRPC.
+// A person's request becomes a run: resolve, compile, name. No gRPC.
 #pragma once
 
 #include <functional>

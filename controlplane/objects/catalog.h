@@ -35,7 +35,7 @@ class Catalog {
   };
   StatusOr<Applied> Apply(std::vector<v1::Object> objects, bool dry_run);
 
-  // By kind and name, either may be empty. In the order of kinds and names.
+  // Those of this kind and name, either of which may be empty, in the order of kinds and names.
   std::vector<v1::Object> List(const std::string& kind, const std::string& name);
 
   // FailedPrecondition names who still refers to it.

@@ -44,7 +44,7 @@ struct ActiveRun {
     return std::any_of(places.begin(), places.end(),
                        [&](const v1::Place& place) { return EnvironmentOf(place) == environment; });
   }
-  // Whom the step's place is bound to; without a name as long as that is nobody.
+  // The agent that the step's place is bound to; without a name as long as that is nobody.
   AgentKey BoundAt(int step) const { return {EnvironmentOf(step), state.BoundAt(step)}; }
   AgentKey Holder(int step) const { return {EnvironmentOf(step), At(step).agent}; }
   // Who made what the obligation undoes.
@@ -52,7 +52,7 @@ struct ActiveRun {
     return Holder(state.graph->Obligations()[obligation].opened_by);
   }
   bool Releases(int step) const { return state.graph->At(step).releases >= 0; }
-  // From the clock that nobody sets to the run's own time (flows/run/reducer.h) and back.
+  // The clock that nobody sets as the run's own time (flows/run/reducer.h) and back.
   absl::Time RunTime(absl::Duration monotonic) const { return state.requested_at + (monotonic - began); }
   absl::Duration Monotonic(absl::Time run_time) const { return began + (run_time - state.requested_at); }
   v1::LeaseKey Lease(int step) const {

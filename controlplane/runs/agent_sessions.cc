@@ -11,7 +11,7 @@ void Session::SetObligations(const v1::AgentHello& hello) {
   for (const v1::HeldObligation& held : hello.obligations()) obligations[{held.run(), held.name()}] = held;
 }
 
-// A store of before 0.2 has it under its name alone, beside what was written since.
+// A store of 0.1 has it under its name alone, beside what was written since.
 void AgentSessions::Know(const v1::AgentStatus& agent) {
   v1::AgentStatus& known = known_[{agent.environment(), agent.name()}];
   if (FromProto(agent.last_seen_at()) >= FromProto(known.last_seen_at())) known = agent;

@@ -67,7 +67,8 @@ class AgentSessions {
   std::vector<SessionPointer> SilentSince(absl::Duration time) const;
   // Known for an agent that was connected since the start and is not now.
   std::optional<absl::Duration> LastHeard(const AgentKey& agent) const;
-  // When an agent, or the last one of an environment, that is not connected was last seen, as far as is known.
+  // The time at which an agent, or the last one of an environment, that is not connected was last seen, as far as is
+  // known.
   std::optional<absl::Time> LastSeen(const AgentKey& agent) const;
   std::optional<absl::Time> LastSeenIn(const std::string& environment) const;
   std::vector<v1::AgentStatus> List() const;  // connected or not, by environment and name; without `running`

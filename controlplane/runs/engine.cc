@@ -240,7 +240,7 @@ StatusOr<Page<v1::Run>> Engine::ListRuns(const RunFilter& filter, const PageRequ
     ASSIGN_OR_RETURN(Page<v1::Run> stored, store_.ListRuns(filter, {missing, runs.next_token}));
     for (v1::Run& summary : stored.items) {
       ASSIGN_OR_RETURN(v1::Run run, Refresh(std::move(summary)));
-      if (filter.Matches(run)) runs.items.push_back(std::move(run));
+      if (filter.Matches(run) && filter.MatchesVerdict(run)) runs.items.push_back(std::move(run));
     }
     runs.next_token = std::move(stored.next_token);
   } while (runs.items.size() < size && !runs.next_token.empty());

@@ -95,7 +95,7 @@ class Engine {
   StatusOr<v1::Run> GetRun(const std::string& name);
   // The run as soon as its revision is another than `seen` (or it is over), at the latest after `timeout`.
   StatusOr<v1::Run> WaitForChange(const std::string& name, int64_t seen, absl::Duration timeout);
-  // Until the run is over, at the latest after `timeout`; true when it is over.
+  // Waits until the run is over, at the latest for `timeout`; true when it is over.
   bool WaitUntilFinished(const std::string& name, absl::Duration timeout);
   // The newest first, as they are now: without steps. The filter applies before the size of the page. InvalidArgument for a
   // page token that is not of this list.
@@ -129,7 +129,7 @@ class Engine {
   // Called (from any thread) when Tick is due earlier than it last said. Set once, before use.
   void SetWakeUp(std::function<void()> wake_up);
 
-  // For metrics: how long the oldest ready step has waited, and what is open.
+  // What metrics say: how long the oldest ready step has waited, and what is open.
   absl::Duration OldestReadyAge();
   int ActiveRunCount();
   int OpenObligationCount();

@@ -1,5 +1,5 @@
 // Runs that are over, as they are shown. A run reads as it ended: what was stored with its end is what is shown. Those
-// that 0.1 and 0.2 ended have neither view nor verdict stored: they are replayed and judged here, and nowhere else.
+// that 0.1 ended have neither view nor verdict stored: they are replayed and judged here, and nowhere else.
 // Thread-safe.
 #pragma once
 
@@ -22,7 +22,7 @@ class FinishedRuns {
   // `store` must outlive it. `find_backup` is called from the callers' threads, without a lock of this class.
   FinishedRuns(Store& store, FindBackup find_backup);
 
-  // With its steps; where those can't be read, its outcome and why there is no more. NotFound.
+  // The run with its steps; where those can't be read, its outcome and why there is no more. NotFound.
   StatusOr<v1::Run> Load(const std::string& name);
 
   // Gives a summary of the store the verdict that it lacks. One that has it, or is not over, stays as it is.

@@ -42,7 +42,7 @@ class FinishedRunsTest : public EngineTest {
     Run(v1::RUN_KIND_DRILL, name, checked);
   }
 
-  // As 0.1 and 0.2 ended it.
+  // As 0.1 ended it.
   void TakeBackViewAndVerdict(const std::string& name) {
     v1::Run summary = *store_.LoadRunSummary(name);
     summary.clear_verdict();
@@ -129,6 +129,35 @@ TEST_F(FinishedRunsTest, ARunThatAnEarlierVersionEndedIsJudgedWhenItIsRead) {
   }
   EXPECT_EQ(engine_->GetRun("drill-1")->verdict(), v1::VERDICT_DISPROVEN);
   EXPECT_EQ(engine_->GetRun("drill-1")->steps_size(), 1);
+}
+
+TEST_F(FinishedRunsTest, AVerdictIsAskedForAlsoOfRunsThatStoredNoneAndAppliesBeforeTheSizeOfAPage) {
+  Backup();
+  for (int i = 0; i < 4; ++i)
+    Drill("drill-" + std::to_string(i), i < 2 ? v1::Check::VERDICT_FAILED : v1::Check::VERDICT_PASSED);
+  for (const char* name : {"drill-0", "drill-2"}) TakeBackViewAndVerdict(name);
+  Start("going", Chain(1));
+  const auto names = [this](std::vector<v1::Verdict> verdicts, int size) {
+    std::vector<std::string> all;
+    RunFilter filter;
+    filter.verdicts = std::move(verdicts);
+    const auto page = engine_->ListRuns(filter, {size, ""});
+    EXPECT_TRUE(page.ok()) << page.status();
+    for (const v1::Run& run : page->items) all.push_back(run.header().name());
+    return all;
+  };
+  using testing::ElementsAre;
+  for (const char* when : {"at once", "after a restart"}) {
+    SCOPED_TRACE(when);
+    EXPECT_THAT(names({v1::VERDICT_DISPROVEN}, 9), ElementsAre("drill-1", "drill-0"));
+    EXPECT_THAT(names({v1::VERDICT_DISPROVEN}, 1), ElementsAre("drill-1"));
+    EXPECT_THAT(names({v1::VERDICT_COMPLETE}, 1), ElementsAre("backup-b1")) << "of the oldest run";
+    EXPECT_THAT(names({v1::VERDICT_COMPLETE, v1::VERDICT_PROVEN}, 9),
+                ElementsAre("drill-3", "drill-2", "backup-b1"));
+    EXPECT_THAT(names({v1::VERDICT_RESTORED}, 9), testing::IsEmpty());
+    EXPECT_EQ(names({}, 9).size(), 6u);
+    Restart();
+  }
 }
 
 TEST_F(FinishedRunsTest, WhatAPersonAcceptedLaterDoesNotChangeWhatADrillFound) {

@@ -30,7 +30,7 @@ TEST(ChooseProtocol, IsTheNewestThatBothSpeak) {
 }
 
 TEST(ChooseProtocol, IsOneForWhoSaysNoRange) {
-  EXPECT_EQ(*ChooseProtocol(HelloOf(1, 0, 0), "0.3.0"), 1) << "an agent of 0.1 or 0.2";
+  EXPECT_EQ(*ChooseProtocol(HelloOf(1, 0, 0), "0.3.0"), 1) << "an agent of 0.1";
   EXPECT_THAT(MessageOf(ChooseProtocol(HelloOf(0, 0, 0), "0.3.0").status()), HasSubstr("speaks protocol 0"));
 }
 
@@ -79,7 +79,7 @@ TEST_F(ProtocolTest, WhatAHelloSaysOfTheAgentIsListedAndKept) {
   EXPECT_EQ(known.labels().at("rack"), "b2");
   EXPECT_EQ(known.kind(), v1::AGENT_KIND_NODE);
   WelcomeTo(HelloOf(1, 0, 0));
-  EXPECT_EQ(engine_->ListAgents().front().kind(), v1::AGENT_KIND_HOST) << "an agent of 0.2 does not say it";
+  EXPECT_EQ(engine_->ListAgents().front().kind(), v1::AGENT_KIND_HOST) << "an agent of 0.1 does not say it";
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ namespace salvor::controlplane {
 
 using StepHolders = std::set<std::pair<std::string, AgentKey>>;  // step, agent
 
-// Whom the events grant steps of that flow to. Places that name no environment are in that of the run.
+// The agents that the events grant steps of that flow to. Places that name no environment are in that of the run.
 StepHolders HoldersIn(const std::string& environment, const v1::Flow& flow,
                       const std::vector<v1::Event>& events);
 

@@ -25,6 +25,22 @@ bool IsAdministrator(const v1::Token& token) {
 
 bool IsOfFile(const v1::Token& token) { return IsUser(token) && token.created_by() == kMadeBySalvord; }
 
+std::string_view CommandFor(v1::TokenKind kind) {
+  return kind == v1::TOKEN_KIND_AGENT ? "salvor agent-token" : "salvor token";
+}
+
+Status NoSuchToken(const std::string& name, v1::TokenKind kind) {
+  return WithHint(NotFound("there is no token {}", name),
+                  fmt::format("List them with: {} list", CommandFor(kind)));
+}
+
+Status OfAnotherKind(const v1::Token& token) {
+  return WithHint(
+      FailedPrecondition("the token {} is {}: nothing was revoked", token.name(),
+                         IsUser(token) ? "a person's or a program's" : "an agent's"),
+      fmt::format("If it is the one you mean: {} revoke {}", CommandFor(token.kind()), token.name()));
+}
+
 Status CheckWantedUser(const v1::Token& wanted) {
   if (!wanted.environment().empty() || !wanted.agent().empty())
     return InvalidArgument("a user's token is bound to no environment and no agent");
@@ -198,13 +214,15 @@ std::vector<v1::Token> TokenRegistry::List(v1::TokenKind kind) {
   return tokens;
 }
 
-StatusOr<v1::Token> TokenRegistry::Revoke(const std::string& name, const std::string& by) {
+StatusOr<v1::Token> TokenRegistry::Revoke(const std::string& name, const std::string& by,
+                                          v1::TokenKind kind) {
   v1::Token revoked;
   {
     MutexLock lock(mutex_);
     const auto found = by_name_.find(name);
-    if (found == by_name_.end())
-      return WithHint(NotFound("there is no token {}", name), "List them with: salvor token list");
+    if (found == by_name_.end()) return NoSuchToken(name, kind);
+    if (kind != v1::TOKEN_KIND_UNSPECIFIED && kind != found->second.token().kind())
+      return OfAnotherKind(found->second.token());
     if (found->second.token().has_revoked_at()) return found->second.token();
     if (IsLastAdministrator(found->second.token())) {
       return WithHint(FailedPrecondition("the token {} is the last of class administer", name),

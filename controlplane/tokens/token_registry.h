@@ -43,12 +43,13 @@ class TokenRegistry {
   // the name of a token that was revoked.
   StatusOr<Created> Create(const v1::Token& wanted, const std::string& by);
 
-  // By name, the revoked ones too. Of this kind, or all when it is unspecified.
+  // Tokens of this kind, or all when it is unspecified, by name; the revoked ones too.
   std::vector<v1::Token> List(v1::TokenKind kind);
 
-  // Revoking again changes nothing. NotFound; FailedPrecondition for the last valid token of class administer, without
-  // which nobody could make another.
-  StatusOr<v1::Token> Revoke(const std::string& name, const std::string& by);
+  // Revoking again changes nothing. NotFound; FailedPrecondition for a token of another kind than `kind`, unless that is
+  // unspecified, and for the last valid token of class administer, without which nobody could make another.
+  StatusOr<v1::Token> Revoke(const std::string& name, const std::string& by,
+                             v1::TokenKind kind = v1::TOKEN_KIND_UNSPECIFIED);
 
   // The valid token with this text. Found by its digest, so that how long it takes says nothing about any token.
   // Unauthenticated.

@@ -182,6 +182,24 @@ TEST_F(TokenRegistryTest, TheLastAdministratorIsNotRevoked) {
   EXPECT_TRUE(registry_->Revoke("carl", "berta").ok()) << "nor does one of another class";
 }
 
+TEST_F(TokenRegistryTest, ATokenOfAnotherKindThanTheOneThatIsMeantStays) {
+  ASSERT_TRUE(registry_->Create(User("anna", v1::TOKEN_CLASS_VIEW), "root").ok());
+  const std::string web = Make("web");
+  const Status agents = registry_->Revoke("web", "root", v1::TOKEN_KIND_USER).status();
+  EXPECT_EQ(agents.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(MessageOf(agents), "the token web is an agent's: nothing was revoked");
+  EXPECT_THAT(HintOf(agents), HasSubstr("salvor agent-token revoke web"));
+  EXPECT_TRUE(registry_->Recognise(web).ok());
+  const Status users = registry_->Revoke("anna", "root", v1::TOKEN_KIND_AGENT).status();
+  EXPECT_EQ(users.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(HintOf(users), HasSubstr("salvor token revoke anna"));
+  EXPECT_FALSE(registry_->IsRevoked("anna"));
+  EXPECT_THAT(HintOf(registry_->Revoke("nobody", "root", v1::TOKEN_KIND_AGENT).status()),
+              HasSubstr("salvor agent-token list"));
+  EXPECT_TRUE(registry_->Revoke("web", "root", v1::TOKEN_KIND_AGENT).ok());
+  EXPECT_TRUE(registry_->Revoke("anna", "root", v1::TOKEN_KIND_USER).ok());
+}
+
 TEST(CheckBinding, OneNameOrABeginningAndOneEnvironment) {
   const v1::Token one = Wanted("web", "web-1"), nodes = Wanted("nodes", "node-*"), all = Wanted("all", "*");
   EXPECT_TRUE(CheckBinding(one, "vps-1", "web-1").ok());

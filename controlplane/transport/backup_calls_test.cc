@@ -222,7 +222,7 @@ TEST_F(BackupCallsTest, ListsComeInPagesAndWithoutASizeAsTheyAlwaysDid) {
 
   Back();
   v1::ListRunsRequest runs;
-  runs.set_limit(1);  // as a client of before pages asks
+  runs.set_limit(1);  // as a client of 0.1 asks
   const auto newest = Call(&Stub::ListRuns, runs);
   ASSERT_EQ(newest->runs_size(), 1);
   runs.set_kind(v1::RUN_KIND_DRILL);

@@ -5,25 +5,10 @@
 #include "base/io/log.h"
 #include "proto/kind.h"
 #include "proto/time.h"
-#include "strategies/verdicts/verdict.h"
+#include "words/words.h"
 
 namespace salvor::controlplane {
 namespace {
-
-const char* KindWord(v1::RunKind kind) {
-  switch (kind) {
-    case v1::RUN_KIND_BACKUP:
-      return "backup";
-    case v1::RUN_KIND_RESTORE:
-      return "restore";
-    case v1::RUN_KIND_DRILL:
-      return "drill";
-    case v1::RUN_KIND_INSPECT:
-      return "inspect";
-    default:
-      return "other";
-  }
-}
 
 constexpr char kLastSuccess[] = "salvor_backup_last_success_timestamp_seconds";
 constexpr char kLastProven[] = "salvor_backup_last_proven_timestamp_seconds";
@@ -66,7 +51,7 @@ RunMetrics::RunMetrics(MetricRegistry& registry, const std::string& version) : r
 
 void RunMetrics::OnStep(const v1::RunHeader& run, const v1::Step& step, v1::StepPhase phase,
                         absl::Duration took) {
-  const MetricLabels labels = {{"action", KindOf(step.action())}, {"kind", KindWord(run.kind())}};
+  const MetricLabels labels = {{"action", KindOf(step.action())}, {"kind", words::Word(run.kind())}};
   registry_.Observe("salvor_step_duration_seconds", labels, absl::ToDoubleSeconds(took));
   MetricLabels outcome = labels;
   outcome["outcome"] = phase == v1::STEP_PHASE_SUCCEEDED ? "succeeded" : "failed";
@@ -74,16 +59,16 @@ void RunMetrics::OnStep(const v1::RunHeader& run, const v1::Step& step, v1::Step
 }
 
 void RunMetrics::OnRetry(const v1::RunHeader& run) {
-  registry_.Add("salvor_step_retries_total", {{"kind", KindWord(run.kind())}});
+  registry_.Add("salvor_step_retries_total", {{"kind", words::Word(run.kind())}});
 }
 
 void RunMetrics::OnRun(const v1::Run& finished) {
   const v1::RunHeader& run = finished.header();
   registry_.Add("salvor_runs_total", {{"application", run.application()},
-                                      {"kind", KindWord(run.kind())},
-                                      {"verdict", std::string(verdicts::WordOf(finished.verdict()))}});
+                                      {"kind", words::Word(run.kind())},
+                                      {"verdict", words::Word(finished.verdict())}});
   registry_.Observe("salvor_run_duration_seconds",
-                    {{"application", run.application()}, {"kind", KindWord(run.kind())}},
+                    {{"application", run.application()}, {"kind", words::Word(run.kind())}},
                     absl::ToDoubleSeconds(FromProto(finished.finished_at()) - FromProto(run.requested_at())));
 }
 

@@ -19,7 +19,7 @@ constexpr int kMostDeaths = 100;
 constexpr int kMostAttempts = 1000;
 constexpr double kLargestFactor = 100;
 
-// The graces that 0.1 and 0.2 had built in. Their stored runs have no others: none of these ever changes.
+// The graces that 0.1 had built in. Its stored runs have no others: none of these ever changes.
 v1::Graces GracesOf01() {
   v1::Graces graces;
   graces.set_attempt_report_grace_ms(30'000);

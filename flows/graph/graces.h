@@ -23,7 +23,7 @@ struct FlowGraces {
 // The graces that new flows are written with. Another value here changes runs that are still to come, and no other.
 v1::Graces DefaultGraces();
 
-// The graces of a flow; each that it does not have is as 0.1 and 0.2 had it built in.
+// The graces of a flow; each that it does not have is as 0.1 had it built in.
 FlowGraces GracesOf(const v1::Flow& flow);
 
 // InvalidArgument names every value that makes no sense, by its field.

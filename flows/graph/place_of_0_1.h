@@ -1,4 +1,4 @@
-// Where a step of a flow of 0.1 or 0.2 runs, which named no places.
+// The place of a step in a flow of 0.1, which named none.
 #pragma once
 
 #include "salvor/v1/flow.pb.h"

@@ -19,8 +19,7 @@ Status BindByGrant(RunState& state, int step, const v1::StepGranted& granted) {
   const std::string& name = state.graph->PlaceOf(step).name();
   std::string& bound = state.bound[static_cast<size_t>(place)];
   std::string agent = bound;
-  if (state.graph->Flow().places().empty())
-    agent = granted.agent();  // 0.1 and 0.2 did not say what a grant binds
+  if (state.graph->Flow().places().empty()) agent = granted.agent();  // 0.1 did not say what a grant binds
   for (const v1::Binding& binding : granted.bindings()) {
     if (binding.place() != name)
       return FailedPrecondition("a grant at place '{}' binds place '{}'", name, binding.place());

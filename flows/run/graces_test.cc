@@ -1,4 +1,4 @@
-// The graces of a flow decide how its run goes. A flow that has none, as 0.1 and 0.2 wrote them, goes by what those had
+// The graces of a flow decide how its run goes. A flow that has none, as 0.1 wrote them, goes by what that had
 // built in, which the stories under testdata/ show too.
 #include "flows/graph/graces.h"
 

@@ -55,6 +55,10 @@ void CheckObligation(const RunState& state, size_t i, std::vector<std::string>& 
     if (!over)
       broken.push_back(fmt::format("obligation {} was released before what it guards was over", name));
   }
+  const bool is_settled =
+      phase == v1::ObligationStatus::PHASE_RELEASED || phase == v1::ObligationStatus::PHASE_UNCONFIRMED;
+  if (is_settled != (state.obligations[i].settled_at != absl::InfinitePast()))
+    broken.push_back(fmt::format("obligation {} does not say when it was settled", name));
   if (state.Finished() && phase == v1::ObligationStatus::PHASE_OPEN) {
     broken.push_back(
         fmt::format("the run is over and obligation {} is neither released nor unconfirmed", name));

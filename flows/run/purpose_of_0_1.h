@@ -7,7 +7,7 @@
 
 namespace salvor::flows {
 
-// By the kind of its action, as the field is named in Action. Kinds that came later have none.
+// The purpose by the kind of the step's action, as the field is named in Action. Kinds that came later have none.
 v1::Purpose PurposeOf01(std::string_view action_kind);
 
 }  // namespace salvor::flows

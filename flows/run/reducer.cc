@@ -80,7 +80,8 @@ class Transition {
     if (const int opens = graph().At(step).opens; opens >= 0) {
       ObligationState& obligation = state_.obligations[static_cast<size_t>(opens)];
       if (obligation.phase == v1::ObligationStatus::PHASE_PENDING) {
-        obligation = {v1::ObligationStatus::PHASE_OPEN, now_};
+        obligation.phase = v1::ObligationStatus::PHASE_OPEN;
+        obligation.opened_at = now_;
       }
     }
     AddStepTimer(state_, step, effects_);
@@ -247,7 +248,7 @@ class Transition {
       ObligationState& obligation = state_.obligations[static_cast<size_t>(i)];
       if (graph().ObligationAt(i).name() != early.obligation()) continue;
       if (obligation.phase != v1::ObligationStatus::PHASE_OPEN) return OkStatus();
-      obligation.phase = v1::ObligationStatus::PHASE_RELEASED;
+      SettleObligation(obligation, v1::ObligationStatus::PHASE_RELEASED);
       state_.released_early = true;
       const std::string reason = fmt::format("{} was released early: {}", early.obligation(), early.reason());
       if (state_.reason.empty()) state_.reason = reason;
@@ -298,10 +299,18 @@ class Transition {
     --state_.open_steps;
     if (const int releases = graph().At(step).releases; releases >= 0) {
       ObligationState& obligation = state_.obligations[static_cast<size_t>(releases)];
-      if (phase == v1::STEP_PHASE_SUCCEEDED) obligation.phase = v1::ObligationStatus::PHASE_RELEASED;
-      if (phase == v1::STEP_PHASE_FAILED) obligation.phase = v1::ObligationStatus::PHASE_UNCONFIRMED;
+      if (phase == v1::STEP_PHASE_SUCCEEDED)
+        SettleObligation(obligation, v1::ObligationStatus::PHASE_RELEASED);
+      if (phase == v1::STEP_PHASE_FAILED)
+        SettleObligation(obligation, v1::ObligationStatus::PHASE_UNCONFIRMED);
     }
     return step;
+  }
+
+  // What was released early, before its step, is so since then.
+  void SettleObligation(ObligationState& obligation, v1::ObligationStatus::Phase phase) {
+    if (obligation.phase != phase) obligation.settled_at = now_;
+    obligation.phase = phase;
   }
 
   void Settle(int step) {

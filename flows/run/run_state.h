@@ -35,6 +35,7 @@ struct StepState {
 struct ObligationState {
   v1::ObligationStatus::Phase phase = v1::ObligationStatus::PHASE_PENDING;
   absl::Time opened_at = absl::InfinitePast();
+  absl::Time settled_at = absl::InfinitePast();  // released, or over without a confirmation
 };
 
 struct RunState {

@@ -57,6 +57,8 @@ v1::Run View(const v1::RunHeader& header, const RunState& state, bool steps) {
     if (state.obligations[i].opened_at != absl::InfinitePast()) {
       SetTime(state.obligations[i].opened_at, status->mutable_opened_at());
     }
+    if (state.obligations[i].settled_at != absl::InfinitePast())
+      SetTime(state.obligations[i].settled_at, status->mutable_settled_at());
   }
   return run;
 }

@@ -62,5 +62,49 @@ TEST(View, KnowsWhatTheStepsOfAnOldFlowWereFor) {
     EXPECT_EQ(run.steps(i).purpose(), expected[i]) << run.steps(i).id();
 }
 
+TEST(View, SaysWhenAnObligationWasOpenedAndWhenItWasSettled) {
+  v1::Flow flow;
+  for (const char* id : {"open", "release"}) {
+    flow.add_steps()->set_id(id);
+    flow.mutable_steps()->rbegin()->mutable_action()->mutable_noop();
+  }
+  v1::Obligation* hold = flow.add_obligations();
+  hold->set_name("hold");
+  hold->set_opened_by("open");
+  hold->set_released_by("release");
+  auto graph = Graph::Make(flow);
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  RunState state = NewRun(std::make_shared<const Graph>(*std::move(graph)));
+  int64_t second = 0;
+  const auto happen = [&](v1::Event event) {
+    event.mutable_at()->set_seconds(++second);
+    Effects ignored;
+    const Status reduced = Reduce(state, event, ignored);
+    EXPECT_TRUE(reduced.ok()) << reduced;
+    return View(v1::RunHeader(), state, true).obligations(0);
+  };
+  v1::Event requested;
+  requested.mutable_run_requested();
+  EXPECT_FALSE(happen(requested).has_opened_at());
+  for (const char* id : {"open", "release"}) {
+    v1::Event granted;
+    granted.mutable_step_granted()->set_step(id);
+    granted.mutable_step_granted()->set_attempt(1);
+    granted.mutable_step_granted()->set_epoch(1);
+    granted.mutable_step_granted()->set_agent("a1");
+    const v1::ObligationStatus open = happen(granted);
+    EXPECT_EQ(open.opened_at().seconds(), 2) << "when its step was granted";
+    EXPECT_FALSE(open.has_settled_at());
+    v1::Event reported;
+    reported.mutable_step_reported()->set_step(id);
+    reported.mutable_step_reported()->set_attempt(1);
+    reported.mutable_step_reported()->set_epoch(1);
+    happen(reported);
+  }
+  const v1::ObligationStatus released = View(v1::RunHeader(), state, true).obligations(0);
+  EXPECT_EQ(released.phase(), v1::ObligationStatus::PHASE_RELEASED);
+  EXPECT_EQ(released.settled_at().seconds(), second);
+}
+
 }  // namespace
 }  // namespace salvor::flows

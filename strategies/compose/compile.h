@@ -1,4 +1,4 @@
-// From declarations to Flows. Pure.
+// The composer makes Flows of declarations. Pure.
 #pragma once
 
 #include <map>

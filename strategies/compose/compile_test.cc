@@ -449,7 +449,7 @@ TEST(ValidateFlow, NamesWhatIsWrong) {
 
 TEST(ValidateFlow, NamesAllGracesThatMakeNoSense) {
   v1::Flow flow = FromText<v1::Flow>(R"(steps { id: "a" action { noop {} } })");
-  EXPECT_TRUE(ValidateFlow(flow).ok()) << "flows of 0.1 and 0.2 have none";
+  EXPECT_TRUE(ValidateFlow(flow).ok()) << "flows of 0.1 have none";
   flow.mutable_graces()->set_cancel_answer_grace_ms(0);
   flow.mutable_graces()->set_retry_attempts(-1);
   EXPECT_EQ(MessageOf(ValidateFlow(flow)),

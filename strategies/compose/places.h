@@ -1,4 +1,4 @@
-// Where the steps of a run are: a place for each host that its components name, and one for all that name none. Pure.
+// The places of a run's steps: a place for each host that its components name, and one for all that name none. Pure.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ class Places {
   // `hosts` are those that the run's components name, in their order and as often as they do; "" of one that names none.
   Places(std::string environment, const std::vector<std::string>& hosts);
 
-  // Where the whole run's steps are: with the components that name no host, else on the first host.
+  // The host of the whole run's steps: that of the components that name none, else the first one.
   const std::string& MainHost() const { return hosts_.front(); }
   // The others, where the Location has to be opened too.
   std::vector<std::string> OtherHosts() const { return {hosts_.begin() + 1, hosts_.end()}; }

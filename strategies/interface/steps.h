@@ -23,7 +23,7 @@ v1::Step MakeStep(std::string_view id, v1::Purpose purpose, std::string_view com
 void After(v1::Step* step, const std::string& earlier,
            v1::Edge::Condition condition = v1::Edge::CONDITION_SUCCEEDED);
 
-// At most `attempts`, the first pause `initial_s`, doubling up to `cap_s`, a fifth of it random.
+// Tries at most `attempts` times, the first pause `initial_s`, doubling up to `cap_s`, a fifth of it random.
 void Retry(v1::Step* step, int attempts, int initial_s, int cap_s);
 
 void SetAttemptTimeout(v1::Step* step, int seconds);

@@ -39,7 +39,7 @@ struct BackupRequest {
   std::vector<std::string> forget_runs;  // over and no backup: LocationOpen.forget_runs
 };
 
-// Where a restore goes. A drill goes to scratch; a restore to what `to` declares.
+// What a restore asks of a strategy. A drill goes to scratch; a restore to what `to` declares.
 struct RestoreRequest {
   std::string run;
   std::string environment;  // where it goes to; empty: where the backup is from
@@ -118,7 +118,7 @@ class Strategy {
   virtual std::vector<FieldProblem> ValidateWithLocation(const v1::Component& component,
                                                          const std::string& location_name,
                                                          const v1::LocationSpec& location) const;
-  // Before `top` is laid over `base`, which are both of this kind: clears what excludes what `top` has.
+  // Clears in `base` what excludes what `top` has, before `top` is laid over it. Both are of this kind.
   virtual void PrepareOverlay(const v1::Component& top, v1::Component* base) const;
 
   virtual StatusOr<Fragment> Backup(const v1::Component& component, const BackupRequest& request) const = 0;

@@ -28,16 +28,16 @@ v1::Backup BeginBackup(const v1::RunHeader& run, const std::string& location);
 
 // A backup is complete only when its manifest misses nothing and no file of a tree escaped. It is doubted where it shrank
 // beyond belief against the last one that is believed. A drill adds a verification, which its backup's record then says;
-// the one before is among them as well, since 0.1 and 0.2 kept it in the record alone.
+// the one before is among them as well, since 0.1 kept it in the record alone.
 Records RecordsOf(v1::Run finished, const Known& known);
 
 // All verifications of a backup, oldest first: those that are stored, and before them the one that its record alone says,
-// as 0.1 and 0.2 kept it.
+// as 0.1 kept it.
 std::vector<v1::Verification> VerificationsOf(const v1::Backup& backup, std::vector<v1::Verification> stored);
 
-// Where a dump or a tree has less of the rows, files or bytes that it had than its component allows today (doubtBelow;
-// half of them): a mount that is gone, a table that was emptied. A sentence each; an application that is small
-// altogether may shrink as it likes.
+// Doubts where a dump or a tree has less of the rows, files or bytes that it had than its component allows today
+// (doubtBelow; half of them): a mount that is gone, a table that was emptied. A sentence each; an application that is
+// small altogether may shrink as it likes.
 std::vector<std::string> DoubtsAbout(const v1::Manifest& now, const v1::Manifest& last);
 
 }  // namespace salvor::verdicts

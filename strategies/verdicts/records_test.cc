@@ -228,7 +228,7 @@ TEST(Records, AVerificationStandsBesideTheOneBeforeItAndCountsItsChecks) {
   second.mutable_steps(0)->mutable_result()->mutable_checks(3)->set_kind("isolation");
   const Records both = RecordsOf(second, {&*first.backup, nullptr});
   ASSERT_EQ(both.verifications.size(), 2u);
-  EXPECT_EQ(both.verifications[0].run(), "drill-1") << "0.1 and 0.2 kept it in the record alone";
+  EXPECT_EQ(both.verifications[0].run(), "drill-1") << "0.1 kept it in the record alone";
   EXPECT_EQ(both.verifications[0].verdict(), v1::VERDICT_PROVEN);
   const v1::Verification& newest = both.verifications[1];
   EXPECT_EQ(newest.run(), "drill-2");

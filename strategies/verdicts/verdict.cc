@@ -29,8 +29,21 @@ std::vector<const v1::Check*> ChecksOf(const v1::Run& run) {
   return checks;
 }
 
+// "db rows orders: 3 and 4", of what the check says of it.
 std::string NameOf(const v1::Check& check) {
-  return fmt::format("{} {} {}: {}", check.component(), check.kind(), check.subject(), check.compared());
+  std::vector<std::string> words;
+  for (const std::string& word : {check.component(), check.kind(), check.subject()}) {
+    if (!word.empty()) words.push_back(word);
+  }
+  const std::string name = words.empty() ? "a check" : Join(words, " ");
+  return check.compared().empty() ? name : fmt::format("{}: {}", name, check.compared());
+}
+
+// "db.restore.shop: what went wrong", of what the step says of it.
+std::string NameOf(const v1::StepStatus& step) {
+  const std::string& why = step.reason().empty() ? step.result().error().message() : step.reason();
+  const std::string name = step.id().empty() ? "a step" : step.id();
+  return why.empty() ? name : fmt::format("{}: {}", name, why);
 }
 
 // Found positively by the step: a digest, a comparison, a state by which a server says that it can't take these bytes.
@@ -162,8 +175,7 @@ Tally TallyOf(const v1::Run& drill) {
     }
   }
   for (const v1::StepStatus& step : drill.steps()) {
-    if (tally.failed.empty() && Disproves(step))
-      tally.failed = fmt::format("{}: {}", step.id(), step.reason());
+    if (tally.failed.empty() && Disproves(step)) tally.failed = NameOf(step);
   }
   return tally;
 }

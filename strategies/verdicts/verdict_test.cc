@@ -166,6 +166,28 @@ TEST(Verdict, OfEveryKindAndOutcome) {
   EXPECT_EQ(seen.size(), static_cast<size_t>(v1::Verdict_ARRAYSIZE - 1)) << "every verdict is some run's";
 }
 
+TEST(Verdict, SaysOfACheckOnlyWhatTheCheckSays) {
+  const v1::Backup complete = Complete();
+  v1::Run run = RunOf({v1::RUN_KIND_DRILL, Wrong, {}, {}, {}}, v1::RUN_PHASE_SUCCEEDED);
+  C& wrong = *run.mutable_steps(0)->mutable_result()->mutable_checks(1);
+  EXPECT_EQ(Judge(run, &complete).reason, "db rows orders: 3 and 4");
+  wrong.clear_compared();
+  EXPECT_EQ(Judge(run, &complete).reason, "db rows orders");
+  wrong.clear_component();
+  EXPECT_EQ(Judge(run, &complete).reason, "rows orders");
+  wrong.clear_kind();
+  wrong.clear_subject();
+  EXPECT_EQ(Judge(run, &complete).reason, "a check") << "never punctuation alone";
+  wrong.set_compared("3 and 4");
+  EXPECT_EQ(Judge(run, &complete).reason, "a check: 3 and 4");
+
+  run = RunOf({v1::RUN_KIND_DRILL, Corrupt, {}, {}, {}}, v1::RUN_PHASE_FAILED);
+  EXPECT_EQ(Judge(run, &complete).reason, "a step");
+  run.mutable_steps(1)->set_id("db.restore.shop");
+  run.mutable_steps(1)->mutable_result()->mutable_error()->set_message("wrong digest");
+  EXPECT_EQ(Judge(run, &complete).reason, "db.restore.shop: wrong digest");
+}
+
 TEST(Verdict, EachHasAWordOfItsOwn) {
   std::set<std::string_view> words;
   for (int verdict = 1; verdict < v1::Verdict_ARRAYSIZE; ++verdict) {

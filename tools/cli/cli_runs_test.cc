@@ -124,6 +124,7 @@ TEST_F(CliTest, AListIsReadToItsEndOrToTheLimitWhateverThePages) {
   EXPECT_EQ(Run({"run", "list", "--limit", "5"}).err, "");
   EXPECT_EQ(Run({"run", "list", "--kind", "drill"}).err, "no runs\n");
   EXPECT_EQ(Run({"run", "list", "--phase", "asleep"}).code, 2);
+  EXPECT_EQ(Run({"run", "list", "--verdict", "running"}).code, 2);
 }
 
 TEST_F(CliTest, AListShowsWhatADrillFound) {
@@ -137,6 +138,12 @@ TEST_F(CliTest, AListShowsWhatADrillFound) {
   control_.PutBackup(backup);
   EXPECT_THAT(Run({"run", "list"}).out, HasSubstr("drill-shop-20261121-101600-9c01  drill  disproven"));
   EXPECT_THAT(Run({"run", "list", "-o", "json"}).out, HasSubstr("\"verdict\": \"Disproven\""));
+  control_.AddScript({SucceededBackup()});
+  EXPECT_EQ(Run({"run", "list", "-o", "name", "--verdict", "disproven"}).out,
+            "drill-shop-20261121-101600-9c01\n");
+  EXPECT_EQ(Run({"run", "list", "-o", "name", "--verdict", "complete", "--verdict", "proven"}).out,
+            "backup-shop-20261121-101500-4f2a\n");
+  EXPECT_EQ(Run({"run", "list", "--verdict", "restored"}).err, "no runs\n");
 }
 
 TEST_F(CliTest, BackupShowKnowsTheLatestAndWhatToDoNext) {

@@ -93,6 +93,32 @@ TEST_F(CliTokensTest, PeoplesTokensHaveAClassAndAListOfTheirOwn) {
   EXPECT_EQ(Run({"agent-token", "list", "-o", "name"}).out, "web\n");
 }
 
+TEST_F(CliTokensTest, NeitherCommandRevokesTheOthersTokens) {
+  Create();
+  Run({"token", "create", "anna", "--class", "view"});
+  const Result agents = Run({"token", "revoke", "web"});
+  EXPECT_EQ(agents.code, 7) << agents.err;
+  EXPECT_THAT(agents.err, HasSubstr("hint: "));
+  EXPECT_EQ(Run({"agent-token", "revoke", "anna"}).code, 7);
+  EXPECT_THAT(Run({"agent-token", "list"}).out, Not(HasSubstr("revoked")));
+  EXPECT_THAT(Run({"token", "list"}).out, Not(HasSubstr("revoked")));
+  EXPECT_EQ(Run({"agent-token", "revoke", "web"}).code, 0);
+  EXPECT_EQ(Run({"token", "revoke", "anna"}).code, 0);
+}
+
+TEST_F(CliTokensTest, AWordThatIsNoClassIsNamedWithThoseThatAre) {
+  const Result wrong = Run({"token", "create", "anna", "--class", "root"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("'root' is not valid; use one of view, operate, approve, administer"));
+}
+
+TEST_F(CliTokensTest, WhereThereAreNoneTheListSaysSo) {
+  const Result none = Run({"token", "list"});
+  EXPECT_EQ(none.code, 0);
+  EXPECT_EQ(none.out, "");
+  EXPECT_EQ(none.err, "no tokens of people or programs were made\n");
+}
+
 TEST_F(CliTokensTest, AClassMustBeSaidAndBeOne) {
   EXPECT_EQ(Run({"token", "create", "anna"}).code, 2);
   EXPECT_EQ(Run({"token", "create", "--class", "view"}).code, 2);

@@ -48,7 +48,7 @@ class CapturedTree {
  public:
   explicit CapturedTree(const SpoolFolder& folder, const SpoolLimits& limits = {});
 
-  // In any order. Of two entries with one path, the first counts.
+  // Entries come in any order. The first of two with one path counts.
   Status Add(CapturedEntry captured);
   // Sorts, and gives each of several names of an inode its first one (hard_link). No Add after this, no Read before.
   Status Finish();

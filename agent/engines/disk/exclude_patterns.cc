@@ -107,7 +107,7 @@ Parts PartsOfPath(std::string_view path) {
   return parts;
 }
 
-// As Go's filepath.Clean, then split.
+// The pattern as Go's filepath.Clean leaves it, split.
 Parts PartsOfPattern(std::string_view pattern) {
   Parts clean;
   for (std::string& part : PartsOfPath(pattern)) {

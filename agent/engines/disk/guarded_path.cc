@@ -48,17 +48,17 @@ class Descent {
     const std::string here = way_ + "/" + name;
     struct stat facts {};
     if (::fstatat(at_.Get(), name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0) {
-      if (errno != ENOENT) return ErrnoStatus(errno, PercentEncode(here));
-      if (missing_ == Missing::kIsNotFound) return NotFound("{} does not exist", PercentEncode(here));
+      if (errno != ENOENT) return ErrnoStatus(errno, CleanText(here));
+      if (missing_ == Missing::kIsNotFound) return NotFound("{} does not exist", CleanText(here));
       if (::mkdirat(at_.Get(), name.c_str(), 0755) != 0 && errno != EEXIST)
-        return ErrnoStatus(errno, "create directory " + PercentEncode(here));
+        return ErrnoStatus(errno, "create directory " + CleanText(here));
     } else if (S_ISLNK(facts.st_mode)) {
       return Follow(name, here, facts);
     } else if (!S_ISDIR(facts.st_mode)) {
-      return FailedPrecondition("{} is no directory", PercentEncode(here));
+      return FailedPrecondition("{} is no directory", CleanText(here));
     }
     UniqueFd next(::openat(at_.Get(), name.c_str(), kDirectory));
-    if (!next.Valid()) return ErrnoStatus(errno, "open " + PercentEncode(here));
+    if (!next.Valid()) return ErrnoStatus(errno, "open " + CleanText(here));
     at_ = std::move(next);
     way_ = here;
     return OkStatus();
@@ -68,14 +68,14 @@ class Descent {
     if (!follow_trusted_) return Refuse(here, "");
     struct stat holder {};
     if (::fstatat(at_.Get(), "", &holder, AT_EMPTY_PATH) != 0)
-      return ErrnoStatus(errno, "look at " + PercentEncode(way_));
+      return ErrnoStatus(errno, "look at " + CleanText(way_));
     const bool others_write = (holder.st_mode & 022) != 0 && (holder.st_mode & S_ISVTX) == 0;
     if (!IsOurs(link.st_uid) || !IsOurs(holder.st_uid) || others_write)
       return Refuse(here, ", which somebody else can change");
-    if (++followed_ > kMostSymlinks) return ErrnoStatus(ELOOP, PercentEncode(here));
+    if (++followed_ > kMostSymlinks) return ErrnoStatus(ELOOP, CleanText(here));
     std::string target(4096, '\0');
     const ssize_t size = ::readlinkat(at_.Get(), name.c_str(), target.data(), target.size());
-    if (size < 0) return ErrnoStatus(errno, "read symlink " + PercentEncode(here));
+    if (size < 0) return ErrnoStatus(errno, "read symlink " + CleanText(here));
     target.resize(static_cast<size_t>(size));
     if (!target.empty() && target.front() == '/') {
       at_ = UniqueFd(::open("/", kDirectory));
@@ -88,7 +88,7 @@ class Descent {
 
   static Status Refuse(const std::string& here, const std::string& why) {
     return WithHint(
-        FailedPrecondition("{} is a symlink{}: it is not followed", PercentEncode(here), why),
+        FailedPrecondition("{} is a symlink{}: it is not followed", CleanText(here), why),
         "Remove the symlink, or restore below a folder into which only root, or the agent's user, can write.");
   }
 
@@ -108,21 +108,21 @@ std::string ParentOf(const std::string& path) {
 Status RemoveBelow(int directory, const std::string& name, dev_t device) {
   struct stat facts {};
   if (::fstatat(directory, name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0)
-    return errno == ENOENT ? OkStatus() : ErrnoStatus(errno, "look at " + PercentEncode(name));
+    return errno == ENOENT ? OkStatus() : ErrnoStatus(errno, "look at " + CleanText(name));
   if (!S_ISDIR(facts.st_mode)) {
     if (::unlinkat(directory, name.c_str(), 0) == 0 || errno == ENOENT) return OkStatus();
-    return ErrnoStatus(errno, "remove " + PercentEncode(name));
+    return ErrnoStatus(errno, "remove " + CleanText(name));
   }
   if (facts.st_dev != device)
-    return FailedPrecondition("another file system is mounted on {}", PercentEncode(name));
+    return FailedPrecondition("another file system is mounted on {}", CleanText(name));
   const UniqueFd inside(::openat(directory, name.c_str(), kDirectory));
-  if (!inside.Valid()) return ErrnoStatus(errno, "open " + PercentEncode(name));
+  if (!inside.Valid()) return ErrnoStatus(errno, "open " + CleanText(name));
   ::chmod(PathOfDescriptor(inside.Get()).c_str(),
           0700);  // of no use where it fails: the removal then says so
-  ASSIGN_OR_RETURN_IN(const std::vector<std::string> names, NamesIn(inside.Get()), PercentEncode(name));
+  ASSIGN_OR_RETURN_IN(const std::vector<std::string> names, NamesIn(inside.Get()), CleanText(name));
   for (const std::string& child : names) RETURN_IF_ERROR(RemoveBelow(inside.Get(), child, device));
   if (::unlinkat(directory, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return OkStatus();
-  return ErrnoStatus(errno, "remove " + PercentEncode(name));
+  return ErrnoStatus(errno, "remove " + CleanText(name));
 }
 
 }  // namespace
@@ -188,7 +188,7 @@ std::string PathOfDescriptor(int fd) { return fmt::format("/proc/{}/fd/{}", ::ge
 Status RemoveTreeAt(int directory, const std::string& name) {
   struct stat facts {};
   if (::fstatat(directory, name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0)
-    return errno == ENOENT ? OkStatus() : ErrnoStatus(errno, "look at " + PercentEncode(name));
+    return errno == ENOENT ? OkStatus() : ErrnoStatus(errno, "look at " + CleanText(name));
   return RemoveBelow(directory, name, facts.st_dev);
 }
 

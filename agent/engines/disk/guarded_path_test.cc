@@ -100,6 +100,14 @@ TEST_F(GuardedPathTest, WhatIsMissingIsMadeAtItsOwnPlace) {
   EXPECT_EQ(facts.st_mode & 0777, 0755u);
 }
 
+TEST_F(GuardedPathTest, APathIsSaidAsItWasDeclaredAndHarmless) {
+  EXPECT_THAT(Trusted("/größe 100%"), HasSubstr("/größe 100% does not exist"));
+  Put(root_ + "/größe 100%", "x");
+  EXPECT_THAT(Trusted("/größe 100%/deep"), HasSubstr("/größe 100% is no directory"));
+  EXPECT_THAT(Trusted("/\x1b[31mred"), HasSubstr("/\\x1b[31mred does not exist"));
+  EXPECT_THAT(Trusted("/not utf-8 \xff"), HasSubstr("/not utf-8 \\xff does not exist"));
+}
+
 TEST_F(GuardedPathTest, ATreeIsRemovedAndNothingBesideIt) {
   ASSERT_TRUE(MakeDirectories(root_ + "/real/locked/in").ok());
   Put(root_ + "/real/locked/in/file", "x");

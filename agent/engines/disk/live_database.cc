@@ -63,7 +63,7 @@ std::string DatabaseIn(int directory) {
 void Search(int directory, const std::string& path, int depth, const ExcludePatterns& exclude,
             std::vector<std::string>* found) {
   if (const std::string engine = DatabaseIn(directory); !engine.empty()) {
-    found->push_back(fmt::format("{} is a data directory of {}", PercentEncode(path), engine));
+    found->push_back(fmt::format("{} is a data directory of {}", CleanText(path), engine));
     return;
   }
   if (depth == kDeepest) return;
@@ -82,7 +82,7 @@ void SearchParents(const std::string& path, std::vector<std::string>* found) {
     const UniqueFd directory = OpenDirectory(AT_FDCWD, parent.c_str(), 0);
     const std::string engine = directory.Valid() ? DatabaseIn(directory.Get()) : "";
     if (!engine.empty()) {
-      found->push_back(fmt::format("{} lies in a data directory of {}", PercentEncode(path), engine));
+      found->push_back(fmt::format("{} lies in a data directory of {}", CleanText(path), engine));
       return;
     }
   }

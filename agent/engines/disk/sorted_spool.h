@@ -32,7 +32,7 @@ struct SpoolRun {
 class SpoolCursor {
  public:
   virtual ~SpoolCursor() = default;
-  // To the first pair at the first call, then to the next one; false at the end.
+  // Moves to the first pair at the first call, then to the next one; false at the end.
   virtual StatusOr<bool> Next() = 0;
   virtual std::string_view Key() const = 0;
   virtual std::string_view Value() const = 0;
@@ -62,7 +62,7 @@ class SortedSpool {
   explicit SortedSpool(SpoolFolder folder, SpoolLimits limits = {});
 
   Status Add(std::string_view key, std::string_view value);
-  // No Add after this, no Read before it.
+  // Comes after the last Add and before the first Read.
   Status Seal();
   // Any number at a time.
   std::unique_ptr<SpoolCursor> Read() const;

@@ -25,7 +25,7 @@ Status SpoolError(int error_number, std::string_view what) {
       "or point --state-directory to a larger disk, then try again.");
 }
 
-// On a disk that is nearly full only a part may be written at first; the rest then says why.
+// A disk that is nearly full may take only a part at first; the rest then says why.
 Status SpoolWrite(int file, std::string_view bytes, int64_t offset) {
   while (!bytes.empty()) {
     const ssize_t count = ::pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(offset));

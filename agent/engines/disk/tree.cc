@@ -99,7 +99,7 @@ StatusOr<std::vector<std::string>> ReadXattrs(const std::string& path) {
     std::string value(64 << 10, '\0');  // the kernel's limit
     const ssize_t length = ::lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
     if (length < 0 && errno == ENODATA) continue;
-    if (length < 0) return ErrnoStatus(errno, "read extended attribute " + PercentEncode(name));
+    if (length < 0) return ErrnoStatus(errno, "read extended attribute " + CleanText(name));
     xattrs.push_back(PercentEncode(name) + "=" +
                      ToHex(std::string_view(value.data(), static_cast<size_t>(length))));
   }
@@ -215,8 +215,7 @@ StatusOr<UniqueFd> Walker::OpenParent(const std::string& path) const {
   const size_t slash = path.rfind('/');
   const std::string parent = slash == 0 ? "/" : path.substr(0, slash);
   UniqueFd directory(::open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!directory.Valid())
-    return ErrnoStatus(errno == ENOTDIR ? ENOENT : errno, "open " + PercentEncode(parent));
+  if (!directory.Valid()) return ErrnoStatus(errno == ENOTDIR ? ENOENT : errno, "open " + CleanText(parent));
   return directory;
 }
 
@@ -314,7 +313,7 @@ Status Walker::Visit(int parent, const DirectoryItem& item, const std::string& p
   struct stat facts {};
   const StatusOr<bool> there = Look(parent, name, &facts, is_root);
   if (!there.ok() && (is_root || there.status().code() == absl::StatusCode::kCancelled))
-    return WithContext(there.status(), PercentEncode(path));
+    return WithContext(there.status(), CleanText(path));
   if (!there.ok()) return AddUnseen(item, path, there.status());
   if (!*there) return OkStatus();
   if (is_root) device_ = facts.st_dev;
@@ -387,7 +386,7 @@ Status Walker::Descend(int parent, const std::string& name, const std::string& p
   const UniqueFd directory(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!directory.Valid()) {
     const bool too_many = errno == EMFILE || errno == ENFILE;
-    if (too_many && depth_ < kDeepWalk) return ErrnoStatus(errno, "open " + PercentEncode(path));
+    if (too_many && depth_ < kDeepWalk) return ErrnoStatus(errno, "open " + CleanText(path));
     captured.entry.set_not_covered(MessageOf(ErrnoStatus(errno, "cannot be read")));
     return Give(std::move(captured));
   }

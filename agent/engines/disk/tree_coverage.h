@@ -40,7 +40,7 @@ class SnapshotContent {
   explicit SnapshotContent(const SpoolFolder& folder, const SpoolLimits& limits = {})
       : types_(folder, limits) {}
 
-  // In any order. Of two with one path, the first counts.
+  // Paths come in any order. The first of two alike counts.
   Status Add(const std::string& path, const std::string& type);
   Status Finish() { return types_.Seal(); }                            // no Add after this
   std::unique_ptr<SpoolCursor> Read() const { return types_.Read(); }  // key: the path, encoded; value: type

@@ -34,7 +34,7 @@ struct ArchiveTable {
   std::string content_hash;  // 16 bytes, see RowDigest; empty when only counted
 };
 
-// Where a restore of the archive will put a sequence.
+// The place at which a restore of the archive will put a sequence.
 struct ArchiveSequence {
   std::string schema;
   std::string name;
@@ -90,7 +90,7 @@ class ArchiveStream {
   // Whether the table of contents has been read as a whole: entries, refreshes and sequences are known then.
   bool ContentsKnown() const;
 
-  // After Finish; what ContentsKnown speaks of, from then on.
+  // Known after Finish; what ContentsKnown speaks of, from then on.
   const ArchiveSummary& Summary() const;
 
   // Called with every entry of the table of contents, before any data. Set before the first Feed.

@@ -40,7 +40,7 @@ struct CatalogQuery {
   const char* sql = "";
 };
 
-// In the order people want to read differences.
+// All of them, in the order people want to read differences.
 const std::vector<CatalogQuery>& CatalogQueries();
 
 // The query of a kind of section; null for a kind that is not known here.

@@ -239,7 +239,7 @@ Status Connection::AwaitConnection(std::string_view hosts) {
   return Refusal();
 }
 
-// By the SQLSTATE where the server said one, for its text may be in any language.
+// The refusal is told by the SQLSTATE where the server said one, for its text may be in any language.
 Status Connection::Refusal() {
   // Several, where several hosts or TLS and plain connections were tried: the last state counts.
   std::string said;

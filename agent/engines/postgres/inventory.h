@@ -30,7 +30,7 @@ struct Inventory {
   std::vector<std::string> warnings;  // what a dump leaves out or restores differently, a sentence each
 };
 
-// In the caller's transaction, which decides what is seen; the session must be pinned.
+// Reads in the caller's transaction, which decides what is seen; the session must be pinned.
 StatusOr<Inventory> CaptureInventory(Connection& connection);
 
 // What a dump of the connected database leaves out, or brings back otherwise than it was.

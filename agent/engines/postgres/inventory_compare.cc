@@ -35,7 +35,7 @@ std::string Describe(const Lines& missing, const Lines& extra) {
   return fmt::format("expected: {}; found instead: {}", list(missing), list(extra));
 }
 
-// Without the lines that are accounted for elsewhere.
+// Drops the lines that are accounted for elsewhere.
 void DropKnown(const std::string& check, const KnownLine& is_known, Lines& lines) {
   if (!is_known) return;
   lines.erase(std::remove_if(lines.begin(), lines.end(),

@@ -21,7 +21,7 @@ namespace salvor::agent {
 // other.
 inline constexpr char kScratchSuperuser[] = "salvor_scratch";
 
-// To the server of a place that runs, as its superuser.
+// The way to the server of a place that runs, as its superuser.
 v1::PostgresConnection ConnectionTo(const ScratchState& state);
 // Whether this is one that the above gave, and so of a server that may be hostile.
 inline bool IsConnectionToScratch(const v1::PostgresConnection& where) {

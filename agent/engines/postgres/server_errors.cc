@@ -53,7 +53,7 @@ struct Meaning {
   const char* hint;
 };
 
-// In this order: a connection that broke says more than what was under way. What none of them knows is tried
+// The order matters: a connection that broke says more than what was under way. What none of them knows is tried
 // again, for it may be in another language.
 const std::vector<Meaning>& Meanings() {
   static const std::vector<Meaning> all = {

@@ -64,7 +64,7 @@ std::optional<Status> ErrorOfTable(const ExitStatus& exit) {
   return MakeStatus(CodeOfSqlState(error->state), AsUtf8(error->message));
 }
 
-// As many of the tables from `first` on as one psql is asked for. The next one.
+// Reads as many of the tables from `first` on as one psql is asked for. Gives the next one.
 StatusOr<size_t> ReadSome(const TableReading& reading, const std::string& snapshot,
                           const std::vector<TableCopy>& tables, size_t first, const OnTable& on_table) {
   std::string script = Begin(reading.session, snapshot);

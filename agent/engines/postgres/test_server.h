@@ -46,7 +46,7 @@ SupervisedTools& TestTools();  // of this host, by that supervisor
 // PostgreSQL alone.
 ScratchEngines TestEngines(absl::Duration session_bound = absl::Seconds(15));
 
-// Where PostgreSQL's programs are on the test machine.
+// The folder of PostgreSQL's programs on the test machine.
 inline constexpr char kTestBinDirectory[] = "/usr/lib/postgresql/15/bin";
 
 }  // namespace salvor::agent

@@ -32,7 +32,7 @@ StatusOr<v1::ActionResult> RunScratchStart(const v1::ScratchStart& start, Action
   if (context.scratch == nullptr) return FailedPrecondition("this agent has no place for drills");
   ScratchRequest request;
   request.name = start.name();
-  request.engine = EngineOf0_2(start.postgres());
+  request.engine = EngineOf0_1(start.postgres());
   request.expected_bytes = start.expected_bytes();
   request.source_version = start.server_version_num();
   if (context.task.has_obligation_deadline()) {

@@ -1,4 +1,4 @@
-// Where to listen and where to connect, with the rule that nothing leaves the machine unencrypted.
+// Addresses to listen at and to connect to, with the rule that nothing leaves the machine unencrypted.
 #pragma once
 
 #include <grpcpp/security/credentials.h>

@@ -27,7 +27,7 @@ class MetricRegistry {
   void DeclareHistogram(const std::string& name, const std::string& help, const std::vector<double>& buckets);
 
   void Add(const std::string& counter, const MetricLabels& labels, double by = 1);
-  // For a total that somebody else counts; never lowers the counter. One thread at a time for one series.
+  // Takes over a total that somebody else counts; never lowers the counter. One thread at a time for one series.
   void RaiseTo(const std::string& counter, const MetricLabels& labels, double total);
   void Set(const std::string& gauge, const MetricLabels& labels, double value);
   void Remove(const std::string& gauge, const MetricLabels& labels);

@@ -49,7 +49,8 @@ Status ToStatus(int code, sqlite3* database, std::string_view what) {
   }
 }
 
-// By path: closing a descriptor of a database would drop the locks that other connections of this process hold on it.
+// The modes are set by path: closing a descriptor of a database would drop the locks that other connections of this
+// process hold on it.
 Status KeepFromOthers(const std::string& path) {
   const int made = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (made >= 0) {

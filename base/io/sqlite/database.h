@@ -33,7 +33,7 @@ class SqliteStatement {
 
   // True: a row is there to be read. False: done; the statement is reset.
   StatusOr<bool> Step();
-  // For statements without rows: Step to the end.
+  // Steps to the end, for statements without rows.
   Status Run();
   void Reset();
 

@@ -28,7 +28,7 @@ struct YamlProblem {
   std::string ToString() const;
 };
 
-// Where each field of one document stands.
+// The place at which each field of one document stands.
 class FieldPositions {
  public:
   void Add(const std::string& field, SourcePosition at) { positions_.emplace(field, at); }

@@ -1,4 +1,4 @@
-// By what a record is found: plain values, ordered.
+// The keys by which records are found: plain values, ordered.
 #pragma once
 
 #include <compare>

@@ -48,6 +48,8 @@ std::string NameOfList(const RunFilter& filter) {
   std::string list = fmt::format("runs\n{}\n{}\n{}\n{}", filter.application, filter.environment,
                                  static_cast<int>(filter.kind), filter.active_only);
   for (const v1::RunPhase phase : filter.phases) list += fmt::format("\n{}", static_cast<int>(phase));
+  for (const v1::Verdict verdict : filter.verdicts)
+    list += fmt::format("\nverdict {}", static_cast<int>(verdict));
   return list;
 }
 

@@ -17,7 +17,8 @@ std::string MakePageToken(std::string_view list, std::string_view place);
 // The place. InvalidArgument.
 StatusOr<std::string> ReadPageToken(std::string_view list, std::string_view token);
 
-// For lists whose items have a number: the number of the last item that was looked at, nothing for the first page.
+// A token of a list whose items have a number: the number of the last item that was looked at, nothing for the first
+// page.
 StatusOr<std::optional<int64_t>> ReadNumberToken(std::string_view list, std::string_view token);
 
 // What tells the runs' lists apart.

@@ -48,9 +48,14 @@ struct RunFilter {
   v1::RunKind kind = v1::RUN_KIND_UNSPECIFIED;  // unspecified: all
   std::vector<v1::RunPhase> phases = {};        // empty: all
   bool active_only = false;                     // those that are not over
+  std::vector<v1::Verdict> verdicts = {};       // empty: all
 
-  // Whether the run passes. One that can't be read passes every kind and environment, since nobody knows its own.
+  // Whether the run passes. One that can't be read passes every kind and environment, since nobody knows its own; one that
+  // says no verdict passes every verdict, since 0.1 stored none.
   bool Matches(const v1::Run& run) const;
+
+  // Whether a run whose verdict is all that can be known of it passes.
+  bool MatchesVerdict(const v1::Run& run) const;
 };
 
 struct StoredObligation {
@@ -74,7 +79,7 @@ class Records {
 
   // Its header and outcome, as in ListRuns. NotFound.
   virtual StatusOr<v1::Run> LoadRunSummary(const std::string& name) = 0;
-  // What FinishRun gave to show of it. NotFound where it gave nothing, as 0.1 and 0.2 did; DataLoss.
+  // What FinishRun gave to show of it. NotFound where it gave nothing, as 0.1 did; DataLoss.
   virtual StatusOr<v1::Run> LoadRunView(const std::string& name) = 0;
   // Headers and outcomes, the newest first. A run that is active has only its header; its phase is not known here, and it
   // passes every filter of phases. One that can't be read has its name and application, RUN_PHASE_QUARANTINED and the

@@ -5,10 +5,15 @@
 
 namespace salvor::controlplane {
 
+bool RunFilter::MatchesVerdict(const v1::Run& run) const {
+  return verdicts.empty() || std::find(verdicts.begin(), verdicts.end(), run.verdict()) != verdicts.end();
+}
+
 bool RunFilter::Matches(const v1::Run& run) const {
   const v1::RunHeader& header = run.header();
   if (!application.empty() && header.application() != application) return false;
   if (active_only && IsOver(run.phase())) return false;
+  if (run.verdict() != v1::VERDICT_UNSPECIFIED && !MatchesVerdict(run)) return false;
   if (!phases.empty() && run.phase() != v1::RUN_PHASE_UNSPECIFIED &&
       std::find(phases.begin(), phases.end(), run.phase()) == phases.end())
     return false;

@@ -1,5 +1,5 @@
-// Where the control plane keeps what it must not lose: a journal (journal.h) and, beside it, records (records.h), written
-// by the same commits. Every store passes one suite, store_test.cc. All methods are thread-safe.
+// The store keeps what the control plane must not lose: a journal (journal.h) and, beside it, records (records.h),
+// written by the same commits. Every store passes one suite, store_test.cc. All methods are thread-safe.
 #pragma once
 
 #include <cstdint>

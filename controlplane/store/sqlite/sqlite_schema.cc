@@ -38,7 +38,7 @@ constexpr char kTokens[] = R"sql(
 CREATE TABLE token(name TEXT PRIMARY KEY, body BLOB NOT NULL, checksum INTEGER) WITHOUT ROWID;
 )sql";
 
-// A run that 0.1 or 0.2 ended has no view, and is replayed.
+// A run that 0.1 ended has no view, and is replayed.
 constexpr char kViewsAndVerifications[] = R"sql(
 ALTER TABLE run ADD COLUMN view BLOB;
 ALTER TABLE run ADD COLUMN view_checksum INTEGER;

@@ -22,7 +22,7 @@ struct TerminalSize {
 class InterruptSource {
  public:
   virtual ~InterruptSource() = default;
-  // From now on an interrupt is only noted; a second one ends the program.
+  // An interrupt is only noted from now on; a second one ends the program.
   virtual void Catch() = 0;
   virtual void Release() = 0;
   virtual bool Raised() const = 0;

@@ -8,7 +8,7 @@
 
 namespace salvor::cli {
 
-// At most `limit` items (0: all), from as many calls as it takes. `items` gives a response's list. The answer's
+// Reads at most `limit` items (0: all) by as many calls as it takes. `items` gives a response's list. The answer's
 // next_page_token says whether more follow.
 template <typename Request, typename Response, typename Items>
 StatusOr<Response> ReadPages(Client& client,
@@ -36,7 +36,7 @@ inline StatusOr<v1::ListBackupsResponse> ReadBackups(Client& client, const v1::L
 }
 
 inline StatusOr<v1::ListRunsResponse> ReadRuns(Client& client, v1::ListRunsRequest request, int limit) {
-  request.set_limit(limit);  // what a control plane of before pages goes by
+  request.set_limit(limit);  // a control plane of 0.1 knows no pages
   return ReadPages(client, &ControlStub::ListRuns, std::move(request), limit,
                    [](v1::ListRunsResponse& page) { return page.mutable_runs(); });
 }

@@ -4,7 +4,6 @@
 #include "tools/cli/commands/commands.h"
 #include "tools/cli/commands/tokens.h"
 #include "tools/cli/render/render_objects.h"
-#include "tools/cli/terminal/text_layout.h"
 
 namespace salvor::cli {
 namespace {
@@ -34,24 +33,12 @@ ExitCode Create(Context& context, const CreateOptions& options) {
 }
 
 ExitCode List(Context& context, const std::string& output) {
-  const StatusOr<Client*> client = context.Connect();
-  if (!client.ok()) return context.Fail("list tokens", client.status());
-  v1::ListTokensRequest request;
-  request.set_kind(v1::TOKEN_KIND_AGENT);
-  const StatusOr<v1::ListTokensResponse> tokens = (*client)->Call(&ControlStub::ListTokens, request);
-  if (!tokens.ok()) return context.Fail("list tokens", tokens.status());
-  if (output == "json" || output == "yaml") return context.PrintList(tokens->tokens(), output);
-  if (output == "name") {
-    for (const v1::Token& token : tokens->tokens()) context.out() << CleanText(token.name()) << "\n";
-    return ExitCode::kOk;
-  }
-  if (tokens->tokens().empty()) {
-    context.err()
-        << "no tokens of agents were made; agents may come with agent.token of salvord's state directory\n";
-    return ExitCode::kOk;
-  }
-  context.out() << RenderTokenTable(*tokens, context.OutStyle(output == "wide"));
-  return ExitCode::kOk;
+  return ListTokens(
+      context,
+      {v1::TOKEN_KIND_AGENT,
+       "no tokens of agents were made; agents may come with agent.token of salvord's state directory",
+       RenderTokenTable},
+      output);
 }
 
 }  // namespace
@@ -89,8 +76,9 @@ void AddAgentTokenCommands(CommandLine& line) {
 
   auto name = std::make_shared<std::string>();
   CLI::App& revoke = AddCommand(
-      line, noun, "revoke", "Revoke a token for good: whoever is connected with it is disconnected.",
-      {"salvor agent-token revoke web"}, [name](Context& context) { return RevokeToken(context, *name); });
+      line, noun, "revoke", "Revoke an agent's token for good: whoever is connected with it is disconnected.",
+      {"salvor agent-token revoke web"},
+      [name](Context& context) { return RevokeToken(context, v1::TOKEN_KIND_AGENT, *name); });
   revoke.add_option("NAME", *name, "the token")->required();
 }
 

@@ -102,7 +102,7 @@ CLI::Option* AddChoice(CLI::App& command, const std::string& name, Value& value,
 CLI::Option* AddDuration(CLI::App& command, const std::string& name, std::string& value,
                          const std::string& description);
 
-// For a value that AddDuration checked.
+// The duration in a value that AddDuration checked.
 absl::Duration DurationValue(const std::string& text);
 
 }  // namespace salvor::cli

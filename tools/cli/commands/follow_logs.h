@@ -14,8 +14,8 @@ struct LogOptions {
   bool follow = false;
 };
 
-// For a control plane of before 0.3, whose logs have no cursor: a stream that broke is opened anew and begins at the start,
-// and what was shown already is left out. A line that was said twice is shown twice.
+// Lines that were shown, where a control plane of 0.1 sends logs without a cursor: a stream that broke is opened anew
+// and begins at the start, and what was shown already is left out. A line that was said twice is shown twice.
 class SeenLines {
  public:
   // Whether the line is news; notes that it was seen.

@@ -19,7 +19,7 @@ namespace {
 
 struct ListOptions {
   std::string application, environment, kind, output;
-  std::vector<std::string> phases;
+  std::vector<std::string> phases, verdicts;
   bool active = false;
   int limit = 50;
 };
@@ -29,6 +29,13 @@ constexpr v1::RunKind kKinds[] = {v1::RUN_KIND_BACKUP, v1::RUN_KIND_RESTORE, v1:
 constexpr v1::RunPhase kPhases[] = {v1::RUN_PHASE_RUNNING,   v1::RUN_PHASE_CANCELLING,
                                     v1::RUN_PHASE_SUCCEEDED, v1::RUN_PHASE_FAILED,
                                     v1::RUN_PHASE_CANCELLED, v1::RUN_PHASE_QUARANTINED};
+constexpr v1::Verdict kVerdicts[] = {v1::VERDICT_COMPLETE,  v1::VERDICT_PARTIAL,      v1::VERDICT_PROVEN,
+                                     v1::VERDICT_DISPROVEN, v1::VERDICT_UNVERIFIABLE, v1::VERDICT_RESTORED,
+                                     v1::VERDICT_FAILED,    v1::VERDICT_CANCELLED};
+
+bool Contains(const std::vector<std::string>& words, const std::string& word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
 
 v1::ListRunsRequest RequestOf(const ListOptions& options) {
   v1::ListRunsRequest request;
@@ -39,9 +46,10 @@ v1::ListRunsRequest RequestOf(const ListOptions& options) {
     if (Word(kind) == options.kind) request.set_kind(kind);
   }
   for (const v1::RunPhase phase : kPhases) {
-    const std::string word = Word(phase).text;
-    if (std::find(options.phases.begin(), options.phases.end(), word) != options.phases.end())
-      request.add_phases(phase);
+    if (Contains(options.phases, Word(phase).text)) request.add_phases(phase);
+  }
+  for (const v1::Verdict verdict : kVerdicts) {
+    if (Contains(options.verdicts, Word(verdict).text)) request.add_verdicts(verdict);
   }
   return request;
 }
@@ -114,19 +122,29 @@ void AddListAndShow(CommandLine& line, CLI::App& noun) {
   auto list = std::make_shared<ListOptions>();
   CLI::App& list_command = AddCommand(line, noun, "list", "List runs, the newest first.",
                                       {"salvor run list --active", "salvor run list --application shop",
-                                       "salvor run list --kind drill --phase running"},
+                                       "salvor run list --kind drill --verdict disproven"},
                                       [list](Context& context) { return List(context, *list); });
   list_command.add_flag("--active", list->active, "only runs that are not over");
   list_command.add_option("--application", list->application, "only runs of this one")->type_name("NAME");
   list_command.add_option("--environment", list->environment, "only runs in this one")->type_name("NAME");
-  std::vector<std::string> kinds, phases;
+  std::vector<std::string> kinds, phases, verdicts;
   for (const v1::RunKind kind : kKinds) kinds.push_back(Word(kind));
   for (const v1::RunPhase phase : kPhases) phases.push_back(Word(phase).text);
+  for (const v1::Verdict verdict : kVerdicts) verdicts.push_back(Word(verdict).text);
   AddChoice(list_command, "--kind", list->kind, "only runs of this kind: " + Join(kinds, ", "), kinds)
       ->type_name("KIND");
-  AddChoice(list_command, "--phase", list->phases,
-            "only runs in this phase: " + Join(phases, ", ") + "; may be repeated", phases)
+  AddChoice(
+      list_command, "--phase", list->phases,
+      "only runs in this phase: " + Join(phases, ", ") +
+          "; may be repeated. A phase is how far a run came; what it found is in column VERDICT, see --verdict",
+      phases)
       ->type_name("PHASE")
+      ->allow_extra_args(false);
+  AddChoice(list_command, "--verdict", list->verdicts,
+            "only runs that are over and have this in column VERDICT: " + Join(verdicts, ", ") +
+                "; may be repeated",
+            verdicts)
+      ->type_name("VERDICT")
       ->allow_extra_args(false);
   list_command.add_option("--limit", list->limit, "at most this many (default 50)")
       ->type_name("NUMBER")

@@ -1,10 +1,12 @@
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "base/names.h"
+#include "base/text.h"
 #include "tools/cli/commands/commands.h"
 #include "tools/cli/commands/tokens.h"
 #include "tools/cli/render/render_objects.h"
-#include "tools/cli/terminal/text_layout.h"
 #include "tools/cli/words/words.h"
 
 namespace salvor::cli {
@@ -14,9 +16,11 @@ struct CreateOptions {
   std::string name, token_class, output_file;
 };
 
+constexpr v1::TokenClass kClasses[] = {v1::TOKEN_CLASS_VIEW, v1::TOKEN_CLASS_OPERATE, v1::TOKEN_CLASS_APPROVE,
+                                       v1::TOKEN_CLASS_ADMINISTER};
+
 v1::TokenClass ClassNamed(const std::string& word) {
-  for (int each = v1::TOKEN_CLASS_VIEW; each <= v1::TOKEN_CLASS_ADMINISTER; ++each) {
-    const auto token_class = static_cast<v1::TokenClass>(each);
+  for (const v1::TokenClass token_class : kClasses) {
     if (Word(token_class) == word) return token_class;
   }
   return v1::TOKEN_CLASS_UNSPECIFIED;
@@ -34,19 +38,9 @@ ExitCode Create(Context& context, const CreateOptions& options) {
 }
 
 ExitCode List(Context& context, const std::string& output) {
-  const StatusOr<Client*> client = context.Connect();
-  if (!client.ok()) return context.Fail("list tokens", client.status());
-  v1::ListTokensRequest request;
-  request.set_kind(v1::TOKEN_KIND_USER);
-  const StatusOr<v1::ListTokensResponse> tokens = (*client)->Call(&ControlStub::ListTokens, request);
-  if (!tokens.ok()) return context.Fail("list tokens", tokens.status());
-  if (output == "json" || output == "yaml") return context.PrintList(tokens->tokens(), output);
-  if (output == "name") {
-    for (const v1::Token& token : tokens->tokens()) context.out() << CleanText(token.name()) << "\n";
-    return ExitCode::kOk;
-  }
-  context.out() << RenderUserTokenTable(*tokens, context.OutStyle(output == "wide"));
-  return ExitCode::kOk;
+  return ListTokens(context,
+                    {v1::TOKEN_KIND_USER, "no tokens of people or programs were made", RenderUserTokenTable},
+                    output);
 }
 
 }  // namespace
@@ -66,10 +60,11 @@ void AddTokenCommands(CommandLine& line) {
       [create](Context& context) { return Create(context, *create); });
   create_command.add_option("NAME", create->name, "what to call the token; records and logs say it")
       ->required();
-  create_command.add_option("--class", create->token_class, "view, operate, approve or administer")
+  std::vector<std::string> classes;
+  for (const v1::TokenClass token_class : kClasses) classes.push_back(Word(token_class));
+  AddChoice(create_command, "--class", create->token_class, "one of " + Join(classes, ", "), classes)
       ->type_name("CLASS")
-      ->required()
-      ->check(CLI::IsMember({"view", "operate", "approve", "administer"}).description(""));
+      ->required();
   create_command
       .add_option("--output-file", create->output_file,
                   "write the token into this new file, mode 0600, instead of showing it")
@@ -87,9 +82,10 @@ void AddTokenCommands(CommandLine& line) {
   auto name = std::make_shared<std::string>();
   CLI::App& revoke = AddCommand(
       line, noun, "revoke",
-      "Revoke a token for good: it lets nobody in, and watches that came with it end. The last "
-      "one of class administer stays.",
-      {"salvor token revoke anna"}, [name](Context& context) { return RevokeToken(context, *name); });
+      "Revoke a person's or a program's token for good: it lets nobody in, and watches that came with it "
+      "end. The last one of class administer stays.",
+      {"salvor token revoke anna"},
+      [name](Context& context) { return RevokeToken(context, v1::TOKEN_KIND_USER, *name); });
   revoke.add_option("NAME", *name, "the token")->required();
 }
 

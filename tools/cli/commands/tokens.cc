@@ -41,9 +41,12 @@ ExitCode MakeToken(Context& context, const v1::CreateTokenRequest& request, cons
     v1::RevokeTokenRequest revoke;
     revoke.set_name(request.name());
     const bool revoked = (*client)->Call(&ControlStub::RevokeToken, revoke).ok();
-    return context.Fail(what,
-                        WithHint(why, revoked ? "The token was revoked again. Make another, by another name."
-                                              : fmt::format("Revoke it: salvor token revoke {}", name)));
+    return context.Fail(
+        what,
+        WithHint(why, revoked ? "The token was revoked again. Make another, by another name."
+                              : fmt::format("Revoke it: salvor {} revoke {}",
+                                            request.kind() == v1::TOKEN_KIND_AGENT ? "agent-token" : "token",
+                                            name)));
   };
   if (output_file.empty()) {
     context.out() << made->secret() << "\n" << std::flush;
@@ -58,12 +61,33 @@ ExitCode MakeToken(Context& context, const v1::CreateTokenRequest& request, cons
   return ExitCode::kOk;
 }
 
-ExitCode RevokeToken(Context& context, const std::string& name) {
+ExitCode ListTokens(Context& context, const TokenList& list, const std::string& output) {
+  const StatusOr<Client*> client = context.Connect();
+  if (!client.ok()) return context.Fail("list tokens", client.status());
+  v1::ListTokensRequest request;
+  request.set_kind(list.kind);
+  const StatusOr<v1::ListTokensResponse> tokens = (*client)->Call(&ControlStub::ListTokens, request);
+  if (!tokens.ok()) return context.Fail("list tokens", tokens.status());
+  if (output == "json" || output == "yaml") return context.PrintList(tokens->tokens(), output);
+  if (output == "name") {
+    for (const v1::Token& token : tokens->tokens()) context.out() << CleanText(token.name()) << "\n";
+    return ExitCode::kOk;
+  }
+  if (tokens->tokens().empty()) {
+    context.err() << list.none << "\n";
+    return ExitCode::kOk;
+  }
+  context.out() << list.render(*tokens, context.OutStyle(output == "wide"));
+  return ExitCode::kOk;
+}
+
+ExitCode RevokeToken(Context& context, v1::TokenKind kind, const std::string& name) {
   const std::string what = "revoke the token " + name;
   const StatusOr<Client*> client = context.Connect();
   if (!client.ok()) return context.Fail(what, client.status());
   v1::RevokeTokenRequest request;
   request.set_name(name);
+  request.set_kind(kind);
   const StatusOr<v1::Token> revoked = (*client)->Call(&ControlStub::RevokeToken, request);
   if (!revoked.ok()) return context.Fail(what, revoked.status());
   context.out() << "revoked " << CleanText(revoked->name()) << "\n";

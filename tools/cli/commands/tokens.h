@@ -1,4 +1,5 @@
-// What is alike for all tokens, agents' and people's: made and shown once, or written where only its owner reads; revoked.
+// The commands of all tokens, agents' and people's: made and shown once, or written where only its owner reads; listed;
+// revoked.
 #pragma once
 
 #include <string>
@@ -12,6 +13,14 @@ namespace salvor::cli {
 ExitCode MakeToken(Context& context, const v1::CreateTokenRequest& request, const std::string& output_file,
                    const std::string& where_it_goes);
 
-ExitCode RevokeToken(Context& context, const std::string& name);
+struct TokenList {
+  v1::TokenKind kind = v1::TOKEN_KIND_UNSPECIFIED;
+  std::string none;  // said where there are none
+  std::string (*render)(const v1::ListTokensResponse& tokens, const Style& style) = nullptr;
+};
+ExitCode ListTokens(Context& context, const TokenList& list, const std::string& output);
+
+// A token of another kind stays, and the hint has the command that revokes it.
+ExitCode RevokeToken(Context& context, v1::TokenKind kind, const std::string& name);
 
 }  // namespace salvor::cli

@@ -17,7 +17,7 @@ struct WaitResult {
   v1::Run run;  // as it was last seen
 };
 
-// Until the run is over, the time is up or Ctrl-C is pressed; the run itself goes on whatever happens here. A
+// Waits until the run is over, the time is up or Ctrl-C is pressed; the run itself goes on whatever happens here. A
 // control plane that is not reachable is waited for. Talk goes to stderr: a frame that is redrawn on a
 // terminal, a line per change elsewhere; none when `quiet`.
 StatusOr<WaitResult> WaitForRun(Context& context, const std::string& run, absl::Duration timeout, bool quiet);

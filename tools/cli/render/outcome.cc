@@ -160,9 +160,11 @@ std::string NamesOfFailed(const std::vector<const v1::Check*>& checks) {
       ++more;
       continue;
     }
-    std::string name = CleanText(check->component()) + " " + CleanText(check->kind());
-    if (!check->subject().empty()) name += " " + CleanText(check->subject());
-    names.push_back(name);
+    std::vector<std::string> words;
+    for (const std::string& word : {check->component(), check->kind(), check->subject()}) {
+      if (!word.empty()) words.push_back(CleanText(word));
+    }
+    names.push_back(words.empty() ? "a check" : Join(words, " "));
   }
   return Join(names, ", ") + (more > 0 ? fmt::format(" and {} more", more) : "");
 }

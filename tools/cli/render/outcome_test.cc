@@ -334,11 +334,21 @@ TEST(VerdictWord, IsThePhaseWhileTheRunGoesOn) {
   EXPECT_EQ(VerdictWord(run).text, "unknown") << "of a newer control plane";
 }
 
+TEST(DrillOutcome, NamesAFailedCheckByWhatItSays) {
+  v1::Run run = DisprovenDrill();
+  v1::Check* failed = run.mutable_steps(1)->mutable_result()->mutable_checks(1);
+  failed->clear_component();
+  EXPECT_EQ(OutcomeOf(AsJudged(run)).cause, "rows shop.public.orders");
+  failed->clear_kind();
+  failed->clear_subject();
+  EXPECT_EQ(OutcomeOf(AsJudged(run)).cause, "a check");
+}
+
 TEST(AnyOutcome, SaysWhenAReleaseIsUnconfirmed) {
   v1::Run run = WithPhase(SucceededDrill(), v1::RUN_PHASE_CANCELLED);
   run.mutable_obligations(0)->set_phase(v1::ObligationStatus::PHASE_UNCONFIRMED);
   EXPECT_THAT(OutcomeOf(AsJudged(run)).text,
-              HasSubstr("scratch server may still be running; the agent is asked until"));
+              HasSubstr("scratch place may be left; the agent is asked until"));
 }
 
 TEST(AnyOutcome, OfAnUnknownKindIsDecidedByItsPhase) {

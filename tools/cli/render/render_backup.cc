@@ -79,7 +79,7 @@ Table::Cell CoverageOf(const ComponentSummary& summary) {
 
 std::string OrDash(int64_t number) { return number > 0 ? Grouped(number) : "-"; }
 
-// When each component's state is of, and how far the states lie apart.
+// The time that each component's state is of, and how far the states lie apart.
 std::string RenderInstants(const std::vector<ComponentSummary>& all, const Style& style) {
   absl::Time first = absl::InfiniteFuture(), last = absl::InfinitePast();
   for (const ComponentSummary& summary : all) {

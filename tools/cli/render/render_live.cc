@@ -36,7 +36,7 @@ const char* Sign(v1::StepPhase phase) {
   }
 }
 
-// When the screen is too low, what needs eyes stays: lower is kept longer.
+// The rank of what needs eyes, and so stays when the screen is too low: lower is kept longer.
 int Importance(v1::StepPhase phase) {
   switch (phase) {
     case v1::STEP_PHASE_FAILED:
@@ -82,6 +82,13 @@ std::string StandsStill(const v1::Run& run, const Style& style) {
     if (waits.empty()) waits = waits_for;
   }
   return waits;
+}
+
+// The time at which the obligation became what its phase says; now where a control plane of 0.1 does not say it.
+absl::Time ChangedAt(const v1::ObligationStatus& obligation, const Style& style) {
+  if (obligation.phase() != v1::ObligationStatus::PHASE_OPEN)
+    return obligation.has_settled_at() ? FromProto(obligation.settled_at()) : style.now;
+  return obligation.has_opened_at() ? FromProto(obligation.opened_at()) : style.now;
 }
 
 std::string WhyOf(const v1::StepStatus& step) {
@@ -246,7 +253,8 @@ std::string ChangeLog::Update(const v1::Run& run, const Style& style) {
                       obligation.phase() != v1::ObligationStatus::PHASE_NOT_NEEDED;
     seen = obligation.phase();
     if (!news) continue;
-    text += fmt::format("{} {}\n", ClockTime(style, style.now), ObligationText(obligation, run.header()));
+    text += fmt::format("{} {}\n", ClockTime(style, ChangedAt(obligation, style)),
+                        ObligationText(obligation, run.header()));
   }
   if (run.phase() != phase_) {
     const bool said = phase_ != v1::RUN_PHASE_UNSPECIFIED || run.phase() != v1::RUN_PHASE_RUNNING;

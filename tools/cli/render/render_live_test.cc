@@ -89,10 +89,22 @@ TEST(ChangeLog, SaysEachChangeOnceAndProgressEveryTenSeconds) {
   run.set_reason("db.dump.shop: pg_dump: out of memory");
   run.mutable_finished_at()->set_seconds(1795256166);
   run.mutable_obligations(0)->set_phase(v1::ObligationStatus::PHASE_UNCONFIRMED);
+  run.mutable_obligations(0)->mutable_settled_at()->set_seconds(1795256164);
   EXPECT_EQ(log.Update(run, style),
             "10:16:05 db.dump.shop failed 4/5 in 5.0s: pg_dump: out of memory\n"
-            "10:15:50 shop may still be paused\n"
+            "10:16:04 shop may still be paused\n"
             "10:16:06 run failed: db.dump.shop: pg_dump: out of memory\n");
+}
+
+TEST(ChangeLog, SaysWhenSomethingWasUndoneAndNotWhenItWasSeen) {
+  v1::Run run = SucceededDrill();
+  v1::ObligationStatus* scratch = run.mutable_obligations(0);
+  scratch->mutable_settled_at()->set_seconds(1795256139);
+  EXPECT_THAT(ChangeLog().Update(run, StyleOf(0)), HasSubstr("10:15:39 scratch place removed\n"));
+  scratch->clear_settled_at();  // as 0.1 says it
+  EXPECT_THAT(ChangeLog().Update(run, StyleOf(0)), HasSubstr("10:15:40 scratch place removed\n"));
+  scratch->set_phase(v1::ObligationStatus::PHASE_OPEN);
+  EXPECT_THAT(ChangeLog().Update(run, StyleOf(0)), HasSubstr("10:14:30 scratch place in use\n"));
 }
 
 TEST(LiveFrame, SaysWhoUsesWhatAStepWaitsFor) {

@@ -13,10 +13,10 @@ namespace salvor::cli {
 // Columns that clean text takes: wide characters count two, combining ones none.
 int DisplayWidth(std::string_view text);
 
-// At most `columns` columns, with … in place of the middle.
+// The text in at most `columns` columns, with … in place of the middle.
 std::string ElideMiddle(std::string_view text, int columns);
 
-// At most `columns` columns, with … in place of the end.
+// The text in at most `columns` columns, with … in place of the end.
 std::string ElideEnd(std::string_view text, int columns);
 
 // Filled with spaces up to `columns`.

@@ -37,7 +37,7 @@ class CliTest : public ::testing::Test {
   void StartServer();
   void StopServer();
 
-  // In the test's directory; its path.
+  // Writes into the test's directory; its path.
   std::string WriteFile(const std::string& name, const std::string& text, int mode = 0644);
 
   // Runs the program as a shell would start it, with the server and token of this test, at 2026-11-21 10:15:40 UTC.

@@ -219,6 +219,9 @@ grpc::Status FakeControl::ListRuns(grpc::ServerContext* context, const v1::ListR
     v1::Run run = script.states[script.sent];
     run.clear_steps();
     if (request->kind() != v1::RUN_KIND_UNSPECIFIED && run.header().kind() != request->kind()) continue;
+    const auto& verdicts = request->verdicts();
+    if (!verdicts.empty() && std::find(verdicts.begin(), verdicts.end(), run.verdict()) == verdicts.end())
+      continue;
     if (!request->active_only() || !IsOver(run.phase())) runs.push_back(run);
   }
   response->set_next_page_token(TakePage(runs, *request));
@@ -359,6 +362,9 @@ grpc::Status FakeControl::RevokeToken(grpc::ServerContext* context, const v1::Re
   if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   const auto token = tokens_.find(request->name());
   if (token == tokens_.end()) return Missing("token " + request->name());
+  if (request->kind() != v1::TOKEN_KIND_UNSPECIFIED && request->kind() != token->second.kind())
+    return ToGrpc(WithHint(FailedPrecondition("the token is of another kind"), "Use the other command."),
+                  *context);
   token->second.mutable_revoked_at()->set_seconds(1795256140);
   *response = token->second;
   return grpc::Status::OK;

@@ -25,7 +25,7 @@ class FakeControl final : public v1::ControlService::Service {
   void AddScript(std::vector<v1::Run> states);
   void PutBackup(const v1::Backup& backup);
   void PutLogs(const std::string& run, std::vector<v1::LogLines> logs);
-  // Logs without a cursor, as before 0.3.
+  // Logs without a cursor, as 0.1 sends them.
   void ForgetCursors();
   // Watches send the whole run each time, as before 0.3.
   void ForgetChanges();

@@ -19,7 +19,8 @@ v1::Run PartialBackup();   // the dump of "audit" failed
 v1::Run SucceededDrill();  // all checks passed
 v1::Run DisprovenDrill();  // one check failed, one is unverifiable
 v1::Run PartialRestore();  // a foreign key and a table's rows were left out, all else is well
-// With the verdict that the control plane gives a run that ended so; the backup of a drill is complete and not in doubt.
+// The run with the verdict that the control plane gives a run that ended so; the backup of a drill is complete and not
+// in doubt.
 v1::Run AsJudged(v1::Run run);
 v1::Backup CompleteBackup();  // unproven
 v1::Backup PartialBackupRecord();

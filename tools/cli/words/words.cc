@@ -1,223 +1,139 @@
 #include "tools/cli/words/words.h"
 
-#include <fmt/core.h>
-
+#include <algorithm>
 #include <map>
 
 #include "base/text.h"
 #include "proto/artifact.h"
-#include "proto/kind.h"
 #include "proto/phase.h"
-#include "strategies/registry.h"
-#include "strategies/verdicts/verdict.h"
 #include "tools/cli/terminal/text_layout.h"
 
 namespace salvor::cli {
 
-// Values of a newer control plane are "unknown", never one of those we know.
-Worded Word(v1::RunPhase phase) {
+namespace {
+
+// Values of a newer control plane look like nothing in particular.
+Tone ToneOf(v1::RunPhase phase) {
   switch (phase) {
     case v1::RUN_PHASE_RUNNING:
-      return {"running", Tone::kActive};
-    case v1::RUN_PHASE_CANCELLING:
-      return {"cancelling", Tone::kWarning};
+      return Tone::kActive;
     case v1::RUN_PHASE_SUCCEEDED:
-      return {"succeeded", Tone::kGood};
+      return Tone::kGood;
     case v1::RUN_PHASE_FAILED:
-      return {"failed", Tone::kBad};
-    case v1::RUN_PHASE_CANCELLED:
-      return {"cancelled", Tone::kWarning};
     case v1::RUN_PHASE_QUARANTINED:
-      return {"quarantined", Tone::kBad};
+      return Tone::kBad;
+    case v1::RUN_PHASE_CANCELLING:
+    case v1::RUN_PHASE_CANCELLED:
+      return Tone::kWarning;
     default:
-      return {"unknown", Tone::kPlain};
+      return Tone::kPlain;
   }
 }
 
-Worded Word(v1::Verdict verdict) {
-  const std::string word(verdicts::WordOf(verdict));
+Tone ToneOf(v1::Verdict verdict) {
   switch (verdict) {
     case v1::VERDICT_COMPLETE:
     case v1::VERDICT_PROVEN:
     case v1::VERDICT_RESTORED:
-      return {word, Tone::kGood};
+      return Tone::kGood;
     case v1::VERDICT_DISPROVEN:
     case v1::VERDICT_FAILED:
-      return {word, Tone::kBad};
+      return Tone::kBad;
     case v1::VERDICT_PARTIAL:
     case v1::VERDICT_UNVERIFIABLE:
     case v1::VERDICT_CANCELLED:
-      return {word, Tone::kWarning};
+      return Tone::kWarning;
     default:
-      return {"unknown", Tone::kPlain};
+      return Tone::kPlain;
   }
 }
 
-Worded Word(v1::StepPhase phase) {
+Tone ToneOf(v1::StepPhase phase) {
   switch (phase) {
-    case v1::STEP_PHASE_PENDING:
-      return {"pending", Tone::kDim};
-    case v1::STEP_PHASE_READY:
-      return {"waiting", Tone::kPlain};
     case v1::STEP_PHASE_RUNNING:
-      return {"running", Tone::kActive};
-    case v1::STEP_PHASE_BACKOFF:
-      return {"retrying", Tone::kWarning};
-    case v1::STEP_PHASE_PAUSED:
-      return {"paused", Tone::kWarning};
+      return Tone::kActive;
     case v1::STEP_PHASE_SUCCEEDED:
-      return {"succeeded", Tone::kGood};
+      return Tone::kGood;
     case v1::STEP_PHASE_FAILED:
-      return {"failed", Tone::kBad};
-    case v1::STEP_PHASE_SKIPPED:
-      return {"skipped", Tone::kDim};
+      return Tone::kBad;
+    case v1::STEP_PHASE_BACKOFF:
+    case v1::STEP_PHASE_PAUSED:
     case v1::STEP_PHASE_CANCELLED:
-      return {"cancelled", Tone::kWarning};
+      return Tone::kWarning;
+    case v1::STEP_PHASE_PENDING:
+    case v1::STEP_PHASE_SKIPPED:
+      return Tone::kDim;
     default:
-      return {"unknown", Tone::kPlain};
+      return Tone::kPlain;
   }
 }
 
-Worded Word(v1::Check::Verdict verdict) {
+Tone ToneOf(v1::Check::Verdict verdict) {
   switch (verdict) {
     case v1::Check::VERDICT_PASSED:
-      return {"passed", Tone::kGood};
+      return Tone::kGood;
     case v1::Check::VERDICT_FAILED:
-      return {"failed", Tone::kBad};
+      return Tone::kBad;
     default:
-      return {"unverifiable", Tone::kWarning};  // a verdict we do not know is none
+      return Tone::kWarning;  // a verdict we do not know is none
   }
 }
 
-Worded Word(v1::Backup::Coverage coverage) {
+Tone ToneOf(v1::Backup::Coverage coverage) {
   switch (coverage) {
     case v1::Backup::COVERAGE_COMPLETE:
-      return {"complete", Tone::kGood};
+      return Tone::kGood;
     case v1::Backup::COVERAGE_PARTIAL:
-      return {"partial", Tone::kWarning};
+      return Tone::kWarning;
     case v1::Backup::COVERAGE_FAILED:
-      return {"nothing kept", Tone::kBad};
+      return Tone::kBad;
     case v1::Backup::COVERAGE_RUNNING:
-      return {"running", Tone::kActive};
+      return Tone::kActive;
     default:
-      return {"unknown", Tone::kPlain};
+      return Tone::kPlain;
   }
 }
 
-Worded Word(v1::Backup::Verification verification) {
+Tone ToneOf(v1::Backup::Verification verification) {
   switch (verification) {
     case v1::Backup::VERIFICATION_PROVEN:
-      return {"proven", Tone::kGood};
+      return Tone::kGood;
     case v1::Backup::VERIFICATION_DISPROVEN:
-      return {"disproven", Tone::kBad};
+      return Tone::kBad;
     case v1::Backup::VERIFICATION_UNVERIFIABLE:
-      return {"unverifiable", Tone::kWarning};
+      return Tone::kWarning;
     default:
-      return {"unproven", Tone::kPlain};
+      return Tone::kPlain;
   }
 }
 
-Worded Word(v1::ObligationStatus::Phase phase) {
+Tone ToneOf(v1::ObligationStatus::Phase phase) {
   switch (phase) {
+    case v1::ObligationStatus::PHASE_OPEN:
+      return Tone::kActive;
+    case v1::ObligationStatus::PHASE_RELEASED:
+      return Tone::kGood;
+    case v1::ObligationStatus::PHASE_UNCONFIRMED:
+      return Tone::kBad;
     case v1::ObligationStatus::PHASE_PENDING:
-      return {"pending", Tone::kDim};
-    case v1::ObligationStatus::PHASE_OPEN:
-      return {"open", Tone::kActive};
-    case v1::ObligationStatus::PHASE_RELEASED:
-      return {"released", Tone::kGood};
-    case v1::ObligationStatus::PHASE_UNCONFIRMED:
-      return {"release unconfirmed", Tone::kBad};
     case v1::ObligationStatus::PHASE_NOT_NEEDED:
-      return {"not needed", Tone::kDim};
+      return Tone::kDim;
     default:
-      return {"unknown", Tone::kPlain};
+      return Tone::kPlain;
   }
 }
 
-std::string Word(v1::RunKind kind) {
-  switch (kind) {
-    case v1::RUN_KIND_BACKUP:
-      return "backup";
-    case v1::RUN_KIND_RESTORE:
-      return "restore";
-    case v1::RUN_KIND_DRILL:
-      return "drill";
-    case v1::RUN_KIND_DELETE:
-      return "delete";
-    case v1::RUN_KIND_COPY:
-      return "copy";
-    case v1::RUN_KIND_INSPECT:
-      return "inspect";
-    default:
-      return "run";
-  }
-}
+}  // namespace
 
-std::string Word(v1::TokenClass token_class) {
-  switch (token_class) {
-    case v1::TOKEN_CLASS_VIEW:
-      return "view";
-    case v1::TOKEN_CLASS_OPERATE:
-      return "operate";
-    case v1::TOKEN_CLASS_APPROVE:
-      return "approve";
-    case v1::TOKEN_CLASS_ADMINISTER:
-      return "administer";
-    default:
-      return "";
-  }
+Worded Word(v1::RunPhase phase) { return {words::Word(phase), ToneOf(phase)}; }
+Worded Word(v1::Verdict verdict) { return {words::Word(verdict), ToneOf(verdict)}; }
+Worded Word(v1::StepPhase phase) { return {words::Word(phase), ToneOf(phase)}; }
+Worded Word(v1::Check::Verdict verdict) { return {words::Word(verdict), ToneOf(verdict)}; }
+Worded Word(v1::Backup::Coverage coverage) { return {words::Word(coverage), ToneOf(coverage)}; }
+Worded Word(v1::Backup::Verification verification) {
+  return {words::Word(verification), ToneOf(verification)};
 }
-
-std::string Word(v1::Runtime runtime) {
-  switch (runtime) {
-    case v1::RUNTIME_HOST:
-      return "host";
-    case v1::RUNTIME_KUBERNETES:
-      return "kubernetes";
-    default:
-      return "unknown";
-  }
-}
-
-std::string StrategyWord(const v1::Component& component) {
-  const strategies::Strategy* strategy = strategies::BuiltInStrategies().Find(component);
-  return strategy == nullptr ? CleanText(KindOf(component)) : std::string(strategy->Name());
-}
-
-std::string SubjectOf(const v1::RunHeader& header) {
-  const bool from_backup =
-      header.kind() == v1::RUN_KIND_DRILL || (header.application().empty() && !header.backup().empty());
-  const std::string of = CleanText(from_backup ? header.backup() : header.application());
-  if (header.kind() == v1::RUN_KIND_RESTORE) {
-    return fmt::format("restore of {} to {}", CleanText(header.backup()), CleanText(header.application()));
-  }
-  return of.empty() ? Word(header.kind()) : Word(header.kind()) + " of " + of;
-}
-
-std::string ObligationText(const v1::ObligationStatus& obligation, const v1::RunHeader& run) {
-  struct Texts {
-    std::string open, released, unconfirmed, none;
-  };
-  const std::string name = CleanText(obligation.name()), application = CleanText(run.application());
-  const Texts texts = obligation.name() == "scratch"
-                          ? Texts{"scratch server running", "scratch server removed",
-                                  "scratch server may still be running", "no scratch server"}
-                      : obligation.name() == "quiesce"
-                          ? Texts{application + " is paused", application + " goes on again",
-                                  application + " may still be paused", application + " was not paused"}
-                          : Texts{name + " is to be undone", name + " is undone",
-                                  name + " may not be undone yet", name + " was not begun"};
-  switch (obligation.phase()) {
-    case v1::ObligationStatus::PHASE_OPEN:
-      return texts.open;
-    case v1::ObligationStatus::PHASE_RELEASED:
-      return texts.released;
-    case v1::ObligationStatus::PHASE_UNCONFIRMED:
-      return texts.unconfirmed;
-    default:
-      return texts.none;
-  }
-}
+Worded Word(v1::ObligationStatus::Phase phase) { return {words::Word(phase), ToneOf(phase)}; }
 
 bool IsOver(v1::RunPhase phase) { return IsAtRest(phase); }
 
@@ -227,8 +143,11 @@ bool IsOver(v1::StepPhase phase) {
 }
 
 Worded VerdictWord(const v1::Run& run) {
-  if (run.verdict() != v1::VERDICT_UNSPECIFIED) return Word(run.verdict());
-  return run.phase() == v1::RUN_PHASE_SUCCEEDED ? Worded{"finished", Tone::kPlain} : Word(run.phase());
+  const bool is_judged = run.verdict() != v1::VERDICT_UNSPECIFIED;
+  const bool is_lost = !is_judged && run.phase() == v1::RUN_PHASE_SUCCEEDED;
+  return {words::VerdictWord(run), is_judged ? ToneOf(run.verdict())
+                                   : is_lost ? Tone::kPlain
+                                             : ToneOf(run.phase())};
 }
 
 const std::string& ReasonOf(const v1::Run& run) {

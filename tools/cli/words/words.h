@@ -1,4 +1,5 @@
-// The words and tones of states, and questions about runs that several renderers ask. Pure.
+// The words of states with their tones, and questions about runs that several renderers ask. Words alone are in words/, for
+// other clients too. Pure.
 #pragma once
 
 #include <absl/time/time.h>
@@ -7,8 +8,8 @@
 #include <vector>
 
 #include "salvor/v1/run.pb.h"
-#include "salvor/v1/token.pb.h"
 #include "tools/cli/terminal/style.h"
+#include "words/words.h"
 
 namespace salvor::cli {
 
@@ -24,30 +25,25 @@ Worded Word(v1::Check::Verdict verdict);
 Worded Word(v1::Backup::Coverage coverage);
 Worded Word(v1::Backup::Verification verification);
 Worded Word(v1::ObligationStatus::Phase phase);
-std::string Word(v1::RunKind kind);
-std::string Word(v1::Runtime runtime);
-std::string Word(v1::TokenClass token_class);
 
-// What a component is made of: "postgres", "disk".
-std::string StrategyWord(const v1::Component& component);
+inline std::string Word(v1::RunKind kind) { return words::Word(kind); }
+inline std::string Word(v1::Runtime runtime) { return words::Word(runtime); }
+inline std::string Word(v1::TokenClass token_class) { return words::Word(token_class); }
 
-// "backup of shop", "drill of backup-shop-…".
-std::string SubjectOf(const v1::RunHeader& header);
-
-// What an obligation means for a person: "scratch server running", "shop is paused".
-std::string ObligationText(const v1::ObligationStatus& obligation, const v1::RunHeader& run);
+using words::ObligationText;
+using words::StrategyWord;
+using words::SubjectOf;
 
 bool IsOver(v1::RunPhase phase);
 bool IsOver(v1::StepPhase phase);
 
-// A run in one word, for lists and headlines: its verdict; its phase while it goes on. "finished" where it succeeded and its
-// verdict is not known: its steps are lost.
+// A run in one word, for lists and headlines, as words::VerdictWord says it.
 Worded VerdictWord(const v1::Run& run);
 
 // Why it is no better than that word says; empty when there is nothing to say.
 const std::string& ReasonOf(const v1::Run& run);
 
-// From its start to its end or to now; zero when it has not started.
+// The time from its start to its end or to now; zero when it has not started.
 absl::Duration DurationOf(const v1::Run& run, absl::Time now);
 absl::Duration DurationOf(const v1::StepStatus& step, absl::Time now);
 

@@ -163,6 +163,14 @@ TEST_F(DiskActionsTest, ALiveDatabaseIsRefused) {
   EXPECT_THAT(MessageOf(result.status()), HasSubstr("MySQL or MariaDB"));
 }
 
+TEST_F(DiskActionsTest, PathsAreSaidAsTheyWereDeclared) {
+  paths_ = {root_ + "/größe 100%"};
+  EXPECT_THAT(MessageOf(Backup().status()),
+              HasSubstr("a declared path does not exist: " + root_ + "/größe 100%"));
+  ASSERT_EQ(::symlink("a directory", (root_ + "/größe 100%").c_str()), 0);
+  EXPECT_THAT(MessageOf(Backup().status()), HasSubstr("/größe 100% is a symlink"));
+}
+
 TEST_F(DiskActionsTest, ATargetThatIsNotEmptyIsRefusedWithNothingWritten) {
   ASSERT_NO_FATAL_FAILURE(MustBackup());
   target_root_ = "/";
@@ -170,7 +178,7 @@ TEST_F(DiskActionsTest, ATargetThatIsNotEmptyIsRefusedWithNothingWritten) {
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
     EXPECT_THAT(
         MessageOf(status),
-        HasSubstr("path " + root_ + " exists and holds 10 entries, for example a%20directory, dangling"));
+        HasSubstr("path " + root_ + " exists and holds 10 entries, for example a directory, dangling"));
     EXPECT_THAT(HintOf(status), HasSubstr("another root"));
   }
   EXPECT_FALSE(Exists(state_ + "/restores/restore-shop-1-files"));

@@ -34,15 +34,15 @@ Status RefuseSymlink(const std::string& path) {
   char* resolved = ::realpath(path.c_str(), nullptr);
   const std::string target = resolved == nullptr ? "" : resolved;
   std::free(resolved);
-  return WithHint(FailedPrecondition("path {} is a symlink", PercentEncode(path)),
-                  target.empty() ? "It leads to nothing. Name a directory or a file in the component's paths."
-                                 : fmt::format("Name what it leads to in the component's paths: {}",
-                                               PercentEncode(target)));
+  return WithHint(FailedPrecondition("path {} is a symlink", CleanText(path)),
+                  target.empty()
+                      ? "It leads to nothing. Name a directory or a file in the component's paths."
+                      : fmt::format("Name what it leads to in the component's paths: {}", CleanText(target)));
 }
 
 Status RefuseExcludedPath(const std::string& path) {
   return WithHint(
-      FailedPrecondition("path {} is excluded by the component's own patterns", PercentEncode(path)),
+      FailedPrecondition("path {} is excluded by the component's own patterns", CleanText(path)),
       "A pattern without a leading '/' matches anywhere in a path. Write the whole path that is to be "
       "left out.");
 }
@@ -129,8 +129,8 @@ Status DiskBackupRun::CheckPaths() const {
       if (patterns_.Excludes(path)) return RefuseExcludedPath(path);
       continue;
     }
-    if (errno != ENOENT && errno != ENOTDIR) return ErrnoStatus(errno, "look at " + PercentEncode(path));
-    missing.push_back(PercentEncode(path));
+    if (errno != ENOENT && errno != ENOTDIR) return ErrnoStatus(errno, "look at " + CleanText(path));
+    missing.push_back(CleanText(path));
   }
   if (!missing.empty()) {
     return WithHint(
@@ -149,8 +149,8 @@ Status DiskBackupRun::CheckMountPoints() const {
     RETURN_IF_ERROR(CheckAbsolutePath(point));
     const UniqueFd directory(::open(point.c_str(), O_PATH | O_CLOEXEC));
     if (!directory.Valid() && errno != ENOENT && errno != ENOTDIR)
-      return ErrnoStatus(errno, "look at " + PercentEncode(point));
-    if (!directory.Valid() || !IsMountRoot(directory.Get())) bare.push_back(PercentEncode(point));
+      return ErrnoStatus(errno, "look at " + CleanText(point));
+    if (!directory.Valid() || !IsMountRoot(directory.Get())) bare.push_back(CleanText(point));
   }
   if (bare.empty()) return OkStatus();
   return WithHint(
@@ -165,11 +165,10 @@ void DiskBackupRun::NoteLeftOut(LeftOut why, const std::string& path) {
       ++excluded_;
       break;
     case LeftOut::kMount:
-      report_.LeftOut(PercentEncode(path) +
-                      ": another file system is left out (crossFileSystems is not set)");
+      report_.LeftOut(CleanText(path) + ": another file system is left out (crossFileSystems is not set)");
       break;
     case LeftOut::kLostAndFound:
-      report_.LeftOut(PercentEncode(path) + ": belongs to the file system, not to the application");
+      report_.LeftOut(CleanText(path) + ": belongs to the file system, not to the application");
       exclude_.push_back(ExcludePatterns::PatternOf(path));
       break;
   }
@@ -227,7 +226,7 @@ StatusOr<WrittenDetails> DiskBackupRun::Judge() {
     report_.Add(entry);
     return writer.Add(entry);
   }));
-  for (const std::string& error : errors.Unmatched()) report_.NotCovered("restic: " + PercentEncode(error));
+  for (const std::string& error : errors.Unmatched()) report_.NotCovered("restic: " + CleanText(error));
   return writer.Finish();
 }
 

@@ -180,7 +180,7 @@ StatusOr<v1::ActionResult> DiskRestoreRun::Run() {
   }
   v1::ActionResult result;
   std::vector<std::string> named;
-  for (const DiskPlace& place : places_) named.push_back(PercentEncode(place.destination));
+  for (const DiskPlace& place : places_) named.push_back(CleanText(place.destination));
   const int64_t files = CountIn(ContentsOf(action_.tree()), "file");
   result.set_note(fmt::format("{} files, {} restored to {}", WithCommas(files),
                               HumanBytes(action_.tree().bytes()), Elide(Join(named, ", "), 200)));

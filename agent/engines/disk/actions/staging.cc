@@ -27,10 +27,10 @@ bool Same(const InodeId& a, const InodeId& b) { return a.device == b.device && a
 Status MoveFailed(int error, const std::string& destination) {
   if (error == EEXIST || error == ENOTEMPTY || error == ENOTDIR || error == EISDIR) {
     return WithHint(FailedPrecondition("something has appeared at {} while its copy was restored",
-                                       PercentEncode(destination)),
+                                       CleanText(destination)),
                     "Move what is there out of the way, then restore again.");
   }
-  return ErrnoStatus(error, "move into place " + PercentEncode(destination));
+  return ErrnoStatus(error, "move into place " + CleanText(destination));
 }
 
 // Onto nothing. A file system that cannot promise it is asked first.
@@ -42,7 +42,7 @@ int RenameOntoNothing(int from, const std::string& name, int to, const std::stri
   return ::renameat(from, name.c_str(), to, new_name.c_str()) == 0 ? 0 : errno;
 }
 
-// To move a directory, its ".." is written to: whoever is not root needs the right for it.
+// A directory's ".." is written to when it is moved: whoever is not root needs the right for it.
 int RenameDirectory(int from, const std::string& name, int to, const std::string& new_name, mode_t mode,
                     const bool onto_empty) {
   const bool lend_right = ::geteuid() != 0 && S_ISDIR(mode) && (mode & S_IWUSR) == 0;
@@ -95,7 +95,7 @@ Status CopyXattrs(const std::string& from, const std::string& to) {
     std::string value(64 << 10, '\0');
     const ssize_t length = ::getxattr(from.c_str(), name.c_str(), value.data(), value.size());
     if (length < 0 || ::setxattr(to.c_str(), name.c_str(), value.data(), static_cast<size_t>(length), 0) != 0)
-      return ErrnoStatus(errno, "set extended attribute " + PercentEncode(name));
+      return ErrnoStatus(errno, "set extended attribute " + CleanText(name));
   }
   return OkStatus();
 }
@@ -117,22 +117,22 @@ Status FillMountPoint(const std::string& prefix, const RestoreState& state, cons
       ::openat(source.parent.Get(), source.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   struct stat facts {};
   if (!copy.Valid() || ::fstat(copy.Get(), &facts) != 0) return MoveFailed(errno, destination);
-  ASSIGN_OR_RETURN_IN(const std::vector<std::string> names, NamesIn(copy.Get()), PercentEncode(destination));
+  ASSIGN_OR_RETURN_IN(const std::vector<std::string> names, NamesIn(copy.Get()), CleanText(destination));
   for (const std::string& name : names) {
     struct stat child {};
     if (::fstatat(copy.Get(), name.c_str(), &child, AT_SYMLINK_NOFOLLOW) != 0)
-      return ErrnoStatus(errno, "look at " + PercentEncode(name));
+      return ErrnoStatus(errno, "look at " + CleanText(name));
     const int error = RenameDirectory(copy.Get(), name, holder.Get(), name, child.st_mode, false);
     if (error == EEXIST && name == "lost+found") continue;  // the new file system has its own
     if (error != 0) return MoveFailed(error, fmt::format("{}/{}", destination, name));
   }
   // restic keeps nothing of "/" itself.
   if (place.place.path != "/")
-    RETURN_IF_ERROR_IN(CopyMetadata(facts, copy.Get(), holder.Get()), PercentEncode(destination));
+    RETURN_IF_ERROR_IN(CopyMetadata(facts, copy.Get(), holder.Get()), CleanText(destination));
   RETURN_IF_ERROR(RemoveTreeAt(holder.Get(), state.folders[place.folder].name));
   const timespec times[2] = {facts.st_atim, facts.st_mtim};
   if (::utimensat(AT_FDCWD, PathOfDescriptor(holder.Get()).c_str(), times, 0) != 0)
-    return ErrnoStatus(errno, "set times of " + PercentEncode(destination));
+    return ErrnoStatus(errno, "set times of " + CleanText(destination));
   return OkStatus();
 }
 
@@ -249,10 +249,10 @@ Status MakeFolders(const std::string& prefix, RestoreState* state) {
     struct stat facts {};
     if (::mkdirat(holder.Get(), folder.name.c_str(), 0700) != 0 ||
         ::fstatat(holder.Get(), folder.name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0) {
-      return ErrnoStatus(errno, "make a folder beside " + PercentEncode(first.place.destination));
+      return ErrnoStatus(errno, "make a folder beside " + CleanText(first.place.destination));
     }
     if (!S_ISDIR(facts.st_mode) || facts.st_uid != ::geteuid())
-      return FailedPrecondition("the folder beside {} was exchanged", PercentEncode(first.place.destination));
+      return FailedPrecondition("the folder beside {} was exchanged", CleanText(first.place.destination));
     folder.id = IdOf(facts);
     // What the holder hands down (default ACLs, its group) would be on every file of the copy.
     ASSIGN_OR_RETURN(const UniqueFd fd, OpenFolder(prefix, *state, i));
@@ -271,11 +271,11 @@ StatusOr<UniqueFd> OpenFolder(const std::string& prefix, const RestoreState& sta
   struct stat facts {};
   const bool is_no_folder = !fd.Valid() && (errno == ELOOP || errno == ENOTDIR);
   if (!is_no_folder && (!fd.Valid() || ::fstat(fd.Get(), &facts) != 0)) {
-    return ErrnoStatus(errno, "open the folder beside " + PercentEncode(first.place.destination));
+    return ErrnoStatus(errno, "open the folder beside " + CleanText(first.place.destination));
   }
   if (is_no_folder || !Same(IdOf(facts), state.folders[folder].id)) {
     return WithHint(FailedPrecondition("{} beside {} is not the folder that this run made",
-                                       state.folders[folder].name, PercentEncode(first.place.destination)),
+                                       state.folders[folder].name, CleanText(first.place.destination)),
                     "Look at what is there, remove it by hand, and restore again.");
   }
   return fd;
@@ -312,13 +312,12 @@ Status IdentifyCopies(const std::string& prefix, const std::string& snapshot, Re
     struct stat facts {};
     const bool is_there =
         copy.ok() && ::fstatat(copy->parent.Get(), copy->name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) == 0;
-    if (!is_there)
-      return DataLoss("snapshot {} has nothing for {}", snapshot, PercentEncode(place.place.path));
+    if (!is_there) return DataLoss("snapshot {} has nothing for {}", snapshot, CleanText(place.place.path));
     if (place.place.path == "/") ::fchmodat(copy->parent.Get(), copy->name.c_str(), 0755, 0);
     place.id = IdOf(facts);
     const UniqueFd written(::openat(copy->parent.Get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!written.Valid() || ::syncfs(written.Get()) != 0)
-      return ErrnoStatus(errno, "write to disk " + PercentEncode(place.place.destination));
+      return ErrnoStatus(errno, "write to disk " + CleanText(place.place.destination));
   }
   state->phase = RestoreState::Phase::kPlacing;
   return OkStatus();
@@ -341,7 +340,7 @@ Status MoveIntoPlace(const std::string& prefix, const RestoreState& state, const
   if (is_there && Same(IdOf(there), place.id)) return OkStatus();
   ASSIGN_OR_RETURN(const Copy source, CopyOf(prefix, state, place));
   if (::fstatat(source.parent.Get(), source.name.c_str(), &copy, AT_SYMLINK_NOFOLLOW) != 0)
-    return ErrnoStatus(errno, "look at the copy of " + PercentEncode(place.place.path));
+    return ErrnoStatus(errno, "look at the copy of " + CleanText(place.place.path));
   const bool onto_empty = is_there && S_ISDIR(there.st_mode) && S_ISDIR(copy.st_mode);
   if (is_there && S_ISDIR(there.st_mode) && !S_ISDIR(copy.st_mode)) {
     if (::unlinkat(parent.Get(), name.c_str(), AT_REMOVEDIR) != 0) return MoveFailed(errno, destination);
@@ -351,7 +350,7 @@ Status MoveIntoPlace(const std::string& prefix, const RestoreState& state, const
   if (error != 0) return MoveFailed(error, destination);
   const UniqueFd synced(::openat(parent.Get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!synced.Valid() || ::fsync(synced.Get()) != 0)
-    return ErrnoStatus(errno, "write to disk " + PercentEncode(destination));
+    return ErrnoStatus(errno, "write to disk " + CleanText(destination));
   return OkStatus();
 }
 

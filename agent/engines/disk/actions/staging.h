@@ -38,7 +38,7 @@ struct StagedPlace {
 struct RestoreState {
   enum class Phase { kNone, kWriting, kPlacing, kRestored };
   Phase phase = Phase::kNone;
-  std::string run, component;  // whose it is; of 0.1 and before, nobody wrote it down
+  std::string run, component;  // whose it is; 0.1 did not write it down
   std::string prefix;          // what the destinations lie below, as OpenParentBelow wants it
   std::vector<StagingFolder> folders;
   std::vector<StagedPlace> places;

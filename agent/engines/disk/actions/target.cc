@@ -41,22 +41,22 @@ StatusOr<std::optional<std::string>> Occupant(int parent, const std::string& pat
   struct stat facts {};
   if (::fstatat(parent, name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) return std::optional<std::string>();
-    return ErrnoStatus(errno, "look at " + PercentEncode(path));
+    return ErrnoStatus(errno, "look at " + CleanText(path));
   }
-  const std::string subject = "path " + PercentEncode(path) + " exists and ";
+  const std::string subject = "path " + CleanText(path) + " exists and ";
   if (!S_ISDIR(facts.st_mode)) {
     return std::optional(subject + (S_ISLNK(facts.st_mode)   ? "is a symlink"
                                     : S_ISREG(facts.st_mode) ? "is a file"
                                                              : "is no directory"));
   }
-  ASSIGN_OR_RETURN_IN(std::vector<std::string> names, EntriesOf(parent, name), PercentEncode(path));
+  ASSIGN_OR_RETURN_IN(std::vector<std::string> names, EntriesOf(parent, name), CleanText(path));
   const auto is_ours = [&](const std::string& one) {
     return std::find(ours.begin(), ours.end(), one) != ours.end();
   };
   names.erase(std::remove_if(names.begin(), names.end(), is_ours), names.end());
   if (names.empty()) return std::optional<std::string>();
   std::vector<std::string> examples;
-  for (size_t i = 0; i < std::min(names.size(), kExamples); ++i) examples.push_back(PercentEncode(names[i]));
+  for (size_t i = 0; i < std::min(names.size(), kExamples); ++i) examples.push_back(CleanText(names[i]));
   return std::optional(subject + fmt::format("holds {} {}, for example {}",
                                              WithCommas(static_cast<int64_t>(names.size())),
                                              names.size() == 1 ? "entry" : "entries", Join(examples, ", ")));
@@ -71,12 +71,12 @@ std::string ParentOf(const std::string& path) {
 std::string WhyNoDirectory(std::string path) {
   struct stat facts {};
   while (::stat(path.c_str(), &facts) != 0) {
-    if (errno != ENOENT || path == "/") return MessageOf(ErrnoStatus(errno, PercentEncode(path)));
+    if (errno != ENOENT || path == "/") return MessageOf(ErrnoStatus(errno, CleanText(path)));
     path = ParentOf(path);
   }
-  if (!S_ISDIR(facts.st_mode)) return PercentEncode(path) + " is no directory";
+  if (!S_ISDIR(facts.st_mode)) return CleanText(path) + " is no directory";
   if (::access(path.c_str(), W_OK | X_OK) != 0)
-    return MessageOf(ErrnoStatus(errno, "write into " + PercentEncode(path)));
+    return MessageOf(ErrnoStatus(errno, "write into " + CleanText(path)));
   return "";
 }
 
@@ -111,8 +111,8 @@ StatusOr<std::vector<DiskPlace>> DiskPlaces(const DiskPathList& paths,
       const std::string earlier = other.destination;
       const std::string later = prefix + (destination == "/" && !prefix.empty() ? "" : destination);
       if (IsAtOrBelow(earlier, later) || IsAtOrBelow(later, earlier)) {
-        return InvalidArgument("{} and {} would both be restored to {}", PercentEncode(other.path),
-                               PercentEncode(path), PercentEncode(later));
+        return InvalidArgument("{} and {} would both be restored to {}", CleanText(other.path),
+                               CleanText(path), CleanText(later));
       }
     }
     places.push_back({path, prefix.empty()       ? destination
@@ -144,7 +144,7 @@ Status CheckParents(const std::vector<DiskPlace>& places) {
   for (const DiskPlace& place : places) {
     const std::string why = WhyNoDirectory(ParentOf(place.destination));
     if (!why.empty())
-      problems.push_back(fmt::format("path {} cannot be made: {}", PercentEncode(place.destination), why));
+      problems.push_back(fmt::format("path {} cannot be made: {}", CleanText(place.destination), why));
   }
   if (problems.empty()) return OkStatus();
   return WithHint(FailedPrecondition("{}", Join(problems, "; ")),

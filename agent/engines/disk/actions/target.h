@@ -1,4 +1,4 @@
-// Where restored files go, and what stands there.
+// The places that restored files go to, and what stands there.
 #pragma once
 
 #include <google/protobuf/repeated_ptr_field.h>

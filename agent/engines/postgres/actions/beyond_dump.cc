@@ -31,7 +31,7 @@ BEGIN
   END LOOP;
 END)sql";
 
-// As the session's texts are: those of a database without an encoding were kept with their bytes written out.
+// The text as the session's texts are: those of a database without an encoding were kept with their bytes written out.
 std::string AsSaid(const Connection& session, const std::string& kept) {
   return session.TextEncoding() == "UTF8" ? kept : BytesOf(kept);
 }

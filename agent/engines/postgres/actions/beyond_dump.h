@@ -35,7 +35,7 @@ class BeyondDump {
  public:
   explicit BeyondDump(const v1::DatabaseDetails& details) : details_(details) {}  // borrowed
 
-  // Before the dump is loaded into the new database. What the user may not do is left out.
+  // Comes before the dump is loaded into the new database. What the user may not do is left out.
   Status BeforeLoad(Connection& inside);
 
   // Afterwards, in one transaction: nothing of BeforeLoad stays. No event trigger of the application acts on it.

@@ -15,7 +15,7 @@
 
 namespace salvor::agent {
 
-// Where restored things go, resolved.
+// The server and names that restored things go to, resolved.
 struct ResolvedTarget {
   v1::PostgresConnection connection;
   bool scratch = false;

@@ -1,4 +1,4 @@
-// From what was seen of a dump to what a restored copy must equal. Part of the dump action.
+// What was seen of a dump becomes what a restored copy must equal. Part of the dump action.
 #pragma once
 
 #include <set>

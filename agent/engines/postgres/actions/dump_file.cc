@@ -68,7 +68,7 @@ StatusOr<UniqueFd> DumpFile::Create() {
   return file;
 }
 
-// By the file, which is ours whatever the file system makes of our user id.
+// The file tells it, which is ours whatever the file system makes of our user id.
 Status DumpFile::CheckFolder() const {
   struct stat folder {
   }, file{};

@@ -37,7 +37,7 @@ class LoadWatch final : public StreamObserver {
   // The first error that says something about the server and nothing about what was to be built; "" when none does.
   std::string FirstOfServer() const;
 
-  // When it failed and did not go on: the server's error, or else the last one. Failed() only.
+  // The server's error after which it did not go on, or else the last one. Failed() only.
   std::string WhyItEnded() const;
 
   bool Failed() const { return !errors_.All().empty(); }

@@ -12,7 +12,7 @@ namespace salvor::agent {
 
 // The kind of a setting or grant of the database itself; its name is the statement as it was kept.
 inline constexpr char kDatabaseSetting[] = "DATABASE SETTING";
-// In front of the kind of a thing that is there, and whose owner could not be set.
+// Stands in front of the kind of a thing that is there, and whose owner could not be set.
 inline const std::string kOwnerOf = "OWNER OF ";
 
 class NotBuiltThings {

@@ -30,7 +30,7 @@ class RefreshesLeftOut final : public StreamObserver {
 
   // The archive cannot be looked into, and the stream was ended for that; pg_restore has done nothing by then.
   bool Unreadable() const { return !archive_.Readable(); }
-  // In the order in which they are filled, in the archive's encoding.
+  // Those that are filled, in that order, in the archive's encoding.
   const std::vector<ArchiveRefresh>& Refreshes() const { return archive_.Summary().refreshes; }
 
  private:

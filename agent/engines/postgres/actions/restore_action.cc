@@ -126,7 +126,7 @@ class BothObserve final : public StreamObserver {
   StreamObserver* const second_;
 };
 
-// On a server of our own nothing but the dump can be to blame for states that speak of data and definitions.
+// Nothing but the dump can be to blame on a server of our own for states that speak of data and definitions.
 std::function<Status(const ExitStatus&)> JudgedByState(std::function<Status(const ExitStatus&)> explain) {
   return [explain = std::move(explain)](const ExitStatus& status) {
     Status error = explain(status);
@@ -295,7 +295,7 @@ std::function<void(int64_t)> DatabaseRestore::ShowsBytes() {
   };
 }
 
-// With the name of what could not be built, which the server's words often lack, and with the way on.
+// The failure with the name of what could not be built, which the server's words often lack, and with the way on.
 std::function<Status(const ExitStatus&)> DatabaseRestore::Explained(
     std::function<Status(const ExitStatus&)> explain, Connection& inside) {
   return [this, &inside, explain = std::move(explain)](const ExitStatus& status) {
@@ -435,8 +435,8 @@ Status DatabaseRestore::Finish() {
                       : inside->Literal(inside->TextEncoding() == "UTF8" ? comment : BytesOf(comment))));
 }
 
-// From inside the database, for the server keeps such texts as the bytes of the session's database: 'é' said
-// in a UTF-8 database is another text in one that is LATIN1.
+// Properties are set from inside the database, for the server keeps such texts as the bytes of the session's database:
+// 'é' said in a UTF-8 database is another text in one that is LATIN1.
 Status DatabaseRestore::ApplyProperties(Connection& inside) {
   const v1::DatabaseProperties& properties = details_.properties();
   ASSIGN_OR_RETURN(const std::string name, inside.Value("SELECT current_database()"));

@@ -17,7 +17,7 @@ namespace {
 constexpr size_t kMostDumpallBytes = size_t{64} << 20;
 constexpr char kDumpallEnd[] = "-- PostgreSQL database cluster dump complete";
 
-// For people in need, who have nothing else then: without it the backup is not whole.
+// People in need have nothing else: without it the backup is not whole.
 Status AddDumpall(const v1::PostgresConnection& where, const Connection& session, bool passwords,
                   ActionContext& context, Globals& globals) {
   std::vector<std::string> arguments = {"--globals-only", "--no-password"};
