@@ -1,5 +1,5 @@
-// What an artifact holds, for readers of every version's. An artifact says it itself; for one of 0.1 or 0.2, which does
-// not, its kind and its flat fields do. Who makes an artifact repeats it in those fields, for programs of 0.2.
+// What an artifact holds, for readers of every version's. An artifact says it itself; for one of 0.1, which does
+// not, its kind and its flat fields do. Who makes an artifact repeats it in those fields, for programs of 0.1.
 // Header-only and pure.
 #pragma once
 
@@ -25,7 +25,7 @@ inline void AddCount(std::string_view noun, int64_t number, v1::Artifact::Conten
   count->set_number(number);
 }
 
-// The contents of an artifact that does not say them. This list of kinds is complete: 0.2 has no other, and later ones
+// The contents of an artifact that does not say them. This list of kinds is complete: 0.1 has no other, and later ones
 // say it themselves.
 inline v1::Artifact::Contents ContentsByKind(const v1::Artifact& artifact) {
   using Artifact = v1::Artifact;
@@ -86,7 +86,7 @@ inline v1::PostgresFacts PostgresFactsOf(const v1::Artifact& artifact) {
   return facts;
 }
 
-// Says it once more where 0.1 and 0.2 look for it. Called by who makes an artifact, as the last thing.
+// Says it once more where 0.1 looks for it. Called by who makes an artifact, as the last thing.
 inline void RepeatForOlderReaders(v1::Artifact* artifact) {
   const v1::Artifact::Contents& contents = artifact->contents();
   artifact->set_rows(CountIn(contents, "row"));

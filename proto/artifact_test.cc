@@ -11,7 +11,7 @@ namespace {
 using google::protobuf::util::MessageDifferencer;
 using v1::Artifact;
 
-// Each kind of artifact that 0.2 knows, as its maker says it today.
+// Each kind of artifact that 0.1 knows, as its maker says it today.
 std::vector<Artifact> OfEveryKind() {
   Artifact dump;
   dump.set_kind(Artifact::KIND_POSTGRES_DUMP);

@@ -187,7 +187,7 @@ void ReduceToEssentials(const v1::Manifest& known, v1::Manifest* stored) {
   }
 }
 
-// An agent of 0.2 that writes the manifest loses what a newer one said of an artifact beside the fields that 0.2 knows.
+// An agent of 0.1 that writes the manifest loses what a newer one said of an artifact beside the fields that 0.1 knows.
 // Those repeat it, and are compared.
 void CompareWhatBothSay(v1::Manifest* one, v1::Manifest* other) {
   for (int i = 0; i < std::min(one->artifacts_size(), other->artifacts_size()); ++i) {

@@ -1,5 +1,6 @@
 #include "agent/probes/application_check_actions.h"
 
+#include <gmock/gmock.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>

@@ -9,7 +9,7 @@ namespace salvor::strategies {
 namespace {
 
 constexpr int kStepTimeout_s = 600;
-// An agent of 0.2 cannot do it, and the drill's verdict must not wait for a newer one.
+// An agent of 0.1 cannot do it, and the drill's verdict must not wait for a newer one.
 constexpr int kQueueTimeout_s = 900;
 
 }  // namespace

@@ -16,7 +16,7 @@ TEST_F(DiskActionsTest, AnOddTreeComesBackAsItWas) {
   ASSERT_NO_FATAL_FAILURE(MustRestoreToScratch());
   const v1::Artifact& tree = kept_.artifacts(0);
   EXPECT_EQ(tree.kind(), v1::Artifact::KIND_TREE);
-  EXPECT_EQ(tree.files(), 11) << "as programs of 0.2 read it";
+  EXPECT_EQ(tree.files(), 11) << "as programs of 0.1 read it";
   EXPECT_EQ(tree.contents().word(), "files");
   ASSERT_EQ(tree.contents().counts_size(), 1);
   EXPECT_EQ(tree.contents().counts(0).number(), 11);

@@ -50,7 +50,7 @@ TEST_F(PostgresDumpTest, ADumpIsKeptWithItsDetailsRowsAndFullCoverage) {
   const v1::Artifact& dump = result->artifacts(0);
   EXPECT_EQ(dump.kind(), v1::Artifact::KIND_POSTGRES_DUMP);
   EXPECT_GE(dump.snapshot().size(), 8u);
-  EXPECT_EQ(dump.rows(), 62000) << "as programs of 0.2 read it";
+  EXPECT_EQ(dump.rows(), 62000) << "as programs of 0.1 read it";
   EXPECT_EQ(dump.tables(), 2);
   EXPECT_EQ(dump.contents().word(), "dump");
   ASSERT_EQ(dump.contents().counts_size(), 2);
