@@ -30,8 +30,17 @@ void Wait(const ActionContext& context, absl::Duration how_long) {
   while (SteadyNow() < until && !context.stop.stop_requested()) absl::SleepFor(absl::Milliseconds(50));
 }
 
-// Waits until nobody alive has the repository for itself alone, as prune and check have it; says for whom it waits.
-// The next attempt goes on waiting.
+// Whoever only reads needs no lock, no right to write, and nobody's leave.
+void TidyUpForReaders(const Restic& restic, v1::ActionResult* result) {
+  const StatusOr<ResticLocks> locks = restic.RemoveStaleLocks();
+  if (locks.ok() && locks->removed > 0) {
+    result->add_warnings("removed stale locks of the repository " +
+                         WithoutCredentials(restic.Location().repository()));
+  }
+}
+
+}  // namespace
+
 Status AwaitExclusiveLocks(const Restic& restic, ActionContext& context, v1::ActionResult* result) {
   SteadyTime told_at = SteadyTime::InfinitePast();
   while (true) {
@@ -58,17 +67,6 @@ Status AwaitExclusiveLocks(const Restic& restic, ActionContext& context, v1::Act
     Wait(context, kLookEvery);
   }
 }
-
-// Whoever only reads needs no lock, no right to write, and nobody's leave.
-void TidyUpForReaders(const Restic& restic, v1::ActionResult* result) {
-  const StatusOr<ResticLocks> locks = restic.RemoveStaleLocks();
-  if (locks.ok() && locks->removed > 0) {
-    result->add_warnings("removed stale locks of the repository " +
-                         WithoutCredentials(restic.Location().repository()));
-  }
-}
-
-}  // namespace
 
 Status CheckWritable(const v1::ResticLocation& location) {
   const std::optional<std::string> directory = LocalDirectory(location);

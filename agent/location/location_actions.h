@@ -9,6 +9,10 @@ namespace salvor::agent {
 // for most of a minute and end in a stack of Go's.
 Status CheckWritable(const v1::ResticLocation& location);
 
+// Waits while a living restic has the repository for itself alone (prune, check), and logs for whom; Unavailable shortly
+// before the attempt's deadline, Cancelled when it is stopped. Stale locks are removed, with a warning in the result.
+Status AwaitExclusiveLocks(const Restic& restic, ActionContext& context, v1::ActionResult* result);
+
 // The repository answers and takes our password. Locks of processes that are gone are removed.
 //
 // With `create` (a backup) it is made where there is none; it must be writable; and while a living restic has

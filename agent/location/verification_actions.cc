@@ -52,14 +52,18 @@ Status NameManifest(const v1::VerificationWrite& action, const Restic& restic, v
   return OkStatus();
 }
 
+// Those that failed come first: they disprove, and there is not room for all.
 void NameWhatDidNotPass(const std::map<std::string, v1::ActionResult>& results, v1::KeptVerification* kept) {
-  for (const auto& [step, result] : results) {
-    for (const v1::Check& check : result.checks()) {
-      if (check.verdict() == v1::Check::VERDICT_PASSED) continue;
-      if (kept->not_passed_size() < kMostNotPassed) {
-        *kept->add_not_passed() = check;
-      } else {
-        kept->set_not_passed_left_out(kept->not_passed_left_out() + 1);
+  for (const bool failed : {true, false}) {
+    for (const auto& [step, result] : results) {
+      for (const v1::Check& check : result.checks()) {
+        if (check.verdict() == v1::Check::VERDICT_PASSED) continue;
+        if ((check.verdict() == v1::Check::VERDICT_FAILED) != failed) continue;
+        if (kept->not_passed_size() < kMostNotPassed) {
+          *kept->add_not_passed() = check;
+        } else {
+          kept->set_not_passed_left_out(kept->not_passed_left_out() + 1);
+        }
       }
     }
   }
@@ -82,8 +86,9 @@ StatusOr<v1::ActionResult> RunVerificationWrite(const v1::VerificationWrite& act
   const std::string_view word = verdicts::WordOf(finding->verdict());
 
   RETURN_IF_ERROR(CheckWritable(target.location()));
-  RETURN_IF_ERROR(ForgetEarlierAttempts(context, {target}));
   const Restic restic = context.Repository(target.location());
+  RETURN_IF_ERROR(AwaitExclusiveLocks(restic, context, &result));
+  RETURN_IF_ERROR(ForgetEarlierAttempts(context, {target}));
   v1::KeptVerification kept;
   kept.set_format(kFormat);
   *kept.mutable_verification() = *std::move(finding);

@@ -8,6 +8,7 @@
 #include "agent/work/action_testing.h"
 #include "agent/work/clean_up.h"
 #include "base/io/sha256.h"
+#include "base/io/steady_clock.h"
 #include "base/text.h"
 #include "salvor/v1/run.pb.h"
 
@@ -103,8 +104,8 @@ TEST_F(VerificationWriteTest, AProvenBackupSaysSoBesideItsManifest) {
 }
 
 TEST_F(VerificationWriteTest, ADisprovenOneNamesWhatDisprovesIt) {
-  Check(v1::Check::VERDICT_FAILED, "3 rows are missing");
   for (int i = 0; i < 150; ++i) Check(v1::Check::VERDICT_UNVERIFIABLE, "the time was over");
+  Check(v1::Check::VERDICT_FAILED, "3 rows are missing");
   Run();
   const v1::KeptVerification kept = Kept();
   EXPECT_EQ(kept.verification().verdict(), v1::VERDICT_DISPROVEN);
@@ -162,7 +163,6 @@ TEST_F(VerificationWriteTest, ASecondAttemptReplacesTheFirstAndNoOtherDrills) {
 TEST_F(VerificationWriteTest, AnAttemptThatWasCutShortLeavesNeitherLockNorSnapshot) {
   Run();
   LeaveExclusiveLock(repository_.Location());
-  ASSERT_TRUE(Restic::IsLocked(attempt_.Run(RunVerificationWrite).status()));
   AgentConfig config;
   config.state_directory = repository_.Path() + "/state";
   const Status cleaned = CleanUpAfter(attempt_.task, config, Tools(), absl::Minutes(1));
@@ -171,6 +171,31 @@ TEST_F(VerificationWriteTest, AnAttemptThatWasCutShortLeavesNeitherLockNorSnapsh
   EXPECT_EQ(Only(ManifestTags("backup-shop-1")), manifest_);
   Run();
   EXPECT_EQ(Found(Tags()).size(), 1u);
+}
+
+TEST_F(VerificationWriteTest, WhatAKilledResticLeftIsNoHindrance) {
+  LeaveExclusiveLock(repository_.Location());
+  Run();
+  EXPECT_EQ(Found(Tags()).size(), 1u);
+}
+
+TEST_F(VerificationWriteTest, ItWaitsForALivingResticAndSaysForWhom) {
+  const LivingExclusiveLock lock(repository_.Location());
+  AgentConfig config;
+  config.state_directory = repository_.Path() + "/state";
+  ActionContext context{config,  Tools(), attempt_.task, {}, SteadyNow() + absl::Seconds(20),
+                        nullptr, nullptr};  // no time to wait in
+  const Status refused = RunVerificationWrite(Write(), context).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable) << refused;
+  context.deadline = SteadyTime::InfiniteFuture();
+  std::string said;
+  context.log = [&](std::string_view, std::string_view line) {
+    said = line;
+    lock.LetGo();
+  };
+  const auto written = RunVerificationWrite(Write(), context);
+  EXPECT_TRUE(written.ok()) << written.status();
+  EXPECT_THAT(said, HasSubstr("waiting for the repository: it is locked by restic of "));
 }
 
 TEST_F(VerificationWriteTest, ARepositoryThatIsGoneIsAnErrorOfTheStepAlone) {

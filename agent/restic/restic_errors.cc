@@ -101,9 +101,10 @@ Status ResticError(std::string_view text, int exit_code, const v1::ResticLocatio
         "Another restic works on the repository. If it is long gone, `restic unlock` removes its lock.");
   }
   if (HasAny(lower, {"read-only file system"})) {
-    return WithHint(MakeStatus(absl::StatusCode::kFailedPrecondition, message),
-                    "The repository can be read and not written. Backups and whatever removes one need it "
-                    "writable; restores and drills do not.");
+    return WithHint(
+        MakeStatus(absl::StatusCode::kFailedPrecondition, message),
+        "The repository can be read and not written. Backups, whatever removes one, and what a drill "
+        "keeps beside one need it writable; restores do not.");
   }
   const bool no_config =
       HasAny(lower, {"unable to open config file", "is there a repository at the following location"});

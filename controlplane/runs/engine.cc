@@ -24,7 +24,13 @@ RunPointer MakeRun(v1::RunHeader header, flows::Graph graph) {
   return run;
 }
 
-// What a later step learns of an earlier one: its result, or why there is none.
+// Whether the step undid what was no longer there, although the steps before it relied on it.
+bool CameTooLate(const ActiveRun& run, int step) {
+  const int obligation = run.state.graph->At(step).releases;
+  return obligation >= 0 && run.state.obligations[static_cast<size_t>(obligation)].released_early;
+}
+
+// A later step learns of an earlier one its result, or why there is none.
 v1::ActionResult InputOf(const ActiveRun& run, const std::string& id) {
   const int step = run.state.graph->Find(id);
   if (step < 0) return {};
@@ -34,6 +40,8 @@ v1::ActionResult InputOf(const ActiveRun& run, const std::string& id) {
   if (at.phase != v1::STEP_PHASE_SUCCEEDED) {
     result.clear_artifacts();
     result.mutable_error()->set_message(at.reason.empty() ? "it did not run" : at.reason);
+  } else if (CameTooLate(run, step)) {
+    result.mutable_error()->set_message(run.state.reason);
   }
   return result;
 }
@@ -59,8 +67,9 @@ absl::Duration AgeOf(const flows::RunState& state, const std::vector<v1::Event>&
 // a process it comes to less than one for each microsecond of this.
 constexpr absl::Duration kUnstoredChanges = absl::Hours(1);
 
-// Above all that a predecessor of this process gave to anyone, so that a watcher's revisions never go back. They go on
-// from the run's own time, which its events hold: somebody may have set the clock back.
+// Above all that the process before this one gave to anyone, so that a watcher's revisions never go back. They go on
+// from the run's own time, which its events hold: somebody may have set the clock back. Two starts with no event of the run
+// between them, and a clock that is set back between them too, may give one twice.
 int64_t FirstRevision(absl::Time run_time) { return absl::ToUnixMicros(run_time); }
 
 }  // namespace
@@ -118,7 +127,9 @@ Status Engine::Quarantine(const std::string& name, const Status& why) {
   ASSIGN_OR_RETURN(v1::Run run, store_.LoadRunSummary(name));
   run.set_phase(v1::RUN_PHASE_QUARANTINED);
   run.set_reason(MessageOf(why));
-  run.set_revision(FirstRevision(clock_.Now() + kUnstoredChanges));  // its own time can't be read
+  // Its own time can't be read but for when it was requested.
+  const absl::Time known = std::max(clock_.Now(), FromProto(run.header().requested_at()));
+  run.set_revision(FirstRevision(known + kUnstoredChanges));
   run.set_hint(fmt::format("The other runs go on. Give this one up with: salvor run cancel {}", name));
   LogError("run {} is quarantined, since its records can't be read: {}", name, MessageOf(why));
   quarantined_[name].view = std::move(run);
@@ -136,6 +147,7 @@ void Engine::GiveUpQuarantined(const std::string& name, const std::string& by, c
   *run.mutable_finished_at() = ToProto(clock_.Now());
   Turn turn;
   run = KeepRecords(turn, verdicts::RecordsOf(std::move(run), {backups_.MadeBy(name), nullptr}));
+  answers_.Note(run);
   turn.batch.push_back(controlplane::FinishRun{run, run});
   turn.given_up.push_back(name);
   Conclude(turn);
@@ -371,11 +383,14 @@ bool Engine::RecordEvent(Turn& turn, const RunPointer& run, v1::Event event)
     return false;
   }
   const bool binds = !event.step_reported().result().bindings().empty();
+  const bool may_free_keys = !run->keyed.empty() && !event.has_step_granted();
   *run->pending.add_events() = std::move(event);
   Touch(turn, run);
   for (const flows::Effect& effect : effects) PerformEffect(turn, run, effect);
-  // A key may have become free, or a place somebody's, which steps in any environment may wait for.
-  if (!run->keyed.empty() || binds) ready_.AddEnvironments(turn.dispatch);
+  if (binds) {
+    for (const v1::Place& place : run->state.graph->Places()) turn.dispatch.insert(run->EnvironmentOf(place));
+  }
+  if (may_free_keys) ready_.AddHeldBack(turn.dispatch);
   return true;
 }
 
@@ -484,9 +499,10 @@ void Engine::Forget(const std::vector<RunPointer>& finished, const std::vector<s
 }
 
 void Engine::Dispatch(Turn& turn, const std::string& environment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-  ready_.Assign(environment, sessions_, runs_, [&](const ReadyStep& ready, const SessionPointer& session) {
-    return Grant(turn, session, ready);
-  });
+  ready_.Assign(environment, sessions_, runs_, clock_.Monotonic(),
+                [&](const ReadyStep& ready, const SessionPointer& session) {
+                  return Grant(turn, session, ready);
+                });
 }
 
 bool Engine::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& ready)

@@ -154,7 +154,10 @@ absl::Duration Engine::Tick() {
   }
   ExpireLeases(turn, now);
   RepeatReleases(turn, now);
-  for (std::string& run : answers_.TakeExpired(clock_.Now())) turn.batch.push_back(EraseRun{std::move(run)});
+  for (std::string& run : answers_.TakeExpired(clock_.Now())) {
+    finished_holders_.Forget(run);  // a log line that comes now would stay for ever
+    turn.batch.push_back(EraseRun{std::move(run)});
+  }
   Conclude(turn);
   absl::Duration next = options_.heartbeat_interval;
   if (!timers_.empty()) next = std::min(next, timers_.top().at - now);

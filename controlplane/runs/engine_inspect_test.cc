@@ -59,6 +59,28 @@ TEST_F(EngineInspectTest, WhatUndoesSomethingGoesBeforeThemStill) {
   EXPECT_EQ(tasks.tasks(1).lease().run(), "i1");
 }
 
+// Somebody asks in a loop: there is always a look that waits.
+TEST_F(EngineInspectTest, KeepNobodyFromItsTurnForLong) {
+  const Agent agent = Connect("agent-a", {}, 1);
+  StartLooking("i0");
+  Start("r1", Chain(1));
+  int looks = 0;
+  for (int i = 1; i <= 100; ++i) {
+    StartLooking("i" + std::to_string(i));
+    const v1::ControlMessage tasks = Take(agent);
+    ASSERT_EQ(tasks.tasks_size(), 1);
+    if (tasks.tasks(0).lease().run() == "r1") break;
+    ++looks;
+    clock_.Advance(absl::Seconds(20));
+    v1::AgentMessage message;
+    *message.add_reports()->mutable_lease() = tasks.tasks(0).lease();
+    message.mutable_reports(0)->mutable_result();
+    message.set_credits(1);
+    engine_->Receive(agent.session, message);
+  }
+  EXPECT_EQ(looks, 16) << "five minutes of them";
+}
+
 TEST_F(EngineInspectTest, LeaveNoRecordButTheirAnswer) {
   PutBackup put;
   put.backup.set_name("b1");
@@ -97,6 +119,23 @@ TEST_F(EngineInspectTest, TheirAnswersExpireAcrossRestartsAndNothingElseDoes) {
   EXPECT_EQ(CodeOf("i2"), absl::StatusCode::kNotFound);
   EXPECT_EQ(CodeOf("r1"), absl::StatusCode::kOk);
   EXPECT_EQ(engine_->ListRuns({}, {})->items.size(), 1u);
+}
+
+TEST_F(EngineInspectTest, NoLogLineOutlivesThem) {
+  Agent agent = Connect();
+  StartLooking("i1");
+  Report(agent, Take(agent).tasks(0).lease());
+  clock_.Advance(absl::Hours(8 * 24));
+  engine_->Tick();
+  v1::AgentMessage late;
+  v1::LogLines* lines = late.add_logs();
+  lines->set_run("i1");
+  lines->set_step("a");
+  lines->add_lines()->set_text("at last");
+  engine_->Receive(agent.session, late);
+  EXPECT_EQ(CodeOf("i1"), absl::StatusCode::kNotFound);
+  int64_t next = 0;
+  EXPECT_TRUE(store_.ReadLog("i1", 0, next)->empty());
 }
 
 // One that nobody has begun is no answer yet, however old it is.

@@ -94,6 +94,17 @@ TEST_F(EngineTest, WhoIsToldThatARunExistsMayRelyOnIt) {
   EXPECT_EQ(second.code(), absl::StatusCode::kAlreadyExists) << second;
 }
 
+TEST_F(EngineTest, WhoIsToldThatARunIsOverMayRelyOnIt) {
+  const Agent agent = Connect();
+  Start("r1", Chain(1));
+  const v1::LeaseKey lease = Take(agent).tasks(0).lease();
+  HeldUpStore held_up(store_);
+  Report(agent, lease);
+  Status cancelled;
+  EXPECT_TRUE(held_up.Delays([&] { cancelled = CancelRunAndWait(*engine_, "r1", "me", ""); }));
+  EXPECT_EQ(cancelled.code(), absl::StatusCode::kFailedPrecondition) << cancelled;
+}
+
 TEST_F(EngineTest, ALateSuccessIsNoDuplicateOfAnEarlierAttemptsFailure) {
   const Agent agent = Connect();
   v1::Flow flow = Chain(2, 5);

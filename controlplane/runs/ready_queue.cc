@@ -37,8 +37,18 @@ std::vector<flows::KeyHold> HeldKeys(const ActiveRuns& runs) {
 
 bool Releases(const ReadyStep& ready) { return ready.run->Releases(ready.step); }
 
-// Somebody waits for the answer, and it is short work.
-bool OnlyLooks(const ReadyStep& ready) { return ready.run->header.kind() == v1::RUN_KIND_INSPECT; }
+// Somebody waits for the answer, and it is short work. But who asks in a loop must not keep others from their turn: those
+// are overtaken for so long, and then go first where nothing else holds them back.
+constexpr absl::Duration kOvertakenFor = absl::Minutes(5);
+
+enum Turn { kReleases, kOverdue, kLooks, kOthers };
+
+Turn TurnOf(const ReadyStep& ready, absl::Duration now) {
+  if (Releases(ready)) return kReleases;
+  if (ready.run->header.kind() == v1::RUN_KIND_INSPECT) return kLooks;
+  const absl::Duration waited = ready.run->RunTime(now) - ready.run->At(ready.step).ready_at;
+  return waited > kOvertakenFor ? kOverdue : kOthers;
+}
 
 // Whether the agent's kind works at such a place.
 bool Suits(const v1::Place& place, const Session& session) {
@@ -89,14 +99,18 @@ bool AnyRoom(const std::vector<SessionPointer>& sessions) {
 }  // namespace
 
 void ReadyQueue::Assign(const std::string& environment, const AgentSessions& sessions, const ActiveRuns& runs,
-                        const Grant& grant) {
+                        absl::Duration now, const Grant& grant) {
+  held_back_.erase(environment);
   const auto queue = queues_.find(environment);
   if (queue == queues_.end() || queue->second.empty()) return;
   const std::vector<SessionPointer> candidates = sessions.Of(environment);
   std::deque<ReadyStep> waiting, still;
   waiting.swap(queue->second);
-  const auto others = std::stable_partition(waiting.begin(), waiting.end(), Releases);
-  std::stable_partition(others, waiting.end(), OnlyLooks);
+  const auto goes_before = [now](const ReadyStep& a, const ReadyStep& b) {
+    return TurnOf(a, now) < TurnOf(b, now);
+  };
+  if (!std::is_sorted(waiting.begin(), waiting.end(), goes_before))
+    std::stable_sort(waiting.begin(), waiting.end(), goes_before);
   const bool keyed = std::any_of(waiting.begin(), waiting.end(), [](const ReadyStep& ready) {
     return !ready.run->Step(ready.step).keys().empty();
   });
@@ -121,15 +135,14 @@ void ReadyQueue::Assign(const std::string& environment, const AgentSessions& ses
     for (const v1::ConcurrencyKey& key : keys) {
       if (key.exclusive() && session != nullptr) held.push_back({key.name(), true, NameOf(ready)});
     }
+    if (session != nullptr) held_back_.insert(environment);
     still.push_back(std::move(ready));
   }
   queue->second.insert(queue->second.begin(), still.begin(), still.end());
 }
 
-void ReadyQueue::AddEnvironments(std::set<std::string>& environments) const {
-  for (const auto& [environment, queue] : queues_) {
-    if (!queue.empty()) environments.insert(environment);
-  }
+void ReadyQueue::AddHeldBack(std::set<std::string>& environments) const {
+  environments.insert(held_back_.begin(), held_back_.end());
 }
 
 absl::Duration ReadyQueue::OldestAge(absl::Duration now) const {

@@ -31,18 +31,20 @@ class ReadyQueue {
 
   // Grants everything that can be granted now: the agent of its place, or one that may become that, has room and can do
   // it, and its concurrency keys are free. The rest stays. What releases an obligation goes first, and to an agent
-  // without room too: what it undoes may hold up an application. Then come runs that only look, and then the others.
+  // without room too: what it undoes may hold up an application. Then come runs that only look, and then the others; those
+  // that were overtaken for minutes go before them. `now` is by the clock that nobody sets.
   void Assign(const std::string& environment, const AgentSessions& sessions, const ActiveRuns& runs,
-              const Grant& grant);
+              absl::Duration now, const Grant& grant);
 
-  // Adds those in which something waits.
-  void AddEnvironments(std::set<std::string>& environments) const;
+  // Adds those where an agent could begin what only a key holds back. Found at the last Assign of each.
+  void AddHeldBack(std::set<std::string>& environments) const;
 
   // How long the one that waits longest has waited; zero when none waits. `now` is by the clock that nobody sets.
   absl::Duration OldestAge(absl::Duration now) const;
 
  private:
   std::map<std::string, std::deque<ReadyStep>> queues_;  // by environment
+  std::set<std::string> held_back_;                      // environments, see AddHeldBack
 };
 
 // What a step waits for, for people, and since when that is so, where it is known.

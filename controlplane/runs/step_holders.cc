@@ -1,5 +1,7 @@
 #include "controlplane/runs/step_holders.h"
 
+#include <algorithm>
+
 namespace salvor::controlplane {
 
 StepHolders HoldersIn(const std::string& environment, const v1::Flow& flow,
@@ -31,6 +33,10 @@ void FinishedHolders::Put(const std::string& run, StepHolders holders) {
     kept_.erase(order_.front());
     order_.pop_front();
   }
+}
+
+void FinishedHolders::Forget(const std::string& run) {
+  if (kept_.erase(run) > 0) order_.erase(std::find(order_.begin(), order_.end(), run));
 }
 
 }  // namespace salvor::controlplane

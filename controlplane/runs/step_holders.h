@@ -29,6 +29,7 @@ class FinishedHolders {
 
   const StepHolders* Find(const std::string& run) const;  // null: not kept
   void Put(const std::string& run, StepHolders holders);
+  void Forget(const std::string& run);
 
  private:
   std::map<std::string, StepHolders> kept_;

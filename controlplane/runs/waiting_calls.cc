@@ -50,7 +50,10 @@ Status StartRunAndWait(Engine& engine, v1::RunHeader header, v1::Flow flow,
 Status CancelRunAndWait(Engine& engine, const std::string& name, const std::string& by,
                         const std::string& reason) {
   Outcome outcome;
-  RETURN_IF_ERROR(engine.CancelRun(name, by, reason, outcome.Take()));
+  Status begun = engine.CancelRun(name, by, reason, outcome.Take());
+  // That a run is over is said once its end is durable.
+  if (begun.code() == absl::StatusCode::kFailedPrecondition) RETURN_IF_ERROR(WaitUntilDurable(engine));
+  RETURN_IF_ERROR(std::move(begun));
   return outcome.Wait();
 }
 

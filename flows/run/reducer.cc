@@ -249,7 +249,7 @@ class Transition {
       if (graph().ObligationAt(i).name() != early.obligation()) continue;
       if (obligation.phase != v1::ObligationStatus::PHASE_OPEN) return OkStatus();
       SettleObligation(obligation, v1::ObligationStatus::PHASE_RELEASED);
-      state_.released_early = true;
+      obligation.released_early = state_.released_early = true;
       const std::string reason = fmt::format("{} was released early: {}", early.obligation(), early.reason());
       if (state_.reason.empty()) state_.reason = reason;
       for (const int guard : graph().Obligations()[static_cast<size_t>(i)].guards) FailGuarded(guard, reason);

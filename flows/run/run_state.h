@@ -36,6 +36,7 @@ struct ObligationState {
   v1::ObligationStatus::Phase phase = v1::ObligationStatus::PHASE_PENDING;
   absl::Time opened_at = absl::InfinitePast();
   absl::Time settled_at = absl::InfinitePast();  // released, or over without a confirmation
+  bool released_early = false;                   // before its own step
 };
 
 struct RunState {

@@ -59,6 +59,7 @@ v1::Run View(const v1::RunHeader& header, const RunState& state, bool steps) {
     }
     if (state.obligations[i].settled_at != absl::InfinitePast())
       SetTime(state.obligations[i].settled_at, status->mutable_settled_at());
+    status->set_released_early(state.obligations[i].released_early);
   }
   return run;
 }

@@ -436,6 +436,8 @@ StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const Res
 
   RestorePlan plan;
   plan.effects.push_back(ReadBackup(*request.manifest));
+  plan.effects.push_back(MakeEffect("create", "verification of backup " + request.manifest->backup(),
+                                    "in the Location, beside the manifest"));
   Scratch scratch(kManifestCheck);
   for (const Part& part : parts) scratch.Add(part.fragment);
   *plan.flow.add_steps() = OpenLocation(request.location, false);

@@ -42,6 +42,8 @@ StatusOr<v1::Flow> WhatOnlyLooks(const v1::Flow& flow) {
     if (fates.count(step.id()) > 0) continue;
     if (possible && OnlyLooks(step.purpose()) && step.inputs().empty()) {
       fates[step.id()] = Fate::kKept;
+      // The run has begun when one host has looked; another that is not there is given up as soon.
+      kept.mutable_queue_timeout()->set_seconds(kStartWithin_s);
       *looking.add_steps() = std::move(kept);
     } else {
       const bool prepares = step.purpose() == v1::PURPOSE_PREPARE;

@@ -49,6 +49,8 @@ TEST(Inspection, LooksOnEveryHostThatTheTargetNames) {
   EXPECT_TRUE(ValidateFlow(*looking, v1::RUN_KIND_INSPECT).ok()) << ValidateFlow(*looking);
   ASSERT_EQ(looking->steps_size(), 3);
   EXPECT_EQ(looking->steps(1).place(), "host:db-1");
+  for (const v1::Step& step : looking->steps())
+    EXPECT_EQ(step.queue_timeout().seconds(), looking->start_within().seconds()) << "a host may be away";
 }
 
 // A drill's guardrails look at a place that only a drill makes.

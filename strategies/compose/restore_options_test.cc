@@ -97,6 +97,18 @@ TEST_F(RestoreOptionsTest, AComponentWithoutWordsOfItsOwnKeepsThoseForAll) {
               ElementsAre("db: postgres { keep_going: true }", R"(files: disk { root: "/srv/x" })"));
 }
 
+TEST_F(RestoreOptionsTest, AComponentMayBeAllOrNothingWhereTheOthersKeepGoing) {
+  manifest_ = AManifest({DatabaseComponent(), Named(DatabaseComponent(), "db2")});
+  EXPECT_THAT(Resolved(R"(keep_going: true options { key: "db" value { postgres { keep_going: false } } })"),
+              ElementsAre("db: postgres { keep_going: false }", "db2: postgres { keep_going: true }"));
+}
+
+TEST_F(RestoreOptionsTest, AFolderForAllFilesMustBeOneAndBeOfUse) {
+  EXPECT_THAT(Refused(R"(disk_root: "srv/x")"), HasSubstr("diskRoot: "));
+  manifest_ = AManifest({DatabaseComponent()});
+  EXPECT_THAT(Refused(R"(disk_root: "/srv/x")"), HasSubstr("has no files"));
+}
+
 TEST_F(RestoreOptionsTest, EachComponentIsRestoredAsItsOwnOptionsSay) {
   manifest_ = AManifest({DatabaseComponent(), FilesComponent(), Named(FilesComponent(), "more")});
   EXPECT_THAT(Places(R"(options { key: "db" value { postgres { rename_databases { key: "shop" value: "copy" }

@@ -9,7 +9,7 @@ namespace salvor::strategies {
 namespace {
 
 constexpr int kStepTimeout_s = 600;
-// An agent of 0.1 cannot do it, and the drill's verdict must not wait for a newer one.
+// The drill's verdict does not wait for longer: not for an agent that is away or full, nor for a Location that hangs.
 constexpr int kQueueTimeout_s = 900;
 
 }  // namespace
@@ -38,6 +38,7 @@ v1::Step WriteVerification(const RestoreRequest& drill, const v1::Flow& flow) {
   }
   UseLocation(&step, drill.location);
   Retry(&step, 10, 2, 60);
+  step.mutable_retry()->mutable_budget()->set_seconds(kQueueTimeout_s);
   SetAttemptTimeout(&step, kStepTimeout_s);
   step.mutable_queue_timeout()->set_seconds(kQueueTimeout_s);
   return step;

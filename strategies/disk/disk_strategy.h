@@ -15,6 +15,8 @@ class DiskStrategy : public Strategy {
                                                  const v1::LocationSpec& location) const override;
   std::vector<FieldProblem> ValidateOptions(const v1::Component& component,
                                             const v1::RestoreOptions& options) const override;
+  std::vector<FieldProblem> ValidateCommonOptions(const v1::CreateRestoreRequest& asked,
+                                                  const v1::Manifest& manifest) const override;
   v1::RestoreOptions CommonOptions(const v1::CreateRestoreRequest& asked,
                                    const v1::Component& component) const override;
   bool NeedsTarget(const RestoreRequest& request) const override;

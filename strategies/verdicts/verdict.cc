@@ -2,12 +2,15 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "base/text.h"
 #include "proto/artifact.h"
 #include "proto/phase.h"
+#include "proto/time.h"
 
 namespace salvor::verdicts {
 namespace {
@@ -20,11 +23,21 @@ Judgement Unfinished(const v1::Run& run) {
 
 std::string AndMore(int64_t more) { return more > 0 ? fmt::format(" and {} more", more) : ""; }
 
-// All checks of a run, in the order of its steps.
+// The steps in the order in which they were done, which is the same to whoever knows nothing but their results.
+std::vector<const v1::StepStatus*> StepsOf(const v1::Run& run) {
+  std::vector<const v1::StepStatus*> steps;
+  for (const v1::StepStatus& step : run.steps()) steps.push_back(&step);
+  const auto when = [](const v1::StepStatus* step) {
+    return std::tuple(FromProto(step->result().started_at()), std::string_view(step->id()));
+  };
+  std::sort(steps.begin(), steps.end(), [&](const auto* a, const auto* b) { return when(a) < when(b); });
+  return steps;
+}
+
 std::vector<const v1::Check*> ChecksOf(const v1::Run& run) {
   std::vector<const v1::Check*> checks;
-  for (const v1::StepStatus& step : run.steps()) {
-    for (const v1::Check& check : step.result().checks()) checks.push_back(&check);
+  for (const v1::StepStatus* step : StepsOf(run)) {
+    for (const v1::Check& check : step->result().checks()) checks.push_back(&check);
   }
   return checks;
 }
@@ -53,15 +66,21 @@ bool Disproves(const v1::StepStatus& step) {
          step.result().error().reason() == v1::Error::REASON_CORRUPT;
 }
 
-// Nothing of the drill went wrong but that its finding could not be written down.
-bool FailedToRecordOnly(const v1::Run& drill) {
-  bool failed_to_record = false;
+// The drill found all that was to be found: at most the writing down of it failed, was cancelled, or was never begun. Where
+// the scratch place was gone before its time nobody knows what was looked at.
+bool FoundAll(const v1::Run& drill) {
+  if (drill.phase() == v1::RUN_PHASE_SUCCEEDED) return true;
+  const bool relied_in_vain =
+      std::any_of(drill.obligations().begin(), drill.obligations().end(),
+                  [](const v1::ObligationStatus& obligation) { return obligation.released_early(); });
+  if (relied_in_vain) return false;
+  bool records = false;
   for (const v1::StepStatus& step : drill.steps()) {
-    if (step.phase() == v1::STEP_PHASE_SUCCEEDED) continue;
-    if (step.phase() != v1::STEP_PHASE_FAILED || step.purpose() != v1::PURPOSE_RECORD) return false;
-    failed_to_record = true;
+    const bool is_record = step.purpose() == v1::PURPOSE_RECORD;
+    if (!is_record && step.phase() != v1::STEP_PHASE_SUCCEEDED) return false;
+    records = records || is_record;
   }
-  return drill.phase() == v1::RUN_PHASE_FAILED && failed_to_record;
+  return records;
 }
 
 // The manifest that the run wrote; null when it wrote none.
@@ -146,6 +165,16 @@ Judgement JudgeRestore(const v1::Run& run) {
   return {v1::VERDICT_RESTORED, "", ""};
 }
 
+// A look finds what would go wrong, which is no failure of its own; lists say it all the same.
+Judgement JudgeLook(const v1::Run& run) {
+  for (const v1::Check* check : ChecksOf(run)) {
+    if (check->verdict() == v1::Check::VERDICT_FAILED)
+      return {v1::VERDICT_FAILED, NameOf(*check), run.hint()};
+  }
+  if (run.phase() != v1::RUN_PHASE_SUCCEEDED) return Unfinished(run);
+  return {v1::VERDICT_COMPLETE, "", ""};
+}
+
 // How the checks of a drill came out, counted and by the first of each.
 struct Tally {
   v1::Verification counts;
@@ -174,8 +203,8 @@ Tally TallyOf(const v1::Run& drill) {
       if (tally.unverifiable.empty()) tally.unverifiable = NameOf(*check);
     }
   }
-  for (const v1::StepStatus& step : drill.steps()) {
-    if (tally.failed.empty() && Disproves(step)) tally.failed = NameOf(step);
+  for (const v1::StepStatus* step : StepsOf(drill)) {
+    if (tally.failed.empty() && Disproves(*step)) tally.failed = NameOf(*step);
   }
   return tally;
 }
@@ -213,8 +242,7 @@ std::optional<v1::Verification> FindingOf(const v1::Run& drill, const v1::Backup
 
 std::optional<v1::Verification> FindingOf(const v1::Run& drill, const std::string& not_provable) {
   Tally tally = TallyOf(drill);
-  const bool made = drill.phase() == v1::RUN_PHASE_SUCCEEDED || FailedToRecordOnly(drill);
-  if (tally.failed.empty() && !made) return std::nullopt;
+  if (tally.failed.empty() && !FoundAll(drill)) return std::nullopt;
   v1::Verification finding = std::move(tally.counts);
   finding.set_backup(drill.header().backup());
   finding.set_run(drill.header().name());
@@ -258,6 +286,8 @@ Judgement Judge(const v1::Run& run, const v1::Backup* backup) {
       return JudgeDrill(run, backup);
     case v1::RUN_KIND_RESTORE:
       return JudgeRestore(run);
+    case v1::RUN_KIND_INSPECT:
+      return JudgeLook(run);
     default:
       return run.phase() == v1::RUN_PHASE_SUCCEEDED ? Judgement{v1::VERDICT_COMPLETE, "", ""}
                                                     : Unfinished(run);

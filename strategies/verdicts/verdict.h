@@ -20,7 +20,8 @@ struct Judgement {
 // null when there is none. Unspecified for a run that is not over.
 //
 // A backup is judged by its manifest, a drill by what it found about its backup, a restore by its checks and by what it
-// left out. A cancelled run is cancelled, unless it found a fault before.
+// left out, a look by its checks. A cancelled run is cancelled, unless it found a fault before, or was a drill that had
+// nothing left to do but to write down what it found.
 Judgement Judge(const v1::Run& run, const v1::Backup* backup);
 
 // The same, written into the run. A drill's step that should have kept what it found in the Location, and has not, gets a
@@ -33,8 +34,8 @@ std::string_view WordOf(v1::Verdict verdict);
 // What the manifest of a backup run says; failed where it wrote none.
 v1::Backup::Coverage CoverageOf(const v1::Run& run);
 
-// What a drill says about its backup; nothing when it says nothing (it could not be made, was cancelled). Proven: the drill
-// succeeded, the backup is complete and not in doubt, and every check passed. Only what was found positively disproves: a
+// What a drill says about its backup; nothing when it says nothing (it could not be made, was cancelled in the middle, lost
+// its scratch place). Proven: the drill did all its work, the backup is complete and not in doubt, and every check passed. Only what was found positively disproves: a
 // check that failed, bytes that are wrong (REASON_CORRUPT). A check that could not be made leaves it unverifiable. Whether
 // the finding could be written down (PURPOSE_RECORD) changes nothing about it.
 std::optional<v1::Verification> FindingOf(const v1::Run& drill, const v1::Backup* backup);

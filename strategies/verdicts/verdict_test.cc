@@ -265,14 +265,61 @@ TEST(Verdict, OnlyWhatCouldNotBeWrittenDownIsForgiven) {
   v1::Run run = RecordedDrill(Passed, v1::STEP_PHASE_FAILED);
   run.mutable_steps(0)->set_phase(v1::STEP_PHASE_FAILED);
   EXPECT_EQ(Judged(run, &complete).verdict(), v1::VERDICT_FAILED) << "another step failed as well";
-  run = RecordedDrill(Passed, v1::STEP_PHASE_CANCELLED);
-  EXPECT_EQ(Judged(run, &complete).verdict(), v1::VERDICT_FAILED) << "its time was over";
+  run = RecordedDrill(Passed, v1::STEP_PHASE_FAILED);
+  run.add_obligations()->set_released_early(true);
+  EXPECT_EQ(Judged(run, &complete).verdict(), v1::VERDICT_FAILED) << "the scratch place was gone meanwhile";
   EXPECT_EQ(Judged(run, &complete).steps(1).result().warnings_size(), 0) << "there is no finding to be lost";
   run = RecordedDrill(Passed, v1::STEP_PHASE_FAILED);
   run.mutable_steps(0)->set_purpose(v1::PURPOSE_RECORD);
   run.mutable_header()->set_kind(v1::RUN_KIND_BACKUP);
   EXPECT_EQ(Judged(run, &complete).verdict(), v1::VERDICT_FAILED) << "a backup without its manifest is none";
   EXPECT_EQ(Judged(run, &complete).steps(1).result().warnings_size(), 0);
+}
+
+TEST(Verdict, ADrillThatHadOnlyToWriteDownWhatItFoundKeepsThatWhenItIsCancelled) {
+  const v1::Backup complete = Complete();
+  for (const v1::StepPhase recording :
+       {v1::STEP_PHASE_CANCELLED, v1::STEP_PHASE_FAILED, v1::STEP_PHASE_SUCCEEDED}) {
+    SCOPED_TRACE(v1::StepPhase_Name(recording));
+    v1::Run run = RecordedDrill(Passed, recording);
+    run.set_phase(v1::RUN_PHASE_CANCELLED);
+    EXPECT_EQ(Judged(run, &complete).verdict(), v1::VERDICT_PROVEN);
+    EXPECT_EQ(Judged(run, &complete).steps(1).result().warnings_size(),
+              recording == v1::STEP_PHASE_SUCCEEDED ? 0 : 1);
+    run.mutable_steps(0)->set_phase(v1::STEP_PHASE_CANCELLED);
+    EXPECT_EQ(Judged(run, &complete).verdict(), v1::VERDICT_CANCELLED) << "it was in the middle of its work";
+  }
+}
+
+TEST(Verdict, ALookThatFoundAFaultHasNotCompletedWell) {
+  v1::Run run = RunOf({v1::RUN_KIND_INSPECT, Passed, {}, {}, {}}, v1::RUN_PHASE_SUCCEEDED);
+  EXPECT_EQ(Judged(run, nullptr).verdict(), v1::VERDICT_COMPLETE);
+  run.mutable_steps(0)->mutable_result()->add_checks()->set_verdict(v1::Check::VERDICT_UNVERIFIABLE);
+  EXPECT_EQ(Judged(run, nullptr).verdict(), v1::VERDICT_COMPLETE);
+  run.mutable_steps(0)->mutable_result()->add_checks()->set_verdict(v1::Check::VERDICT_FAILED);
+  EXPECT_EQ(Judged(run, nullptr).verdict(), v1::VERDICT_FAILED);
+}
+
+TEST(Verdict, TheReasonIsOfTheCheckThatFailedFirstByWhateverOrderTheStepsAreKnown) {
+  std::map<std::string, v1::ActionResult> results;
+  v1::Run run = RunOf({v1::RUN_KIND_DRILL, Nothing, {}, {}, {}}, v1::RUN_PHASE_SUCCEEDED);
+  run.clear_steps();
+  int64_t at_s = 100;
+  for (const char* id : {"manifest.check", "db.verify"}) {
+    v1::StepStatus& step = *run.add_steps();
+    step.set_id(id);
+    step.set_phase(v1::STEP_PHASE_SUCCEEDED);
+    step.mutable_result()->mutable_started_at()->set_seconds(++at_s);
+    v1::Check& check = *step.mutable_result()->add_checks();
+    check.set_verdict(v1::Check::VERDICT_FAILED);
+    check.set_subject(id);
+    results[id] = step.result();
+  }
+  const auto itself = FindingOf(DrillSoFar("r1", "b1", results), "");
+  const auto afterwards = FindingOf(run, "");
+  ASSERT_TRUE(itself.has_value() && afterwards.has_value());
+  EXPECT_EQ(itself->reason(), afterwards->reason());
+  EXPECT_NE(itself->reason().find("manifest.check"), std::string::npos) << itself->reason();
 }
 
 // A damaged repository in the way of the record is no word about what was restored from it before.

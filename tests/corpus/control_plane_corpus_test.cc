@@ -110,6 +110,7 @@ TEST_F(ControlPlaneCorpusTest, TheRunThatWasCutOffIsActiveAgain) {
 }
 
 TEST_F(ControlPlaneCorpusTest, TheLocationIsTheRepositoryThatItWas) {
+  OpenEngine();
   const auto objects = store_->ListObjects();
   ASSERT_TRUE(objects.ok()) << objects.status();
   int locations = 0;

@@ -241,6 +241,7 @@ void Witness::OnCancelArrives(int process, const v1::LeaseKey& lease) {
 }
 
 void Witness::LookForForgotten(const std::vector<Available>& available) {
+  for (const Available& agent : available) last_connected_[agent.agent] = world_.Now();
   for (const std::string& name : active_) {
     const Run& run = runs_.at(name);
     for (const auto& [step, since] : run.ready_since) LookForForgotten(run, step, since, available);
@@ -254,11 +255,13 @@ void Witness::LookForForgotten(const Run& run, int step, absl::Duration since,
   const bool releases = run.state.graph->At(step).releases >= 0;
   const bool is_taken_over = at.phase == v1::STEP_PHASE_RUNNING;
   if (!what.keys().empty() && !is_taken_over) return;  // it may wait for others for long
-  // A place that moves stays all the same with an agent that is connected.
+  // A place that moves stays all the same with an agent that is connected, and is free from when it was seen last.
   const AgentKey bound{run.EnvironmentOf(step), run.BoundAt(step)};
   const bool stays = !run.state.graph->PlaceOf(step).movable() ||
                      std::any_of(available.begin(), available.end(),
                                  [&](const Available& agent) { return agent.agent == bound; });
+  if (const auto seen = last_connected_.find(bound); seen != last_connected_.end() && !bound.name.empty())
+    since = std::max(since, seen->second);
   for (const Available& agent : available) {
     if (agent.agent.environment != run.EnvironmentOf(step)) continue;
     if (is_taken_over && agent.agent.name == at.agent) continue;

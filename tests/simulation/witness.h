@@ -75,9 +75,9 @@ class Witness {
   std::vector<std::string> AbandonedRuns() const;
   // A step that an agent other than `agent` holds, if there is one.
   std::optional<v1::LeaseKey> HeldByAnother(const AgentKey& agent);
-  // Whether a step that never moves waits for this agent, or is at it.
   // Who shall work at some place of the run from now on, as a result may say; mostly somebody who may.
   std::optional<v1::Binding> DrawBinding(const std::string& run);
+  // Whether a step that never moves waits for this agent, or is at it.
   bool NeedsAgent(const std::string& run, const AgentKey& agent) const;
   std::string Describe(const std::string& run) const;
 
@@ -125,6 +125,7 @@ class Witness {
   std::map<std::string, Run> runs_;
   std::set<std::string> active_;
   int control_planes_ = 0, succeeded_ = 0;
+  std::map<AgentKey, absl::Duration> last_connected_;
   std::map<std::pair<int, Lease>, Work> at_work_;
   std::map<std::pair<int, Lease>, bool> cancelled_;
   std::map<Lease, std::string> performed_;  // with success, by whom

@@ -107,6 +107,10 @@ void BuildCommandLine(CommandLine& line) {
 }
 
 ExitCode Parse(CommandLine& line, const std::vector<std::string>& arguments, Environment& environment) {
+  for (const std::string& argument : arguments) {
+    if (ValidUtf8(argument) == argument) continue;
+    return FailUsage(line, environment, fmt::format("'{}' is not UTF-8", CleanText(argument)), line.root);
+  }
   try {
     line.root.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::CallForHelp&) {

@@ -237,7 +237,7 @@ TEST_F(CliTest, RestoreDryRunThatWouldBeRefusedIsAConflictAndOneThatNobodyLooked
     phase: RUN_PHASE_FAILED verdict: VERDICT_FAILED reason: "db.check-target: database shop exists"
     steps { id: "db.check-target" component: "db" title: "check target server" phase: STEP_PHASE_FAILED
             result { error { reason: REASON_REFUSED message: "database shop exists"
-                             hint: "Restore under another name." } } })");
+                             hint: "Restore under another name." } } purpose: PURPOSE_GUARD })");
   control_.SetPlan(FromText<v1::CreateRunResponse>(R"(run: "inspect-1")"));
   control_.AddScript(ScriptTo(looked));
   const Result refused = Run(arguments);
@@ -258,6 +258,59 @@ TEST_F(CliTest, RestoreDryRunThatWouldBeRefusedIsAConflictAndOneThatNobodyLooked
   EXPECT_EQ(unseen.code, 0) << "a plan is an answer too";
   EXPECT_THAT(unseen.out, HasSubstr("  did not look: db check target server: not begun\n"));
   EXPECT_THAT(unseen.err, HasSubstr("not looked at: not started within 30.0s: no agent serves"));
+}
+
+TEST_F(CliTest, RestoreDryRunTellsARefusalFromWhatWouldFail) {
+  control_.SetPlan(FromText<v1::CreateRunResponse>(R"(run: "inspect-1")"));
+  struct Case {
+    const char* step;
+    int code;
+    const char* word;
+  };
+  int number = 0;
+  for (const Case& one : {
+           Case{R"(id: "manifest.check" purpose: PURPOSE_VERIFY phase: STEP_PHASE_FAILED
+                   result { error { reason: REASON_FAILED message: "no repository" } })",
+                1, "  fails: "},
+           Case{R"(id: "manifest.check" purpose: PURPOSE_VERIFY phase: STEP_PHASE_FAILED
+                   result { error { reason: REASON_REFUSED message: "wrong password" } })",
+                1, "  fails: "},
+           Case{R"(id: "manifest.check" purpose: PURPOSE_VERIFY phase: STEP_PHASE_SUCCEEDED
+                   result { checks { verdict: VERDICT_FAILED compared: "it is another one" } })",
+                1, "  fails: "},
+           Case{R"(id: "db.check-target" purpose: PURPOSE_GUARD phase: STEP_PHASE_FAILED
+                   result { error { reason: REASON_REFUSED } })",
+                7, "  refuses: "},
+           Case{R"(id: "db.check-target" purpose: PURPOSE_GUARD phase: STEP_PHASE_FAILED
+                   result { error { reason: REASON_UNAVAILABLE message: "no answer" } })",
+                0, "  did not look: "},
+       }) {
+    SCOPED_TRACE(one.step);
+    v1::Run looked = FromText<v1::Run>(std::string(R"(
+      header { kind: RUN_KIND_INSPECT application: "shop" } phase: RUN_PHASE_FAILED verdict: VERDICT_FAILED
+      steps { title: "look" )") + one.step +
+                                       " }");
+    looked.mutable_header()->set_name("inspect-" + std::to_string(++number));
+    control_.SetPlan(FromText<v1::CreateRunResponse>("run: \"" + looked.header().name() + "\""));
+    control_.AddScript(ScriptTo(looked));
+    const Result result = Run({"restore", "create", "--backup", "latest:shop", "--to", "shop", "--dry-run"});
+    EXPECT_EQ(result.code, one.code) << result.err;
+    EXPECT_THAT(result.out, HasSubstr(one.word));
+    const int watched = Run({"run", "watch", looked.header().name()}).code;
+    EXPECT_EQ(watched, one.code == 0 ? 1 : one.code);
+  }
+}
+
+TEST_F(CliTest, WhatAnOlderControlPlaneWouldPassOverIsRefused) {
+  control_.AddScript(ScriptTo(PartialRestore()));
+  control_.SetVersion("0.1.3");
+  const Result restore = Run({"restore", "create", "--backup", "latest:shop", "--to", "shop", "--option",
+                              "files.disk.root=/srv/copy"});
+  EXPECT_EQ(restore.code, 7) << restore.err;
+  EXPECT_THAT(restore.err, HasSubstr("version 0.1.3, does not know --option"));
+  EXPECT_EQ(control_.last_restore().backup(), "") << "it was not asked to restore";
+  EXPECT_EQ(Run({"run", "list", "--verdict", "disproven"}).code, 7);
+  EXPECT_EQ(Run({"run", "list"}).code, 0);
 }
 
 TEST_F(CliTest, RestoreThatKeepsGoingIsThreeAndSaysWhatItLeftOut) {
@@ -396,6 +449,27 @@ TEST_F(CliTest, InterruptStopsWaitingOnlyAndSaysHowToComeBack) {
             "  come back:  salvor run watch backup-shop-20261121-101500-4f2a\n"
             "  stop it:    salvor run cancel backup-shop-20261121-101500-4f2a\n");
   EXPECT_FALSE(interrupts_.caught) << "Ctrl-C works as always afterwards";
+}
+
+TEST_F(CliTest, ADryRunThatIsNotWaitedForSaysSoByItsCode) {
+  v1::Run looking = FromText<v1::Run>(
+      R"(header { name: "inspect-1" kind: RUN_KIND_INSPECT application: "shop" } phase: RUN_PHASE_SUCCEEDED)");
+  control_.SetPlan(FromText<v1::CreateRunResponse>(R"(
+    run: "inspect-1" effects { verb: "create" subject: "database shop" })"));
+  control_.AddScript(ScriptTo(looking));
+  control_.Allow(1);
+  const Result late = Run(
+      {"restore", "create", "--backup", "latest:shop", "--to", "shop", "--dry-run", "--timeout", "300ms"});
+  EXPECT_EQ(late.code, 124);
+  EXPECT_THAT(late.out, HasSubstr("database shop")) << "the plan is there all the same";
+  std::thread somebody([&] {
+    while (control_.watches() < 2) std::this_thread::yield();
+    interrupts_.raised = true;
+  });
+  const Result stopped = Run({"restore", "create", "--backup", "latest:shop", "--to", "shop", "--dry-run"});
+  somebody.join();
+  EXPECT_EQ(stopped.code, 130);
+  EXPECT_THAT(stopped.err, HasSubstr("stopped waiting; inspect-1 goes on"));
 }
 
 TEST_F(CliTest, TimeoutStopsWaitingOnlyWith124) {

@@ -65,6 +65,13 @@ std::vector<std::string> ShellWords(const std::string& text) {
   return words;
 }
 
+TEST_F(CliTest, AWordThatIsNotUtf8IsWrongUsage) {
+  const Result result = Run({"restore", "create", "--backup", "b", "--to", "a", "--disk-root", "/srv/\xff"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_THAT(result.err, HasSubstr("is not UTF-8"));
+  EXPECT_EQ(Run({"backup", "show", "\xe4"}).code, 2);
+}
+
 TEST_F(CliTest, ApplyCreatesThenIsUnchangedThenConfigured) {
   const std::string objects = WriteFile("objects.yaml", kObjects);
   Result result = Run({"apply", "-f", objects});
@@ -191,7 +198,7 @@ TEST_F(CliTest, PlainTextIsNotSpokenOverANetwork) {
 
 TEST_F(CliTest, VersionSaysBothOrTheClientsAlone) {
   EXPECT_THAT(Run({"version"}).out,
-              AllOf(StartsWith("client   "), HasSubstr("server   0.1.7 (store sqlite)\n")));
+              AllOf(StartsWith("client   "), HasSubstr("server   0.2.7 (store sqlite)\n")));
   StopServer();
   EXPECT_EQ(Run({"version", "--client"}).code, 0);
   EXPECT_EQ(Run({"version"}).code, 10);

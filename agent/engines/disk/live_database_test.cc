@@ -45,7 +45,7 @@ TEST_F(LiveDatabaseTest, OneAboveOrBelowIsFoundToo) {
 TEST_F(LiveDatabaseTest, ItsPathIsSaidAsItWasDeclared) {
   Make("größe 100%/my", "ibdata1");
   EXPECT_THAT(Refusal("größe 100%"), HasSubstr("/größe 100%/my is a data directory of MySQL or MariaDB"));
-  EXPECT_THAT(Refusal("größe 100%/my/files"), HasSubstr("/größe 100%/my lies in a data directory"));
+  EXPECT_THAT(Refusal("größe 100%/my/files"), HasSubstr("/größe 100%/my/files lies in a data directory"));
 }
 
 TEST_F(LiveDatabaseTest, OneThatIsExcludedPasses) {

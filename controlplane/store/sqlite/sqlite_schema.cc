@@ -52,6 +52,12 @@ constexpr char kRunsOfApplications[] = R"sql(
 CREATE INDEX run_application ON run(application, number);
 )sql";
 
+// Runs that only look are few, and looked for at each start. Nothing before had any.
+constexpr char kKindsOfRuns[] = R"sql(
+ALTER TABLE run ADD COLUMN kind INTEGER;
+CREATE INDEX run_kind ON run(kind, number);
+)sql";
+
 }  // namespace
 
 const std::vector<SqliteMigration>& StoreMigrations() {
@@ -59,7 +65,8 @@ const std::vector<SqliteMigration>& StoreMigrations() {
                                                           {2, kChecksums},
                                                           {3, kTokens},
                                                           {4, kViewsAndVerifications},
-                                                          {5, kRunsOfApplications}};
+                                                          {5, kRunsOfApplications},
+                                                          {6, kKindsOfRuns}};
   return migrations;
 }
 

@@ -9,6 +9,7 @@
 #include "base/io/grpc/keepalive.h"
 #include "base/io/grpc/limits.h"
 #include "base/io/grpc/status.h"
+#include "base/text.h"
 
 namespace salvor::cli {
 namespace {
@@ -93,6 +94,15 @@ std::unique_ptr<LogStream> Client::GetRunLogs(const v1::GetRunLogsRequest& reque
                                      [&](grpc::ClientContext* context, grpc::CompletionQueue* queue) {
                                        return stub_->PrepareAsyncGetRunLogs(context, request, queue);
                                      });
+}
+
+Status Client::RefuseVersion0_1(const std::string& what) {
+  ASSIGN_OR_RETURN(const v1::GetVersionResponse answer,
+                   Call(&ControlStub::GetVersion, v1::GetVersionRequest()));
+  if (answer.version().rfind("0.1.", 0) != 0) return OkStatus();
+  return WithHint(FailedPrecondition("the control plane, version {}, does not know {}",
+                                     CleanText(answer.version()), what),
+                  "Nothing was asked of it. Update salvord, or leave that out.");
 }
 
 Status Client::Explain(const Status& status) const {

@@ -44,9 +44,12 @@ class Client {
     return response;
   }
 
-  // Its messages are for TakeNext (proto/run_change.h): a control plane of before 0.3 sends the whole run each time.
+  // Its messages are for TakeNext (proto/run_change.h): a control plane of 0.1 sends the whole run each time.
   std::unique_ptr<RunStream> WatchRun(const std::string& name, absl::Duration timeout);
   std::unique_ptr<LogStream> GetRunLogs(const v1::GetRunLogsRequest& request, absl::Duration timeout);
+
+  // FailedPrecondition where the control plane is of 0.1 and would pass over `what`, which it does not know, in silence.
+  Status RefuseVersion0_1(const std::string& what);
 
   // Adds to an error what only the client knows: where it looked for a server and for a token.
   Status Explain(const Status& status) const;

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "base/io/yaml/render.h"
+#include "proto/phase.h"
 #include "tools/cli/commands/wait.h"
 #include "tools/cli/render/render_run.h"
 #include "tools/cli/terminal/text_layout.h"
@@ -63,7 +64,7 @@ class LogReader {
     v1::GetRunRequest request;
     request.set_name(options_.run);
     const StatusOr<v1::Run> run = client_.Call(&ControlStub::GetRun, request);
-    return run.ok() ? !IsOver(run->phase()) : IsPassing(run.status());
+    return run.ok() ? !IsAtRest(run->phase()) : IsPassing(run.status());
   }
 
   Status ReadOnce() {

@@ -10,8 +10,6 @@
 namespace salvor::cli {
 namespace {
 
-constexpr absl::Duration kPatience = absl::Minutes(11);  // the run itself gives up before
-
 ExitCode NotLooked(Context& context, const std::string& why) {
   context.err() << "dry run: nothing was written\n"
                 << "the target was not looked at: " << why << "\n"
@@ -24,15 +22,17 @@ ExitCode NotLooked(Context& context, const std::string& why) {
 ExitCode AfterLook(Context& context, const v1::CreateRunResponse& response, const StartOptions& options) {
   const Style style = context.OutStyle(options.output == "wide");
   context.out() << RenderPlan(response, style) << std::flush;
-  const std::string name = CleanText(response.run());
-  const StatusOr<WaitResult> looked = WaitForRun(context, response.run(), kPatience, true);
-  if (!looked.ok()) return NotLooked(context, MessageOf(looked.status()));
-  if (looked->end != WaitEnd::kOver)
-    return NotLooked(context, fmt::format("no longer waited for; see `salvor run show {}`", name));
+  const absl::Duration patience = DurationValue(options.timeout);
+  const StatusOr<WaitResult> looked = WaitForRun(context, response.run(), patience, false);
+  if (!looked.ok()) return context.Fail("look at the target", looked.status());
   context.out() << "\n" << RenderLook(looked->run, style) << std::flush;
-  const Refusal refusal = FirstRefusal(looked->run);
-  if (!refusal.what.empty())
-    return context.Fail(ExitCode::kConflict, "this would be refused: " + refusal.what, "", refusal.hint);
+  if (looked->end != WaitEnd::kOver) return StoppedWaiting(context, response.run(), looked->end, patience);
+  if (const std::optional<Objection> objection = FirstObjection(looked->run)) {
+    return context.Fail(
+        objection->by_guardrail ? ExitCode::kConflict : ExitCode::kFailed,
+        (objection->by_guardrail ? "this would be refused: " : "this would fail: ") + objection->what, "",
+        objection->hint);
+  }
   if (looked->run.phase() != v1::RUN_PHASE_SUCCEEDED)
     return NotLooked(context, CleanText(ReasonOf(looked->run)));
   context.err() << "dry run: nothing was written\n" << std::flush;

@@ -57,6 +57,9 @@ ExitCode Create(Context& context, const RestoreOptions& options) {
       (options.start.output.empty() || options.start.output == "table" || options.start.output == "wide"));
   const StatusOr<Client*> client = context.Connect();
   if (!client.ok()) return context.Fail(what, client.status());
+  // Without the option it would restore to where things were.
+  const Status knows = options.options.empty() ? OkStatus() : (*client)->RefuseVersion0_1("--option");
+  if (!knows.ok()) return context.Fail(what, knows);
   const StatusOr<v1::CreateRunResponse> response = (*client)->Call(&ControlStub::CreateRestore, *request);
   if (!response.ok()) return context.Fail(what, response.status());
   if (request->look() && !response->run().empty()) return AfterLook(context, *response, options.start);
@@ -103,7 +106,9 @@ void AddRestoreCommands(CommandLine& line) {
   create.add_flag(
       "--keep-going", options->keep_going,
       "leave out what the server refuses to build (rows of a table all or none), name it, and end partial");
-  AddStartOptions(create, options->start);
+  AddStartOptions(create, options->start,
+                  "show what would be done, and ask the target whether it can be; nothing is written (with "
+                  "-o json, yaml or name it is the plan alone)");
 }
 
 }  // namespace salvor::cli

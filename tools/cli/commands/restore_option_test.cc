@@ -51,6 +51,8 @@ TEST(RestoreOption, SaysWhatMayStandInThePlaceOfWhatCannot) {
 
 TEST(RestoreOption, NothingIsSaidTwice) {
   EXPECT_THAT(Options({"files.disk.root=/a", "files.disk.root=/b"}, "files"), HasSubstr("given twice"));
+  EXPECT_THAT(Options({"db.postgres.keepGoing=false", "db.postgres.keepGoing=true"}, "db"),
+              HasSubstr("given twice"));
   EXPECT_THAT(Options({"db.postgres.renameDatabases.a=b", "db.postgres.renameDatabases.a=c"}, "db"),
               HasSubstr("'a' is named twice"));
   EXPECT_THAT(Options({"db.postgres.keepGoing=true", "db.disk.root=/x"}, "db"),

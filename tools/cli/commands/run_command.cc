@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "proto/phase.h"
 #include "tools/cli/client/pages.h"
 #include "tools/cli/commands/commands.h"
 #include "tools/cli/commands/follow_logs.h"
@@ -57,6 +58,8 @@ v1::ListRunsRequest RequestOf(const ListOptions& options) {
 ExitCode List(Context& context, const ListOptions& options) {
   const StatusOr<Client*> client = context.Connect();
   if (!client.ok()) return context.Fail("list runs", client.status());
+  const Status knows = options.verdicts.empty() ? OkStatus() : (*client)->RefuseVersion0_1("--verdict");
+  if (!knows.ok()) return context.Fail("list runs", knows);
   const StatusOr<v1::ListRunsResponse> runs = ReadRuns(**client, RequestOf(options), options.limit);
   if (!runs.ok()) return context.Fail("list runs", runs.status());
   if (options.output == "json" || options.output == "yaml")
@@ -89,7 +92,7 @@ ExitCode Show(Context& context, const ShowOptions& options) {
   if (!run.ok()) return context.Fail(what, run.status());
   if (options.output == "json" || options.output == "yaml") return context.Print(*run, options.output);
   context.out() << RenderRun(*run, context.OutStyle(options.output == "wide"));
-  if (!IsOver(run->phase())) context.Next({"salvor run watch " + CleanText(options.name)});
+  if (!IsAtRest(run->phase())) context.Next({"salvor run watch " + CleanText(options.name)});
   if (run->phase() == v1::RUN_PHASE_FAILED) context.Next({"salvor run logs " + CleanText(options.name)});
   return ExitCode::kOk;
 }
@@ -109,7 +112,7 @@ ExitCode Cancel(Context& context, const CancelOptions& options) {
   if (!run.ok()) return context.Fail(what, run.status());
   const std::string name = CleanText(options.name);
   context.out() << name << " " << Word(run->phase()).text << "\n";
-  if (!IsOver(run->phase())) context.Next({"salvor run watch " + name});
+  if (!IsAtRest(run->phase())) context.Next({"salvor run watch " + name});
   return ExitCode::kOk;
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/text.h"
+#include "proto/phase.h"
 #include "proto/run_change.h"
 #include "tools/cli/render/outcome.h"
 #include "tools/cli/render/render_live.h"
@@ -148,7 +149,7 @@ class RunWatcher {
     TakeNext(std::move(next), run_);
     display_.Notice("");
     display_.Show(run_);
-    if (IsOver(run_.phase())) Done(WaitEnd::kOver);
+    if (IsAtRest(run_.phase())) Done(WaitEnd::kOver);
   }
 
   void Pause(absl::Duration duration) {
@@ -231,32 +232,33 @@ StatusOr<WaitResult> WaitForRun(Context& context, const std::string& run, absl::
   return RunWatcher(context, *client, run, timeout, quiet).Wait();
 }
 
+ExitCode StoppedWaiting(Context& context, const std::string& run, WaitEnd end, absl::Duration timeout) {
+  const std::string name = CleanText(run);
+  if (end == WaitEnd::kTimedOut) {
+    return context.Fail(ExitCode::kTimedOut,
+                        fmt::format("{} is still running after {}", name, HumanDuration(timeout)), "",
+                        fmt::format("It continues in the background: `salvor run watch {}`.", name));
+  }
+  context.err() << "\nstopped waiting; " << name << " goes on\n"
+                << "  come back:  salvor run watch " << name << "\n"
+                << "  stop it:    salvor run cancel " << name << "\n"
+                << std::flush;
+  return ExitCode::kInterrupted;
+}
+
 ExitCode FollowRun(Context& context, const std::string& run, absl::Duration timeout,
                    const std::string& output) {
   const StatusOr<WaitResult> result = WaitForRun(context, run, timeout, false);
   const std::string name = CleanText(run);
   if (!result.ok()) return context.Fail("watch " + name, result.status());
-  switch (result->end) {
-    case WaitEnd::kOver:
-      break;
-    case WaitEnd::kTimedOut:
-      return context.Fail(ExitCode::kTimedOut,
-                          fmt::format("{} is still running after {}", name, HumanDuration(timeout)), "",
-                          fmt::format("It continues in the background: `salvor run watch {}`.", name));
-    case WaitEnd::kInterrupted:
-      context.err() << "\nstopped waiting; " << name << " goes on\n"
-                    << "  come back:  salvor run watch " << name << "\n"
-                    << "  stop it:    salvor run cancel " << name << "\n"
-                    << std::flush;
-      return ExitCode::kInterrupted;
-  }
+  if (result->end != WaitEnd::kOver) return StoppedWaiting(context, run, result->end, timeout);
   const StatusOr<Client*> client = context.Connect();
   if (!client.ok()) return context.Fail("watch " + name, client.status());
   return Account(context, **client, result->run, output);
 }
 
-void AddStartOptions(CLI::App& command, StartOptions& options) {
-  command.add_flag("--dry-run", options.dry_run, "show what would be done, and start nothing");
+void AddStartOptions(CLI::App& command, StartOptions& options, const std::string& dry_run) {
+  command.add_flag("--dry-run", options.dry_run, dry_run);
   command.add_flag("--wait,--watch", options.wait, "follow the run; its outcome is the exit code");
   AddDuration(command, "--timeout", options.timeout, "how long to wait at most (default 24h)");
   AddDuration(command, "--start-within", options.start_within,

@@ -27,6 +27,9 @@ StatusOr<WaitResult> WaitForRun(Context& context, const std::string& run, absl::
 ExitCode FollowRun(Context& context, const std::string& run, absl::Duration timeout,
                    const std::string& output);
 
+// Says of a run that goes on, after a wait that ended before it, how to come back; gives the exit code for it.
+ExitCode StoppedWaiting(Context& context, const std::string& run, WaitEnd end, absl::Duration timeout);
+
 // Options of every command that starts a run.
 struct StartOptions {
   bool dry_run = false;
@@ -36,7 +39,9 @@ struct StartOptions {
   std::string output;
 };
 
-void AddStartOptions(CLI::App& command, StartOptions& options);
+// `dry_run` says in the help what a dry run does.
+void AddStartOptions(CLI::App& command, StartOptions& options,
+                     const std::string& dry_run = "show what would be done, and start nothing");
 
 // Writes the options into the request: all requests that start a run say them alike.
 template <typename Request>

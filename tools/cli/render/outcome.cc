@@ -48,12 +48,6 @@ std::string OtherFailures(const v1::Run& run, const v1::StepStatus& first) {
   return ids.empty() ? "" : fmt::format(" (also failed: {})", Join(ids, ", "));
 }
 
-// A restore that was refused because of what stands in its place, not because the Location could not be read.
-bool RefusedByGuardrail(const v1::Run& run, const v1::StepStatus& step) {
-  return run.header().kind() == v1::RUN_KIND_RESTORE && step.purpose() != v1::PURPOSE_PREPARE &&
-         step.result().error().reason() == v1::Error::REASON_REFUSED;
-}
-
 ExitCode CodeOf(const v1::Run& run) {
   switch (run.verdict()) {
     case v1::VERDICT_COMPLETE:
@@ -274,6 +268,14 @@ Outcome RestoreOutcome(const v1::Run& run, const Style& style) {
 }
 
 }  // namespace
+
+bool RefusedByGuardrail(const v1::Run& run, const v1::StepStatus& step) {
+  if (step.phase() != v1::STEP_PHASE_FAILED || step.result().error().reason() != v1::Error::REASON_REFUSED)
+    return false;
+  // A look leaves out the steps that prepare, where a restore would have failed before.
+  if (run.header().kind() == v1::RUN_KIND_INSPECT) return step.purpose() == v1::PURPOSE_GUARD;
+  return run.header().kind() == v1::RUN_KIND_RESTORE && step.purpose() != v1::PURPOSE_PREPARE;
+}
 
 Outcome OutcomeOf(const v1::Run& run, const v1::Backup* backup, const Style& style) {
   switch (run.header().kind()) {

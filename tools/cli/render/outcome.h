@@ -19,6 +19,10 @@ struct Outcome {
   std::vector<std::string> next;  // commands
 };
 
+// Whether a restore, or the look that goes before one, was refused because of what stands in its place, and not because the
+// Location could not be read.
+bool RefusedByGuardrail(const v1::Run& run, const v1::StepStatus& step);
+
 // Exit code and headline are the run's verdict. `backup` is the record of the backup that it made, for the account;
 // null when it could not be had.
 Outcome OutcomeOf(const v1::Run& run, const v1::Backup* backup, const Style& style);

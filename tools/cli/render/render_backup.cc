@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "base/text.h"
@@ -17,7 +19,8 @@ namespace {
 
 struct ComponentSummary {
   std::string name, strategy;
-  int64_t bytes = 0, rows = 0, tables = 0, files = 0;
+  int64_t bytes = 0;
+  std::map<std::string, int64_t> counts;  // by noun, in the singular
   int64_t exact = 0, count = 0, none = 0;
   int kept = 0, missing = 0;
   absl::Time from = absl::InfiniteFuture(), until = absl::InfinitePast();
@@ -37,9 +40,7 @@ void AddArtifact(const v1::Artifact& artifact, ComponentSummary& summary) {
   if (!HoldsData(contents)) return;
   ++summary.kept;
   summary.bytes += artifact.bytes();
-  summary.rows += CountIn(contents, "row");
-  summary.tables += CountIn(contents, "table");
-  summary.files += CountIn(contents, "file");
+  for (const v1::Artifact::Count& count : contents.counts()) summary.counts[count.noun()] += count.number();
   summary.exact += artifact.coverage().exact();
   summary.count += artifact.coverage().count();
   summary.none += artifact.coverage().none();
@@ -77,7 +78,20 @@ Table::Cell CoverageOf(const ComponentSummary& summary) {
   return {Join(parts, ", "), summary.none > 0 ? Tone::kWarning : Tone::kPlain};
 }
 
-std::string OrDash(int64_t number) { return number > 0 ? Grouped(number) : "-"; }
+std::string CountOrDash(const ComponentSummary& summary, const std::string& noun) {
+  const auto count = summary.counts.find(noun);
+  return count != summary.counts.end() && count->second > 0 ? Grouped(count->second) : "-";
+}
+
+// "12 documents, 1 index": what has no column of its own.
+std::string OtherCounts(const ComponentSummary& summary) {
+  std::vector<std::string> parts;
+  for (const auto& [noun, number] : summary.counts) {
+    if (noun == "row" || noun == "table" || noun == "file" || number <= 0) continue;
+    parts.push_back(fmt::format("{} {}{}", Grouped(number), CleanText(noun), number == 1 ? "" : "s"));
+  }
+  return Join(parts, ", ");
+}
 
 // The time that each component's state is of, and how far the states lie apart.
 std::string RenderInstants(const std::vector<ComponentSummary>& all, const Style& style) {
@@ -236,16 +250,28 @@ std::string RenderBackupTable(const v1::ListBackupsResponse& backups, const Styl
 }
 
 std::string RenderComponents(const v1::Manifest& manifest, const Style& style) {
-  Table table({{.title = "COMPONENT"},
-               {.title = "STRATEGY"},
-               {.title = "BYTES", .align = Align::kRight},
-               {.title = "ROWS", .align = Align::kRight},
-               {.title = "TABLES", .align = Align::kRight},
-               {.title = "FILES", .align = Align::kRight},
-               {.title = "COVERAGE"}});
-  for (const ComponentSummary& summary : Summarize(manifest)) {
-    table.Add({summary.name, summary.strategy, summary.kept > 0 ? HumanBytes(summary.bytes) : "-",
-               OrDash(summary.rows), OrDash(summary.tables), OrDash(summary.files), CoverageOf(summary)});
+  const std::vector<ComponentSummary> all = Summarize(manifest);
+  const bool has_others = std::any_of(
+      all.begin(), all.end(), [](const ComponentSummary& summary) { return !OtherCounts(summary).empty(); });
+  std::vector<Table::Column> columns = {{.title = "COMPONENT"},
+                                        {.title = "STRATEGY"},
+                                        {.title = "BYTES", .align = Align::kRight},
+                                        {.title = "ROWS", .align = Align::kRight},
+                                        {.title = "TABLES", .align = Align::kRight},
+                                        {.title = "FILES", .align = Align::kRight}};
+  if (has_others) columns.push_back({.title = "HOLDS"});
+  columns.push_back({.title = "COVERAGE"});
+  Table table(std::move(columns));
+  for (const ComponentSummary& summary : all) {
+    std::vector<Table::Cell> cells = {summary.name,
+                                      summary.strategy,
+                                      summary.kept > 0 ? HumanBytes(summary.bytes) : "-",
+                                      CountOrDash(summary, "row"),
+                                      CountOrDash(summary, "table"),
+                                      CountOrDash(summary, "file")};
+    if (has_others) cells.push_back(OtherCounts(summary));
+    cells.push_back(CoverageOf(summary));
+    table.Add(std::move(cells));
   }
   return table.Empty() ? "" : table.Render(style);
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "proto/phase.h"
 #include "tools/cli/render/outcome.h"
 #include "tools/cli/terminal/text_layout.h"
 #include "tools/cli/words/words.h"
@@ -73,7 +74,7 @@ std::vector<int> Choose(const v1::Run& run, int room) {
 
 // What the run waits for when nothing of it goes on, else nothing: "no agent serves environment vps-1 since 14:02".
 std::string StandsStill(const v1::Run& run, const Style& style) {
-  if (IsOver(run.phase())) return "";
+  if (IsAtRest(run.phase())) return "";
   std::string waits;
   for (const v1::StepStatus& step : run.steps()) {
     const std::string waits_for = WaitsForText(step, style);

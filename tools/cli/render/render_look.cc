@@ -3,15 +3,12 @@
 #include <fmt/core.h>
 
 #include "base/text.h"
+#include "tools/cli/render/outcome.h"
 #include "tools/cli/terminal/text_layout.h"
 #include "tools/cli/words/words.h"
 
 namespace salvor::cli {
 namespace {
-
-bool Refuses(const v1::StepStatus& step) {
-  return step.phase() == v1::STEP_PHASE_FAILED && step.result().error().reason() == v1::Error::REASON_REFUSED;
-}
 
 const v1::Check* FirstFailed(const v1::StepStatus& step) {
   for (const v1::Check& check : step.result().checks()) {
@@ -20,8 +17,18 @@ const v1::Check* FirstFailed(const v1::StepStatus& step) {
   return nullptr;
 }
 
-Worded WordOf(const v1::StepStatus& step) {
-  if (Refuses(step) || FirstFailed(step) != nullptr) return {"refuses", Tone::kBad};
+// Whether the step saw what it was to look at, and found that it cannot be: another try would find the same.
+bool Objects(const v1::StepStatus& step) {
+  if (FirstFailed(step) != nullptr) return true;
+  const v1::Error::Reason reason = step.result().error().reason();
+  return step.phase() == v1::STEP_PHASE_FAILED &&
+         (reason == v1::Error::REASON_REFUSED || reason == v1::Error::REASON_FAILED ||
+          reason == v1::Error::REASON_INVALID || reason == v1::Error::REASON_CORRUPT);
+}
+
+Worded WordOf(const v1::Run& run, const v1::StepStatus& step) {
+  if (RefusedByGuardrail(run, step)) return {"refuses", Tone::kBad};
+  if (Objects(step)) return {"fails", Tone::kBad};
   if (step.phase() == v1::STEP_PHASE_SUCCEEDED) return {"agrees", Tone::kGood};
   return {"did not look", Tone::kWarning};
 }
@@ -38,7 +45,7 @@ std::string FindingOf(const v1::StepStatus& step) {
 std::string RenderLook(const v1::Run& run, const Style& style) {
   std::string text = Paint(style, Tone::kStrong, "looked at beforehand") + "\n";
   for (const v1::StepStatus& step : run.steps()) {
-    const Worded word = WordOf(step);
+    const Worded word = WordOf(run, step);
     const std::string finding = FindingOf(step);
     const std::string who = step.component().empty() ? "" : CleanText(step.component()) + " ";
     text += Indented(fmt::format("{}: {}{}{}", Paint(style, word.tone, word.text), who,
@@ -50,13 +57,12 @@ std::string RenderLook(const v1::Run& run, const Style& style) {
   return text;
 }
 
-Refusal FirstRefusal(const v1::Run& run) {
+std::optional<Objection> FirstObjection(const v1::Run& run) {
   for (const v1::StepStatus& step : run.steps()) {
-    if (Refuses(step))
-      return {CleanText(step.result().error().message()), CleanText(step.result().error().hint())};
-    if (const v1::Check* failed = FirstFailed(step)) return {CleanText(failed->compared()), ""};
+    if (!Objects(step)) continue;
+    return Objection{RefusedByGuardrail(run, step), FindingOf(step), CleanText(step.result().error().hint())};
   }
-  return {};
+  return std::nullopt;
 }
 
 }  // namespace salvor::cli

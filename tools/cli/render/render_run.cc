@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/text.h"
+#include "proto/phase.h"
 #include "tools/cli/render/graph.h"
 #include "tools/cli/render/outcome.h"
 #include "tools/cli/render/progress.h"
@@ -123,7 +124,7 @@ std::string RenderHead(const v1::Run& run, const Style& style) {
   };
   field("what", SubjectOf(header));
   const char* preposition = run.phase() == v1::RUN_PHASE_SUCCEEDED ? " in "
-                            : IsOver(run.phase())                  ? " after "
+                            : IsAtRest(run.phase())                ? " after "
                                                                    : " for ";
   field("verdict",
         Paint(style, verdict.tone, verdict.text) + preposition + HumanDuration(DurationOf(run, style.now)));

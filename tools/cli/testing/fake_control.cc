@@ -6,6 +6,7 @@
 
 #include "base/io/grpc/status.h"
 #include "proto/kind.h"
+#include "proto/phase.h"
 #include "proto/run_change.h"
 #include "tools/cli/render/render_objects.h"
 #include "tools/cli/words/words.h"
@@ -117,6 +118,11 @@ FakeControl::ScriptedRun* FakeControl::Find(const std::string& name) {
   return nullptr;
 }
 
+void FakeControl::SetVersion(const std::string& version) {
+  MutexLock lock(mutex_);
+  version_ = version;
+}
+
 grpc::Status FakeControl::Start(bool dry_run, v1::CreateRunResponse& response) {
   if (dry_run) {
     response = plan_;
@@ -133,7 +139,7 @@ grpc::Status FakeControl::GetVersion(grpc::ServerContext* context, const v1::Get
                                      v1::GetVersionResponse* response) {
   MutexLock lock(mutex_);
   if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
-  response->set_version("0.1.7");
+  response->set_version(version_);
   response->set_store("sqlite");
   return grpc::Status::OK;
 }
@@ -222,7 +228,7 @@ grpc::Status FakeControl::ListRuns(grpc::ServerContext* context, const v1::ListR
     const auto& verdicts = request->verdicts();
     if (!verdicts.empty() && std::find(verdicts.begin(), verdicts.end(), run.verdict()) == verdicts.end())
       continue;
-    if (!request->active_only() || !IsOver(run.phase())) runs.push_back(run);
+    if (!request->active_only() || !IsAtRest(run.phase())) runs.push_back(run);
   }
   response->set_next_page_token(TakePage(runs, *request));
   for (v1::Run& run : runs) *response->add_runs() = std::move(run);
@@ -247,7 +253,7 @@ grpc::Status FakeControl::WatchRun(grpc::ServerContext* context, const v1::GetRu
   ScriptedRun* script = Find(request->name());
   if (script == nullptr) return Missing("run '" + request->name() + "'");
   writer->Write(script->states[script->sent]);
-  while (!IsOver(script->states[script->sent].phase())) {
+  while (!IsAtRest(script->states[script->sent].phase())) {
     if (context->IsCancelled()) return grpc::Status::CANCELLED;
     if (script->sent + 1 < script->states.size() && script->sent + 1 < allowed_) {
       const v1::Run& before = script->states[script->sent];

@@ -27,10 +27,11 @@ class FakeControl final : public v1::ControlService::Service {
   void PutLogs(const std::string& run, std::vector<v1::LogLines> logs);
   // Logs without a cursor, as 0.1 sends them.
   void ForgetCursors();
-  // Watches send the whole run each time, as before 0.3.
+  // Watches send the whole run each time, as 0.1 does.
   void ForgetChanges();
   // Every stream of a log ends after so many messages, as when the connection breaks.
   void BreakLogsAfter(size_t messages);
+  void SetVersion(const std::string& version);
   void SetPlan(const v1::CreateRunResponse& plan);
 
   // A run's watchers are sent at most this many of its states until more are allowed.
@@ -98,6 +99,7 @@ class FakeControl final : public v1::ControlService::Service {
   bool cursors_ ABSL_GUARDED_BY(mutex_) = true;
   bool sends_changes_ ABSL_GUARDED_BY(mutex_) = true;
   size_t log_messages_ ABSL_GUARDED_BY(mutex_) = 1000;
+  std::string version_ ABSL_GUARDED_BY(mutex_) = "0.2.7";
   v1::CreateRunResponse plan_ ABSL_GUARDED_BY(mutex_);
   v1::CreateRestoreRequest last_restore_ ABSL_GUARDED_BY(mutex_);
   size_t allowed_ ABSL_GUARDED_BY(mutex_) = 1000;

@@ -5,7 +5,6 @@
 
 #include "base/text.h"
 #include "proto/artifact.h"
-#include "proto/phase.h"
 #include "tools/cli/terminal/text_layout.h"
 
 namespace salvor::cli {
@@ -134,8 +133,6 @@ Worded Word(v1::Backup::Verification verification) {
   return {words::Word(verification), ToneOf(verification)};
 }
 Worded Word(v1::ObligationStatus::Phase phase) { return {words::Word(phase), ToneOf(phase)}; }
-
-bool IsOver(v1::RunPhase phase) { return IsAtRest(phase); }
 
 bool IsOver(v1::StepPhase phase) {
   return phase == v1::STEP_PHASE_SUCCEEDED || phase == v1::STEP_PHASE_FAILED ||

@@ -34,7 +34,6 @@ using words::ObligationText;
 using words::StrategyWord;
 using words::SubjectOf;
 
-bool IsOver(v1::RunPhase phase);
 bool IsOver(v1::StepPhase phase);
 
 // A run in one word, for lists and headlines, as words::VerdictWord says it.

@@ -165,10 +165,11 @@ void DiskBackupRun::NoteLeftOut(LeftOut why, const std::string& path) {
       ++excluded_;
       break;
     case LeftOut::kMount:
-      report_.LeftOut(CleanText(path) + ": another file system is left out (crossFileSystems is not set)");
+      report_.LeftOut(PercentEncode(path) +
+                      ": another file system is left out (crossFileSystems is not set)");
       break;
     case LeftOut::kLostAndFound:
-      report_.LeftOut(CleanText(path) + ": belongs to the file system, not to the application");
+      report_.LeftOut(PercentEncode(path) + ": belongs to the file system, not to the application");
       exclude_.push_back(ExcludePatterns::PatternOf(path));
       break;
   }
@@ -226,7 +227,7 @@ StatusOr<WrittenDetails> DiskBackupRun::Judge() {
     report_.Add(entry);
     return writer.Add(entry);
   }));
-  for (const std::string& error : errors.Unmatched()) report_.NotCovered("restic: " + CleanText(error));
+  for (const std::string& error : errors.Unmatched()) report_.NotCovered("restic: " + PercentEncode(error));
   return writer.Finish();
 }
 

@@ -313,6 +313,13 @@ TEST_F(DiskMountsTest, AnotherFileSystemIsLeftOutAndNamedUnlessItIsWanted) {
   EXPECT_THAT(kept_.warnings(), IsEmpty());
 }
 
+TEST_F(DiskMountsTest, NamesThatAreKeptCanBeReadBack) {
+  ASSERT_TRUE(MakeDirectories(root_ + "/100% of it").ok());
+  ASSERT_NO_FATAL_FAILURE(MountMemory(root_ + "/100% of it"));
+  ASSERT_NO_FATAL_FAILURE(MustBackup());
+  EXPECT_THAT(kept_.warnings(), ElementsAre(HasSubstr(PercentEncode(root_ + "/100% of it") + ": another")));
+}
+
 TEST_F(DiskMountsTest, ADeadMountIsOneEntryAndNoneBelowAnExclude) {
   ASSERT_NO_FATAL_FAILURE(MountDead(root_ + "/empty/dead"));
   if (mounted_.empty()) GTEST_SKIP() << "there is no FUSE here";
