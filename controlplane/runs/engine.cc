@@ -499,10 +499,9 @@ void Engine::Forget(const std::vector<RunPointer>& finished, const std::vector<s
 }
 
 void Engine::Dispatch(Turn& turn, const std::string& environment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-  ready_.Assign(environment, sessions_, runs_, clock_.Monotonic(),
-                [&](const ReadyStep& ready, const SessionPointer& session) {
-                  return Grant(turn, session, ready);
-                });
+  ready_.Assign(
+      environment, sessions_, runs_, clock_.Monotonic(),
+      [&](const ReadyStep& ready, const SessionPointer& session) { return Grant(turn, session, ready); });
 }
 
 bool Engine::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& ready)

@@ -61,12 +61,9 @@ CREATE INDEX run_kind ON run(kind, number);
 }  // namespace
 
 const std::vector<SqliteMigration>& StoreMigrations() {
-  static const std::vector<SqliteMigration> migrations = {{1, kFirstSchema},
-                                                          {2, kChecksums},
-                                                          {3, kTokens},
-                                                          {4, kViewsAndVerifications},
-                                                          {5, kRunsOfApplications},
-                                                          {6, kKindsOfRuns}};
+  static const std::vector<SqliteMigration> migrations = {
+      {1, kFirstSchema},           {2, kChecksums},          {3, kTokens},
+      {4, kViewsAndVerifications}, {5, kRunsOfApplications}, {6, kKindsOfRuns}};
   return migrations;
 }
 

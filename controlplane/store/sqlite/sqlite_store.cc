@@ -128,7 +128,8 @@ class SqliteStore final : public Store {
         std::to_string(before.value_or(std::numeric_limits<int64_t>::max()));
     if (!filter.application.empty()) sql += " AND application = ?";
     if (filter.active_only) sql += " AND active = 1";
-    if (filter.kind == v1::RUN_KIND_INSPECT) sql += fmt::format(" AND kind = {}", static_cast<int>(filter.kind));
+    if (filter.kind == v1::RUN_KIND_INSPECT)
+      sql += fmt::format(" AND kind = {}", static_cast<int>(filter.kind));
     sql += " ORDER BY number DESC";
     std::vector<std::string> parameters;
     if (!filter.application.empty()) parameters.push_back(filter.application);
