@@ -28,8 +28,8 @@ struct ScratchState {
   absl::Time deadline = absl::InfiniteFuture();
 };
 
-// Materialized views that were left empty, as "schema.name" with quotes where SQL wants them, and why.
-using ViewsLeftEmpty = std::map<std::string, std::string>;
+// Parts of a restored database that were left empty, by the names that its engine gives them, and why.
+using PartsLeftEmpty = std::map<std::string, std::string>;
 
 // Inside a sandbox.
 inline constexpr char kScratchData[] = "/scratch/data", kScratchSocket[] = "/scratch/socket";
@@ -38,9 +38,6 @@ inline constexpr char kSharesNetwork[] = "it shares the host's network";
 
 // Adds to `not_isolated`, from which nothing ever goes. A lack of this kind that is named already stays as it is.
 void NameLack(ScratchState& state, const std::string& kind, const std::string& details = "");
-
-// Version 0.1 knew one engine, and wrote in flows and state files whether its server is wanted. Flows still do.
-std::string EngineOf0_1(bool postgres);
 
 uid_t ScratchUserOf(
     const ScratchState& state);  // who runs what is in there: the agent itself, unless it is root
@@ -53,8 +50,8 @@ StatusOr<std::map<std::string, std::string>> ReadLoaded(const std::string& direc
 Status WriteLoaded(const std::string& directory, const std::map<std::string, std::string>& starts);
 
 // See ScratchPlaces::MarkLeftEmpty.
-StatusOr<std::map<std::string, ViewsLeftEmpty>> ReadLeftEmpty(const std::string& directory);
-Status WriteLeftEmpty(const std::string& directory, const std::map<std::string, ViewsLeftEmpty>& left);
+StatusOr<std::map<std::string, PartsLeftEmpty>> ReadLeftEmpty(const std::string& directory);
+Status WriteLeftEmpty(const std::string& directory, const std::map<std::string, PartsLeftEmpty>& left);
 
 // The processes that work in this data directory, a server's first; ids as we see them, whatever namespaces
 // they are in.

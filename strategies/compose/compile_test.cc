@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "flows/graph/graces.h"
+#include "proto/scratch_engine.h"
 #include "strategies/compose/flow_text.h"
 #include "strategies/interface/strategy_testing.h"
 #include "strategies/registry.h"
@@ -339,7 +340,8 @@ TEST(CompileDrill, RestoresIntoAScratchPlaceThatIsAlwaysRemoved) {
   ASSERT_TRUE(plan.ok()) << plan.status();
   ExpectGolden("drill", plan->flow, plan->effects);
   const v1::ScratchStart& scratch = StepOf(plan->flow, "scratch.start").action().scratch_start();
-  EXPECT_TRUE(scratch.postgres());
+  EXPECT_EQ(scratch.engine(), "postgres");
+  EXPECT_TRUE(scratch.postgres()) << "an agent of 0.1 reads nothing else";
   EXPECT_EQ(scratch.server_version_num(), 150018);
   EXPECT_EQ(scratch.expected_bytes(), int64_t{4} * 1'181'116'006 + 4096);
 }
@@ -403,7 +405,7 @@ TEST(CompileDrill, LeavesAServersDatabasesOutWhenItsRolesAreLost) {
   const auto plan = CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest, "drill-shop-1"));
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_THAT(FlowText(plan->flow), Not(HasSubstr("db.")));
-  EXPECT_FALSE(StepOf(plan->flow, "scratch.start").action().scratch_start().postgres());
+  EXPECT_EQ(EngineOf(StepOf(plan->flow, "scratch.start").action().scratch_start()), "");
 
   v1::Manifest alone = AManifest({DatabaseComponent()});
   Lose(v1::Artifact::KIND_POSTGRES_GLOBALS, "", "db", "roles", &alone);

@@ -69,8 +69,7 @@ struct Destination {
 // A throw-away place that a drill works in: made before the steps that need it, removed when the drill is over. Needs of
 // one key, also of several components, are one place.
 struct ScratchPlace {
-  std::string
-      key;  // empty: the folder of the drill on the host (strategies/interface/scratch_folder.h); else a word
+  std::string key;  // empty: the folder of the drill on the host (scratch_folder.h); else a word
   v1::Action start;
   v1::Action stop;         // undoes `start`, also half of one, and does no harm when done twice
   std::string title;       // for people: "scratch server"

@@ -5,7 +5,7 @@
 #include <charconv>
 #include <utility>
 
-#include "agent/engines/postgres/scratch_door.h"
+#include "agent/scratch/socket_door.h"
 #include "base/io/steady_clock.h"
 #include "base/text.h"
 
@@ -128,8 +128,8 @@ bool PostgresScratch::IsFatal(std::string_view line) const {
 }
 
 Status PostgresScratch::OpenDoor(const ScratchState& state) const {
-  return agent::OpenDoor(state.directory + "/socket", state.directory + "/door", kSocket,
-                         ScratchUserOf(state));
+  return OpenSocketDoor(state.directory + "/socket", state.directory + "/door", kSocket,
+                        ScratchUserOf(state));
 }
 
 // Restored code is the superuser there, and may have put something in the server's place that never answers.
@@ -139,8 +139,8 @@ ScratchAnswer PostgresScratch::Ask(const ScratchState& state) const {
   bounded.cancels_on_server = false;
   const auto session = Connection::Open(ConnectionTo(state), bounded);
   if (!session.ok()) return {session.status(), OkStatus()};
-  return {OkStatus(),
-          CheckPeer(**session, ScratchUserOf(state), FindServerProcesses(state.directory + "/data"))};
+  return {OkStatus(), CheckListener((*session)->Socket(), ScratchUserOf(state),
+                                    FindServerProcesses(state.directory + "/data"))};
 }
 
 std::vector<std::string> PostgresScratch::LeftByDeadServer() const {
