@@ -70,7 +70,8 @@ TEST_F(SqliteStoreTest, AnEventThatIsCutOffOrMissingIsNoShorterHistory) {
 
 TEST_F(SqliteStoreTest, ARunWhoseRecordIsDamagedIsListedAsSuch) {
   ASSERT_TRUE(CommitAndWait(*store_, {Begin("r1"), Begin("r2")}).ok());
-  ChangeOnDisk("UPDATE run SET flow = x'0a0161' WHERE name = CAST('r1' AS BLOB)");
+  ChangeOnDisk(
+      "UPDATE run SET header = x'0a027232' WHERE name = CAST('r1' AS BLOB)");  // it parses, as that of r2
   const auto runs = ReadAllRuns(*store_, {});
   ASSERT_EQ(runs->size(), 2u);
   EXPECT_EQ((*runs)[1].header().name(), "r1");
@@ -78,6 +79,22 @@ TEST_F(SqliteStoreTest, ARunWhoseRecordIsDamagedIsListedAsSuch) {
   EXPECT_EQ((*runs)[0].phase(), v1::RUN_PHASE_UNSPECIFIED);
   ASSERT_EQ(store_->DamagedRecords().size(), 1u);
   EXPECT_EQ(store_->DamagedRecords()[0].name, "r1");
+}
+
+TEST_F(SqliteStoreTest, AFlowThatChangedOnTheDiskIsFoundWhereItIsReadAndNotByLists) {
+  ASSERT_TRUE(CommitAndWait(*store_, {Begin("r1"), Begin("r2")}).ok());
+  ChangeOnDisk("UPDATE run SET flow = x'0a0161' WHERE name = CAST('r1' AS BLOB)");
+  EXPECT_EQ(store_->LoadRun("r1").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_TRUE(store_->LoadRun("r2").ok());
+  const auto runs = ReadAllRuns(*store_, {});
+  ASSERT_EQ(runs->size(), 2u);
+  EXPECT_EQ((*runs)[1].phase(), v1::RUN_PHASE_UNSPECIFIED);
+  EXPECT_TRUE(store_->LoadRunSummary("r1").ok());
+
+  // Before the header had a checksum of its own, that of the whole row was all there was.
+  ChangeOnDisk("UPDATE run SET header_checksum = NULL");
+  EXPECT_EQ((*ReadAllRuns(*store_, {}))[1].phase(), v1::RUN_PHASE_QUARANTINED);
+  EXPECT_EQ((*ReadAllRuns(*store_, {}))[0].phase(), v1::RUN_PHASE_UNSPECIFIED);
 }
 
 TEST_F(SqliteStoreTest, AViewThatChangedOnTheDiskIsNotShownAndAVerificationIsLeftOut) {
