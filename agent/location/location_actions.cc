@@ -15,7 +15,7 @@ namespace salvor::agent {
 namespace {
 
 constexpr absl::Duration kLookEvery = absl::Seconds(5), kTellEvery = absl::Minutes(1);
-// What is left of the attempt's time for the answer itself.
+// The part of the attempt's time that is left for the answer itself.
 constexpr absl::Duration kBeforeTheDeadline = absl::Seconds(30);
 
 const ResticLock* ExclusiveOf(const ResticLocks& locks) {

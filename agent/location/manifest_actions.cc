@@ -58,7 +58,7 @@ void AddMissing(v1::Manifest* manifest, const std::string& component, const std:
   missing->set_why(why);
 }
 
-// What the input steps say they kept, as far as it is in the repository. Steps in the order of their names.
+// Collects what the input steps say they kept, as far as it is in the repository, in the order of the steps' names.
 void CollectArtifacts(const v1::Task& task, const v1::ManifestWrite& write,
                       const std::vector<ResticSnapshot>& snapshots, v1::Manifest* manifest) {
   const std::map<std::string, v1::ActionResult> inputs(task.inputs().begin(), task.inputs().end());
@@ -175,7 +175,7 @@ StatusOr<v1::ActionResult> RunManifestWrite(const v1::ManifestWrite& action, Act
 
 namespace {
 
-// What a large manifest's check is not given is not compared.
+// The parts that a large manifest's check is not given are not compared.
 void ReduceToEssentials(const v1::Manifest& known, v1::Manifest* stored) {
   stored->clear_components();
   stored->clear_missing();

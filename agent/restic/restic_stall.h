@@ -1,4 +1,4 @@
-// What it means when restic stands still.
+// Says what it means when restic stands still.
 //
 // restic 0.14 that fails to write its last pack can wait for its own dead uploader for ever, without a word
 // (internal/archiver's Flush takes the context that no failure cancels): seen in about 1 of 20 backups into a

@@ -91,7 +91,7 @@ class ScratchPlaces {
   // Stops and deletes. Not existing is fine.
   Status Remove(const std::string& name);
 
-  // What stands on disk, running or not.
+  // The places that stand on disk, running or not.
   StatusOr<std::vector<ScratchState>> List() const;
 
   // Everything of one of them, of which the agent alone sees all.

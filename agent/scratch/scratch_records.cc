@@ -1,4 +1,4 @@
-// What a scratch place remembers of the databases that were loaded into it, and which places there are.
+// A scratch place remembers the databases that were loaded into it; and the list of the places there are.
 #include <dirent.h>
 
 #include <cerrno>

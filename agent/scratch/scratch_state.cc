@@ -54,7 +54,7 @@ StatusOr<ScratchState> ReadScratchState(const std::string& directory) {
   } catch (const nlohmann::json::exception&) {
     return Internal("{}/state.json is damaged", directory);
   }
-  // What an agent of version 0.1 made belongs to the user who runs it, and does not say who that is.
+  // A place of version 0.1 belongs to the user who ran that agent, and does not say who that is.
   struct stat facts {};
   if (state.uid < 0 && ::stat((directory + "/data").c_str(), &facts) == 0) state.uid = facts.st_uid;
   return state;

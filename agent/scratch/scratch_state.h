@@ -1,4 +1,4 @@
-// What a scratch place is, as its state file says it, and what else is read from its folder.
+// The state of a scratch place, as its state file has it, and what else is read from its folder.
 #pragma once
 
 #include <absl/time/time.h>
@@ -45,7 +45,7 @@ uid_t ScratchUserOf(
 StatusOr<ScratchState> ReadScratchState(const std::string& directory);
 Status WriteScratchState(const ScratchState& state);
 
-// Which database was loaded while the server had which start: see ScratchPlaces::MarkLoaded.
+// The start of the server in which each database was loaded: see ScratchPlaces::MarkLoaded.
 StatusOr<std::map<std::string, std::string>> ReadLoaded(const std::string& directory);
 Status WriteLoaded(const std::string& directory, const std::map<std::string, std::string>& starts);
 

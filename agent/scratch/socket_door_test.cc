@@ -33,7 +33,7 @@ UniqueFd Listen(const std::string& path) {
   return listener;
 }
 
-// Not valid when nobody listens there.
+// A connected socket; not valid when nobody listens there.
 UniqueFd Connect(const std::string& path) {
   UniqueFd client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const sockaddr_un address = AddressOf(path);

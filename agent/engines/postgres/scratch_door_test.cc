@@ -1,5 +1,5 @@
-// What restored code may do to the way by which the agent reaches its server, and what a server that starts again is
-// held to.
+// Restored code may get in the way by which the agent reaches its server, and a server that starts again is held to
+// what the first one was.
 #include <absl/time/clock.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -105,7 +105,7 @@ TEST_F(ScratchDoorTest, WhoListensIsToldApart) {
   for (const char* name : {"drill-1", "other"}) EXPECT_TRUE(agent->Remove(name).ok());
 }
 
-// In the server's place: takes every session, says `greeting`, and then nothing, for ever.
+// Stands in the server's place: takes every session, says `greeting`, and then nothing, for ever.
 class SilentServer {
  public:
   SilentServer(const std::string& path, std::string greeting)

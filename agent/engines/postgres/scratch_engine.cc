@@ -118,7 +118,8 @@ ProcessSpec PostgresScratch::Server(const ScratchState& state) const {
     server.argv.push_back("-c");
     server.argv.push_back(setting);
   }
-  // At once, for what is thrown away needs no shutdown checkpoint: with its PID namespace all of it ends.
+  // The server is stopped at once, for what is thrown away needs no shutdown checkpoint: with its PID namespace all of
+  // it ends.
   server.stop_signal = state.sandboxed ? SIGKILL : SIGQUIT;
   return server;
 }

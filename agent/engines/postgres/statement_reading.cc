@@ -66,7 +66,8 @@ class StatementReader {
     return printed;
   }
 
-  // On an empty table with the columns and the name of the real one, so that its own name means the same.
+  // The rule is made on an empty table with the columns and the name of the real one, so that its own name means the
+  // same.
   StatusOr<std::string> MakeRule(std::string statement) {
     RETURN_IF_ERROR(
         session_.Query(fmt::format("CREATE TEMPORARY TABLE {} (LIKE {})", second_name_, name_)).status());

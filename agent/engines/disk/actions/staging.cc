@@ -108,7 +108,7 @@ Status CopyMetadata(const struct stat& facts, int from, int to) {
   return CopyXattrs(PathOfDescriptor(from), target);
 }
 
-// What is mounted cannot be replaced: its content moves in, one by one.
+// A mount point cannot be replaced: the content moves in, one by one.
 Status FillMountPoint(const std::string& prefix, const RestoreState& state, const StagedPlace& place) {
   const std::string& destination = place.place.destination;
   ASSIGN_OR_RETURN(const UniqueFd holder, OpenHolder(prefix, place));
@@ -254,7 +254,7 @@ Status MakeFolders(const std::string& prefix, RestoreState* state) {
     if (!S_ISDIR(facts.st_mode) || facts.st_uid != ::geteuid())
       return FailedPrecondition("the folder beside {} was exchanged", CleanText(first.place.destination));
     folder.id = IdOf(facts);
-    // What the holder hands down (default ACLs, its group) would be on every file of the copy.
+    // Attributes that the holder hands down (default ACLs, its group) would be on every file of the copy.
     ASSIGN_OR_RETURN(const UniqueFd fd, OpenFolder(prefix, *state, i));
     ::fremovexattr(fd.Get(), "system.posix_acl_default");
     ::fremovexattr(fd.Get(), "system.posix_acl_access");

@@ -1,5 +1,5 @@
-// What the tests of the postgres actions share: a server, a repository, and actions run as the agent would
-// run them. Tests only.
+// The tests of the postgres actions share a server, a repository, and actions that run as the agent would run them.
+// Tests only.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// What a drill does otherwise than a restore: views over foreign things stay empty, and a server that started again
-// is loaded again.
+// A drill differs from a restore: views over foreign things stay empty, and a server that started again is loaded
+// again.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>

@@ -103,7 +103,7 @@ void NotBuiltThings::Report(CheckList& checks) const {
                                 state.empty() ? "" : fmt::format(" (SQLSTATE {})", state)));
   }
   if (left_out_ > 0) {
-    // What follows from these cannot be told apart from what does not.
+    // Consequences of these cannot be told apart from other differences.
     checks.Failed("schema", database_,
                   fmt::format("{} more could not be built; the run's log names them", left_out_));
   }

@@ -198,8 +198,8 @@ Status CheckDatabase(const v1::PostgresComponent& component, const std::string& 
   return OkStatus();
 }
 
-// What stands in the way of one database is no reason to keep none of the others: its own step fails, and the
-// backup names it. Without any that can be kept there is nothing to begin.
+// A problem of one database is no reason to keep none of the others: its own step fails, and the backup names it. There
+// is nothing to begin when none can be kept.
 Status Judge(const ServerFacts& facts, const Problems& of_all, v1::ActionResult& result) {
   const bool some_can_be_kept = std::any_of(facts.problems.begin(), facts.problems.end(),
                                             [](const auto& database) { return database.second.Empty(); });

@@ -47,7 +47,7 @@ using ViewsLeftEmpty = PartsLeftEmpty;
 // dump; another error when it fails for what it lacks here, such as disk space or a right of its owner.
 StatusOr<ViewsLeftEmpty> FillViewsInDrill(Connection& session, const std::vector<ArchiveRefresh>& refreshes);
 
-// What is expected of a copy in which these were left empty.
+// Adjusts the expectations of a copy in which these were left empty.
 void ExpectLeftEmpty(const ViewsLeftEmpty& left, v1::DatabaseDetails* details);
 
 // "public.a (rests on foreign table public.f), public.b (…)", bounded.

@@ -311,7 +311,7 @@ TEST_F(PostgresRestoreTest, ADatabaseOfAnyEncodingComesBackWithItsNamesTextsAndS
     Server().Execute("postgres",
                      fmt::format("CREATE DATABASE \"{}\" TEMPLATE template0 ENCODING '{}' LOCALE 'C'", name,
                                  encoding.name));
-    // What would change names and texts of a dump, or of its comparison.
+    // These settings would change names and texts of a dump, or of its comparison.
     Server().Execute("postgres", fmt::format(R"(
       ALTER DATABASE "{0}" SET quote_all_identifiers = on; ALTER DATABASE "{0}" SET DateStyle = 'German';
       ALTER DATABASE "{0}" SET client_encoding = '{1}'; ALTER DATABASE "{0}" SET extra_float_digits = 0;

@@ -247,7 +247,7 @@ TEST_F(PostgresVerifyTest, TablesOfADatabaseWithoutAnEncodingAreFoundByTheirName
   EXPECT_TRUE(Server().Servers().Remove("verify-5").ok());
 }
 
-// What an extension's script asks for with pg_extension_config_dump, here for a table of our own.
+// An extension's script asks for this with pg_extension_config_dump, here for a table of our own.
 TEST_F(PostgresVerifyTest, OfAConfigurationTableOnlyThePartThatIsDumpedIsComparedWhateverItsNameIs) {
   for (const std::string encoding : {"SQL_ASCII", "UTF8"}) {
     const std::string database = "part_" + std::string(encoding == "UTF8" ? "utf8" : "raw");
