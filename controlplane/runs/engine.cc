@@ -24,7 +24,7 @@ RunPointer MakeRun(v1::RunHeader header, flows::Graph graph) {
   return run;
 }
 
-// What a later step learns of an earlier one: its result, or why there is none.
+// A later step learns this of an earlier one: its result, or why there is none.
 v1::ActionResult InputOf(const ActiveRun& run, const std::string& id) {
   const int step = run.state.graph->Find(id);
   if (step < 0) return {};
@@ -55,8 +55,8 @@ absl::Duration AgeOf(const flows::RunState& state, const std::vector<v1::Event>&
   return std::max(then, absl::ZeroDuration()) + std::max(now - FromProto(last.at()), absl::ZeroDuration());
 }
 
-// What a watcher sees and no event says – progress, agents that come and go – counts in revisions too. In all the life of
-// a process it comes to less than one for each microsecond of this.
+// Changes that a watcher sees and no event says – progress, agents that come and go – count in revisions too. In all
+// the life of a process it comes to less than one for each microsecond of this.
 constexpr absl::Duration kUnstoredChanges = absl::Hours(1);
 
 // Above all that a predecessor of this process gave to anyone, so that a watcher's revisions never go back. They go on
@@ -532,7 +532,7 @@ v1::Run Engine::ViewOf(ActiveRun& run, bool steps) ABSL_EXCLUSIVE_LOCKS_REQUIRED
   }
   v1::Run view = flows::View(run.header, run.state, steps);
   view.set_revision(run.revision);
-  // What is not durable yet has not happened to anyone outside.
+  // An end that is not durable yet has not happened to anyone outside.
   if (run.state.Finished()) view.set_phase(v1::RUN_PHASE_RUNNING);
   if (!steps) return view;
   for (int step = 0; step < run.state.graph->StepCount(); ++step) {

@@ -411,7 +411,7 @@ class SqliteStore final : public Store {
     if (bytes_since_restart_ > kRestartBytes) {
       MutexLock lock(checkpoint_mutex_);  // SQLite does not wait for another checkpoint, and gives up
       ASSIGN_OR_RETURN(const bool restarted, writer_->Database().Checkpoint(true));
-      // With a long reader in the way it is tried again after as much once more, and not at every commit.
+      // A checkpoint with a long reader in the way is tried again after as much once more, and not at every commit.
       bytes_since_restart_ = restarted ? 0 : kRestartBytes / 2;
     }
     return OkStatus();

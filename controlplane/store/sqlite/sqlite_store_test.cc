@@ -1,4 +1,5 @@
-// What the suite of all stores (contract/store_test.cc) does not ask: damage, migrations, a kill, the files.
+// The store on SQLite keeps what the suite of all stores (contract/store_test.cc) does not ask: damage, migrations, a
+// kill, the files.
 #include "controlplane/store/sqlite/sqlite_store.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +25,7 @@ class SqliteStoreTest : public testing::Test {
     ASSERT_TRUE(opened.ok()) << opened.status();
     store_ = *std::move(opened);
   }
-  // What a bad disk, or somebody with an editor, does to the file while nobody has it open.
+  // Does what a bad disk, or somebody with an editor, does to the file while nobody has it open.
   void ChangeOnDisk(const std::string& sql) {
     store_.reset();
     {
@@ -91,7 +92,7 @@ TEST_F(SqliteStoreTest, AFlowThatChangedOnTheDiskIsFoundWhereItIsReadAndNotByLis
   EXPECT_EQ((*runs)[1].phase(), v1::RUN_PHASE_UNSPECIFIED);
   EXPECT_TRUE(store_->LoadRunSummary("r1").ok());
 
-  // Before the header had a checksum of its own, that of the whole row was all there was.
+  // The checksum of the whole row was all there was before the header had one of its own.
   ChangeOnDisk("UPDATE run SET header_checksum = NULL");
   EXPECT_EQ((*ReadAllRuns(*store_, {}))[1].phase(), v1::RUN_PHASE_QUARANTINED);
   EXPECT_EQ((*ReadAllRuns(*store_, {}))[0].phase(), v1::RUN_PHASE_UNSPECIFIED);
@@ -178,7 +179,7 @@ TEST_F(SqliteStoreTest, RefusesASecondProcess) {
   EXPECT_EQ(OpenSqliteStore(directory_.Path()).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
-// What was acknowledged before a kill -9 is there, and what was not is there wholly or not at all.
+// A commit that was acknowledged before a kill -9 is there, and one that was not is there wholly or not at all.
 TEST_F(SqliteStoreTest, AcknowledgedMeansThereAfterAKill) {
   store_.reset();
   int acknowledged[2];
