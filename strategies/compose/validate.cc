@@ -190,7 +190,7 @@ class ObjectValidator {
     ValidateUsersOf(name, driver);
   }
 
-  // What is wrong with them whatever they are laid over, or is laid over them.
+  // Finds what is wrong with them whatever they are laid over, or is laid over them.
   void ValidateByThemselves(const google::protobuf::RepeatedPtrField<v1::Component>& components,
                             bool need_strategy) {
     const std::string no_strategy = NeedsStrategy(strategies_);
@@ -305,7 +305,7 @@ class ObjectValidator {
 
   void ValidateAsTheDriverHasIt(const std::string& driver, const v1::Component& component) {
     for (const FieldProblem& problem : ValidateComponent(strategies_, component)) {
-      // What is wrong whatever is laid over it is the driver's own problem, reported there.
+      // A problem that stays whatever is laid over it is the driver's own, reported there.
       if (!problem.incomplete) continue;
       Add("spec.driver",
           fmt::format("component '{}' of driver '{}' is not complete: {}{}", component.name(), driver,

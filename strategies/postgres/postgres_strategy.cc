@@ -96,7 +96,7 @@ const std::string& NewName(const std::string& database, const v1::PostgresRestor
   return renamed == options.rename_databases().end() ? database : renamed->second;
 }
 
-// Which of the names stand for no database of `databases`, each as a problem of a field below `field`.
+// Finds the names that stand for no database of `databases`, each as a problem of a field below `field`.
 void FindStrangers(const std::map<std::string, std::string>& renames,
                    const std::vector<std::string>& databases, const std::string& whose,
                    const std::string& field, Problems* problems) {
@@ -122,7 +122,7 @@ class RestorePlanner {
     globals_ = FindArtifact(manifest_, name_, v1::Artifact::KIND_POSTGRES_GLOBALS);
     if (globals_ == nullptr) fragment_.missing.push_back(MakeMissing(manifest_, name_, "roles"));
     RETURN_IF_ERROR(ChooseDatabases());
-    // Without its roles a dump cannot be given back its owners and grants: that would prove nothing.
+    // A dump cannot be given back its owners and grants without its roles: that would prove nothing.
     if (globals_ == nullptr || databases_.empty()) return std::move(fragment_);
     AddTargetChecks();
     AddRoles();
@@ -281,7 +281,8 @@ class RestorePlanner {
         ScratchServer(request_, kEngine, drill_server_.number, drill_server_.of, version, bytes));
   }
 
-  // After every comparison: what an application's own check writes must not look like a difference.
+  // The checks come after every comparison: the rows that an application's own check writes must not look like a
+  // difference.
   void AddApplicationChecks() {
     const v1::Component& declares = request_.to ? *request_.to : component_;
     if (declares.checks().empty()) return;

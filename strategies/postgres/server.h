@@ -1,4 +1,4 @@
-// Which server a component's databases are on, and which one a drill has for them. Pure.
+// The server that a component's databases are on, and the one that a drill has for them. Pure.
 #pragma once
 
 #include <string>
