@@ -28,7 +28,7 @@ v1::Run BackupRun(v1::RunPhase phase, v1::Verdict verdict) {
   return run;
 }
 
-// What is said about a run that is over, whatever stands in a record.
+// The outcome of a run that is over, whatever stands in a record.
 Outcome OutcomeOf(const v1::Run& run) { return OutcomeOf(run, nullptr, StyleOf(80)); }
 
 TEST(BackupOutcome, ACompleteBackupIsZeroAndTheNextStepIsADrill) {
