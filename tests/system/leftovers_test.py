@@ -83,7 +83,7 @@ class Backup:
         return self.stack.start_run("backup", "create", "shop")
 
     def expected(self, thing, run, number):
-        # What cancelled ones kept goes with the next one's manifest.
+        # Snapshots that cancelled runs kept go with the next one's manifest.
         return thing.startswith("snapshot ") and any(f"run={each}" in thing for each in self.cancelled)
 
     def note_outcome(self, run, outcome):

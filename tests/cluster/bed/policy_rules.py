@@ -126,7 +126,7 @@ class _World:
     def __init__(self, pods: Iterable[Json], namespaces: Iterable[Json]) -> None:
         self.namespaces = {each["metadata"]["name"]: each["metadata"].get("labels") or {} for each in namespaces}
         self.by_address: dict[str, Pod] = {}
-        # Of two pods with one address the newer that is not being deleted has it.
+        # The newer of two pods with one address that is not being deleted has it.
         for pod in sorted(pods, key=lambda each: ("deletionTimestamp" not in each["metadata"],
                                                   each["metadata"].get("creationTimestamp") or "")):
             if _on_pod_network(pod):
