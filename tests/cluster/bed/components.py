@@ -103,7 +103,7 @@ def _scheduler(programs: dict[str, Path]) -> Component:
         (str(programs["kube-scheduler"]), f"--kubeconfig={config}", f"--authentication-kubeconfig={config}",
          f"--authorization-kubeconfig={config}", "--leader-elect=false", "--bind-address=127.0.0.1",
          # This keeps the pause of a second: a pod that is tried again without it comes before the cache of claims knows
-         # that its claim was bound (two handlers of one event, kubernetes/kubernetes#73216), and then waits five minutes.
+         # that its claim was bound (two handlers of one event, kubernetes/kubernetes#73216); then it waits five minutes.
          "--feature-gates=SchedulerPopFromBackoffQ=false", "--v=1"),
         needs=("kube-apiserver",), ready="https://127.0.0.1:10259/healthz", listens=("127.0.0.1:10259",))
 
