@@ -160,7 +160,7 @@ def prove_database(proof: Proof, repository: str, artifact: dict):
 
 
 def without_chance(text: bytes) -> list:
-    """In any order; who granted a membership becomes whoever restores it."""
+    """The order does not matter; who granted a membership becomes whoever restores it."""
     return sorted(re.sub(rb" GRANTED BY .*;", b";", line) for line in text.splitlines() if not line.startswith(CHANCE))
 
 

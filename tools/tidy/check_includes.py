@@ -98,7 +98,7 @@ def code_lines(text: str):
 
 
 class Floors:
-    """Which floor a file stands on: that of the target that lists it or its .cc, or that of its folder's only
+    """The floor that a file stands on: that of the target that lists it or its .cc, or that of its folder's only
     target. A header that several targets of a folder could own stands as high as what it includes."""
 
     def __init__(self, root: str, files: list):

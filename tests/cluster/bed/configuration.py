@@ -132,7 +132,7 @@ def make_s3_access() -> None:
 
 
 def s3_access() -> dict[str, str]:
-    """Where the object store is and who may use it; empty before the first start."""
+    """The object store's address, and who may use it; empty before the first start."""
     return json.loads(S3_FILE.read_text()) if S3_FILE.exists() else {}
 
 

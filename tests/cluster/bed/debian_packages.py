@@ -130,7 +130,7 @@ class DebianPackages:
         return hashlib.sha256(json.dumps([names, self.absent, lists]).encode()).hexdigest()[:32]
 
     def _plan(self, names: list[str]) -> list[Package]:
-        # The list is made with an empty folder of archives, since apt does not print what is downloaded already.
+        # Of an empty folder of archives, since apt does not print what is downloaded already.
         nowhere = self.folder / "cache" / "no-archives"
         (nowhere / "partial").mkdir(parents=True, exist_ok=True)
         text = self._apt("install", "-y", "--print-uris", "-o", f"Dir::Cache::archives={nowhere}", *names) or ""
@@ -162,7 +162,7 @@ def _package_of(file: str) -> Package:
 
 
 def _unpack(archive: Path, root: Path) -> None:
-    # Files are laid through the links /bin, /lib and so on: packages of Debian 12 still ship files below them.
+    # Through the links /bin, /lib and so on: packages of Debian 12 still ship files below them.
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=subprocess.PIPE) as reader:
         tar = ["tar", "-x", "-p", "--numeric-owner", "--same-owner", "--keep-directory-symlink", "-C", str(root)]
         done = subprocess.run(tar, stdin=reader.stdout, stderr=subprocess.PIPE, timeout=UNPACK_LIMIT_SECONDS)

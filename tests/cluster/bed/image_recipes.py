@@ -4,7 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-# The packages that all images of Debian packages share.
+# What the images of Debian packages share.
 BASE_PACKAGES = ["base-files", "bash", "coreutils", "dash", "debianutils", "findutils", "grep", "gzip", "hostname",
                  "libc-bin", "mawk", "netbase", "sed", "tar", "tzdata", "util-linux"]
 # Left out of every package; patterns as of fnmatch, whose * matches / too.
@@ -45,7 +45,7 @@ def recipes(versions: dict[str, str]) -> list[Recipe]:
         Recipe("postgres", postgres, packages=[f"postgresql-{postgres}", f"postgresql-client-{postgres}"], on_base=True,
                directories=[("var/lib/postgresql/data", 0o700, 999, 999), ("run/postgresql", 0o3777, 999, 999),
                             ("docker-entrypoint-initdb.d", 0o755, 0, 0)],
-               # There is no JIT without LLVM.
+               # Without LLVM there is no JIT.
                left_out=["*/llvmjit*", "*/bitcode/*", "usr/share/postgresql/*/man/*"],
                config={"Env": [f"PATH=/usr/local/bin:/usr/lib/postgresql/{postgres}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                                "LANG=C.UTF-8", "PGDATA=/var/lib/postgresql/data"],

@@ -135,7 +135,7 @@ class Builder:
             work = Path(tempfile.mkdtemp(prefix="base-", dir=self.scratch))
             layer = Layer()
             layer.add_tree(self._unpacked(packages, [], work))
-            # Maintainer scripts would have made these links.
+            # What maintainer scripts would have made.
             layer.add_link("mawk", "usr/bin/awk")
             layer.add_link("which.debianutils", "usr/bin/which")
             layer.add_link("/proc/mounts", "etc/mtab")

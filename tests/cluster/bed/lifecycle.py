@@ -76,7 +76,7 @@ def start(components: list[Component], everyone: dict[str, Component]) -> None:
 
 
 def _forget_last_boot() -> None:
-    """What containerd and the network plugins noted about tasks and addresses ends with the boot."""
+    """The notes of containerd and the network plugins about tasks and addresses end with the boot."""
     noted = RUN / "boot"
     if noted.exists() and noted.read_text() == processes.boot():
         return
@@ -232,7 +232,7 @@ def _clean_kernel() -> None:
 
 
 def what_stayed() -> list[str]:
-    """What down should have removed and did not."""
+    """The things that `down` should have removed and did not."""
     stayed = [f"process {process.pid}" for process in [*processes.marked(), *leftovers.pod_processes()]]
     stayed += [f"mount {point}" for point in host.our_mounts()]
     stayed += [f"control group {path}" for path in leftovers.pod_cgroups()]

@@ -40,7 +40,7 @@ class Result(unittest.TextTestResult):
         self.show(test)
 
     def show(self, test: unittest.TestCase) -> None:
-        """What the namespaces of a failed test look like, before they are cleaned up."""
+        """Shows the namespaces of a failed test, before they are cleaned up."""
         for space in getattr(test, "spaces", []):
             self.stream.writeln(look("-n", space, "get", "pods,pvc", "-o", "wide"))
             self.stream.writeln(look("-n", space, "events"))
@@ -72,7 +72,7 @@ def trouble() -> str:
 
 
 def remove_leftovers() -> None:
-    """What an interrupted run left."""
+    """The leftovers of an interrupted run."""
     after_an_interruption()
     for backup in find(VELERO, "backups.velero.io", LABEL):
         delete_backup(backup["metadata"]["name"])

@@ -1,4 +1,4 @@
-"""What a cluster would leave on the machine, looked for without the bed's own means, which are what is judged."""
+"""Traces of a cluster on the machine, looked for without the bed's own means, which are what is judged."""
 
 import re
 import subprocess
