@@ -58,7 +58,7 @@ void AddMissing(v1::Manifest* manifest, const std::string& component, const std:
   missing->set_why(why);
 }
 
-// Collects what the input steps say they kept, as far as it is in the repository, in the order of the steps' names.
+// What the input steps say they kept, as far as it is in the repository. Steps in the order of their names.
 void CollectArtifacts(const v1::Task& task, const v1::ManifestWrite& write,
                       const std::vector<ResticSnapshot>& snapshots, v1::Manifest* manifest) {
   const std::map<std::string, v1::ActionResult> inputs(task.inputs().begin(), task.inputs().end());

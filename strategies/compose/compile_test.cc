@@ -8,7 +8,6 @@
 
 #include "base/text.h"
 #include "flows/graph/graces.h"
-#include "proto/scratch_engine.h"
 #include "strategies/compose/flow_text.h"
 #include "strategies/interface/strategy_testing.h"
 #include "strategies/registry.h"
@@ -405,7 +404,7 @@ TEST(CompileDrill, LeavesAServersDatabasesOutWhenItsRolesAreLost) {
   const auto plan = CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest, "drill-shop-1"));
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_THAT(FlowText(plan->flow), Not(HasSubstr("db.")));
-  EXPECT_EQ(EngineOf(StepOf(plan->flow, "scratch.start").action().scratch_start()), "");
+  EXPECT_EQ(StepOf(plan->flow, "scratch.start").action().scratch_start().engine(), "");
 
   v1::Manifest alone = AManifest({DatabaseComponent()});
   Lose(v1::Artifact::KIND_POSTGRES_GLOBALS, "", "db", "roles", &alone);

@@ -305,7 +305,7 @@ class ObjectValidator {
 
   void ValidateAsTheDriverHasIt(const std::string& driver, const v1::Component& component) {
     for (const FieldProblem& problem : ValidateComponent(strategies_, component)) {
-      // A problem that stays whatever is laid over it is the driver's own, reported there.
+      // What is wrong whatever is laid over it is the driver's own problem, reported there.
       if (!problem.incomplete) continue;
       Add("spec.driver",
           fmt::format("component '{}' of driver '{}' is not complete: {}{}", component.name(), driver,
