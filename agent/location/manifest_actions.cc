@@ -166,7 +166,7 @@ StatusOr<v1::ActionResult> RunManifestWrite(const v1::ManifestWrite& action, Act
   }
   *result.mutable_manifest() = std::move(manifest);
   const Status forgotten = ForgetIfPossible(restic, left);
-  if (!forgotten.ok()) result.add_warnings("what earlier attempts left stays: " + MessageOf(forgotten));
+  if (!forgotten.ok()) result.add_warnings("leftovers of earlier attempts stay: " + MessageOf(forgotten));
   // The backup is made, so this is no attempt that is cleaned up after; restic leaves its lock when it is stopped.
   if (!forgotten.ok() && context.stop.stop_requested())
     (void)RemoveOwnLocks(context.task, context.config, context.tools, kLocksPatience);

@@ -204,7 +204,7 @@ TEST(CompileRestore, KeepsGoingWhereItIsToldToAndSaysSoInItsPlan) {
   };
   const auto says_so = [](const RestorePlan& plan) {
     return std::any_of(plan.effects.begin(), plan.effects.end(), [](const v1::PlannedEffect& effect) {
-      return effect.verb() == "skip" && effect.subject() == "what cannot be built";
+      return effect.verb() == "skip" && effect.subject() == "parts that cannot be built";
     });
   };
   const auto stops = CompileRestore(BuiltInStrategies(), request, OtherPlace(), {});

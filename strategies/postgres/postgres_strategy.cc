@@ -134,8 +134,8 @@ class RestorePlanner {
     }
     if (options_.keep_going()) {
       fragment_.effects.push_back(MakeEffect(
-          "skip", "what cannot be built",
-          fmt::format("by {}, as --keep-going says: it is named, and the restore is partial", server_)));
+          "skip", "parts that cannot be built",
+          fmt::format("by {}, as --keep-going says: they are named, and the restore is partial", server_)));
     }
     AddApplicationChecks();
     if (request_.drill) AddScratchServer();

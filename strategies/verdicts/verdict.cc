@@ -185,8 +185,8 @@ void WarnOfLostProof(v1::Run& drill) {
   for (v1::StepStatus& step : *drill.mutable_steps()) {
     if (step.purpose() != v1::PURPOSE_RECORD || step.phase() == v1::STEP_PHASE_SUCCEEDED) continue;
     step.mutable_result()->add_warnings(
-        "what the drill found is kept by the control plane only: it could not be written into the Location, beside "
-        "the backup");
+        "the drill's finding is kept by the control plane only: it could not be written into the Location, beside the "
+        "backup");
   }
 }
 

@@ -113,7 +113,7 @@ TEST(DrillOutcome, SaysWhereItsProofIsOnlyInTheControlPlane) {
   const Outcome outcome = OutcomeOf(AsJudged(run));
   EXPECT_EQ(outcome.code, ExitCode::kOk) << "proven is proven";
   EXPECT_THAT(outcome.text, HasSubstr("verdict: proven"));
-  EXPECT_THAT(outcome.text, HasSubstr("warning: what the drill found is kept by the control plane only"));
+  EXPECT_THAT(outcome.text, HasSubstr("warning: the drill's finding is kept by the control plane only"));
 }
 
 TEST(DrillOutcome, IsolationAloneProvesNothing) {

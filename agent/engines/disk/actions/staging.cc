@@ -212,7 +212,7 @@ StatusOr<RestoreState> DecodeRestoreState(std::string_view text) {
   } catch (const Json::exception&) {
     // Said below.
   }
-  return FailedPrecondition("what an earlier attempt of this run wrote down cannot be read");
+  return FailedPrecondition("the record of an earlier attempt of this run cannot be read");
 }
 
 StatusOr<RestoreState> PlanStaging(const std::vector<DiskPlace>& places, const std::string& prefix) {

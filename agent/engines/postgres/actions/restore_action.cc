@@ -419,7 +419,7 @@ void DatabaseRestore::FillResult() {
 Status DatabaseRestore::Finish() {
   // Opened before the settings: they could hinder a new session.
   ASSIGN_OR_RETURN(std::unique_ptr<Connection> inside, OpenSession(target_.connection, name_, context_));
-  ASSIGN_OR_RETURN_IN(warnings_, beyond_dump_.AfterLoad(*inside), "what the dump does not say");
+  ASSIGN_OR_RETURN_IN(warnings_, beyond_dump_.AfterLoad(*inside), "restoring what the dump does not say");
   ASSIGN_OR_RETURN_IN(without_statistics_, AnalyzeWhatIsHere(*inside), "collecting statistics");
   RETURN_IF_ERROR_IN(ApplyProperties(*inside), "settings and grants of the database");
   ASSIGN_OR_RETURN(const Rows rows,
