@@ -45,8 +45,8 @@ struct ProcessFacts {
 };
 ProcessFacts ReadProcessFacts(int pid);
 
-// Whether who made the lock is gone: its process is not there, is a zombie, or is another program's that
-// began after the lock was made. Of another host's lock, and whenever something is not known: false. Pure.
+// Whether the process that made the lock is gone: it is not there, is a zombie, or is another program's that began
+// after the lock was made. False for another host's lock, and whenever something is not known. Pure.
 bool IsOwnerGone(const ResticLock& lock, const std::string& this_host, const ProcessFacts& process);
 
 // The same of this host as it is.

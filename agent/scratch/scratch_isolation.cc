@@ -72,7 +72,7 @@ void NameReached(const std::vector<std::string>& reached, ScratchState& state) {
 
 }  // namespace
 
-// Who runs the server. Of a declared user it is said when it runs other programs too: inside the sandbox it
+// Chooses who runs the server. A declared user that runs other programs too is named for it: inside the sandbox it
 // reaches none of them, but it is no user that owns nothing else.
 Status ScratchPlaces::ChooseUser(ScratchState& state) const {
   if (!IsRoot()) return OkStatus();

@@ -67,7 +67,7 @@ const StagedPlace& FirstOf(const RestoreState& state, size_t folder) {
                        [folder](const StagedPlace& place) { return place.folder == folder; });
 }
 
-// The copy of a place, by the directory that holds it. Of "/" it is the folder itself.
+// The copy of a place, by the directory that holds it. The copy of "/" is the folder itself.
 struct Copy {
   UniqueFd parent;
   std::string name;

@@ -198,9 +198,9 @@ Status Dump::LeaveOutUnlogged() {
   return OkStatus();
 }
 
-// Aborted when the database is not the one of the snapshot any more. By a session of its own, whose snapshot
-// is of now. It waits no longer than a dump does: pg_dump stands still meanwhile, and somebody who rewrites a
-// system catalogue waits for it.
+// Aborted when the database is not the one of the snapshot any more. A session of its own, whose snapshot is of now,
+// looks at it. It waits no longer than a dump does: pg_dump stands still meanwhile, and somebody who rewrites a system
+// catalogue waits for it.
 Status Dump::CompareCatalog() {
   ASSIGN_OR_RETURN(const std::unique_ptr<Connection> session,
                    OpenSession(component_.connection(), action_.database(), context_));
