@@ -32,7 +32,8 @@ struct AgentConfig {
   std::string environment;
   std::map<std::string, std::string> labels;  // for people; nothing is decided by them
   std::string state_directory;                // journal, scratch, caches; 0700
-  std::string postgres_bin_directory = "/usr/lib/postgresql/15/bin";
+  std::map<std::string, std::string>
+      program_folders;       // by the kind of engine; one not named has its own default
   std::string scratch_user;  // who runs scratch servers when the agent is root; empty: a user id of nobody
   int max_parallel = 8;      // tasks at once
   AgentPolicy policy;

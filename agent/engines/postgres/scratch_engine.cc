@@ -78,7 +78,7 @@ v1::PostgresConnection ConnectionTo(const ScratchState& state) {
 PostgresScratch::PostgresScratch(ToolRunner& tools, std::string bin_directory, absl::Duration session_bound)
     : tools_(tools), bin_directory_(std::move(bin_directory)), session_bound_(session_bound) {}
 
-std::string PostgresScratch::Kind() const { return "postgres"; }
+std::string PostgresScratch::Kind() const { return kPostgresKind; }
 
 // An own build of PostgreSQL has its libraries beside its programs.
 std::string PostgresScratch::ProgramFolder() const {
@@ -94,7 +94,7 @@ Status PostgresScratch::CheckVersion(int32_t source_version) const {
   if (local / 10000 >= source_version / 10000) return OkStatus();
   return WithHint(FailedPrecondition("the backup is of PostgreSQL {}, the agent's is {}",
                                      source_version / 10000, local / 10000),
-                  "Install the newer PostgreSQL and set postgres_bin_directory to it.");
+                  "Install the newer PostgreSQL and set --postgres-bin-directory to it.");
 }
 
 ProcessSpec PostgresScratch::Initializer(const ScratchState& state) const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agent/engines/postgres/actions/actions.h"
+#include "agent/engines/postgres/scratch_engine.h"
 #include "agent/engines/postgres/test_server.h"
 #include "agent/work/action.h"
 #include "agent/work/registry.h"

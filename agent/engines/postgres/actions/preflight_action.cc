@@ -30,7 +30,7 @@ void CheckTools(ActionContext& context, int server_version, Problems& problems, 
   const auto dumper = ToolVersion(context.tools, PostgresProgram(context, "pg_dump"));
   if (!dumper.ok()) {
     problems.Add(MessageOf(dumper.status()),
-                 "Install postgresql-client and set postgres_bin_directory to it.");
+                 "Install postgresql-client and set --postgres-bin-directory to it.");
   } else if (*dumper / 10000 < server_version / 10000) {
     problems.Add(
         fmt::format("pg_dump is of PostgreSQL {}, the server of {}", *dumper / 10000, server_version / 10000),

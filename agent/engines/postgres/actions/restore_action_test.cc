@@ -490,7 +490,7 @@ TEST_F(PostgresRestoreTest, AFailedOrCancelledRestoreLeavesNoDatabase) {
   ReplaceProgram("pg_restore", "$REAL \"$@\" && exit 1\n");  // when all is loaded
   EXPECT_FALSE(Restore(Here(), kept, "copy").ok());
   EXPECT_EQ(databases(), "postgres shop");
-  config_.postgres_bin_directory = kTestBinDirectory;
+  config_.program_folders[kPostgresKind] = kTestBinDirectory;
   Server().Execute("postgres", "CREATE DATABASE copy");  // somebody else's
   EXPECT_FALSE(Restore(Here(), kept, "copy").ok());
   EXPECT_EQ(databases(), "copy postgres shop");
