@@ -88,7 +88,7 @@ class AgentImpl final : public Agent {
     RETURN_IF_ERROR(config.policy.Validate());
     ASSIGN_OR_RETURN(const Endpoint endpoint, ParseEndpoint(options_.server));
     ASSIGN_OR_RETURN(journal_, Journal::Open(config.state_directory));
-    // Before anything is looked at or removed that a tool of a killed predecessor may yet write.
+    // The agent waits here before it looks at or removes anything that a tool of a killed predecessor may yet write.
     ASSIGN_OR_RETURN(UniqueFd tools_lock, AwaitOrphanedTools(config.state_directory));
     tools_ = std::make_unique<SupervisedTools>(options_.supervisor, std::move(tools_lock));
     scratch_ = std::make_unique<ScratchPlaces>(

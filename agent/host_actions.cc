@@ -25,8 +25,10 @@ ActionRegistry HostActions() {
   return registry;
 }
 
+std::map<std::string, std::string> HostProgramFolders() { return {{kPostgresKind, kPostgresPrograms}}; }
+
 ScratchEngines HostScratchEngines(const AgentConfig& config, ToolRunner& tools) {
-  return {std::make_shared<PostgresScratch>(tools, config.postgres_bin_directory)};
+  return {std::make_shared<PostgresScratch>(tools, PostgresProgramFolder(config))};
 }
 
 }  // namespace salvor::agent

@@ -6,6 +6,7 @@
 #include "agent/process/process.h"
 #include "agent/work/noop_action.h"
 #include "agent/work/registry.h"
+#include "proto/scratch_engine.h"
 
 namespace salvor::agent {
 namespace {
@@ -19,11 +20,11 @@ TEST(HostActions, AreAllKindsOfActionThatThereAre) {
 }
 
 // Flows of version 0.1 name that one by a bool.
-TEST(HostActions, HaveTheEngineOfTheFlowsOf02) {
+TEST(HostActions, HaveTheEngineThatFlowsOf01Want) {
   SupervisedTools tools("none");
   std::vector<std::string> kinds;
   for (const auto& engine : HostScratchEngines(AgentConfig(), tools)) kinds.push_back(engine->Kind());
-  EXPECT_THAT(kinds, testing::Contains(EngineOf0_1(true)));
+  EXPECT_THAT(kinds, testing::Contains(kOnlyEngineOf0_1));
 }
 
 TEST(Registry, AFunctionIsFoundUnderTheNameOfWhatItTakesAndGetsThat) {

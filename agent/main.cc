@@ -63,9 +63,11 @@ int main(int argc, char** argv) {
   app.add_option("--state-directory", options.config.state_directory, "journal, scratch servers, caches")
       ->required();
   app.add_option("--supervisor", options.supervisor, "path of salvor-supervise")->capture_default_str();
-  app.add_option("--postgres-bin-directory", options.config.postgres_bin_directory,
-                 "where pg_dump and initdb are")
-      ->capture_default_str();
+  options.config.program_folders = salvor::agent::HostProgramFolders();
+  for (auto& [engine, folder] : options.config.program_folders) {
+    app.add_option("--" + engine + "-bin-directory", folder, "where the programs of " + engine + " are")
+        ->capture_default_str();
+  }
   app.add_option("--scratch-user", options.config.scratch_user,
                  "who runs scratch servers when the agent is root; without it, a user id that nobody has");
   salvor::agent::AgentPolicy& policy = options.config.policy;

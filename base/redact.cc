@@ -46,7 +46,7 @@ class SecretsScanner {
                                     kInvalidPort = "invalid port \"";
   static constexpr size_t kMd5Length = 35;
 
-  // At the start of a word, or of something between words.
+  // One step, at the start of a word or of something between words.
   void Step() {
     const size_t at = text_.Position();
     const char first = text_.Ahead();
@@ -183,7 +183,7 @@ class SecretsScanner {
   static bool IsQuote(char c) { return c == '"' || c == '\''; }
   static bool IsPunctuation(char c) { return c == ',' || c == ';' || c == ')' || c == '}' || c == ']'; }
 
-  // Behind the closing quote; a doubled one and one behind a backslash do not close.
+  // The end lies behind the closing quote; a doubled one and one behind a backslash do not close.
   size_t EndOfQuoted(size_t at, char quote) {
     while (at < text_.Size()) {
       const char c = text_.At(at);
@@ -238,7 +238,7 @@ class SecretsScanner {
     size_t at = text_.Position();
     if (!IsSqlText(at)) return;
     if (text_.Ahead() == '$') {
-      // Where the tag ends and comes again is not looked for: what follows is hidden with it.
+      // The end tag is not looked for: everything that follows is hidden with it.
       while (at < text_.Size() && text_.At(at) != ';' && text_.At(at) != '\n') ++at;
       return text_.HideTo(at);
     }

@@ -19,14 +19,14 @@ constexpr std::string_view kAfterKey[] = {" already exists",      " is not prese
 constexpr std::string_view kAfterQuoted[] = {" is out of range", " is invalid", " not recognized",
                                              " (exit code ",     " (killed by", " (SQLSTATE"};
 
-// After these a value is quoted at once.
+// A value is quoted at once after these.
 constexpr std::string_view kBeforeQuoted[] = {"value \"",     "Token \"",           "but found \"",
                                               "time zone \"", "Escape sequence \"", "literal: \""};
 
-// After these the rest of the line is a value.
+// The rest of the line is a value after these.
 constexpr std::string_view kBeforeRest[] = {"arameters: $1 = "};
 
-// After these a value is quoted at the next `: "` of the same line.
+// A value is quoted at the next `: "` of the same line after these.
 constexpr std::string_view kBeforeColonAndQuoted[] = {"invalid input syntax for",
                                                       "invalid input value for",
                                                       "malformed ",

@@ -1,5 +1,5 @@
-// What an artifact holds, for readers of every version's. An artifact says it itself; for one of 0.1, which does
-// not, its kind and its flat fields do. Who makes an artifact repeats it in those fields, for programs of 0.1.
+// The contents of an artifact, for readers of every version's. An artifact says it itself; for one of 0.1, which does not,
+// its kind and its flat fields do. Who makes an artifact repeats it in those fields, for programs of 0.1.
 // Header-only and pure.
 #pragma once
 
@@ -60,7 +60,7 @@ inline v1::Artifact::Contents ContentsByKind(const v1::Artifact& artifact) {
   return contents;
 }
 
-// What is in it, whoever made it and when.
+// The contents of an artifact, whoever made it and when.
 inline v1::Artifact::Contents ContentsOf(const v1::Artifact& artifact) {
   return artifact.has_contents() ? artifact.contents() : ContentsByKind(artifact);
 }
@@ -78,7 +78,7 @@ inline int64_t CountIn(const v1::Artifact::Contents& contents, std::string_view 
   return 0;
 }
 
-// What only PostgreSQL's strategy and engine ask.
+// The facts that only PostgreSQL's strategy and engine ask.
 inline v1::PostgresFacts PostgresFactsOf(const v1::Artifact& artifact) {
   if (artifact.has_postgres()) return artifact.postgres();
   v1::PostgresFacts facts;

@@ -1,4 +1,4 @@
-// What an object is called. Header-only and pure.
+// The name of a kind of object. Header-only and pure.
 #pragma once
 
 #include <string>

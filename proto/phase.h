@@ -1,4 +1,4 @@
-// Which phases are the last of a run. Header-only and pure.
+// The phases that are the last of a run. Header-only and pure.
 #pragma once
 
 #include "salvor/v1/run.pb.h"

@@ -1,4 +1,5 @@
-// What a watch sends of a run that has changed, and how a client lays it over what it has. Header-only and pure.
+// The part that a watch sends of a run that has changed, and the way in which a client lays it over what it has.
+// Header-only and pure.
 #pragma once
 
 #include <google/protobuf/util/message_differencer.h>
@@ -49,8 +50,8 @@ void Replace(Items& changed, Items& all) {
 
 }  // namespace run_change
 
-// From one state of a run to a later one: without the header, which never changes, and with those steps and obligations
-// alone that are not as they were. The whole later state where the two don't have the same ones.
+// The change from one state of a run to a later one: without the header, which never changes, and with those steps and
+// obligations alone that are not as they were. The whole later state where the two don't have the same ones.
 inline v1::Run ChangeBetween(const v1::Run& before, const v1::Run& now) {
   if (!run_change::HaveSameKeys(before.steps(), now.steps()) ||
       !run_change::HaveSameKeys(before.obligations(), now.obligations()))

@@ -73,7 +73,8 @@ Status Executor::RecoverAttempt(JournalEntry entry) {
   attempt->task = std::move(entry.task);
   const v1::LeaseKey& lease = attempt->task.lease();
   if (!entry.damage.empty() && attempt->task.action().kind_case() == v1::Action::KIND_NOT_SET) {
-    // What it was is not known any more. It is not held, so the control plane sees it as lost and tries it again.
+    // The task of the attempt is not known any more. It is not held, so the control plane sees it as lost and tries it
+    // again.
     LogError("agent journal: {} of run {}: {}; this attempt is lost", lease.step(), lease.run(),
              entry.damage);
     return options_.journal->Forget(lease);
@@ -254,7 +255,7 @@ void Executor::Finish(const AttemptPointer& attempt, v1::ActionResult result, bo
     MutexLock lock(mutex_);
     is_stopping = stopping_;  // then the journal has it begun and not ended: that is what happened
   }
-  // Before it counts as ended: a later attempt of the step begins after that.
+  // The result is written before the attempt counts as ended: a later attempt of the step begins after that.
   const bool is_written = !is_stopping && (!journaled || journal_.Finish(attempt->task.lease(), result));
   {
     MutexLock lock(mutex_);

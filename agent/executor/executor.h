@@ -45,14 +45,14 @@ class ReportSink {
   virtual void Report(const v1::Report& report) = 0;
   virtual void Progress(const v1::ProgressReport& progress) = 0;
   virtual void Log(const v1::LeaseKey& lease, const v1::LogLine& line) = 0;
-  // What the agent holds has changed by itself (an obligation was released on order): say hello again.
+  // The agent's holdings have changed by themselves (an obligation was released on order): say hello again.
   virtual void HoldingsChanged() = 0;
   // A task ended without a report (it was superseded): there is room for another.
   virtual void RoomChanged() = 0;
   virtual void ReleasedEarly(const v1::EarlyRelease& release) = 0;
 };
 
-// What the executor tells the metrics. Thread-safe.
+// The executor tells the metrics of these events. Thread-safe.
 class ExecutorObserver {
  public:
   virtual ~ExecutorObserver() = default;
@@ -74,7 +74,8 @@ struct ExecutorOptions {
   std::function<void(const v1::Task&, absl::Duration patience)> clean_up;
   // The undo of an obligation that came without one, as journals and control planes of 0.1 have them.
   std::function<v1::Action(const v1::HeldObligation&)> undo_of_0_1;
-  // What actions left that the journal's obligations do not name: named in the hello like those. May be null.
+  // Leftovers of actions that the journal's obligations do not name: they are named in the hello like those. May be
+  // null.
   std::function<std::vector<v1::HeldObligation>()> leftovers;
   // How work that takes time is run and how it waits, for a simulator that has one thread. Null: by threads. `launch` is
   // called with the executor's lock held, so it only takes the work; `wait` returns with the lock it was given.

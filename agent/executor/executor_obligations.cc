@@ -122,7 +122,7 @@ void Executor::AcknowledgeEarlyRelease(const v1::EarlyRelease& release) {
   if (const Status closed = CloseAcknowledged(); !closed.ok()) LogError("{}", MessageOf(closed));
 }
 
-// What the journal can't take now it takes at the next look.
+// An entry that the journal can't take now is taken at the next look.
 Status Executor::CloseAcknowledged() {
   std::set<ObligationKey> acknowledged;
   {

@@ -1,4 +1,4 @@
-// What waits: for room in the journal, for the end of what is at work.
+// The executor waits for room in the journal, and for the end of what is at work.
 #include <algorithm>
 
 #include "agent/executor/executor.h"

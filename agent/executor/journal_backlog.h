@@ -1,4 +1,4 @@
-// What the journal could not take because its disk was full for a while, and must have all the same.
+// The backlog holds what the journal could not take because its disk was full for a while, and must have all the same.
 //
 // A result is told to nobody before it is on the disk. Were it, and did the agent die, the next start would take the
 // attempt for interrupted and remove what it kept, which the control plane believes in. A row that should be gone is as

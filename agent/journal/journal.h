@@ -1,5 +1,5 @@
-// What this agent has begun and must not forget: attempts without an acknowledged result, and what it left
-// behind that must be undone. On SQLite, fsynced before each call returns. Thread-safe.
+// The journal holds what this agent has begun and must not forget: attempts without an acknowledged result, and what it
+// left behind that must be undone. On SQLite, fsynced before each call returns. Thread-safe.
 //
 // Rows carry a checksum. One that is not as it was written is never read as another: a task that can't be read is a lost
 // attempt, a result that can't be read is none, and an obligation that can't be read is still open.

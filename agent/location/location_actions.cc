@@ -15,7 +15,7 @@ namespace salvor::agent {
 namespace {
 
 constexpr absl::Duration kLookEvery = absl::Seconds(5), kTellEvery = absl::Minutes(1);
-// What is left of the attempt's time for the answer itself.
+// The part of the attempt's time that is left for the answer itself.
 constexpr absl::Duration kBeforeTheDeadline = absl::Seconds(30);
 
 const ResticLock* ExclusiveOf(const ResticLocks& locks) {
@@ -108,7 +108,7 @@ StatusOr<v1::ActionResult> RunLocationOpen(const v1::LocationOpen& open, ActionC
   // Who is stopped here is cleaned up after, as restic leaves its lock then.
   if (!forgotten.ok() && context.stop.stop_requested()) return forgotten.status();
   if (!forgotten.ok()) {
-    result.add_warnings("what earlier runs left in the repository stays: " + MessageOf(forgotten.status()));
+    result.add_warnings("leftovers of earlier runs stay in the repository: " + MessageOf(forgotten.status()));
   } else if (*forgotten > 0 && context.log) {
     context.log("salvor-agent", fmt::format("forgot {} snapshots of runs that made no backup", *forgotten));
   }

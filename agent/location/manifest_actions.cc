@@ -166,7 +166,7 @@ StatusOr<v1::ActionResult> RunManifestWrite(const v1::ManifestWrite& action, Act
   }
   *result.mutable_manifest() = std::move(manifest);
   const Status forgotten = ForgetIfPossible(restic, left);
-  if (!forgotten.ok()) result.add_warnings("what earlier attempts left stays: " + MessageOf(forgotten));
+  if (!forgotten.ok()) result.add_warnings("leftovers of earlier attempts stay: " + MessageOf(forgotten));
   // The backup is made, so this is no attempt that is cleaned up after; restic leaves its lock when it is stopped.
   if (!forgotten.ok() && context.stop.stop_requested())
     (void)RemoveOwnLocks(context.task, context.config, context.tools, kLocksPatience);
@@ -175,7 +175,7 @@ StatusOr<v1::ActionResult> RunManifestWrite(const v1::ManifestWrite& action, Act
 
 namespace {
 
-// What a large manifest's check is not given is not compared.
+// The parts that a large manifest's check is not given are not compared.
 void ReduceToEssentials(const v1::Manifest& known, v1::Manifest* stored) {
   stored->clear_components();
   stored->clear_missing();

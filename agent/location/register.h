@@ -1,4 +1,4 @@
-// What an agent does with a Location.
+// The actions of an agent on a Location.
 #pragma once
 
 #include "agent/work/action.h"

@@ -30,7 +30,7 @@ StatusOr<std::string> ToJson(const v1::KeptVerification& kept) {
   return json;
 }
 
-// Which manifest the drill is about. One that is not there or damaged is what the drill found, and no error.
+// Names the manifest that the drill is about. One that is not there or damaged is what the drill found, and no error.
 Status NameManifest(const v1::VerificationWrite& action, const Restic& restic, v1::KeptVerification* kept) {
   std::string snapshot = action.manifest_snapshot();
   if (snapshot.empty()) {

@@ -1,4 +1,4 @@
-// What a drill found, kept beside the manifest: proof that survives the control plane.
+// The verification by a drill is kept beside the manifest: proof that survives the control plane.
 #pragma once
 
 #include "agent/work/action.h"

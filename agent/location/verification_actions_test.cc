@@ -64,7 +64,7 @@ class VerificationWriteTest : public testing::Test {
     EXPECT_EQ(found.size(), 1u);
     return found.empty() ? "" : found.front().id;
   }
-  // What stands in the one snapshot of the drill, as who has nothing but restic reads it.
+  // The content of the one snapshot of the drill, as somebody reads it who has nothing but restic.
   v1::KeptVerification Kept() {
     v1::Artifact artifact;
     artifact.set_snapshot(Only(Tags()));

@@ -1,4 +1,4 @@
-// What the application itself says must hold of a restored copy.
+// Checks by which the application itself says what must hold of a restored copy.
 #pragma once
 
 #include <vector>

@@ -168,7 +168,7 @@ StatusOr<ProcessSpec> CheckRoom::Spec(const v1::CommandCheck& probe) const {
   }
   if (place_.has_files) spec.environment["SALVOR_PATH"] = files_inside_;
   std::vector<Sandbox::Mount> mounts = files_;
-  // What is in /usr is there already.
+  // A program in /usr is there already.
   if (spec.argv[0].rfind("/usr/", 0) != 0 && spec.argv[0].rfind("/bin/", 0) != 0)
     mounts.push_back({spec.argv[0], spec.argv[0], false});
   if (!place_.scratch.empty()) {

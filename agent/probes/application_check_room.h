@@ -29,14 +29,14 @@ class CheckRoom {
   static StatusOr<std::unique_ptr<CheckRoom>> Make(const v1::ApplicationChecks& action, CopyPlace place,
                                                    const CopyProbes* copy, const ActionContext& context);
   ~CheckRoom();  // removes what it wrote
-  // What rooms of an agent that died have left. At start, before any is made.
+  // Removes what rooms of an agent that died have left. Called at start, before any is made.
   static Status RemoveLeftovers(const std::string& state_directory);
   CheckRoom(const CheckRoom&) = delete;
   CheckRoom& operator=(const CheckRoom&) = delete;
 
   StatusOr<ProcessSpec> Spec(const v1::CommandCheck& probe) const;
 
-  // What of the isolation could not be had; only a drill goes on without.
+  // Names what could not be had of the isolation; only a drill goes on without.
   const std::string& NotIsolated() const { return not_isolated_; }
 
   // A file of the copy that the check's user cannot read; empty when there is none.

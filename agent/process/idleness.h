@@ -1,4 +1,4 @@
-// What a process uses, and how long it has done nothing: restic 0.14 can sit in a deadlock after it failed to
+// Measures what a process uses, and how long it has done nothing: restic 0.14 can sit in a deadlock after it failed to
 // write its last pack, with no word on stderr, and only this shows it.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace salvor::agent {
 
-// What a process has used since it began.
+// The use that a process has made of the machine since it began.
 struct ProcessUsage {
   int64_t bytes_read = 0;  // by read() and its kin: files, pipes, sockets
   absl::Duration cpu;

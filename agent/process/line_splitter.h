@@ -29,7 +29,7 @@ class LineSplitter {
     if (pending_.size() >= kLongestLine) End();
   }
 
-  // What is left when the output has ended without an end of line. Empty lines are not worth a call.
+  // Gives the rest when the output has ended without an end of line. Empty lines are not worth a call.
   void End() {
     if (on_line_ && !pending_.empty()) on_line_(pending_);
     pending_.clear();

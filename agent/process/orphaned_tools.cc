@@ -93,7 +93,7 @@ StatusOr<UniqueFd> AwaitOrphanedTools(const std::string& state_directory, absl::
     is_told = true;
     absl::SleepFor(kLookEvery);
   }
-  // In place of the exclusive lock: every supervisor that inherits it keeps it.
+  // A shared lock takes the place of the exclusive one: every supervisor that inherits it keeps it.
   ASSIGN_OR_RETURN(const bool shared, TryToLock(lock.Get(), LOCK_SH, path));
   if (!shared) return FailedPrecondition("{} is locked by another agent", path);
   return lock;

@@ -57,7 +57,7 @@ class OrphanedToolsTest : public testing::Test {
 
 TEST_F(OrphanedToolsTest, AreWaitedForUntilTheLastIsGone) {
   ASSERT_NO_FATAL_FAILURE(AgentDies(kStubborn));
-  // For a bounded time, in which it is still there.
+  // The wait is bounded, and the tool is still there after it.
   const SteadyTime begin = SteadyNow();
   const auto late = AwaitOrphanedTools(directory_.Path(), absl::Milliseconds(200));
   ASSERT_TRUE(late.ok()) << late.status();

@@ -72,7 +72,7 @@ StatusOr<Ends> MakeLargePipe() {
   return Ends{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
-// Both processes, the pipes between them and us, and what became of each.
+// Owns both processes and the pipes between them and us, and knows what became of each.
 class OwnedPipe {
  public:
   Status Start(ToolRunner& tools, ProcessSpec producer, ProcessSpec consumer, const PipeOptions& options) {
@@ -170,7 +170,8 @@ class OwnedPipe {
   }
 
   std::string consumer_program_;
-  // Before the processes, so that they are closed after a consumer that had to be stopped is dead.
+  // The pipes are declared before the processes, so that they are closed after a consumer that had to be stopped is
+  // dead.
   UniqueFd from_, to_;
   Mutex closing_;  // of to_, which the thread that waits for the consumer looks at
   std::unique_ptr<RunningTool> consumer_, producer_;

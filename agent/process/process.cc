@@ -296,7 +296,7 @@ void Process::State::TakeNextReport() {
   }
 }
 
-// What comes after a reason to stop is read, or the process would wait for us, and not shown.
+// Output that comes after a reason to stop is read, or the process would wait for us, and not shown.
 void Process::State::ReadOutput(std::optional<Status>* reason) {
   char text[65536];
   const ssize_t length = ::read(output.Get(), text, sizeof text);

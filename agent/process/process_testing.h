@@ -1,4 +1,4 @@
-// What tests of subprocesses share. Tests only.
+// Helpers that tests of subprocesses share. Tests only.
 #pragma once
 
 #include <absl/time/clock.h>

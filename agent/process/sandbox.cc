@@ -38,7 +38,7 @@ class Directories {
     if (!made_.insert(path).second) return;
     arguments_.insert(arguments_.end(), {"--perms", "0755", "--dir", path});
   }
-  // What a mount covers is there.
+  // A path that a mount covers need not be made.
   void Cover(const std::string& path) { made_.insert(path); }
 
  private:

@@ -1,7 +1,7 @@
-// A place for programs that nobody vouches for: a restored database server, an application's own check. By
-// bubblewrap they get mount, PID, IPC and network namespaces of their own and see programs and libraries
-// (read-only), a /proc, /dev, /tmp of their own, and the folders that are named, nothing else. What they start
-// ends with them, and they end with who started them.
+// A place for programs that nobody vouches for: a restored database server, an application's own check. bubblewrap
+// gives them mount, PID, IPC and network namespaces of their own, in which they see programs and libraries (read-only),
+// a /proc, /dev, /tmp of their own, and the folders that are named, nothing else. What they start ends with them, and
+// they end with who started them.
 //
 // Root's agent gives them a user that owns nothing else; any other agent, a user namespace of its own.
 #pragma once

@@ -57,7 +57,7 @@ struct ProcessSpec {
   std::function<Status(absl::Duration idle)> on_idle;
   // Called from Wait once a second while it runs: the progress of a program that tells none.
   std::function<void(const ProcessUsage& usage)> on_usage;
-  // What a non-zero exit code (never a signal) means to people; ProcessError when unset.
+  // Explains a non-zero exit code (never a signal) to people; ProcessError when unset.
   std::function<Status(const ExitStatus&)> explain;
 };
 
@@ -96,8 +96,8 @@ class ToolRunner {
 // The last part of argv[0], for messages.
 std::string ProgramName(const std::vector<std::string>& argv);
 
-// What a failed process is to people: Internal "<program>: <last lines of stderr> (exit code 1)"; Aborted,
-// which is worth another try, when a signal ended it.
+// The error of a failed process, for people: Internal "<program>: <last lines of stderr> (exit code 1)"; Aborted, which
+// is worth another try, when a signal ended it.
 Status ProcessError(const std::vector<std::string>& argv, const ExitStatus& status);
 
 // The last few non-empty lines of a stderr tail, joined by "; ": the root cause for a message. Without

@@ -15,7 +15,7 @@ constexpr int kMostLogLines = 20'000;
 constexpr int64_t kMostLogBytes = kMostMessageBytes / 2;
 // Reports and log lines in one message take so much at most, which leaves room for the rest of it.
 constexpr size_t kMostBytesAtOnce = size_t{kMostMessageBytes} / 8 * 7;
-// So often the control plane itself ends the stream over one report before that report is put aside.
+// The control plane itself ends the stream so often over one report before that report is put aside.
 constexpr int kMostRefusals = 3;
 
 }  // namespace
@@ -28,7 +28,7 @@ Conversation::Conversation(const AgentConfig& config, Executor& executor, Introd
 v1::AgentMessage Conversation::Begin() {
   v1::AgentMessage first;
   {
-    // From here on reports go out on this stream; those of before are collected below.
+    // Reports go out on this stream from here on; those of before are collected below.
     MutexLock lock(mutex_);
     v1::AgentMessage logs;
     logs.mutable_logs()->Swap(next_.mutable_logs());
@@ -112,8 +112,8 @@ bool Conversation::WaitForSomethingToSay(absl::Duration patience) {
 
 bool Conversation::HasMore() { return !alone_in_flight_ && (waiting_ || say_hello_ || !alone_.empty()); }
 
-// What is to be sent now. A report of an earlier stream goes alone, and the next one only when it has its answer: should
-// the control plane be unable to take one, it is known which.
+// Chooses what is to be sent now. A report of an earlier stream goes alone, and the next one only when it has its
+// answer: should the control plane be unable to take one, it is known which.
 v1::AgentMessage Conversation::NextPart() {
   v1::AgentMessage message;
   if (alone_in_flight_) return message;  // a heartbeat

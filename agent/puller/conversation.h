@@ -1,5 +1,5 @@
-// What the agent says on a stream, and what it does with what it hears: everything of a connection but the transport and
-// the waiting. Becomes the executor's sink, so it must outlive the executor.
+// A conversation is what the agent says on a stream, and what it does with what it hears: everything of a connection
+// but the transport and the waiting. Becomes the executor's sink, so it must outlive the executor.
 //
 // After a reconnect each result of before travels alone, so that one which the control plane can't take is found, put
 // aside and shown, and the agent stays.
@@ -20,7 +20,7 @@
 
 namespace salvor::agent {
 
-// What the hello says of this process.
+// The facts of this process that the hello says.
 struct Introduction {
   std::string version;
   std::string host;
@@ -43,7 +43,7 @@ class Conversation final : public ReportSink {
   bool HasSomethingToSay();
   // Waits until there is something to say, the stream has ended or `patience` is over. False when it has ended.
   bool WaitForSomethingToSay(absl::Duration patience);
-  // What to say now; with nothing to say, that the agent lives.
+  // The next message; with nothing to say, that the agent lives.
   v1::AgentMessage Next();
   void Take(v1::ControlMessage message);
 

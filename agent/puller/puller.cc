@@ -58,7 +58,7 @@ class GrpcPuller final : public Puller {
   bool Connected() override { return conversation_.IsOpen(); }
 
  private:
-  // What is logged meanwhile does not cut it short.
+  // A line that is logged meanwhile does not cut the pause short.
   void Pause(absl::Duration duration) {
     const auto until = std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(duration);
     MutexLock lock(mutex_);

@@ -28,7 +28,7 @@
 
 namespace salvor::agent {
 
-// What every call needs and no call changes. `log_line` gets stderr of restic, redacted by the caller.
+// Everything that each call needs and none changes. `log_line` gets stderr of restic, redacted by the caller.
 struct ResticContext {
   ToolRunner* tools = nullptr;  // borrowed; never null in use
   std::string cache_directory;  // used when the Location names none

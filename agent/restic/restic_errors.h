@@ -1,4 +1,4 @@
-// What restic's words on stderr mean. Pure.
+// Gives the meaning of restic's words on stderr. Pure.
 #pragma once
 
 #include <string>

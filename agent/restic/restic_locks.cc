@@ -68,7 +68,7 @@ std::string Describe(const ResticLock& lock, absl::Time now) {
 
 ProcessFacts ReadProcessFacts(int pid) {
   ProcessFacts facts;
-  // Not by /proc alone: it may be mounted so that it hides the processes of others.
+  // Its existence is not judged by /proc alone, which may be mounted so that it hides the processes of others.
   facts.exists = pid > 0 && (::kill(pid, 0) == 0 || errno != ESRCH);
   const StatusOr<std::string> stat = ReadFile(fmt::format("/proc/{}/stat", pid));
   if (!facts.exists || !stat.ok()) return facts;

@@ -23,7 +23,7 @@ struct ResticLock {
   int pid = 0;
 };
 
-// What became of the locks of a repository.
+// The state of a repository's locks after they were looked at.
 struct ResticLocks {
   int removed = 0;
   std::vector<ResticLock> living;  // of processes that are alive, or of other hosts
@@ -36,7 +36,7 @@ StatusOr<ResticLock> ParseResticLock(const std::string& id, std::string_view jso
 // "restic of root on vm (PID 3, since 2m05s)". Pure.
 std::string Describe(const ResticLock& lock, absl::Time now);
 
-// What is known of a process of this host.
+// The known facts of a process of this host.
 struct ProcessFacts {
   bool exists = false;
   bool zombie = false;
@@ -45,8 +45,8 @@ struct ProcessFacts {
 };
 ProcessFacts ReadProcessFacts(int pid);
 
-// Whether who made the lock is gone: its process is not there, is a zombie, or is another program's that
-// began after the lock was made. Of another host's lock, and whenever something is not known: false. Pure.
+// Whether the process that made the lock is gone: it is not there, is a zombie, or is another program's that began
+// after the lock was made. False for another host's lock, and whenever something is not known. Pure.
 bool IsOwnerGone(const ResticLock& lock, const std::string& this_host, const ProcessFacts& process);
 
 // The same of this host as it is.

@@ -1,4 +1,4 @@
-// What it means when restic stands still.
+// Says what it means when restic stands still.
 //
 // restic 0.14 that fails to write its last pack can wait for its own dead uploader for ever, without a word
 // (internal/archiver's Flush takes the context that no failure cancels): seen in about 1 of 20 backups into a
@@ -20,9 +20,9 @@ namespace salvor::agent {
 // known.
 Status JudgeIdleUpload(absl::Duration idle, std::optional<int64_t> free_bytes);
 
-// Pure. Of any other work of restic, which waits for its storage alone (reading for a restore, listing,
-// forgetting): Unavailable once it has been idle for 20 minutes. As a pipe's producer it is idle only while
-// everything it gave has been taken.
+// Pure. Judges any other work of restic, which waits for its storage alone (reading for a restore, listing,
+// forgetting): Unavailable once it has been idle for 20 minutes. As a pipe's producer it is idle only while everything
+// it gave has been taken.
 Status JudgeIdleRestic(absl::Duration idle);
 
 // Known for a repository in this host's file system; nothing for the others.

@@ -198,7 +198,7 @@ TEST_F(ResticTest, NoPathAtAllIsAnErrorAndOneThatIsMissingIsNot) {
   EXPECT_EQ(summary->files_processed, 1);
 }
 
-// Without root's right to read everything.
+// The backup runs without root's right to read everything.
 TEST_F(ResticTest, UnreadableFilesMakeItIncompleteAndAreNamed) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root to become another user";
   const std::string open = testing::TempDir() + "/salvor-unprivileged-" + std::to_string(::getpid());

@@ -17,7 +17,7 @@ namespace salvor::agent {
 // A repository whose key is cheap (testdata/README.md), and its password file, at this Location.
 void MakeRepositoryForTest(const v1::ResticLocation& location);
 
-// What one leaves that held the repository for itself alone, as `restic check` does, and was killed.
+// Leaves the lock of a process that held the repository for itself alone, as `restic check` does, and was killed.
 void LeaveExclusiveLock(const v1::ResticLocation& location);
 
 // The same, and whoever was to reap it does not: a zombie for as long as this lives.

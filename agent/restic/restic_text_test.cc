@@ -1,4 +1,4 @@
-// What restic says, without restic: its errors, its JSON, and the files around it.
+// The texts of restic are read without restic: its errors, its JSON, and the files around it.
 #include <absl/time/clock.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// What a scratch place has to know of one kind of server. The place owns the folders, the user, the sandbox, the state
-// file and the process; an engine says what to run in there, and knows how to talk to it.
+// The interface by which a scratch place knows one kind of server. The place owns the folders, the user, the sandbox,
+// the state file and the process; an engine says what to run in there, and knows how to talk to it.
 #pragma once
 
 #include <cstdint>

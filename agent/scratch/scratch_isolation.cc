@@ -1,4 +1,4 @@
-// What keeps a scratch place apart from the host: its user, its sandbox, and the probe that looks for ways out.
+// A scratch place is kept apart from the host by its user, its sandbox, and the probe that looks for ways out.
 #include <dirent.h>
 #include <pwd.h>
 #include <sys/stat.h>
@@ -57,7 +57,7 @@ std::string ProcessOf(uid_t uid) {
   return found;
 }
 
-// What a probe before this one reached is not said twice.
+// A thing that a probe before this one reached is not named twice.
 void NameReached(const std::vector<std::string>& reached, ScratchState& state) {
   constexpr size_t kMostShown = 8;
   std::vector<std::string> others;
@@ -72,7 +72,7 @@ void NameReached(const std::vector<std::string>& reached, ScratchState& state) {
 
 }  // namespace
 
-// Who runs the server. Of a declared user it is said when it runs other programs too: inside the sandbox it
+// Chooses who runs the server. A declared user that runs other programs too is named for it: inside the sandbox it
 // reaches none of them, but it is no user that owns nothing else.
 Status ScratchPlaces::ChooseUser(ScratchState& state) const {
   if (!IsRoot()) return OkStatus();
@@ -217,7 +217,7 @@ StatusOr<ProbeReport> ScratchPlaces::Probe(ScratchState& state) const {
   return report;
 }
 
-// What it was isolated from when the drill began must not be within its reach after it started again.
+// A drill that starts again must not reach what it was isolated from when it began.
 Status ScratchPlaces::ProbeAgain(ScratchState& state) const {
   if (!state.require_isolation) return OkStatus();
   RETURN_IF_ERROR(Probe(state).status());

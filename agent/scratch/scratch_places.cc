@@ -80,7 +80,7 @@ Status ScratchPlaces::FindSocket(Slot& slot, ScratchState& state) const {
     slot.socket_directory = UniqueFd(open(state.socket_directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!slot.socket_directory.Valid()) return ErrnoStatus(errno, "open " + state.socket_directory);
   }
-  // Not /proc/self: the programs that we start come this way too.
+  // The path is not /proc/self: the programs that we start come this way too.
   state.socket_directory = fmt::format("/proc/{}/fd/{}", getpid(), slot.socket_directory.Get());
   return OkStatus();
 }
@@ -111,7 +111,7 @@ Status ScratchPlaces::Prepare(const ScratchEngine* engine, const ScratchRequest&
   state.require_isolation = request.require_isolation;
   RETURN_IF_ERROR(ChooseUser(state));
   RETURN_IF_ERROR(MakeDirectories(state.directory, 0700));
-  // What is on record of an earlier server of this name is not true of this one.
+  // The records of an earlier server of this name are not true of this one.
   for (const char* left : {"/ready", "/loaded.json", "/left.json"}) unlink((state.directory + left).c_str());
   RETURN_IF_ERROR(WriteScratchState(state));
   RETURN_IF_ERROR(RemoveTree(state.directory + "/etc"));  // of an attempt that died half-way
@@ -127,7 +127,7 @@ Status ScratchPlaces::Prepare(const ScratchEngine* engine, const ScratchRequest&
   return MakeData(*engine, state);
 }
 
-// What is inside, but for the server's data. The folder above is private: modes here are for who is inside.
+// Makes what is inside, but for the server's data. The folder above is private: modes here are for who is inside.
 Status ScratchPlaces::MakePlace(const ScratchState& state) const {
   RETURN_IF_ERROR(MakeDirectories(DoorIn(state), 0700));
   if (access((state.directory + "/etc/group").c_str(), F_OK) == 0) return OkStatus();  // written last
@@ -172,7 +172,7 @@ Status ScratchPlaces::Launch(const ScratchEngine& engine, Slot& slot, ScratchSta
 Status ScratchPlaces::LaunchOnce(const ScratchEngine& engine, Slot& slot, ScratchState& state) const {
   const bool was_sandboxed = state.sandboxed && !state.start.empty();
   JudgeIsolation(state);
-  // What was restored in a sandbox is hostile until proven otherwise, and is never let out of it.
+  // Data that was restored in a sandbox is hostile until proven otherwise, and is never let out of it.
   if (was_sandboxed && !state.sandboxed) {
     return WithHint(Unavailable("the sandbox of scratch server {} can't be had again: {}", state.name,
                                 state.not_isolated),

@@ -11,7 +11,7 @@
 //                                    files/       where a drill lays restored files
 //                                    ready        data/ is whole
 //                                    loaded.json  which database was loaded in which of its starts
-//                                    left.json    which views of which database a restore left empty
+//                                    left.json    which parts of which database a restore left empty
 //
 // Where the machine gives no sandbox, the server runs with as much of it as can be had, and `not_isolated`
 // says what is missing.
@@ -83,15 +83,15 @@ class ScratchPlaces {
   Status MarkLoaded(const std::string& name, const std::string& database);
   StatusOr<bool> RestartedSinceLoaded(const std::string& name, const std::string& database);
 
-  // A restore into a drill marks which materialized views it left empty, in place of what an earlier attempt
+  // A restore into a drill marks which parts of a database it left empty, in place of what an earlier attempt
   // marked; later work asks.
-  Status MarkLeftEmpty(const std::string& name, const std::string& database, const ViewsLeftEmpty& views);
-  StatusOr<std::map<std::string, ViewsLeftEmpty>> LeftEmpty(const std::string& name);  // by database
+  Status MarkLeftEmpty(const std::string& name, const std::string& database, const PartsLeftEmpty& parts);
+  StatusOr<std::map<std::string, PartsLeftEmpty>> LeftEmpty(const std::string& name);  // by database
 
   // Stops and deletes. Not existing is fine.
   Status Remove(const std::string& name);
 
-  // What stands on disk, running or not.
+  // The places that stand on disk, running or not.
   StatusOr<std::vector<ScratchState>> List() const;
 
   // Everything of one of them, of which the agent alone sees all.

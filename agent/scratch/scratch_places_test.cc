@@ -5,17 +5,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-#include <array>
-#include <cerrno>
 
 #include "agent/process/process_testing.h"
 #include "agent/scratch/scratch_state.h"
+#include "agent/scratch/scratch_testing.h"
 #include "base/io/files.h"
+#include "proto/scratch_engine.h"
 
 namespace salvor::agent {
 namespace {
@@ -23,80 +20,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::UnorderedElementsAre;
-
-constexpr char kServer[] = R"py(
-import os, socket, sys
-os.chdir(sys.argv[1])
-server = socket.socket(socket.AF_UNIX)
-server.bind(sys.argv[2] + "/toy")
-server.listen()
-while True:
-    session, _ = server.accept()
-    session.sendall(open("kind", "rb").read())
-    session.close()
-)py";
-
-// What the server says that listens in this folder; an error while there is none.
-StatusOr<std::string> Hear(const std::string& folder) {
-  const UniqueFd session(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  (folder + "/toy").copy(address.sun_path, sizeof(address.sun_path) - 1);
-  if (::connect(session.Get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
-    return ErrnoStatus(errno, "connect");
-  std::string said;
-  std::array<char, 64> piece{};
-  for (ssize_t got = 0; (got = ::read(session.Get(), piece.data(), piece.size())) > 0;)
-    said.append(piece.data(), static_cast<size_t>(got));
-  return said;
-}
-
-// A server that says what kind it is, which it knows from its data.
-class ToyEngine final : public ScratchEngine {
- public:
-  explicit ToyEngine(std::string kind, std::string programs = "")
-      : kind_(std::move(kind)), programs_(std::move(programs)) {}
-
-  std::string Kind() const override { return kind_; }
-  std::string ProgramFolder() const override { return programs_; }
-  int64_t EmptyServerBytes() const override { return 1 << 20; }
-  Status CheckVersion(int32_t source_version) const override {
-    return source_version <= 7 ? OkStatus() : FailedPrecondition("this {} is of version 7", kind_);
-  }
-  ProcessSpec Initializer(const ScratchState& state) const override {
-    ProcessSpec spec;
-    spec.argv = {"/bin/sh", "-c", fmt::format("printf {} > {}/kind", kind_, DataSeenBy(state))};
-    return spec;
-  }
-  ProcessSpec Server(const ScratchState& state) const override {
-    ProcessSpec spec;
-    spec.argv = {"/usr/bin/python3", "-c", kServer, DataSeenBy(state),
-                 state.sandboxed ? kScratchSocket : state.directory + "/socket"};
-    spec.stop_signal = SIGKILL;
-    return spec;
-  }
-  bool IsFatal(std::string_view line) const override { return line.find("Error") != std::string_view::npos; }
-  Status OpenDoor(const ScratchState& state) const override {
-    const std::string door = state.directory + "/door/toy";
-    ::unlink(door.c_str());
-    if (::link((state.directory + "/socket/toy").c_str(), door.c_str()) != 0)
-      return ErrnoStatus(errno, "open the door");
-    return OkStatus();
-  }
-  ScratchAnswer Ask(const ScratchState& state) const override {
-    const auto said = Hear(state.socket_directory);
-    if (!said.ok()) return {said.status(), OkStatus()};
-    return {OkStatus(), *said == kind_ ? OkStatus() : PermissionDenied("it is of kind '{}'", *said)};
-  }
-  std::vector<std::string> LeftByDeadServer() const override { return {"socket/toy", "door/toy"}; }
-
- private:
-  static std::string DataSeenBy(const ScratchState& state) {
-    return state.sandboxed ? kScratchData : state.directory + "/data";
-  }
-
-  const std::string kind_, programs_;
-};
 
 class ScratchPlacesTest : public testing::Test {
  protected:
@@ -121,7 +44,7 @@ class ScratchPlacesTest : public testing::Test {
   }
   static std::string SaidBy(const StatusOr<ScratchState>& state) {
     if (!state.ok()) return MessageOf(state.status());
-    const auto said = Hear(state->socket_directory);
+    const auto said = HearToy(state->socket_directory);
     return said.ok() ? *said : MessageOf(said.status());
   }
   std::string Place(const std::string& name) const { return directory_ + "/state/scratch/" + name; }
@@ -246,13 +169,13 @@ TEST_F(ScratchPlacesTest, AStateFileIsReadByThisVersionAndByTheOneBefore) {
     "socket_directory": "", "start": "07", "uid": 65530})";
   ASSERT_TRUE(WriteFileAtomically(place + "/state.json", before).ok());
   ScratchState state = *ReadScratchState(place);
-  EXPECT_EQ(state.engine, EngineOf0_1(true));
+  EXPECT_EQ(state.engine, kOnlyEngineOf0_1);
   EXPECT_EQ(state.uid, 65530);
   EXPECT_EQ(state.deadline, absl::FromUnixMillis(2000));
 
   ASSERT_TRUE(WriteScratchState(state).ok());
   EXPECT_THAT(*ReadFile(place + "/state.json"), HasSubstr(R"("postgres": true)"));
-  EXPECT_EQ(ReadScratchState(place)->engine, EngineOf0_1(true));
+  EXPECT_EQ(ReadScratchState(place)->engine, kOnlyEngineOf0_1);
   for (const char* kind : {"moon", ""}) {
     state.engine = kind;
     ASSERT_TRUE(WriteScratchState(state).ok());
@@ -261,7 +184,7 @@ TEST_F(ScratchPlacesTest, AStateFileIsReadByThisVersionAndByTheOneBefore) {
   }
 }
 
-TEST_F(ScratchPlacesTest, WhatARestoreLeftEmptyIsRememberedByDatabase) {
+TEST_F(ScratchPlacesTest, PartsThatARestoreLeftEmptyAreRememberedByDatabase) {
   auto agent = Agent();
   ASSERT_TRUE(agent->Start(Request("drill-1", "")).ok());
   EXPECT_TRUE(agent->LeftEmpty("drill-1")->empty());

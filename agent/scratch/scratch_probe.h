@@ -1,4 +1,4 @@
-// What a drill's isolation has to keep away, looked up on this host, and what the probe inside says of it.
+// Looks up, on this host, what a drill's isolation has to keep away, and reads what the probe inside says of it.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// What a scratch place remembers of the databases that were loaded into it, and which places there are.
+// A scratch place remembers the databases that were loaded into it; and the list of the places there are.
 #include <dirent.h>
 
 #include <cerrno>
@@ -59,19 +59,19 @@ StatusOr<std::vector<ScratchState>> ScratchPlaces::List() const {
 }
 
 Status ScratchPlaces::MarkLeftEmpty(const std::string& name, const std::string& database,
-                                    const ViewsLeftEmpty& views) {
+                                    const PartsLeftEmpty& parts) {
   RETURN_IF_ERROR(CheckObjectName(name));
   const std::shared_ptr<Slot> slot = SlotOf(name);
   MutexLock lock(slot->mutex);
   const std::string directory = DirectoryOf(name);
   RETURN_IF_ERROR(ReadScratchState(directory).status());
   ASSIGN_OR_RETURN(auto left, ReadLeftEmpty(directory));
-  if (views.empty() && left.count(database) == 0) return OkStatus();
-  left[database] = views;
+  if (parts.empty() && left.count(database) == 0) return OkStatus();
+  left[database] = parts;
   return WriteLeftEmpty(directory, left);
 }
 
-StatusOr<std::map<std::string, ViewsLeftEmpty>> ScratchPlaces::LeftEmpty(const std::string& name) {
+StatusOr<std::map<std::string, PartsLeftEmpty>> ScratchPlaces::LeftEmpty(const std::string& name) {
   RETURN_IF_ERROR(CheckObjectName(name));
   const std::shared_ptr<Slot> slot = SlotOf(name);
   MutexLock lock(slot->mutex);

@@ -9,6 +9,7 @@
 
 #include "base/io/files.h"
 #include "base/text.h"
+#include "proto/scratch_engine.h"
 
 namespace salvor::agent {
 namespace {
@@ -25,8 +26,6 @@ void NameLack(ScratchState& state, const std::string& kind, const std::string& d
   state.not_isolated += (state.not_isolated.empty() ? "" : "; ") + kind + details;
 }
 
-std::string EngineOf0_1(bool postgres) { return postgres ? "postgres" : ""; }
-
 uid_t ScratchUserOf(const ScratchState& state) {
   return ::geteuid() == 0 ? static_cast<uid_t>(state.uid) : ::getuid();
 }
@@ -39,7 +38,8 @@ StatusOr<ScratchState> ReadScratchState(const std::string& directory) {
   state.directory = directory;
   try {
     state.name = json.at("name").get<std::string>();
-    state.engine = json.value("engine", EngineOf0_1(json.at("postgres").get<bool>()));
+    const bool has_engine_of_0_1 = json.at(kOnlyEngineOf0_1).get<bool>();
+    state.engine = json.value("engine", std::string(has_engine_of_0_1 ? kOnlyEngineOf0_1 : ""));
     state.old_socket_directory = OldSocketDirectory(json.at("socket_directory").get<std::string>());
     state.not_isolated = json.at("not_isolated").get<std::string>();
     state.created_at = absl::FromUnixMillis(json.at("created_at_ms").get<int64_t>());
@@ -54,7 +54,7 @@ StatusOr<ScratchState> ReadScratchState(const std::string& directory) {
   } catch (const nlohmann::json::exception&) {
     return Internal("{}/state.json is damaged", directory);
   }
-  // What an agent of version 0.1 made belongs to the user who runs it, and does not say who that is.
+  // A place of version 0.1 belongs to the user who ran that agent, and does not say who that is.
   struct stat facts {};
   if (state.uid < 0 && ::stat((directory + "/data").c_str(), &facts) == 0) state.uid = facts.st_uid;
   return state;
@@ -63,7 +63,7 @@ StatusOr<ScratchState> ReadScratchState(const std::string& directory) {
 Status WriteScratchState(const ScratchState& state) {
   const nlohmann::json json = {
       {"name", state.name},
-      {"postgres", state.engine == EngineOf0_1(true)},
+      {kOnlyEngineOf0_1, state.engine == kOnlyEngineOf0_1},  // an agent of 0.1 reads it
       {"engine", state.engine},
       {"socket_directory", state.old_socket_directory},
       {"uid", state.uid},
@@ -96,28 +96,28 @@ Status WriteLoaded(const std::string& directory, const std::map<std::string, std
   return WriteFileAtomically(directory + "/loaded.json", json.dump(2) + "\n", 0600);
 }
 
-StatusOr<std::map<std::string, ViewsLeftEmpty>> ReadLeftEmpty(const std::string& directory) {
-  std::map<std::string, ViewsLeftEmpty> left;
+StatusOr<std::map<std::string, PartsLeftEmpty>> ReadLeftEmpty(const std::string& directory) {
+  std::map<std::string, PartsLeftEmpty> left;
   const auto text = ReadFile(directory + "/left.json");
   if (text.status().code() == absl::StatusCode::kNotFound) return left;
   RETURN_IF_ERROR(text.status());
   const nlohmann::json json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return Internal("{}/left.json is damaged", directory);
-  for (const auto& [name, views] : json.items()) {
+  for (const auto& [name, parts] : json.items()) {
     const auto database = FromHex(name);
-    if (!database || !views.is_object()) return Internal("{}/left.json is damaged", directory);
-    for (const auto& [view, why] : views.items()) {
-      left[*database][view] = why.is_string() ? why.get<std::string>() : std::string();
+    if (!database || !parts.is_object()) return Internal("{}/left.json is damaged", directory);
+    for (const auto& [part, why] : parts.items()) {
+      left[*database][part] = why.is_string() ? why.get<std::string>() : std::string();
     }
   }
   return left;
 }
 
-Status WriteLeftEmpty(const std::string& directory, const std::map<std::string, ViewsLeftEmpty>& left) {
+Status WriteLeftEmpty(const std::string& directory, const std::map<std::string, PartsLeftEmpty>& left) {
   nlohmann::json json = nlohmann::json::object();
-  for (const auto& [name, views] : left) {
+  for (const auto& [name, parts] : left) {
     nlohmann::json& of_database = json[ToHex(name)] = nlohmann::json::object();
-    for (const auto& [view, why] : views) of_database[view] = why;
+    for (const auto& [part, why] : parts) of_database[part] = why;
   }
   return WriteFileAtomically(directory + "/left.json", json.dump(2) + "\n", 0600);
 }

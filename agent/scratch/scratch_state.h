@@ -1,4 +1,4 @@
-// What a scratch place is, as its state file says it, and what else is read from its folder.
+// The state of a scratch place, as its state file has it, and what else is read from its folder.
 #pragma once
 
 #include <absl/time/time.h>
@@ -28,8 +28,8 @@ struct ScratchState {
   absl::Time deadline = absl::InfiniteFuture();
 };
 
-// Materialized views that were left empty, as "schema.name" with quotes where SQL wants them, and why.
-using ViewsLeftEmpty = std::map<std::string, std::string>;
+// Parts of a restored database that were left empty, by the names that its engine gives them, and why.
+using PartsLeftEmpty = std::map<std::string, std::string>;
 
 // Inside a sandbox.
 inline constexpr char kScratchData[] = "/scratch/data", kScratchSocket[] = "/scratch/socket";
@@ -39,22 +39,19 @@ inline constexpr char kSharesNetwork[] = "it shares the host's network";
 // Adds to `not_isolated`, from which nothing ever goes. A lack of this kind that is named already stays as it is.
 void NameLack(ScratchState& state, const std::string& kind, const std::string& details = "");
 
-// Version 0.1 knew one engine, and wrote in flows and state files whether its server is wanted. Flows still do.
-std::string EngineOf0_1(bool postgres);
-
 uid_t ScratchUserOf(
     const ScratchState& state);  // who runs what is in there: the agent itself, unless it is root
 
 StatusOr<ScratchState> ReadScratchState(const std::string& directory);
 Status WriteScratchState(const ScratchState& state);
 
-// Which database was loaded while the server had which start: see ScratchPlaces::MarkLoaded.
+// The start of the server in which each database was loaded: see ScratchPlaces::MarkLoaded.
 StatusOr<std::map<std::string, std::string>> ReadLoaded(const std::string& directory);
 Status WriteLoaded(const std::string& directory, const std::map<std::string, std::string>& starts);
 
 // See ScratchPlaces::MarkLeftEmpty.
-StatusOr<std::map<std::string, ViewsLeftEmpty>> ReadLeftEmpty(const std::string& directory);
-Status WriteLeftEmpty(const std::string& directory, const std::map<std::string, ViewsLeftEmpty>& left);
+StatusOr<std::map<std::string, PartsLeftEmpty>> ReadLeftEmpty(const std::string& directory);
+Status WriteLeftEmpty(const std::string& directory, const std::map<std::string, PartsLeftEmpty>& left);
 
 // The processes that work in this data directory, a server's first; ids as we see them, whatever namespaces
 // they are in.

@@ -66,7 +66,7 @@ bool BecomeUser(const std::string& name) {
   ResetSignals();
   if (options.new_network && !EnterEmptyNetwork()) Fail(failure_fd, "network");
   if (!options.user.empty() && !BecomeUser(options.user)) Fail(failure_fd, "user");
-  // After setuid, which clears it.
+  // The death signal is set after setuid, which clears it.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) Fail(failure_fd, "prctl");
   if (::getppid() != supervisor) ::_exit(127);
   if (!options.directory.empty() && ::chdir(options.directory.c_str()) != 0) Fail(failure_fd, "directory");

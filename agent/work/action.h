@@ -1,4 +1,5 @@
-// What an action gets and gives. One function per kind of Action (registry.h), all of them in agent/host_actions.h.
+// An action's context and result. There is one function per kind of Action (registry.h), all of them in
+// agent/host_actions.h.
 //
 // An action looks first at what is already there (names are deterministic; adopt or replace what an earlier
 // attempt of the same run left), acts, and answers. It may be asked to stop at any time and then leaves
@@ -31,7 +32,8 @@ struct AgentConfig {
   std::string environment;
   std::map<std::string, std::string> labels;  // for people; nothing is decided by them
   std::string state_directory;                // journal, scratch, caches; 0700
-  std::string postgres_bin_directory = "/usr/lib/postgresql/15/bin";
+  std::map<std::string, std::string>
+      program_folders;       // by the kind of engine; one not named has its own default
   std::string scratch_user;  // who runs scratch servers when the agent is root; empty: a user id of nobody
   int max_parallel = 8;      // tasks at once
   AgentPolicy policy;
@@ -69,7 +71,7 @@ struct ActionEntry {
   std::function<Status(const v1::Action&, ActionContext&)> clean_up = nullptr;
 };
 
-// What an agent can do, by the name of the field in Action ("postgres_dump").
+// The actions that an agent can do, by the name of the field in Action ("postgres_dump").
 using ActionRegistry = std::map<std::string, ActionEntry>;
 
 // Codes to reasons: Unavailable and Aborted are retryable, FailedPrecondition is a refusal, and so on.

@@ -1,4 +1,4 @@
-// What earlier attempts may have left in the Location.
+// Removes what earlier attempts may have left in the Location.
 #pragma once
 
 #include <string>
@@ -13,11 +13,11 @@ namespace salvor::agent {
 // lock) they are left to the manifest's step, which forgets all that the manifest does not name.
 Status ForgetIfPossible(const Restic& restic, const std::vector<std::string>& snapshots);
 
-// What runs that are over and made no backup left in the repository. One whose manifest is there after all is a
-// backup, and stays whole. The answer is how many snapshots went; locks are as for ForgetIfPossible.
+// Forgets what runs that are over and made no backup left in the repository. A run whose manifest is there after all is
+// a backup, and stays whole. The answer is how many snapshots went; locks are as for ForgetIfPossible.
 StatusOr<int> ForgetRuns(const Restic& restic, const std::vector<std::string>& runs);
 
-// What this run kept under these names before this attempt. Nothing to do in a first attempt.
+// Forgets what this run kept under these names before this attempt. Nothing to do in a first attempt.
 Status ForgetEarlierAttempts(const ActionContext& context, const std::vector<v1::ArtifactTarget>& targets);
 
 // Removes the stale locks of the Location that the task works with: restic leaves its own when it is stopped. Nothing for

@@ -1,5 +1,5 @@
-// What only an engine can ask a restored copy: its own kinds of application checks, and how a command reaches it. The
-// checks that any copy can be asked (HTTP, a command) are agent/probes.
+// The interface to what only an engine can ask a restored copy: its own kinds of application checks, and how a command
+// reaches it. The checks that any copy can be asked (HTTP, a command) are agent/probes.
 #pragma once
 
 #include <map>
@@ -25,7 +25,7 @@ class CopyProbes {
   // Gives this check's verdict; false for a kind that is none of this engine's. An error is about the way there.
   virtual StatusOr<bool> Run(const v1::ApplicationCheck& check, CheckList& checks) = 0;
 
-  // What of the copy was left empty on purpose, for people: it excuses a check that looks at it.
+  // Names, for people, what of the copy was left empty on purpose: it excuses a check that looks at it.
   virtual std::vector<std::string> LeftEmpty() const = 0;
 
   // The way by which programs of this host reach the copy: a folder with its socket, empty for the network; and the
@@ -39,14 +39,15 @@ class CopyProbes {
       const std::string& password_file) const = 0;
 };
 
-// Where a copy is, as far as one engine knows.
+// The place of a copy, as far as one engine knows.
 struct CopyPlace {
   std::string scratch;     // name of a drill's scratch place; empty in a restore
   bool has_files = false;  // the action's paths are files of the copy
   std::string root = "/";  // what these lie below, in a restore
 };
 
-// What an engine adds to the checks of copies. An action has fields for copies of a kind; the engine alone reads its own.
+// The part that an engine adds to the checks of copies. An action has fields for copies of a kind; the engine alone
+// reads its own.
 struct CopyEngine {
   // Nothing when the copy has nothing of this engine. Pure.
   std::optional<CopyPlace> (*find)(const v1::ApplicationChecks& action) = nullptr;

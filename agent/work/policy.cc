@@ -16,7 +16,7 @@
 namespace salvor::agent {
 namespace {
 
-// What restic 0.14 and newer know that names no program and no file.
+// Options that restic 0.14 and newer know, and that name no program and no file.
 constexpr const char* kHarmlessOptions[] = {
     "local.connections", "local.layout",       "sftp.connections",  "sftp.layout",
     "rest.connections",  "rclone.connections", "rclone.timeout",    "s3.storage-class",
@@ -101,8 +101,8 @@ Status PermitWriting(const AgentPolicy& policy, const std::string& path, const s
   return Refused(fmt::format("{} {}", what, CleanText(path)), "--allow-write-below", Normal(path));
 }
 
-// Where the paths go: each to itself, unless the action names another destination for it. Any kind of action
-// may: the field is looked for by name.
+// The destinations of the paths: each goes to itself, unless the action names another destination for it. Any kind of
+// action may: the field is looked for by name.
 std::vector<std::string> DestinationsOf(const google::protobuf::Message& action,
                                         const google::protobuf::RepeatedPtrField<std::string>& paths) {
   std::map<std::string, std::string> destinations;

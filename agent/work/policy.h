@@ -1,6 +1,6 @@
-// What this host lets the control plane do here, beyond the work itself. The control plane names paths and
-// programs; who holds its token must not by that become the user that the agent runs as. docs/security.md
-// says what is left to them.
+// The policy of this host: what the control plane may do here, beyond the work itself. The control plane names paths
+// and programs; who holds its token must not by that become the user that the agent runs as. docs/security.md says what
+// is left to them.
 //
 // Everything is refused that the operator of the host did not allow, when the agent was started.
 #pragma once

@@ -130,7 +130,7 @@ TEST(AgentPolicy, AnExtensionIsHeldToTheSame) {
   EXPECT_THAT(MessageOf(policy.Permit(action)), HasSubstr("restoring files to /etc"));
   policy.write_below.emplace_back("/etc");
   EXPECT_TRUE(policy.Permit(action).ok());
-  // In a manifest, where a kind of component stands that this agent does not know.
+  // The manifest has a kind of component that this agent does not know.
   v1::Action check;
   check.mutable_manifest_check()->mutable_manifest()->add_components()->mutable_extension()->set_type_url(
       "x/Train");

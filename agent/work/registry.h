@@ -1,5 +1,5 @@
-// What an agent can do. An action is registered by its function alone: whose message it takes, that kind of Action it
-// runs, so that no name can be paired with another's function.
+// The registry of the actions that an agent can do. An action is registered by its function alone: whose message it
+// takes, that kind of Action it runs, so that no name can be paired with another's function.
 #pragma once
 
 #include <functional>
@@ -59,7 +59,7 @@ void RegisterWithCleanUp(ActionRegistry& registry, TypedAction<Message> run, Typ
   };
 }
 
-// What its kind has registered for that; OK for kinds without.
+// Runs what its kind has registered for that; OK for kinds without.
 Status CleanUpByKind(const ActionRegistry& registry, const v1::Action& action, ActionContext& context);
 
 // Kinds of Action that the registry has no function for; those that ride in an extension are nobody's to count.

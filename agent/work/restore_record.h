@@ -1,6 +1,6 @@
-// What the agent itself remembers, on disk, of a restore it made: that it is writing to a place, then that it
-// has finished. By it a later attempt of the same run knows what it may clear, and what an attempt has
-// finished whose agent died before it could say so.
+// The record that the agent itself keeps, on disk, of a restore it made: that it is writing to a place, then that it
+// has finished. It tells a later attempt of the same run what it may clear, and what an attempt has finished whose
+// agent died before it could say so.
 //
 // One file for each run and place, below the state directory's restores/. No two threads use the same one:
 // the attempts of a step follow each other.

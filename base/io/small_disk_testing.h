@@ -37,7 +37,7 @@ class SmallDisk {
   SmallDisk& operator=(const SmallDisk&) = delete;
 
   const std::string& Path() const { return path_; }
-  // Not a byte more.
+  // The disk is filled to its last byte.
   void Fill() {
     if (!is_own_) return LimitFiles(1);
     const UniqueFd filler(::open(Filler().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));

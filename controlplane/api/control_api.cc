@@ -22,7 +22,7 @@ const Status& StatusOf(const StatusOr<Value>& value) {
   return value.status();
 }
 
-// What callers give as names may hold anything, and the log has a line for each call.
+// Names that callers give may hold anything, and the log has a line for each call.
 std::string OneLine(std::string_view text) { return Elide(PercentEncode(text), 200); }
 
 // Passes on what an operation ended with, and leaves the line that says who asked for it.
@@ -48,7 +48,7 @@ StatusOr<v1::CreateRunResponse> AuditedRun(const Principal& who, std::string_vie
 
 }  // namespace
 
-// What changes something begins with this: a refusal is as worth a line as the deed.
+// Every operation that changes something begins with this: a refusal is as worth a line as the deed.
 #define RETURN_UNLESS_MAY_CHANGE(who, operation, on)         \
   do {                                                       \
     if (Status may = CheckAccess(who, operation); !may.ok()) \

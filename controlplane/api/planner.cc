@@ -28,8 +28,8 @@ void ReplaceAll(std::string& text, const std::string& what, const std::string& b
     text.replace(at, what.size(), by);
 }
 
-// What a backup will do, without what each run has for itself: its name, and when it was asked for. Two that are equal
-// do the same; one of before a declaration was changed does not.
+// The part of a backup's plan that says what it will do, without what each run has for itself: its name, and when it
+// was asked for. Two that are equal do the same; one of before a declaration was changed does not.
 std::string Essence(const v1::RunHeader& header, v1::Flow flow) {
   for (v1::Step& step : *flow.mutable_steps()) {
     if (step.action().has_manifest_write())

@@ -31,7 +31,7 @@ class Planner {
   StatusOr<Plan> PlanRestore(const v1::CreateRestoreRequest& request, const std::string& by);
   StatusOr<Plan> PlanDrill(const v1::CreateDrillRequest& request, const std::string& by);
 
-  // What of the plan only looks, as a run of its own.
+  // The part of the plan that only looks, as a run of its own.
   StatusOr<Plan> PlanInspection(const Plan& plan, const std::string& by);
 
   // Starts it, unless it is only to be shown.

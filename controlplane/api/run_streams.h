@@ -1,5 +1,5 @@
-// What goes on for as long as a run does: its states, and what its tools say. Both are pulled, so that a transport sends at
-// its caller's pace and ends when it likes. One thread each; engine and store must outlive them.
+// Streams that go on for as long as a run does: its states, and what its tools say. Both are pulled, so that a
+// transport sends at its caller's pace and ends when it likes. One thread each; engine and store must outlive them.
 #pragma once
 
 #include <absl/time/time.h>
@@ -39,7 +39,7 @@ class LogReading {
   LogReading(Engine& engine, Store& store, v1::GetRunLogsRequest request)
       : engine_(&engine), store_(&store), request_(std::move(request)), next_(request_.after()) {}
 
-  // What came since; it may be nothing. Waits a little when all was given already. NotFound.
+  // Gives what came since; it may be nothing. Waits a little when all was given already. NotFound.
   StatusOr<std::vector<v1::LogLines>> Next();
   // All was given, and no more is asked for or will come.
   bool over() const { return over_; }

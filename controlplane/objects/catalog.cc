@@ -11,7 +11,7 @@ namespace {
 
 std::string KeyOf(const v1::Object& object) { return KindOf(object) + "/" + object.metadata().name(); }
 
-// What people declared, without what the control plane added.
+// Compares what people declared, without what the control plane added.
 bool SameDeclaration(v1::Object a, v1::Object b) {
   a.mutable_metadata()->clear_generation();
   b.mutable_metadata()->clear_generation();

@@ -24,7 +24,7 @@ struct ResolvedApplication {
 
 class Catalog {
  public:
-  // Both must outlive it.
+  // The store and the strategies must outlive the catalog.
   static StatusOr<std::unique_ptr<Catalog>> Load(Store& store,
                                                  const strategies::StrategyRegistry& strategies);
 

@@ -1,5 +1,5 @@
-// Which agents are connected, what they can do and have room for, and when the others were last heard from.
-// One thread at a time: the engine's lock guards it.
+// The sessions of agents: which are connected, what they can do and have room for, and when the others were last heard
+// from. One thread at a time: the engine's lock guards it.
 #pragma once
 
 #include <absl/time/time.h>
@@ -53,7 +53,7 @@ using SessionPointer = std::shared_ptr<Session>;
 
 class AgentSessions {
  public:
-  // What the store remembers of an agent.
+  // Takes over what the store remembers of an agent.
   void Know(const v1::AgentStatus& agent);
 
   SessionPointer Add(const v1::AgentHello& hello, std::shared_ptr<AgentLink> link, const Clock& clock);

@@ -63,8 +63,8 @@ absl::Duration AgeOf(const flows::RunState& state, const std::vector<v1::Event>&
   return std::max(then, absl::ZeroDuration()) + std::max(now - FromProto(last.at()), absl::ZeroDuration());
 }
 
-// What a watcher sees and no event says – progress, agents that come and go – counts in revisions too. In all the life of
-// a process it comes to less than one for each microsecond of this.
+// Changes that a watcher sees and no event says – progress, agents that come and go – count in revisions too. In all
+// the life of a process it comes to less than one for each microsecond of this.
 constexpr absl::Duration kUnstoredChanges = absl::Hours(1);
 
 // Above all that the process before this one gave to anyone, so that a watcher's revisions never go back. They go on
@@ -547,7 +547,7 @@ v1::Run Engine::ViewOf(ActiveRun& run, bool steps) ABSL_EXCLUSIVE_LOCKS_REQUIRED
   }
   v1::Run view = flows::View(run.header, run.state, steps);
   view.set_revision(run.revision);
-  // What is not durable yet has not happened to anyone outside.
+  // An end that is not durable yet has not happened to anyone outside.
   if (run.state.Finished()) view.set_phase(v1::RUN_PHASE_RUNNING);
   if (!steps) return view;
   for (int step = 0; step < run.state.graph->StepCount(); ++step) {

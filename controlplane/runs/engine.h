@@ -55,7 +55,7 @@ struct EngineOptions {
   std::function<void(const Status&)> on_fatal;  // must not return in production
 };
 
-// What the engine tells the metrics; called under the engine's lock, so it must be quick.
+// The engine tells the metrics of these events, under its lock: an observer must be quick.
 class EngineObserver {
  public:
   virtual ~EngineObserver() = default;
@@ -129,7 +129,7 @@ class Engine {
   // Called (from any thread) when Tick is due earlier than it last said. Set once, before use.
   void SetWakeUp(std::function<void()> wake_up);
 
-  // What metrics say: how long the oldest ready step has waited, and what is open.
+  // Figures for the metrics: how long the oldest ready step has waited, and what is open.
   absl::Duration OldestReadyAge();
   int ActiveRunCount();
   int OpenObligationCount();
@@ -162,7 +162,7 @@ class Engine {
 
   void FinishRun(Turn& turn, const RunPointer& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // What a finished run leaves is written in the commit that ends it. Gives the run with its verdict.
+  // Writes the records of a finished run in the commit that ends it. Gives the run with its verdict.
   v1::Run KeepRecords(Turn& turn, verdicts::Records records) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void RecordBackup(Turn& turn, v1::Backup backup) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -188,7 +188,7 @@ class Engine {
   // AlreadyExists when another process of that name is there.
   Status CloseOlder(const v1::AgentHello& hello) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // What the agent holds goes on; what it does not know any more is lost and may be tried again; what it
+  // A step that the agent holds goes on; one that it does not know any more is lost and may be tried again; one that it
   // holds and we do not is superseded.
   void ResumeLeases(Turn& turn, const SessionPointer& session, const v1::AgentHello& hello)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -226,7 +226,7 @@ class Engine {
 
   // ---- time ----------------------------------------------------------------------------------------------
 
-  // What the runs of this environment wait for may be another thing now: watchers look again.
+  // The runs of this environment may wait for another thing now: watchers look again.
   void TouchRunsOf(Turn& turn, const std::string& environment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void FireTimer(Turn& turn, const Timer& timer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -176,7 +176,8 @@ int Engine::RunningOn(const AgentKey& agent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex
 Status Engine::CloseOlder(const v1::AgentHello& hello) {
   const SessionPointer older = sessions_.Find({hello.environment(), hello.agent()});
   if (older == nullptr) return OkStatus();
-  // Not the same process, and the first one is alive: a machine that was cloned, say. Both would do the same work.
+  // Another process has the name, and the first one is alive: a machine that was cloned, say. Both would do the same
+  // work.
   const bool another =
       !hello.instance().empty() && !older->instance.empty() && hello.instance() != older->instance;
   if (another && clock_.Monotonic() - older->heard_at <= options_.lease_duration) {
@@ -448,7 +449,7 @@ void Engine::ExpireLeases(Turn& turn, absl::Duration now) ABSL_EXCLUSIVE_LOCKS_R
       const flows::StepState& at = run->At(step);
       if (at.phase != v1::STEP_PHASE_RUNNING || at.lease_expired || !run->PlaceOf(step).movable()) continue;
       if (sessions_.Find(run->Holder(step)) != nullptr) continue;
-      // After a restart nobody has been heard from: agents get a lease's time to come back.
+      // Nobody has been heard from after a restart: agents get a lease's time to come back.
       const absl::Duration since = sessions_.LastHeard(run->Holder(step))
                                        .value_or(std::max(run->Monotonic(at.granted_at), started_at_));
       if (now - since <= options_.lease_duration) continue;

@@ -29,7 +29,7 @@ TEST_F(EngineTest, StepsThatNeverMoveAndAreReadyAtOnceGoToOneAgent) {
   EXPECT_TRUE(of_a == 0 || of_b == 0) << of_a << " and " << of_b;
 }
 
-// What the first agent does not have room for waits for it, and does not go to the other.
+// A step for which the first agent does not have room waits for it, and does not go to the other.
 TEST_F(EngineTest, StepsThatNeverMoveWaitForTheirAgentsRoom) {
   const Agent a = Connect("agent-a", {}, 1), b = Connect("agent-b", {}, 1);
   v1::Flow flow;

@@ -1,4 +1,4 @@
-// What is left of runs that are over: what agents hold of them, and the last lines of their logs.
+// Runs that are over leave things behind: what agents hold of them, and the last lines of their logs.
 #include "controlplane/runs/engine_testing.h"
 
 namespace salvor::controlplane {

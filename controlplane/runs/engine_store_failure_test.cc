@@ -16,7 +16,7 @@ namespace {
 using When = FailingStore::When;
 constexpr char kRun[] = "r1";
 
-// What the agent has in its own journal: it outlives every control plane.
+// The world is what the agent has in its own journal: it outlives every control plane.
 struct World {
   std::vector<v1::LeaseKey> unacknowledged;  // begun, and their results are not acknowledged yet
   std::set<std::tuple<std::string, int, int64_t>> performed;  // step, attempt, epoch

@@ -15,7 +15,7 @@
 
 namespace salvor::controlplane {
 
-// What was sent to one agent, in order.
+// The link records what was sent to one agent, in order.
 class RecordedLink final : public AgentLink {
  public:
   void Send(v1::ControlMessage message) override {
@@ -27,7 +27,7 @@ class RecordedLink final : public AgentLink {
     MutexLock lock(mutex_);
     closed_ = why;
   }
-  // What came since the last call.
+  // Takes what came since the last call.
   v1::ControlMessage Take() {
     MutexLock lock(mutex_);
     v1::ControlMessage taken;

@@ -1,4 +1,4 @@
-// What stays of a run that is over: its view, its verdict and its records.
+// A run that is over leaves its view, its verdict and its records.
 #include "controlplane/runs/finished_runs.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// Which protocol an agent and this control plane speak with each other. Pure.
+// Chooses the protocol that an agent and this control plane speak with each other. Pure.
 #pragma once
 
 #include <string>

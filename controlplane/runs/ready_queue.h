@@ -1,4 +1,5 @@
-// What waits for an agent, oldest first, and who gets it. One thread at a time: the engine's lock guards it.
+// The queue of the steps that wait for an agent, oldest first, and the choice of who gets one. One thread at a time:
+// the engine's lock guards it.
 #pragma once
 
 #include <absl/time/time.h>
@@ -47,13 +48,13 @@ class ReadyQueue {
   std::set<std::string> held_back_;                      // environments, see AddHeldBack
 };
 
-// What a step waits for, for people, and since when that is so, where it is known.
+// The thing that a step waits for, in words for people, and since when that is so, where it is known.
 struct Waiting {
   std::string why;
   std::optional<absl::Time> since;
 };
 
-// What a ready step waits for.
+// Says what a ready step waits for.
 Waiting WhyItWaits(const ActiveRun& run, int step, const AgentSessions& sessions, const ActiveRuns& runs);
 
 }  // namespace salvor::controlplane

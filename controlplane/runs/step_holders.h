@@ -1,4 +1,4 @@
-// Which agents were ever granted a step of a run: they alone may write into its log.
+// The holders of a run are the agents that were ever granted a step of it: they alone may write into its log.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// What one call to the engine leads to, and what is due later. Plain values.
+// A turn is what one call to the engine leads to, and what is due later. Plain values.
 #pragma once
 
 #include <absl/time/time.h>

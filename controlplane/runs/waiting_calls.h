@@ -8,7 +8,7 @@
 
 namespace salvor::controlplane {
 
-// What others began before this call is durable.
+// Everything that others began before this call is durable when it returns OK.
 Status WaitUntilDurable(Engine& engine);
 // AlreadyExists only once the run that is there is durable: whoever is told of it may rely on it.
 Status StartRunAndWait(Engine& engine, v1::RunHeader header, v1::Flow flow,

@@ -103,7 +103,7 @@ TEST_F(FileTokenTest, ARevokedOneStaysRevokedAndComesBackOnlyWhereNobodyElseCoul
   EXPECT_EQ(Secret(), "") << "anna is there";
 }
 
-// What its record said – that it was revoked – is lost, and the token stands in the file still.
+// The record's statement that the token was revoked is lost, and the token stands in the file still.
 TEST_F(FileTokenTest, ARevokedOneWhoseRecordIsDamagedDoesNotComeBackByItsFile) {
   const std::string store_directory = directory_ + "/store";
   ASSERT_TRUE(MakeDirectories(store_directory, 0700).ok());

@@ -42,7 +42,7 @@ class AccessTest : public ServicesTest {
       bool ok = false;
       return queue.Next(&tag, &ok) && ok;
     };
-    // On the wire a call with one request is a stream of one.
+    // A call with one request is a stream of one on the wire.
     auto call = stub.PrepareCall(&context, method, &queue);
     call->StartCall(nullptr);
     bool going = wait();
@@ -96,7 +96,7 @@ TEST_F(AccessTest, NobodyComesInWithoutAValidTokenOfTheRightKind) {
   }
 }
 
-// Over the wire: the table is asked by every method, streams too, and each by its own name.
+// Every method asks the table over the wire, streams too, and each by its own name.
 TEST_F(AccessTest, EveryMethodAsksForTheClassThatTheTableNames) {
   std::map<v1::TokenClass, std::string> tokens;
   for (int each = v1::TOKEN_CLASS_VIEW; each <= v1::TOKEN_CLASS_ADMINISTER; ++each) {

@@ -34,7 +34,7 @@ class StreamLink final : public AgentLink {
     context_.TryCancel();
   }
 
-  // Before the stream ends: no write may be under way then.
+  // Called before the stream ends: no write may be under way then.
   void Stop() {
     {
       MutexLock lock(mutex_);

@@ -1,4 +1,4 @@
-// What an agent's token is good for: the hello, and the stream as long as it lives.
+// An agent's token is good for the hello, and for the stream as long as it lives.
 #include "controlplane/transport/agent_service.h"
 
 #include "controlplane/transport/transport_testing.h"

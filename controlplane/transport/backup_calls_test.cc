@@ -1,4 +1,4 @@
-// What people say about backups through the API: that a doubt is unfounded, and by which checks a drill judges.
+// People say things about backups through the API: that a doubt is unfounded, and by which checks a drill judges.
 #include "base/text.h"
 #include "controlplane/store/contract/held_up_store_testing.h"
 #include "controlplane/transport/transport_testing.h"

@@ -30,11 +30,11 @@ class RunMetrics final : public EngineObserver {
   // that an alert on age fires for what never succeeded; they go with the declaration.
   void SetApplications(const std::set<std::string>& declared);
 
-  // What is computed at each scrape.
+  // Sets the figures that are computed at each scrape.
   void Refresh(Engine& engine, Store& store);
 
  private:
-  // What the series need of one backup's record; times are 0 for "never".
+  // The part of one backup's record that the series need; times are 0 for "never".
   struct Standing {
     double succeeded_at_s = 0, proven_at_s = 0, bytes = 0;
   };

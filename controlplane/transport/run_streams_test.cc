@@ -1,4 +1,4 @@
-// What goes on for as long as a run does, over gRPC: a log's cursor, and a stream whose caller's token is revoked.
+// Streams over gRPC go on for as long as a run does: a log's cursor, and a stream whose caller's token is revoked.
 #include <iostream>
 #include <optional>
 
@@ -31,7 +31,7 @@ class RunStreamsTest : public ServicesTest {
     ASSERT_TRUE(CommitAndWait(store_, {log}).ok());
   }
 
-  // What a reader gets that has all up to there: "text@next".
+  // The lines that a reader gets who has all up to there: "text@next".
   std::vector<std::string> ReadFrom(int64_t after) {
     grpc::ClientContext context;
     Token(kPeople).Attach(context);

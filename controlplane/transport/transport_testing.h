@@ -1,4 +1,4 @@
-// Both services over a store in memory, called through real gRPC without a socket.
+// The services run over a store in memory, and are called through real gRPC without a socket.
 #pragma once
 
 #include <gmock/gmock.h>

@@ -129,7 +129,7 @@ std::optional<absl::Duration> Due(const OneRun& run, const Effects& effects, v1:
   return due;
 }
 
-// Both a transition and a restart after it say when the timer of that kind fires.
+// Two effects say when the timer of that kind fires: that of a transition, and that of a restart after it.
 void ExpectDue(const OneRun& run, const Effects& started, v1::TimerFired::Kind kind, absl::Duration due) {
   EXPECT_EQ(Due(run, started, kind), due);
   EXPECT_EQ(Due(run, Outstanding(run.State()), kind), due) << "after a restart";

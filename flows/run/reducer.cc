@@ -307,7 +307,7 @@ class Transition {
     return step;
   }
 
-  // What was released early, before its step, is so since then.
+  // An obligation that was released early, before its step, is so since then.
   void SettleObligation(ObligationState& obligation, v1::ObligationStatus::Phase phase) {
     if (obligation.phase != phase) obligation.settled_at = now_;
     obligation.phase = phase;

@@ -1,4 +1,4 @@
-// What a watch sends of a run from its beginning to its end, whole and by changes.
+// A watch sends a run from its beginning to its end, whole and by changes.
 #include "proto/run_change.h"
 
 #include <gtest/gtest.h>

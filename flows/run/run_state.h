@@ -1,4 +1,4 @@
-// What is known of a run: its flow with its events reduced over it. Plain values.
+// The state of a run is all that is known of it: its flow with its events reduced over it. Plain values.
 #pragma once
 
 #include <absl/time/time.h>

@@ -78,7 +78,7 @@ void Settle(const Places& places, Part* part) {
   }
 }
 
-// What the manifest says of itself and of as many artifacts as fit.
+// Keeps what the manifest says of itself and of as many artifacts as fit.
 void KeepEssentials(v1::ManifestCheck* check) {
   const v1::Manifest whole = check->manifest();
   check->set_essentials_only(true);

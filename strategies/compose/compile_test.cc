@@ -204,7 +204,7 @@ TEST(CompileRestore, KeepsGoingWhereItIsToldToAndSaysSoInItsPlan) {
   };
   const auto says_so = [](const RestorePlan& plan) {
     return std::any_of(plan.effects.begin(), plan.effects.end(), [](const v1::PlannedEffect& effect) {
-      return effect.verb() == "skip" && effect.subject() == "what cannot be built";
+      return effect.verb() == "skip" && effect.subject() == "parts that cannot be built";
     });
   };
   const auto stops = CompileRestore(BuiltInStrategies(), request, OtherPlace(), {});
@@ -339,7 +339,8 @@ TEST(CompileDrill, RestoresIntoAScratchPlaceThatIsAlwaysRemoved) {
   ASSERT_TRUE(plan.ok()) << plan.status();
   ExpectGolden("drill", plan->flow, plan->effects);
   const v1::ScratchStart& scratch = StepOf(plan->flow, "scratch.start").action().scratch_start();
-  EXPECT_TRUE(scratch.postgres());
+  EXPECT_EQ(scratch.engine(), "postgres");
+  EXPECT_TRUE(scratch.postgres()) << "an agent of 0.1 reads nothing else";
   EXPECT_EQ(scratch.server_version_num(), 150018);
   EXPECT_EQ(scratch.expected_bytes(), int64_t{4} * 1'181'116'006 + 4096);
 }
@@ -403,7 +404,7 @@ TEST(CompileDrill, LeavesAServersDatabasesOutWhenItsRolesAreLost) {
   const auto plan = CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest, "drill-shop-1"));
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_THAT(FlowText(plan->flow), Not(HasSubstr("db.")));
-  EXPECT_FALSE(StepOf(plan->flow, "scratch.start").action().scratch_start().postgres());
+  EXPECT_EQ(StepOf(plan->flow, "scratch.start").action().scratch_start().engine(), "");
 
   v1::Manifest alone = AManifest({DatabaseComponent()});
   Lose(v1::Artifact::KIND_POSTGRES_GLOBALS, "", "db", "roles", &alone);

@@ -1,4 +1,4 @@
-// What of a plan only looks: it can be asked beforehand, and changes nothing. Pure.
+// The inspection is the part of a plan that only looks: it can be asked beforehand, and changes nothing. Pure.
 #pragma once
 
 #include "base/status.h"

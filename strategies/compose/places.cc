@@ -32,7 +32,8 @@ void Places::Settle(const std::string& component, const std::string& host, const
     return edge.step().rfind(own, 0) == 0;
   };
   for (v1::Step& step : *steps) {
-    // What waits for steps of other components waits for the main host's opening through them, and for its own not yet.
+    // A step that waits for steps of other components waits for the main host's opening through them, and for its own
+    // not yet.
     const bool is_first = host == MainHost() ? step.after().empty()
                                              : std::none_of(step.after().begin(), step.after().end(), is_own);
     if (is_first && step.purpose() != v1::PURPOSE_UNDO) After(&step, root);

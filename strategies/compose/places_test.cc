@@ -194,6 +194,40 @@ TEST(Places, ADrillIsAtOnePlaceWhateverHostsThereWere) {
   EXPECT_THAT(destinations, Contains("/srv/shop /web-2/srv/shop"));
 }
 
+TEST(Places, ADrillHasAServerForEachThatWasBackedUp) {
+  v1::Component second = On("db-2", DatabaseComponent()), third = second;
+  second.set_name("more");
+  third.set_name("most");
+  third.mutable_postgres()->clear_databases();
+  third.mutable_postgres()->add_databases("stock");
+  v1::Manifest manifest = AManifest({On("db-1", DatabaseComponent()), second, third});
+  const auto drill = [&manifest] {
+    return CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest, "drill-shop-1"));
+  };
+  const auto plan = drill();
+  ASSERT_TRUE(plan.ok()) << plan.status() << ": both hosts have a database of that name";
+  std::set<std::string> servers, targets;
+  for (const v1::Step& step : plan->flow.steps()) {
+    EXPECT_EQ(step.place(), "host") << step.id();
+    if (step.action().has_scratch_start())
+      servers.insert(step.title() + ": " + step.action().scratch_start().name());
+    if (step.action().has_postgres_verify())
+      targets.insert(step.component() + ": " + step.action().postgres_verify().target().scratch());
+  }
+  EXPECT_THAT(servers, ElementsAre("start scratch server of db: drill-shop-1",
+                                   "start scratch server of more: drill-shop-1-postgres-2"));
+  EXPECT_THAT(targets, ElementsAre("db: drill-shop-1", "more: drill-shop-1-postgres-2",
+                                   "most: drill-shop-1-postgres-2"));
+  EXPECT_EQ(plan->flow.obligations_size(), 2) << "each is removed";
+
+  *manifest.mutable_components(2)->mutable_postgres()->mutable_databases(0) = "shop";
+  manifest.mutable_artifacts()->Clear();
+  for (const v1::Artifact& artifact :
+       AManifest({manifest.components().begin(), manifest.components().end()}).artifacts())
+    *manifest.add_artifacts() = artifact;
+  EXPECT_THAT(MessageOf(drill().status()), HasSubstr("to the same server")) << "one database, twice";
+}
+
 TEST(ValidateFlow, RefusesAnObligationThatAnotherAgentWouldUndo) {
   const v1::Manifest manifest = AManifest({FilesComponent()});
   v1::Flow flow = CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest, "drill-shop-1"))->flow;

@@ -18,8 +18,8 @@ using google::protobuf::Reflection;
 
 void LayOver(const Message& top, Message* base);
 
-// What rides in an Any is laid over like any other message. False for what does not, or is not of one known type: then it
-// is replaced.
+// An extension that rides in an Any is laid over like any other message. False for what rides in none, or is not of one
+// known type: then it is replaced.
 bool LayExtensionOver(const Message& top, Message* base) {
   const auto* over = AsExtension(top);
   const auto* under = AsExtension(*base);

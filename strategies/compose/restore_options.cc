@@ -11,7 +11,7 @@
 namespace salvor::strategies {
 namespace {
 
-// What an answer has room for, however many there are.
+// An answer has room for so many problems, however many there are.
 constexpr size_t kMostProblemsShown = 15;
 constexpr size_t kMostOfOneProblem = 300;
 

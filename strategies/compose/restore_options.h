@@ -1,4 +1,4 @@
-// What a person asks of the restore of each component. Pure.
+// The options that a person gives to the restore of each component. Pure.
 #pragma once
 
 #include <map>

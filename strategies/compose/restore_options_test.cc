@@ -1,4 +1,4 @@
-// What a request says of a restore's components reaches each of them, and what cannot be meant is named at its place.
+// A request's options reach each component of the restore, and what cannot be meant is named at its place.
 #include "strategies/compose/restore_options.h"
 
 #include <gmock/gmock.h>

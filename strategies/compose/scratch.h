@@ -23,8 +23,8 @@ class Scratch {
   // Appends what removes the places, and that they are to be removed.
   void Close(v1::Flow* flow) const;
 
-  // What a fragment's steps without edges come after: the start of its first place. A fragment that needs no place waits
-  // for the first there is: that one says whether the drill is isolated.
+  // The step after which a fragment's steps without edges come: the start of its first place. A fragment that needs no
+  // place waits for the first there is: that one says whether the drill is isolated.
   std::string RootOf(const Fragment& fragment) const;
   // Whatever comes after the root comes after the fragment's other places too.
   void AwaitOthers(Fragment* fragment) const;

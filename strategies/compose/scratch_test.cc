@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/names.h"
 #include "strategies/compose/compile.h"
 #include "strategies/compose/flow_text.h"
 #include "strategies/interface/scratch_folder.h"
@@ -42,6 +43,8 @@ class Needing final : public Strategy {
     }
     const std::string& needs = component.name();
     if (needs.find("files") != std::string::npos) fragment.scratch.push_back(ScratchFolder(request, 10));
+    if (needs.find("moon") != std::string::npos)
+      fragment.scratch.push_back(ScratchServer(request, "moon", needs == "moon-2" ? 2 : 1, needs, 7, 10));
     for (const char* key : {"graph", "wide"}) {
       if (needs.find(key) != std::string::npos) fragment.scratch.push_back(Server(key, 1 << 20));
     }
@@ -126,6 +129,36 @@ TEST_F(ScratchTest, WhatNeedsNoPlaceWaitsForTheFirstAndKeepsNone) {
                           "idle.restore idle.check", "verification.write location.open idle.restore"));
 }
 
+TEST_F(ScratchTest, AServerOfAnyKindIsAskedForByItsNameAndHasAPlaceOfItsOwn) {
+  const RestorePlan plan = Drill({"files", "moon", "moon-2"});
+  const auto start = [&plan](int step) { return plan.flow.steps(step).action().scratch_start(); };
+  EXPECT_THAT(
+      Lines(plan.flow),
+      testing::IsSupersetOf({"scratch.start manifest.check", "scratch.start.moon manifest.check",
+                             "scratch.start.moon-2 manifest.check", "moon-2.check scratch.start.moon-2"}));
+  EXPECT_EQ(start(2).engine(), "") << "the folder";
+  EXPECT_EQ(start(3).engine(), "moon");
+  EXPECT_EQ(start(3).server_version_num(), 7);
+  EXPECT_FALSE(start(3).postgres()) << "an agent of 0.1 would start that";
+  EXPECT_EQ(start(3).name(), "drill-shop-1-moon");
+  EXPECT_EQ(start(4).name(), "drill-shop-1-moon-2");
+  ASSERT_EQ(plan.flow.obligations_size(), 3);
+  EXPECT_EQ(plan.flow.obligations(1).undo().scratch_stop().name(), "drill-shop-1-moon");
+  EXPECT_THAT(EffectsText(plan.effects), HasSubstr("scratch server of moon-2"));
+}
+
+TEST(ScratchServerName, IsAnObjectsNameThatEndsAsItsRunDoes) {
+  RestoreRequest request;
+  for (const char* application : {"shop", "a-very-long-application-which-leaves-no-room-at-all-for-more"}) {
+    const absl::Time at = absl::FromUnixSeconds(1'795'256'100);
+    request.run = MakeRunName("drill", application, at, 0x4f2a);
+    const std::string name = ScratchServerName(request, "mariadb", 12);
+    EXPECT_EQ(CheckObjectName(name), OkStatus()) << name;
+    EXPECT_THAT(name, HasSubstr("-20261121-101500-4f2a-mariadb-12"));
+    EXPECT_EQ(ScratchServerName(request, "postgres", 1), request.run) << "as 0.1 had it";
+  }
+}
+
 TEST(ScratchFolder, IsOneForFilesAndServersOfTheNewestVersion) {
   v1::Component second = DatabaseComponent();
   second.set_name("more");
@@ -144,7 +177,8 @@ TEST(ScratchFolder, IsOneForFilesAndServersOfTheNewestVersion) {
   const v1::Step& start = plan->flow.steps(2);
   EXPECT_EQ(start.title(), "start scratch server") << "though the first of them wants no server";
   const v1::ScratchStart& scratch = start.action().scratch_start();
-  EXPECT_TRUE(scratch.postgres() && scratch.require_isolation());
+  EXPECT_EQ(scratch.engine(), "postgres");
+  EXPECT_TRUE(scratch.require_isolation());
   EXPECT_EQ(scratch.name(), "drill-shop-1");
   EXPECT_EQ(scratch.server_version_num(), 150018);
   EXPECT_EQ(scratch.expected_bytes(), 4096 + int64_t{6} * 1'181'116'006);

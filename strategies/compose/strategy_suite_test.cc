@@ -120,7 +120,7 @@ TEST_P(EveryStrategy, SaysWhatEachStepIsFor) {
   }
 }
 
-// In the composed flow each writing step waits for every guardrail, of other components as well.
+// Each writing step of the composed flow waits for every guardrail, of other components as well.
 TEST_P(EveryStrategy, WritesNothingBeforeTheGuardrailsOfARestore) {
   const v1::Manifest manifest = AManifest({Component(), OtherFiles()});
   const auto plan =

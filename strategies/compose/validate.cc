@@ -190,7 +190,7 @@ class ObjectValidator {
     ValidateUsersOf(name, driver);
   }
 
-  // What is wrong with them whatever they are laid over, or is laid over them.
+  // Finds what is wrong with them whatever they are laid over, or is laid over them.
   void ValidateByThemselves(const google::protobuf::RepeatedPtrField<v1::Component>& components,
                             bool need_strategy) {
     const std::string no_strategy = NeedsStrategy(strategies_);

@@ -57,7 +57,7 @@ class FlowValidator {
     return OkStatus();
   }
 
-  // What a run that only looks does may go before everything else, at any time, because it changes nothing.
+  // A run that only looks may go before everything else, at any time, because it changes nothing.
   Status CheckOnlyLooks() const {
     for (const v1::Step& step : flow_.steps()) {
       if (!OnlyLooks(step.purpose()))
@@ -100,7 +100,7 @@ class FlowValidator {
     return OkStatus();
   }
 
-  // What was made on one agent is undone by no other.
+  // A thing that was made on one agent is undone by no other.
   Status CheckPlacesOf(const v1::Obligation& obligation) const {
     const std::string& opened_at = flow_.steps(index_.at(obligation.opened_by())).place();
     if (opened_at != flow_.steps(index_.at(obligation.released_by())).place())
@@ -142,7 +142,7 @@ class FlowValidator {
       }
       if (!opened_by.insert(obligation.opened_by()).second)
         return InvalidArgument("step '{}' opens more than one obligation", obligation.opened_by());
-      // Else an agent that is alone would do something else than one that is told to.
+      // The two must be equal, or an agent that is alone would do something else than one that is told to.
       const v1::Action& release = flow_.steps(index_.at(obligation.released_by())).action();
       if (!google::protobuf::util::MessageDifferencer::Equals(obligation.undo(), release)) {
         return InvalidArgument("obligation '{}' is undone by another action than that of step '{}'", name,

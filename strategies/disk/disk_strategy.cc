@@ -128,7 +128,7 @@ std::vector<v1::DiskDestination> Pair(const std::vector<std::string>& paths,
   return pairs;
 }
 
-// Where each path of the backup goes: to itself, unless the target declares other paths of its own. Those are
+// The destination of each path of the backup: itself, unless the target declares other paths of its own. Those are
 // paired in the order they stand in; what could be meant in two ways is refused.
 StatusOr<std::vector<v1::DiskDestination>> Destinations(const v1::Component& component,
                                                         const RestoreRequest& request) {
@@ -227,7 +227,8 @@ struct DiskRestorePlan {
     return step;
   }
 
-  // After the comparison: what an application's own check writes must not look like a difference.
+  // The checks come after the comparison: the rows and files that an application's own check writes must not look like
+  // a difference.
   v1::Step Checks(const google::protobuf::RepeatedPtrField<v1::ApplicationCheck>& checks) const {
     v1::Step step =
         NewStep("application-checks", v1::PURPOSE_CHECK,

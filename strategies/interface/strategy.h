@@ -39,7 +39,7 @@ struct BackupRequest {
   std::vector<std::string> forget_runs;  // over and no backup: LocationOpen.forget_runs
 };
 
-// What a restore asks of a strategy. A drill goes to scratch; a restore to what `to` declares.
+// The request for a component's part of a restore. A drill goes to scratch; a restore to what `to` declares.
 struct RestoreRequest {
   std::string run;
   std::string environment;  // where it goes to; empty: where the backup is from
@@ -69,8 +69,7 @@ struct Destination {
 // A throw-away place that a drill works in: made before the steps that need it, removed when the drill is over. Needs of
 // one key, also of several components, are one place.
 struct ScratchPlace {
-  std::string
-      key;  // empty: the folder of the drill on the host (strategies/interface/scratch_folder.h); else a word
+  std::string key;  // empty: the folder of the drill on the host (scratch_folder.h); else a word
   v1::Action start;
   v1::Action stop;         // undoes `start`, also half of one, and does no harm when done twice
   std::string title;       // for people: "scratch server"
@@ -126,8 +125,8 @@ class Strategy {
   // any type. Problems' fields are relative to the options: "disk.root". A kind that leaves this out has no options.
   virtual std::vector<FieldProblem> ValidateOptions(const v1::Component& component,
                                                     const v1::RestoreOptions& options) const;
-  // What a request has in fields of its own for all components of the kind, as options of this one of them: those that
-  // the request gives it by name are laid over.
+  // The fields that a request has for all components of the kind, as options of this one of them: those that the
+  // request gives it by name are laid over.
   virtual v1::RestoreOptions CommonOptions(const v1::CreateRestoreRequest& asked,
                                            const v1::Component& component) const;
   // All problems of those fields that no component can judge by itself, also where the backup has none of the kind.

@@ -12,37 +12,24 @@
 #include "strategies/interface/declarations.h"
 #include "strategies/interface/scratch_folder.h"
 #include "strategies/interface/steps.h"
+#include "strategies/postgres/server.h"
 #include "strategies/postgres/sql_probes.h"
 
 namespace salvor::strategies {
 namespace {
 
+constexpr char kEngine[] = "postgres";  // the kind of a drill's server
 constexpr char kServerTitle[] = "this PostgreSQL server";
 constexpr int kQuickStepTimeout_s = 600;
 constexpr int kDatabasesPerTargetCheck = 50;  // keeps the payload well below its limit
-constexpr int kDefaultPort = 5432;
 
 std::vector<std::string> DatabasesOf(const v1::Component& component) {
   return {component.postgres().databases().begin(), component.postgres().databases().end()};
 }
 
-// "/run/postgresql:5432": what tells one server of an environment from another.
-std::string ServerName(const v1::PostgresConnection& connection) {
-  const std::string& place = connection.host().empty() ? connection.socket_directory() : connection.host();
-  return fmt::format("{}:{}", place, connection.port() == 0 ? kDefaultPort : connection.port());
-}
-
-bool IsLocal(const v1::PostgresConnection& connection) {
-  const std::string& host = connection.host();
-  return host.empty() || host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
-}
-
-// One server of an environment, be it named by an address or be it a named host's own.
 std::string ServerKey(const std::string& word, const std::string& environment,
                       const v1::Component& component) {
-  const v1::PostgresConnection& connection = component.postgres().connection();
-  const std::string host = IsLocal(connection) && !component.host().empty() ? component.host() + "/" : "";
-  return fmt::format("{}:{}/{}{}", word, environment, host, ServerName(connection));
+  return fmt::format("{}:{}/{}", word, environment, ServerIn(component));
 }
 
 void ValidateConnection(const v1::PostgresConnection& connection, Problems* problems) {
@@ -109,7 +96,7 @@ const std::string& NewName(const std::string& database, const v1::PostgresRestor
   return renamed == options.rename_databases().end() ? database : renamed->second;
 }
 
-// Which of the names stand for no database of `databases`, each as a problem of a field below `field`.
+// Finds the names that stand for no database of `databases`, each as a problem of a field below `field`.
 void FindStrangers(const std::map<std::string, std::string>& renames,
                    const std::vector<std::string>& databases, const std::string& whose,
                    const std::string& field, Problems* problems) {
@@ -135,7 +122,7 @@ class RestorePlanner {
     globals_ = FindArtifact(manifest_, name_, v1::Artifact::KIND_POSTGRES_GLOBALS);
     if (globals_ == nullptr) fragment_.missing.push_back(MakeMissing(manifest_, name_, "roles"));
     RETURN_IF_ERROR(ChooseDatabases());
-    // Without its roles a dump cannot be given back its owners and grants: that would prove nothing.
+    // A dump cannot be given back its owners and grants without its roles: that would prove nothing.
     if (globals_ == nullptr || databases_.empty()) return std::move(fragment_);
     AddTargetChecks();
     AddRoles();
@@ -147,8 +134,8 @@ class RestorePlanner {
     }
     if (options_.keep_going()) {
       fragment_.effects.push_back(MakeEffect(
-          "skip", "what cannot be built",
-          fmt::format("by {}, as --keep-going says: it is named, and the restore is partial", server_)));
+          "skip", "parts that cannot be built",
+          fmt::format("by {}, as --keep-going says: they are named, and the restore is partial", server_)));
     }
     AddApplicationChecks();
     if (request_.drill) AddScratchServer();
@@ -163,9 +150,10 @@ class RestorePlanner {
 
   Status ChooseTarget() {
     if (request_.drill) {
-      target_.set_scratch(request_.run);
-      server_ = "the scratch server";
-      key_ = "postgres-restore:" + request_.run;
+      drill_server_ = DrillServerOf(component_, manifest_);
+      target_.set_scratch(ScratchServerName(request_, kEngine, drill_server_.number));
+      server_ = "the scratch server" + (drill_server_.of.empty() ? "" : " of " + drill_server_.of);
+      key_ = "postgres-restore:" + target_.scratch();
       return OkStatus();
     }
     if (!request_.to || !request_.to->has_postgres()) {
@@ -274,8 +262,7 @@ class RestorePlanner {
     fragment_.destinations.push_back(
         {fmt::format("postgres {}{}", target_.scratch(), server_), name, false,
          fmt::format("database '{}' to the same server", name),
-         request_.drill ? "A drill has one server for all: put one of them into an application "
-                          "of its own."
+         request_.drill ? "A drill has one server for both: put one of them into an application of its own."
                         : "Restore them one after another, and rename one of the databases.",
          IsLocal(target_.connection())});
     const std::string from = source == name ? "from dump" : fmt::format("from dump of {},", source);
@@ -283,7 +270,6 @@ class RestorePlanner {
                                            fmt::format("on {}, {} {}", server_, from, DescribeDump(dump))));
   }
 
-  // In the folder of the drill, which the files of other components share.
   void AddScratchServer() {
     int64_t bytes = 0;
     int version = 0;
@@ -291,14 +277,12 @@ class RestorePlanner {
       bytes += 2 * database.restore.dump().bytes();  // the tables and their indexes
       version = std::max(version, PostgresFactsOf(database.restore.dump()).server_version_num());
     }
-    ScratchPlace place = ScratchFolder(request_, bytes);
-    place.start.mutable_scratch_start()->set_postgres(true);
-    place.start.mutable_scratch_start()->set_server_version_num(version);
-    NameServer(&place);
-    fragment_.scratch.push_back(std::move(place));
+    fragment_.scratch.push_back(
+        ScratchServer(request_, kEngine, drill_server_.number, drill_server_.of, version, bytes));
   }
 
-  // After every comparison: what an application's own check writes must not look like a difference.
+  // The checks come after every comparison: the rows that an application's own check writes must not look like a
+  // difference.
   void AddApplicationChecks() {
     const v1::Component& declares = request_.to ? *request_.to : component_;
     if (declares.checks().empty()) return;
@@ -329,6 +313,7 @@ class RestorePlanner {
   const v1::Manifest& manifest_;
   const std::string& name_;
   v1::PostgresTarget target_;
+  DrillServer drill_server_;
   std::string server_;
   std::string key_;
   const v1::Artifact* globals_ = nullptr;

@@ -22,7 +22,7 @@ struct Size {
   int64_t few, then, now;
 };
 
-// What an artifact is weighed by: the first thing that it counts, and its bytes.
+// The sizes by which an artifact is weighed: the first thing that it counts, and its bytes.
 std::vector<Size> SizesOf(const v1::Artifact& then, const v1::Artifact& now) {
   std::vector<Size> sizes;
   if (const v1::Artifact::Contents contents = ContentsOf(then); !contents.counts().empty()) {

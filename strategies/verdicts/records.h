@@ -1,5 +1,5 @@
-// What a finished run leaves behind: its verdict, the record of its backup and what was found about it. Pure: the same
-// run and knowledge give the same records.
+// The records that a finished run leaves behind: its verdict, the record of its backup and what was found about it.
+// Pure: the same run and knowledge give the same records.
 #pragma once
 
 #include <optional>
@@ -10,7 +10,7 @@
 
 namespace salvor::verdicts {
 
-// What is known of backups when a run ends. Either may be null.
+// The knowledge of backups when a run ends. Either may be null.
 struct Known {
   const v1::Backup* backup = nullptr;         // the one that the run made or drilled
   const v1::Backup* last_believed = nullptr;  // the newest of its application before it that is believed

@@ -93,7 +93,7 @@ const v1::Manifest* ManifestOf(const v1::Run& run) {
   return manifest;
 }
 
-// What is not in an artifact that should be: its first name and how much more; empty when nothing is.
+// Names what is not in an artifact that should be: its first name and how much more; empty when nothing is.
 std::string GapOf(const v1::Manifest& manifest) {
   for (const v1::Artifact& artifact : manifest.artifacts()) {
     const int64_t gaps = ContentsOf(artifact).gaps();
@@ -127,7 +127,7 @@ Judgement JudgeDrill(const v1::Run& run, const v1::Backup* backup) {
   return {finding->verdict(), finding->reason(), run.hint()};
 }
 
-// What a restore that keeps going left out; empty when it left nothing out.
+// Names what a restore that keeps going left out; empty when it left nothing out.
 std::string NotBuilt(const v1::Run& run) {
   constexpr size_t kMost = 5;
   std::vector<std::string> titles;
@@ -209,13 +209,13 @@ Tally TallyOf(const v1::Run& drill) {
   return tally;
 }
 
-// Where a drill should have kept its finding in the Location, and has not.
+// Warns where a drill should have kept its finding in the Location, and has not.
 void WarnOfLostProof(v1::Run& drill) {
   for (v1::StepStatus& step : *drill.mutable_steps()) {
     if (step.purpose() != v1::PURPOSE_RECORD || step.phase() == v1::STEP_PHASE_SUCCEEDED) continue;
     step.mutable_result()->add_warnings(
-        "what the drill found is kept by the control plane only: it could not be written into the Location, beside "
-        "the backup");
+        "the drill's finding is kept by the control plane only: it could not be written into the Location, beside the "
+        "backup");
   }
 }
 

@@ -1,4 +1,5 @@
-// What a finished run found or brought about. Decided here and nowhere else, once, when the run ends. Pure.
+// The verdict says what a finished run found or brought about. Decided here and nowhere else, once, when the run ends.
+// Pure.
 #pragma once
 
 #include <map>
@@ -31,13 +32,14 @@ v1::Run Judged(v1::Run run, const v1::Backup* backup);
 // "disproven": for people, metrics and scripts alike. Empty for what this version does not know.
 std::string_view WordOf(v1::Verdict verdict);
 
-// What the manifest of a backup run says; failed where it wrote none.
+// The coverage by the manifest of a backup run; failed where it wrote none.
 v1::Backup::Coverage CoverageOf(const v1::Run& run);
 
-// What a drill says about its backup; nothing when it says nothing (it could not be made, was cancelled in the middle, lost
-// its scratch place). Proven: the drill did all its work, the backup is complete and not in doubt, and every check passed. Only what was found positively disproves: a
-// check that failed, bytes that are wrong (REASON_CORRUPT). A check that could not be made leaves it unverifiable. Whether
-// the finding could be written down (PURPOSE_RECORD) changes nothing about it.
+// The verification of a backup by a drill; nothing when it says nothing (it could not be made, was cancelled in the middle,
+// lost its scratch place). Proven: the drill did all its work, the backup is complete and not in doubt, and every check
+// passed. Only what was found positively disproves: a check that failed, bytes that are wrong (REASON_CORRUPT). A check
+// that could not be made leaves it unverifiable. Whether the finding could be written down (PURPOSE_RECORD) changes
+// nothing about it.
 std::optional<v1::Verification> FindingOf(const v1::Run& drill, const v1::Backup* backup);
 
 // The same, where it is known already why the backup can't be called proven whatever the checks say (empty: it can).

@@ -14,7 +14,7 @@ namespace {
 
 using C = v1::Check;
 
-// What the one step of a run left; each a case of the tables below.
+// Each of these functions is a case of the tables below: what the one step of a run left.
 void Nothing(v1::Run&) {}
 void Whole(v1::Run& run) { run.mutable_steps(0)->mutable_result()->mutable_manifest()->add_artifacts(); }
 void Gap(v1::Run& run) {
@@ -25,7 +25,7 @@ void Gap(v1::Run& run) {
   tree.mutable_coverage()->add_not_covered("/srv/x");
   tree.mutable_coverage()->set_not_covered_total(3);
 }
-// Of a kind that this version does not know.
+// The gap is of a kind that this version does not know.
 void GapOfItsOwn(v1::Run& run) {
   Whole(run);
   v1::Artifact& artifact = *run.mutable_steps(0)->mutable_result()->mutable_manifest()->mutable_artifacts(0);

@@ -1,5 +1,6 @@
-// What is stored, sent or put into a Location is read for years: messages.txt has the shapes that were written once, and
-// nothing of them is renumbered, renamed, retyped or taken away. SALVOR_UPDATE_MESSAGES=1 adds what is new.
+// Messages that are stored, sent or put into a Location are read for years: messages.txt has the shapes that were
+// written once, and nothing of them is renumbered, renamed, retyped or taken away. SALVOR_UPDATE_MESSAGES=1 adds what
+// is new.
 #include "tests/corpus/message_shapes.h"
 
 #include <gmock/gmock.h>

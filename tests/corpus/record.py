@@ -100,7 +100,7 @@ def copy_database(source, target):
 
 
 def tell_the_story(stack):
-    """What there is in the end: README.md lists it."""
+    """Writes what README.md lists."""
     stack.sql("CREATE TABLE events(id bigint, day date) PARTITION BY RANGE (day);"
               "CREATE TABLE events_2026 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');"
               "INSERT INTO events SELECT g, '2026-01-01'::date + g FROM generate_series(1, 300) g;"

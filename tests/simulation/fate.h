@@ -1,5 +1,5 @@
-// What a seed decides. Equal seeds decide equally, wherever they run: no distribution of the standard library, whose
-// algorithms are not fixed.
+// Fate is what a seed decides. Equal seeds decide equally, wherever they run: no distribution of the standard library,
+// whose algorithms are not fixed.
 #pragma once
 
 #include <absl/time/time.h>

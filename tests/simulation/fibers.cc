@@ -67,7 +67,7 @@ class Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  // From outside.
+  // Called from outside.
   void Resume() {
     Fiber* const outer = std::exchange(current, this);
     state = State::kRunnable;
@@ -85,7 +85,7 @@ class Fiber {
 #endif
     current = outer;
   }
-  // From inside.
+  // Called from inside.
   void Leave(State as) {
     state = as;
 #if defined(__SANITIZE_ADDRESS__)

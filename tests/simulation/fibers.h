@@ -33,7 +33,7 @@ class Fibers {
   static void Sleep();
   static void Wake(Fiber& fiber);
   void WakeAll();
-  // For a condition that others change: in a fiber, stops it until others have gone on; outside, lets them go on.
+  // Waits for a condition that others change: in a fiber, stops it until others have gone on; outside, lets them go on.
   void Wait(Mutex& mutex);
 
  private:

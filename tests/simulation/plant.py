@@ -42,13 +42,13 @@ FAULTS = {
                           ("void Conversation::RoomChanged() {\n  MutexLock lock(mutex_);\n"
                            "  next_.set_credits(next_.credits() + 1);\n",
                            "void Conversation::RoomChanged() {\n  MutexLock lock(mutex_);\n")]}),
-    # What undoes something waits for room like everything else.
+    # A step that undoes something waits for room like everything else.
     "E6a": ("could go to .* since long, and does not",
             {QUEUE: [("session->Room() <= 0 && !Releases(ready)", "session->Room() <= 0")]}),
     # Nobody asks again for what is not undone.
     "E6b": ("is never undone on",
             {AGENTS: [("  RepeatReleases(turn, now);\n", "")]}),
-    # What the agent undid at its deadline is told to nobody.
+    # An undo that the agent made at its deadline is told to nobody.
     "E6c": ("succeeded although what it relied on was undone before it began",
             {CONVERSATION: [("  *next_.add_early_releases() = release;\n", "  (void)release;\n"),
                            ("    *first.add_early_releases() = std::move(release);\n", "    (void)release;\n")]}),

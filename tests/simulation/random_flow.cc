@@ -54,7 +54,7 @@ void SetRandomGraces(Fate& fate, v1::Graces& graces) {
   if (fate.OneIn(2)) graces.set_retry_attempts(1 + fate.Below(3));
 }
 
-// What a step opened is where it opened it.
+// A place that a step opened is where it opened it.
 void StaysWhereItIs(v1::Flow& flow, v1::Step& step) {
   step.set_movable(false);
   for (v1::Place& place : *flow.mutable_places()) {
@@ -62,7 +62,7 @@ void StaysWhereItIs(v1::Flow& flow, v1::Step& step) {
   }
 }
 
-// What `opener` makes and a step of its own undoes, when what it guards is over.
+// Adds an obligation: `opener` makes something, and a step of its own undoes it, when what it guards is over.
 void AddObligation(Fate& fate, v1::Flow& flow, int opener, int count, const std::string& run) {
   const std::string name = "place-" + std::to_string(flow.obligations_size());
   v1::Action undo;

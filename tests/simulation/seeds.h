@@ -8,10 +8,11 @@
 
 namespace salvor::simulation {
 
-// In a folder of this process, in memory where there is such a place: an agent's journal is fsynced at each write.
+// Simulates in a folder of this process, in memory where there is such a place: an agent's journal is fsynced at each
+// write.
 Outcome SimulateSeed(uint64_t seed, bool traces);
 
-// What broke, the last `most_lines` of how it came to it, and how to repeat it. It repeats it.
+// Says what broke, the last `most_lines` of how it came to it, and how to repeat it. It repeats the run.
 std::string DescribeBroken(uint64_t seed, const Outcome& outcome, size_t most_lines);
 
 }  // namespace salvor::simulation

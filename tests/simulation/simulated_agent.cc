@@ -80,7 +80,7 @@ Status SimulatedAgent::Open() {
   return executor_->Recover();
 }
 
-// From here on nothing that it does has an effect: not on its disk, not on the world.
+// Nothing that it does from here on has an effect: not on its disk, not on the world.
 SimulatedAgent::~SimulatedAgent() {
   is_dying_ = true;
   const FullDisk disk(true);

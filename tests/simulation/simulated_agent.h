@@ -62,7 +62,7 @@ class SimulatedAgent {
   void Do(const std::function<void()>& what);
   StatusOr<v1::ActionResult> Act(const v1::Action& action, agent::ActionContext& context);
   StatusOr<v1::ActionResult> Work(const v1::Action& action, agent::ActionContext& context);
-  // Until then, or until it is stopped and has had its time to end.
+  // Sleeps until then, or until it is stopped and has had its time to end.
   void SleepFor(absl::Duration time, const std::stop_token& stop);
   absl::Duration RandomLength();
 

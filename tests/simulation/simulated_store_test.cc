@@ -1,4 +1,4 @@
-// What the simulator stands on: an engine that does not wait for its store, and a store that may lose what it was told.
+// The simulator stands on an engine that does not wait for its store, and on a store that may lose what it was told.
 #include "tests/simulation/simulated_store.h"
 
 #include <gmock/gmock.h>
@@ -37,7 +37,7 @@ class SimulatedStoreTest : public testing::Test {
     flow.mutable_steps(0)->mutable_action()->mutable_noop();
     return flow;
   }
-  // What is said of it, once that is known.
+  // The answer that is given of it, once that is known.
   std::shared_ptr<std::optional<Status>> Start(const std::string& name) {
     v1::RunHeader header;
     header.set_name(name);

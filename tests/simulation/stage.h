@@ -1,5 +1,5 @@
-// What Simulate plays on: who is there, and what is done to them. simulation.cc has their days, bad_days.cc what spoils
-// them. One thread.
+// The stage on which Simulate plays: who is there, and what is done to them. simulation.cc has their days, bad_days.cc
+// what spoils them. One thread.
 #pragma once
 
 #include <map>

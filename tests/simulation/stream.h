@@ -29,25 +29,25 @@ class Stream final : public controlplane::AgentLink, public std::enable_shared_f
   Stream(World& world, Witness& witness, StreamEnds& ends, int id, AgentKey agent)
       : world_(world), witness_(witness), ends_(ends), id_(id), agent_(std::move(agent)) {}
 
-  // By the agent.
+  // Called by the agent.
   void Speak(v1::AgentMessage message);
   // Its process has died: what it has sent still arrives.
   void Hangs();
-  // By the control plane. Both are called under its lock.
+  // Called by the control plane. Both are called under its lock.
   void Send(v1::ControlMessage message) override;
   void Close(const std::string& why) override;
   // It refuses the agent.
   void Refuse(const Status& why);
   // Its process has died.
   void Dies();
-  // What is under way is lost, and the ends notice some time later.
+  // Everything that is under way is lost, and the ends notice some time later.
   void Cut();
 
   int Id() const { return id_; }
   bool IsCut() const { return is_cut_; }
   const AgentKey& Agent() const { return agent_; }
 
-  // For Close: how a stream is judged that the control plane gives up.
+  // Close judges by these a stream that the control plane gives up.
   absl::Duration heard_at;             // when the control plane last heard from it
   bool makes_way_for_another = false;  // another process of the name connects at this moment
   absl::Duration lease_duration;

@@ -12,7 +12,7 @@
 namespace salvor::simulation {
 namespace {
 
-// What the store and the network may take on a bad day, and a little more.
+// The store and the network may take so long on a bad day, and this is a little more.
 constexpr absl::Duration kPatience = absl::Seconds(40);
 
 bool Waits(v1::StepPhase phase) { return phase == v1::STEP_PHASE_BACKOFF || phase == v1::STEP_PHASE_READY; }
@@ -109,12 +109,12 @@ void Witness::TakeBindings(Run& run, const v1::StepReported& reported) {
       world_.Broken("{}: the result of {} moves {} to {}, and it never may", run.header.name(),
                     reported.step(), binding.place(), binding.agent());
     bound = binding.agent();
-    // Whom its steps wait for has changed.
+    // The agent that its steps wait for has changed.
     std::erase_if(run.ready_since, [&](const auto& ready) { return graph.At(ready.first).place == place; });
   }
 }
 
-// Without the reducer's own fence: what it lets through is judged here.
+// The check does without the reducer's own fence: what that lets through is judged here.
 void Witness::CheckReport(Run& run, const v1::StepReported& reported) {
   const std::string& name = run.header.name();
   const Lease lease{name, reported.step(), reported.attempt(), reported.epoch()};
@@ -266,7 +266,7 @@ void Witness::LookForForgotten(const Run& run, int step, absl::Duration since,
     if (agent.agent.environment != run.EnvironmentOf(step)) continue;
     if (is_taken_over && agent.agent.name == at.agent) continue;
     if (!bound.name.empty() && agent.agent.name != bound.name && stays) continue;
-    // What undoes something waits for nobody's room.
+    // A step that undoes something waits for nobody's room.
     const auto could_since = releases ? std::optional(agent.connected_since) : agent.room_since;
     if (!could_since || world_.Now() - std::max(since, *could_since) < kPatience) continue;
     return world_.Broken("{}: {} could go to {} since long, and does not", run.header.name(), what.id(),

@@ -57,7 +57,7 @@ class Witness {
   // ---- the streams
   void OnSent(const AgentKey& agent, const v1::ControlMessage& message);
   void OnCancelArrives(int process, const v1::LeaseKey& lease);
-  // What could have been granted long ago.
+  // Looks for steps that could have been granted long ago.
   void LookForForgotten(const std::vector<Available>& available);
 
   // ---- the agents

@@ -1,4 +1,4 @@
-"""What people say about backups: that a doubt is unfounded, and that it was only a check that was wrong."""
+"""People say things about backups: that a doubt is unfounded, and that it was only a check that was wrong."""
 
 import json
 import unittest
@@ -35,7 +35,7 @@ class Doubt(unittest.TestCase):
             self.assertEqual(stack.backup(shrunk)["verification"], "Proven")
 
     def verdicts(self, stack):
-        """Of every run, by its name, as the list has it."""
+        """The phase of every run, by its name, as the list has it."""
         runs = json.loads(stack.cli("run", "list", "-o", "json").stdout)["items"]
         return {run["header"]["name"]: run.get("verdict") for run in runs}
 

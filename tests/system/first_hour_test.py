@@ -1,4 +1,4 @@
-"""What somebody meets in the first hour with Salvor, on a host that nothing was prepared on."""
+"""The first hour with Salvor of somebody who is on a host that nothing was prepared on."""
 
 import json
 import signal

@@ -17,7 +17,8 @@ APPLY = "salvor.v1.ControlService/Apply"
 LIMIT = 8 << 20      # of one message (base/io/grpc/limits.h)
 CALLERS = 100
 ENDLESS = 800 << 20
-# Both hold nearly 800 MiB when nothing bounds them. 128 MiB are let in, which take more in the allocator's hands.
+# Both programs hold nearly 800 MiB when nothing bounds them. 128 MiB are let in, which take more in the allocator's
+# hands.
 BOUND_MIB = 500
 UNAUTHENTICATED, RESOURCE_EXHAUSTED = b"grpc-status\x0216", b"grpc-status\x018"
 

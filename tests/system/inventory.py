@@ -1,4 +1,4 @@
-"""What is on the machine because of a stack: to be compared before and after, so that nothing new escapes.
+"""The things that are on the machine because of a stack: to be compared before and after, so that nothing new escapes.
 
 An inventory is a set of lines, each naming one thing as a person would look for it. What is production's own, or
 grows by design (the store, restic's cache and packs, logs), is in none.
@@ -45,7 +45,7 @@ def parent_of(pid):
 
 
 def started_at(pid):
-    """With the pid it names one process for ever; None when it is gone, or has ended and waits to be reaped."""
+    """It names, with the pid, one process for ever; None when that is gone, or has ended and waits to be reaped."""
     with contextlib.suppress(OSError, IndexError):
         fields = pathlib.Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
         return None if fields[0] in (b"Z", b"X") else fields[19]
@@ -147,7 +147,7 @@ def _named_in(stack, manifest):
 
 
 def _journal(stack):
-    """What the agent believes it still has to do."""
+    """The work that the agent believes it still has to do."""
     with contextlib.closing(sqlite3.connect(f"file:{stack.dir}/agent/agent.db?mode=ro", uri=True, timeout=30)) as journal:
         attempts = [bytes(row[0]).decode(errors="replace").split("\n") for row in journal.execute("SELECT lease FROM attempt")]
         held = [bytes(row[0]).decode(errors="replace") for row in journal.execute("SELECT name FROM obligation")]
@@ -172,7 +172,7 @@ def take(stack):
 
 
 def settled(stack, before, expected=lambda thing: False, deadline_s=DEADLINE_S):
-    """What is new and not expected once nothing more goes away by itself."""
+    """The things that are new and not expected once nothing more goes away by itself."""
     def new():
         return {thing for thing in take(stack) - before if not expected(thing)}
     with contextlib.suppress(AssertionError):

@@ -83,7 +83,7 @@ class Backup:
         return self.stack.start_run("backup", "create", "shop")
 
     def expected(self, thing, run, number):
-        # What cancelled ones kept goes with the next one's manifest.
+        # Snapshots that cancelled runs kept go with the next one's manifest.
         return thing.startswith("snapshot ") and any(f"run={each}" in thing for each in self.cancelled)
 
     def note_outcome(self, run, outcome):
@@ -128,7 +128,7 @@ class Drill(Backup):
 
 
 class Restore(Drill):
-    """Of the database under a new name, and of the files below a folder of their own."""
+    """A restore of the database under a new name, and of the files below a folder of their own."""
 
     def prepare(self):
         super().prepare()
@@ -144,7 +144,7 @@ class Restore(Drill):
         return self.stack.dir / f"back/{number}"
 
     def expected(self, thing, run, number):
-        """Of one that was cancelled too, what is whole may be there. Whether it is, the checks say."""
+        """A run that was cancelled, too, may have left what is whole. The checks say whether it is."""
         below = thing.partition(f" back/{number}")
         files = below[1] and (not below[2] or below[2][0] == "/") and "/.salvor-" not in thing
         return super().expected(thing, run, number) or bool(files) or thing == f"database copy_{number}"
@@ -195,7 +195,7 @@ def attempts_of_what_is_done(stack, run):
 
 
 def is_a_record(thing):
-    """What the agent remembers of each restore, and the folders that the first drill makes."""
+    """The agent's memory of each restore, and the folders that the first drill makes."""
     return thing.startswith(f"file {inventory.RECORDS}/") or thing in (f"folder {inventory.RECORDS}", "folder agent/scratch",
                                                                        "folder agent/spool")
 

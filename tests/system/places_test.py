@@ -40,6 +40,22 @@ spec:
     disk: {{paths: ["{there}"]}}
 """
 
+DATABASES = """
+---
+apiVersion: salvor.dev/v1
+kind: Application
+metadata: {{name: pair}}
+spec:
+  environment: local
+  components:
+  - name: here
+    host: host-a
+    postgres: {{connection: {{socketDirectory: "{socket}", user: postgres}}, databases: [shop]}}
+  - name: there
+    host: host-b
+    postgres: {{connection: {{socketDirectory: "{socket}", user: postgres}}, databases: [shop]}}
+"""
+
 
 def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -114,6 +130,19 @@ class Places(unittest.TestCase):
             drill = stack.start_run("drill", "create", "--backup", "latest:pair")
             self.assertEqual(stack.outcome(drill), "SUCCEEDED")
             self.assertEqual(stack.run(drill)["verdict"], "Proven")
+
+    def test_a_database_of_the_same_name_on_two_hosts_is_proven_in_one_drill(self):
+        with Stack() as stack:
+            stack.apply(stack.declaration() + DATABASES.format(socket=stack.dir / "pg"))
+            stack.start_second_agent()
+            stack.cli("backup", "create", "pair", "--wait")
+            drill = stack.start_run("drill", "create", "--backup", "latest:pair")
+            self.assertEqual(stack.outcome(drill), "SUCCEEDED")
+            self.assertEqual(stack.run(drill)["verdict"], "Proven")
+            steps = stack.steps(drill)
+            for step in ("scratch.start", "scratch.start.postgres-2", "here.verify.shop", "there.verify.shop",
+                         "scratch.stop", "scratch.stop.postgres-2"):
+                self.assertEqual(steps[step]["phase"], "SUCCEEDED", step)
 
 
 if __name__ == "__main__":

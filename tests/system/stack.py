@@ -218,7 +218,7 @@ class Stack:
             self.wait_for_agent()
 
     def start_second_agent(self, name="host-b", of="local"):
-        """With a state directory of its own, as another host would have it."""
+        """The agent has a state directory of its own, as another host would have it."""
         self.second_agent = self._spawn_agent(name, "agent-b", self.ports[2], self.server, of=of)
 
         def connected():
@@ -312,7 +312,7 @@ spec:
 """.format(**values)
 
     def metrics(self, of):
-        """What a scrape of "salvord" or "agent" gets."""
+        """The text that a scrape of "salvord" or "agent" gets."""
         port = self.ports[("salvord", "agent").index(of)]
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             return answer.read().decode()
@@ -378,7 +378,7 @@ spec:
         return [alive[pid] for pid in self.children() if pid in alive and os.path.basename(alive[pid][0].rstrip(":")) in working]
 
     def leftovers_that_stay(self):
-        """What was told to end may still be in the kernel's hands when pg_ctl and wait() have answered."""
+        """A process that was told to end may still be in the kernel's hands when pg_ctl and wait() have answered."""
         with contextlib.suppress(AssertionError):
             wait_for("all processes to be gone", lambda: not self.leftovers(), deadline_s=20)
         return self.leftovers()

@@ -1,4 +1,4 @@
-"""What a drill found stands beside the manifest in the Location, for who has nothing but restic."""
+"""The finding of a drill stands beside the manifest in the Location, for who has nothing but restic."""
 
 import contextlib
 import hashlib

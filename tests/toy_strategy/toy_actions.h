@@ -1,4 +1,4 @@
-// What an agent does for the toy strategy.
+// The actions of an agent for the toy strategy.
 #pragma once
 
 #include "agent/work/action.h"

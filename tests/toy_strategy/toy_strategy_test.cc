@@ -1,6 +1,6 @@
-// What a kind of component that Salvor is not built with needs of the rest: one line in a registry of strategies, one in
-// that of actions. From there on it goes from `salvor apply` to a proven backup through the real control plane, agent,
-// restic and command line, which all run in this program.
+// A kind of component that Salvor is not built with needs two lines of the rest: one line in a registry of strategies,
+// one in that of actions. From there on it goes from `salvor apply` to a proven backup through the real control plane,
+// agent, restic and command line, which all run in this program.
 #include "tests/toy_strategy/toy_strategy.h"
 
 #include <gmock/gmock.h>

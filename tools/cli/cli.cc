@@ -59,11 +59,11 @@ std::vector<std::string> FlagsOf(const CLI::App& app) {
   return flags;
 }
 
-// What CLI11 calls unexpected arguments: a command or a flag that is not there, or one word too many.
+// The arguments that CLI11 calls unexpected: a command or a flag that is not there, or one word too many.
 std::string Unexpected(const CLI::App& root, const CLI::App& command) {
   const std::vector<std::string> words = root.remaining(true);
   if (words.empty()) return "the command line cannot be understood";
-  // For a flag with a value CLI11 leaves the value as well: the flag is what matters.
+  // CLI11 leaves the value of a flag as well: the flag is what matters.
   const auto flag =
       std::find_if(words.begin(), words.end(), [](const std::string& w) { return w.rfind("-", 0) == 0; });
   if (flag != words.end()) {

@@ -22,7 +22,8 @@ import threading
 
 # Lines that differ from one dump to the next: a random key, and the versions of the tools.
 CHANCE = (b"\\restrict ", b"\\unrestrict ", b"-- Dumped from ", b"-- Dumped by ")
-# What changes how values are written, as it was when the kept dump was made: a database may have its own settings.
+# Settings that change how values are written, as they were when the kept dump was made: a database may have its own
+# settings.
 PINNED = "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c bytea_output=hex -c extra_float_digits=3 " \
     "-c lc_monetary=C"
 COUNT_ROWS = """
@@ -159,7 +160,7 @@ def prove_database(proof: Proof, repository: str, artifact: dict):
 
 
 def without_chance(text: bytes) -> list:
-    """In any order; who granted a membership becomes whoever restores it."""
+    """The order does not matter; who granted a membership becomes whoever restores it."""
     return sorted(re.sub(rb" GRANTED BY .*;", b";", line) for line in text.splitlines() if not line.startswith(CHANCE))
 
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What every part of tools/dev uses: talking to people, and how many jobs this machine bears.
+# Functions that every part of tools/dev uses: talking to people, and how many jobs this machine bears.
 
 say() { printf '%s\n' "$*"; }
 

@@ -158,7 +158,7 @@ demo_start_salvor() {
   start_process salvord TERM "$PROGRAMS/salvord" --state-directory "$DEMO/salvord" --listen "$SALVOR_SERVER" \
     --metrics-listen "127.0.0.1:$SALVORD_PORT"
   await salvord 20 "salvord answers" "$PROGRAMS/salvor" version
-  # What the application's own checks may run here, and where files may be restored: the host's word, not the
+  # Says what the application's own checks may run here, and where files may be restored: the host's word, not the
   # control plane's.
   install -d -m 755 "$DEMO/checks"
   install -m 755 "$ROOT"/deploy/examples/checks/* "$DEMO/checks/"

@@ -77,7 +77,7 @@ make_data() {
     find "$DEMO/uploads" -printf x | wc -c) uploads"
 }
 
-# What must be the same again after everything was lost and restored.
+# Prints what must be the same again after everything was lost and restored.
 remember_before() {
   python3 "$DATA_TOOLS/tree_fingerprint.py" "$DEMO/uploads" >"$DEMO/proof/uploads.before"
   (umask 077 && pg_dumpall --roles-only >"$DEMO/proof/roles.before")

@@ -14,7 +14,7 @@ import sys
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.S | re.M)
-# At the start of a line of an example (after a prompt, perhaps), or within backquotes.
+# The command stands at the start of a line of an example (after a prompt, perhaps), or within backquotes.
 SHOWN = re.compile(r"(?:^[ \t]*(?:\$ )?|`)((?:tools/dev|salvor) [^`\n#|]+)", re.M)
 SKIPPED = {".git", "build", "node_modules"}
 

@@ -21,10 +21,6 @@ ENGINE = re.compile(r"postgres|pg_(?!z)|libpq|\b(?:has_|mutable_|set_)?disk_(?!i
 NO_ENGINE = re.compile(r"disk_full|OnAFullDisk|disk_bytes", re.IGNORECASE)
 
 ALLOWED = {  # path: (lines, why)
-    "agent/scratch/actions/scratch_actions.cc": (1, "a ScratchStart of 0.1 says its engine by a flag"),
-    "agent/scratch/scratch_state.cc": (3, "so does state.json"),
-    "agent/scratch/scratch_state.h": (1, "likewise"),
-    "agent/work/action.h": (1, "an option of the agent's command line"),
     "agent/work/policy.cc": (6, "interpreters by name; and where files may be restored, until actions say what they write"),
     "base/redact.cc": (1, "what passwords are called, whoever's they are"),
     "base/redact_rows.cc": (1, "how lines of tools begin that hold no rows"),

@@ -31,7 +31,8 @@ FORBIDDEN_CALLS = re.compile(
     r"::[Nn]ow\(|\b(secure_)?getenv\(|\bgettimeofday\(|\bclock_gettime\(|\btime\((NULL|nullptr|0)\)|"
     r"\bs?rand\(|\brandom_device\b|\bfopen\(|\bprintf\(")
 
-# What people call the time, and the lines that may ask for it: they show or store it, or hand it to what takes no other.
+# The names that people give to the time, and the lines that may ask for it: they show or store it, or hand it to what
+# takes no other.
 WALL_CLOCK = re.compile(r"\babsl::Now\(|\bsystem_clock::now\(|\bCLOCK_REALTIME\b|\bgettimeofday\(|"
                         r"\btime\((NULL|nullptr|0)\)")
 WALL_CLOCK_FOLDERS = ("agent/", "controlplane/")
@@ -48,7 +49,7 @@ WALL_CLOCK_ALLOWED = {
     "controlplane/controlplane.cc": r"\bserver_->Shutdown\(std::chrono::system_clock::now\(\)",  # gRPC's
 }
 
-# What callers come by is the transport's business.
+# The way by which callers come is the transport's business.
 WITHOUT_TRANSPORT = ("controlplane/api/",)
 TRANSPORT_HEADERS = re.compile(r"^(grpc/.*|grpcpp/.*|base/io/grpc/.*|controlplane/transport/.*|salvor/v1/.*\.grpc\..*)$")
 
@@ -97,7 +98,7 @@ def code_lines(text: str):
 
 
 class Floors:
-    """Which floor a file stands on: that of the target that lists it or its .cc, or that of its folder's only
+    """The floor that a file stands on: that of the target that lists it or its .cc, or that of its folder's only
     target. A header that several targets of a folder could own stands as high as what it includes."""
 
     def __init__(self, root: str, files: list):

@@ -118,7 +118,7 @@ class Descriptor:
         self.enums[scope + "." + name] = values
 
     def _collect_words(self):
-        """What comments call by its name in the .proto, and people by another."""
+        """The names that comments take from the .proto, and that people know otherwise."""
         self.words = {}
         for message, _ in self.messages.values():
             for field in map(fields_of, message[2]):

@@ -43,7 +43,7 @@ struct TreeSource {
   std::function<Status(const std::function<Status(const std::string& first_name)>& each)> read_hard_links;
 };
 
-// What a walk found. Not thread-safe.
+// Everything that a walk found. Not thread-safe.
 class CapturedTree {
  public:
   explicit CapturedTree(const SpoolFolder& folder, const SpoolLimits& limits = {});
@@ -67,7 +67,7 @@ class CapturedTree {
   bool has_odd_paths_ = false;
 };
 
-// What of an entry is kept beside its path; Internal when it cannot be read back.
+// The encoding of what is kept of an entry beside its path; Internal when it cannot be read back.
 std::string EncodeCaptured(const CapturedEntry& captured);
 Status DecodeCaptured(std::string_view path, std::string_view bytes, CapturedEntry* captured);
 

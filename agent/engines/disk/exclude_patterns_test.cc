@@ -9,7 +9,7 @@ bool Excludes(const std::vector<std::string>& patterns, const std::string& path)
   return ExcludePatterns(patterns).Excludes(path);
 }
 
-// What restic 0.14 does with each was measured; disk_actions_test holds both against each other.
+// The expected results are those that restic 0.14 gave when measured; disk_actions_test holds both against each other.
 TEST(ExcludePatternsTest, ARunOfComponentsMayStandAnywhereUnlessItIsAnchored) {
   EXPECT_TRUE(Excludes({"*.tmp"}, "/srv/a/b.tmp"));
   EXPECT_TRUE(Excludes({"a/b"}, "/srv/a/b"));

@@ -1,4 +1,4 @@
-// What a file has that restic does not keep: holes, and the attributes that chattr sets.
+// Properties of a file that restic does not keep: holes, and the attributes that chattr sets.
 #pragma once
 
 #include <sys/stat.h>
@@ -18,7 +18,7 @@ std::string AttributesOf(int fd);
 // Sets these and clears none. FailedPrecondition where the file system knows no such attribute.
 Status SetAttributes(int fd, const std::string& letters);
 
-// What a file with holes takes on disk, at least 1; 0 when it has none.
+// The bytes that a file with holes takes on disk, at least 1; 0 when it has none.
 int64_t AllocatedBytesWithHoles(int fd, const struct stat& facts);
 
 // Gives blocks of zeros back to the file system; content and times stay. `fd` is open for writing.

@@ -11,7 +11,7 @@
 
 namespace salvor::agent {
 
-// What a step does where nothing stands.
+// Says what a step does where nothing stands.
 enum class Missing {
   kIsNotFound,  // NotFound
   kIsMade,      // a directory, mode 0755

@@ -25,7 +25,7 @@ class GuardedPathTest : public testing::Test {
     struct stat facts {};
     return ::lstat((root_ + path).c_str(), &facts) == 0;
   }
-  // Where the descriptor leads; the error when there is none.
+  // The path that the descriptor leads to; the error when there is none.
   std::string Place(const StatusOr<UniqueFd>& fd) const {
     if (!fd.ok()) return MessageOf(fd.status());
     std::string path(4096, '\0');
@@ -76,7 +76,7 @@ TEST_F(GuardedPathTest, SomebodyElsesSymlinkIsNotFollowed) {
   Link("victim", "/link");
   ASSERT_EQ(::lchown((root_ + "/link").c_str(), 12, 34), 0);
   EXPECT_THAT(Trusted("/link"), HasSubstr("is not followed"));
-  // Nor is one in a directory of somebody else.
+  // A symlink in a directory of somebody else is not followed either.
   Link("../victim", "/real/link");
   ASSERT_EQ(::chown((root_ + "/real").c_str(), 12, 34), 0);
   EXPECT_THAT(Trusted("/real/link"), HasSubstr("is not followed"));

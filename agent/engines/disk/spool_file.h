@@ -60,7 +60,7 @@ class SpoolInput {
       : file_(file), next_(begin), end_(end), buffer_bytes_(buffer_bytes) {}
 
   bool AtEnd() const { return next_ == end_ && at_ == buffer_.size(); }
-  // So many bytes; Internal when they are not there.
+  // Takes so many bytes; Internal when they are not there.
   StatusOr<std::string_view> Take(size_t count);
   // Up to a newline, which is part of it, or to the end.
   StatusOr<std::string_view> TakeLine();

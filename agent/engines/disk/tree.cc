@@ -120,7 +120,7 @@ struct DirectoryItem {
   unsigned char type;  // of dirent.h
 };
 
-// What is in a directory, some of it at a time. What was read before an error stands.
+// Reads what is in a directory, some of it at a time. The part that was read before an error stands.
 class DirectoryItems {
  public:
   explicit DirectoryItems(int directory) {
@@ -296,7 +296,7 @@ CapturedEntry Walker::Describe(const std::string& path, const struct stat& facts
   entry.set_mtime_ns(Nanoseconds(facts.st_mtim));
   entry.set_mtime_unknown(!FitsNanoseconds(facts.st_mtim));
   if (is_left_out_mount) {
-    // What is mounted there works on, and its times with it: nothing is promised of them.
+    // The file system that is mounted there works on, and its times with it: nothing is promised of them.
     captured.ctime_ns = 0;
     entry.set_mtime_ns(0);
     entry.set_mtime_unknown(true);

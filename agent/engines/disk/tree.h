@@ -1,4 +1,4 @@
-// What stands below some paths, entry by entry, without ever following a symlink below them.
+// Walks what stands below some paths, entry by entry, without ever following a symlink below them.
 //
 // A declared path's own parents may be symlinks (as for every other program) unless WalkOptions::root says
 // otherwise; the path itself and everything below it is opened by name in an open directory, with O_NOFOLLOW.
@@ -24,7 +24,7 @@ struct WalkProgress {
   int64_t bytes_hashed = 0;
 };
 
-// What a walk passes over by rule.
+// The reasons for which a walk passes over an entry by rule.
 enum class LeftOut {
   kExcluded,      // by a pattern; neither looked at nor entered
   kMount,         // another file system: of a directory, what is in it; of anything else, the entry

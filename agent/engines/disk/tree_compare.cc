@@ -56,7 +56,7 @@ class PlaceComparer {
   const std::string& Path() const { return path_; }
 
  private:
-  // What may still be the directory of a later entry: its path is the start of that one's.
+  // An entry that may still be the directory of a later one: its path is the start of that one's.
   struct Above {
     std::string path;
     bool is_found = false, is_unread = false;  // in the copy

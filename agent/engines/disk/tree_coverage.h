@@ -1,4 +1,4 @@
-// What of a captured tree a snapshot can be held to. Trees pass entry by entry.
+// The part of a captured tree to which a snapshot can be held. Trees pass entry by entry.
 #pragma once
 
 #include <functional>
@@ -34,7 +34,7 @@ class ResticErrors {
   std::set<std::string> errors_, used_;
 };
 
-// What a snapshot has, by path as restic prints it.
+// The content of a snapshot, by path as restic prints it.
 class SnapshotContent {
  public:
   explicit SnapshotContent(const SpoolFolder& folder, const SpoolLimits& limits = {})
@@ -63,8 +63,8 @@ struct SnapshotJudgement {
 Status ApplySnapshot(const SnapshotJudgement& judgement, const SpoolFolder& folder,
                      const std::function<Status(const v1::TreeEntry&)>& each);
 
-// What restic 0.14 does not keep of a covered entry, in words ("/srv/a: …"), by the entry itself: sockets, times
-// beyond 2262, the several names of what is no file, symlinks' targets that are not UTF-8, attributes of chattr. A restore by
+// Names what restic 0.14 does not keep of a covered entry ("/srv/a: …"), by the entry itself: sockets, times beyond
+// 2262, the several names of what is no file, symlinks' targets that are not UTF-8, attributes of chattr. A restore by
 // Salvor brings back all but the first two.
 std::vector<std::string> NotKeptByRestic(const v1::TreeEntry& entry);
 

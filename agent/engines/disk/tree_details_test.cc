@@ -226,7 +226,7 @@ TEST(CompareTest, HardLinksAreComparedAmongWhatBothSidesHave) {
   for (size_t i : {1, 2}) captured[i].set_hard_link("/t/1");
   found[2].set_hard_link("/t/2");
   found[3].set_hard_link("/t/2");
-  // Without the first name, 2 and 3 still belong together; 4 is new among them.
+  // The entries 2 and 3 still belong together without the first name; 4 is new among them.
   const auto without_first = [](std::vector<v1::TreeEntry> entries) {
     entries.erase(entries.begin());
     return entries;

@@ -178,7 +178,7 @@ Status TreeExtras::RestoreAttributes(int parent, const std::string& name, const 
     if (!file.Valid()) return ErrnoStatus(errno, "open");
     return SetAttributes(file.Get(), entry.attributes());
   };
-  // From the end: nothing is set on a directory before all in it is done.
+  // The entries are done from the end: nothing is set on a directory before all in it is done.
   return ForEach(attributes_, path, [&](const Entry& entry) -> Status {
     if (const Status status = set(entry); !status.ok())
       warnings->Add(fmt::format("{}: attributes {} could not be restored: {}", entry.path(),

@@ -1,5 +1,5 @@
-// What restic 0.14 does not restore of a tree, restored from the tree's details: holes, symlinks whose target is not
-// UTF-8, the several names of what is no file, attributes of chattr.
+// Restores, from a tree's details, the parts that restic 0.14 does not restore of it: holes, symlinks whose target is
+// not UTF-8, the several names of what is no file, attributes of chattr.
 #pragma once
 
 #include <stop_token>

@@ -19,7 +19,8 @@ using testing::HasSubstr;
 constexpr int64_t kEntries = 200'000;
 // Small, so that all of it goes through runs on disk.
 constexpr SpoolLimits kLimits{size_t{1} << 20, 16};
-// In memory, these entries would take 400 MiB. What says how hard links hang together takes up to 16 MiB on each side.
+// These entries would take 400 MiB in memory. The record of how hard links hang together takes up to 16 MiB on each
+// side.
 constexpr int64_t kMostGrowth = int64_t{48} << 20;
 
 int64_t ResidentBytes() {

@@ -146,7 +146,7 @@ inline TreeSource SourceOf(const std::vector<v1::TreeEntry>& entries) {
           }};
 }
 
-// What was found still has the paths of the copy.
+// The found entries still have the paths of the copy.
 inline TreeComparison CompareTrees(const std::vector<v1::TreeEntry>& captured,
                                    std::vector<v1::TreeEntry> found, const std::string& path,
                                    const std::string& copy) {

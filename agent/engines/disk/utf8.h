@@ -1,5 +1,5 @@
-// What is UTF-8 and what is not, as Go's decoder sees it: restic keeps texts, and a text that is not UTF-8 is not
-// kept as it was. Pure.
+// Tells UTF-8 from other bytes as Go's decoder does: restic keeps texts, and a text that is not UTF-8 is not kept as it
+// was. Pure.
 #pragma once
 
 #include <cstddef>

@@ -263,7 +263,7 @@ TEST(ArchiveStreamTest, WhatFollowsTheEndMarkerIsLeftToWhoFeedsToTheEnd) {
   }
 }
 
-// What is before the first chunk of the data of an archive's only table.
+// The bytes before the first chunk of the data of an archive's only table.
 std::string BeforeTheRows() {
   const std::string archive = ArchiveWriter(14).Table("t", {}).Finish();
   return archive.substr(0, archive.size() - ArchiveWriter::Int(0).size());
@@ -336,7 +336,7 @@ TEST(ArchiveStreamTest, ColumnListsWithOddNamesAreTakenAsTheyStand) {
   EXPECT_EQ(ColumnsOfCopyStatement("COPY public.t  FROM stdin;\n"), "");
 }
 
-// What fills materialized views is told apart from all else, before any data.
+// The entries that fill materialized views are told apart from all others, before any data.
 TEST(ArchiveStreamTest, TheContentsAreKnownBeforeTheData) {
   for (int minor = 12; minor <= 16; ++minor) {
     const std::string bytes = ArchiveWriter(minor)

@@ -1,5 +1,5 @@
-// What is compared between a database and its copy, on real copies: what a restore changes of itself is no
-// difference, and everything else is one, by name.
+// A database and its copy are compared, on real copies: what a restore changes of itself is no difference, and
+// everything else is one, by name.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -228,7 +228,7 @@ TEST_F(CatalogCompareTest, AStatementThatCannotBeReadIsUnknownAndLeavesNothingBe
   EXPECT_EQ(session->Value("SELECT count(*) FROM pg_class WHERE relname = 'salvor_reading'").value(), "0");
 }
 
-// What made every drill of such a database fail.
+// These objects made every drill of such a database fail.
 TEST_F(CatalogCompareTest, WhatARestoreChangesOfItselfIsNoDifference) {
   struct Case {
     const char* name;
@@ -310,7 +310,7 @@ TEST_F(CatalogCompareTest, TheFirstGrantsOfARenamedPublicAreSetAgainAndMissedOth
   }
 }
 
-// What a dump does not carry is named where it is missing, and a fault where it came out of nowhere.
+// An object that a dump does not carry is named where it is missing, and a fault where it came out of nowhere.
 TEST_F(CatalogCompareTest, WhatADumpLeavesOutIsNamed) {
   struct Case {
     const char* name;
@@ -364,7 +364,7 @@ TEST_F(CatalogCompareTest, ABackupOfVersion01IsComparedInWhatItSaysAndTheRestIsN
   for (const char* named : {"constraints", "views", "domain constraints", "owners"}) {
     EXPECT_NE(all.find(named), std::string::npos) << all;
   }
-  // What kept its form is compared all the same.
+  // A part that kept its form is compared all the same.
   Server().Execute("old_form", "GRANT SELECT ON app.orders TO reader");
   bool certain = false;
   for (const Difference& difference : CompareInventories(then, Details("old_form"))) {

@@ -113,7 +113,7 @@ WHERE n.nspname !~ '^pg_'
   AND n.oid < 16384 AND n.nspname <> 'public' AND a.grantee <> n.nspowner
 GROUP BY a.grantee, a.grantor, n.nspname
 )sql"},
-      // What the server made itself for a range belongs to whoever made the cluster.
+      // A function that the server made itself for a range belongs to whoever made the cluster.
       {.kind = "grants on functions", .check = "grants", .format = 2, .sql = R"sql(
 SELECT format('function %I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid))
     || ': '
@@ -185,9 +185,9 @@ WHERE NOT EXISTS (SELECT FROM pg_depend x WHERE x.classid = o.catalog AND x.obji
     AND x.deptype = 'e')
 GROUP BY a.grantee, a.grantor, o.name
 )sql"},
-      // What initdb or an extension's script granted stands in pg_init_privs; what was added or taken away
-      // since then counts, and pg_dump writes just that. "+" was granted, "-" was revoked.
-      // Changes inside of information_schema are not dumped, and not looked at.
+      // Grants by initdb or an extension's script stand in pg_init_privs; what was added or taken away since then
+      // counts, and pg_dump writes just that. "+" was granted, "-" was revoked. Changes inside of information_schema
+      // are not dumped, and not looked at.
       {.kind = "grants on objects of the system and of extensions",
        .check = "grants",
        .format = 2,
@@ -264,8 +264,8 @@ SELECT format('%s large objects owner=%s acl=%s', count(*), pg_get_userbyid(m.lo
 FROM pg_largeobject_metadata m
 GROUP BY m.lomowner, m.lomacl
 )sql"},
-      // Without what an extension brought along, what belongs to a part of something else (a multirange, a
-      // type of a table), and a schema "public" that is still as the server made it.
+      // The objects that an extension brought along are left out, and so are what belongs to a part of something else
+      // (a multirange, a type of a table), and a schema "public" that is still as the server made it.
       {.kind = "owners", .check = "grants", .format = 2, .sql = R"sql(
 SELECT format('%s %s owner %s', i.type, i.identity, pg_get_userbyid(o.owner))
 FROM (

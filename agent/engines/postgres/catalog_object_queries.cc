@@ -5,7 +5,7 @@ namespace salvor::agent {
 
 std::vector<CatalogQuery> RoutineAndTypeQueries() {
   return {
-      // What the server made itself for a type (constructors of ranges) follows from the type.
+      // A function that the server made itself for a type (constructors of ranges) follows from the type.
       {.kind = "functions",
        .check = "schema",
        .until = 139999,

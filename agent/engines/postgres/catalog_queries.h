@@ -1,6 +1,6 @@
-// What of a database's catalogue is compared, as queries. They run with an empty search path, so that names
-// come out qualified, and look at the schemas of the user only, and at no object that an extension brings
-// along (its version stands for those).
+// The queries by which a database's catalogue is compared. They run with an empty search path, so that names come out
+// qualified, and look at the schemas of the user only, and at no object that an extension brings along (its version
+// stands for those).
 #pragma once
 
 #include <string>

@@ -30,8 +30,8 @@ using CatalogState = std::map<std::string, CatalogObject>;  // by catalogue and 
 // on system catalogues, which the transaction keeps.
 StatusOr<CatalogState> CaptureCatalogState(Connection& connection);
 
-// What was there `then` and is gone, or is not the same `now`. What came since is in no dump and does not
-// matter.
+// Objects that were there `then` and are gone, or are not the same `now`. One that came since is in no dump and does
+// not matter.
 std::vector<CatalogObject> Moved(const CatalogState& then, const CatalogState& now);
 
 // "content of table public.orders", as UTF-8.

@@ -264,7 +264,7 @@ Status Connection::Pin() {
   return PinMessages();
 }
 
-// What cannot, or need not, travel in the start-up packet: an empty search path, no timeouts of the server's,
+// Settings that cannot, or need not, travel in the start-up packet: an empty search path, no timeouts of the server's,
 // and an error rather than silently fewer rows where row-level security would filter.
 std::string Connection::Pins() const {
   std::string sql =

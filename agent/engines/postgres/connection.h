@@ -36,8 +36,8 @@ struct SessionOptions {
   bool pinned = true;    // false: as an application would see it
   std::stop_token stop;
   SteadyTime deadline = SteadyTime::InfiniteFuture();
-  // What stops is cancelled on the server. False for one that may be hostile, as a drill's: libpq waits without end
-  // for what a server says to a cancel, so there the session is left without a word.
+  // A call that stops is cancelled on the server. False for one that may be hostile, as a drill's: libpq waits without
+  // end for what a server says to a cancel, so there the session is left without a word.
   bool cancels_on_server = true;
 };
 
@@ -126,10 +126,10 @@ class Connection {
   bool messages_pinned_ = false;  // the server speaks English to us
 };
 
-// What pg_dump, pg_restore and the like need to reach `database`: environment only, so that no name and no
-// secret is ever an argument. With `session`, an open one with the same server and user, its pins and its
-// encoding of texts are the program's too, and the name's bytes if it is one with `database`; without, the
-// program sees what an application would see.
+// The environment that pg_dump, pg_restore and the like need to reach `database`: nothing but the environment, so that
+// no name and no secret is ever an argument. With `session`, an open one with the same server and user, its pins and
+// its encoding of texts are the program's too, and the name's bytes if it is one with `database`; without, the program
+// sees what an application would see.
 StatusOr<std::map<std::string, std::string>> ToolEnvironment(const v1::PostgresConnection& where,
                                                              const std::string& database,
                                                              const Connection* session = nullptr);

@@ -59,18 +59,27 @@ Status CaptureRoles(Connection& connection, bool with_passwords, Roles& roles) {
   return OkStatus();
 }
 
+constexpr char kMemberships[] = R"sql(
+SELECT pg_get_userbyid(m.roleid), pg_get_userbyid(m.member), bool_or(m.admin_option),
+  bool_or(m.inherit_option), bool_or(m.set_option), bool_or(r.rolinherit)
+FROM pg_auth_members m
+  JOIN pg_roles r ON r.oid = m.member
+GROUP BY m.roleid, m.member
+ORDER BY 1, 2
+)sql";
+
+constexpr char kMembershipsBefore16[] = R"sql(
+SELECT pg_get_userbyid(m.roleid), pg_get_userbyid(m.member), bool_or(m.admin_option), true, true, true
+FROM pg_auth_members m
+  JOIN pg_roles r ON r.oid = m.member
+GROUP BY m.roleid, m.member
+ORDER BY 1, 2
+)sql";
+
 // Options of a membership that only PostgreSQL 16 knows are named when they are not the default.
 Status CaptureMemberships(Connection& connection, Roles& roles) {
   const bool options = connection.ServerVersion() >= 160000;
-  ASSIGN_OR_RETURN(
-      Rows rows,
-      connection.Query(
-          std::string(
-              "SELECT pg_get_userbyid(m.roleid), pg_get_userbyid(m.member), bool_or(m.admin_option), ") +
-          (options ? "bool_or(m.inherit_option), bool_or(m.set_option), bool_or(r.rolinherit)"
-                   : "true, true, true") +
-          " FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member GROUP BY m.roleid, m.member"
-          " ORDER BY 1, 2"));
+  ASSIGN_OR_RETURN(Rows rows, connection.Query(options ? kMemberships : kMembershipsBefore16));
   for (int i = 0; i < rows.Count(); ++i) {
     // A predefined role is a member of another because of that other one.
     auto member = roles.find(AsUtf8(rows.View(i, 1)));

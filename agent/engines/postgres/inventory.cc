@@ -250,7 +250,7 @@ Status CaptureExtensions(Connection& connection, v1::DatabaseDetails& details) {
   return OkStatus();
 }
 
-// What a schema was granted when the cluster was made a dump takes for granted, whatever the schema is called now.
+// A dump takes for granted what a schema was granted when the cluster was made, whatever it is called now.
 Status CaptureFirstGrants(Connection& connection, v1::DatabaseDetails& details) {
   ASSIGN_OR_RETURN(Rows rows, connection.Query(R"sql(
 SELECT DISTINCT n.nspname, a.privilege_type, CASE WHEN a.grantee = 0 THEN '' ELSE pg_get_userbyid(a.grantee) END,

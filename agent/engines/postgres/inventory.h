@@ -1,5 +1,5 @@
-// What a database consists of, apart from its rows: captured in the snapshot that is dumped, and once more
-// from the restored copy.
+// The inventory of a database is all of it but its rows: captured in the snapshot that is dumped, and once more from
+// the restored copy.
 #pragma once
 
 #include <functional>
@@ -33,7 +33,7 @@ struct Inventory {
 // Reads in the caller's transaction, which decides what is seen; the session must be pinned.
 StatusOr<Inventory> CaptureInventory(Connection& connection);
 
-// What a dump of the connected database leaves out, or brings back otherwise than it was.
+// Names what a dump of the connected database leaves out, or brings back otherwise than it was.
 StatusOr<std::vector<std::string>> DumpWarnings(Connection& connection);
 
 // Only the tables with rows to dump, smallest first.

@@ -1,4 +1,4 @@
-// What pg_restore could not build, as its own words say it: by entry of the archive's table of contents. Pure.
+// Reads from pg_restore's own words what it could not build, by entry of the archive's table of contents. Pure.
 //
 // With --verbose, and without --exit-on-error, pg_restore names an entry before its first error ("from TOC entry
 // 3280; 2606 16409 FK CONSTRAINT child child_fkey postgres"), goes on, counts its errors, and ends with 1 and "errors
@@ -41,7 +41,7 @@ bool IsVerboseLine(std::string_view line);
 // The server's words in an error of pg_restore: "no such shop".
 std::string ServersWords(std::string_view error);
 
-// What an entry is to people: "rows of table public.orders", "foreign key public.orders orders_customer_fkey",
+// The name of an entry for people: "rows of table public.orders", "foreign key public.orders orders_customer_fkey",
 // "comment on materialized view public.totals".
 std::string TitleOfEntry(const std::string& kind, const std::string& schema, const std::string& tag);
 

@@ -8,7 +8,7 @@
 namespace salvor::agent {
 namespace {
 
-// What pg_restore 15 said of a dump with three faults.
+// The words of pg_restore 15 about a dump with three faults.
 constexpr char kSaid[] = R"(pg_restore: connecting to database for restore
 pg_restore: creating TABLE "public.t2"
 pg_restore: processing data for table "public.t2"

@@ -1,4 +1,4 @@
-// What a table holds, as one number that does not depend on the order of its rows.
+// The digest of a table's rows is one number that does not depend on their order.
 //
 // Every row of COPY's text format is hashed by itself (XXH3-128 with seed 0, the line without its newline),
 // and the hashes are summed modulo 2^128: order does not matter, and duplicates do not cancel out as they

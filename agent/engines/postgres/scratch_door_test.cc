@@ -1,7 +1,5 @@
-// What restored code may do to the way by which the agent reaches its server, and what a server that starts again is
-// held to.
-#include "agent/engines/postgres/scratch_door.h"
-
+// Restored code may get in the way by which the agent reaches its server, and a server that starts again is held to
+// what the first one was.
 #include <absl/time/clock.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -15,6 +13,7 @@
 
 #include "agent/engines/postgres/test_server.h"
 #include "agent/scratch/scratch_state.h"
+#include "agent/scratch/socket_door.h"
 #include "base/io/files.h"
 #include "base/io/steady_clock.h"
 
@@ -38,84 +37,6 @@ UniqueFd Listen(const std::string& path) {
   EXPECT_EQ(::bind(listener.Get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0) << path;
   EXPECT_EQ(::listen(listener.Get(), 16), 0);
   return listener;
-}
-
-bool CanConnect(const std::string& path) {
-  const UniqueFd client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const sockaddr_un address = AddressOf(path);
-  return ::connect(client.Get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
-}
-
-bool IsThere(const std::string& path) {
-  struct stat facts {};
-  return ::lstat(path.c_str(), &facts) == 0;
-}
-
-class DoorTest : public testing::Test {
- protected:
-  DoorTest() {
-    char pattern[] = "/tmp/salvor-door-test-XXXXXX";
-    directory_ = ::mkdtemp(pattern);
-    EXPECT_TRUE(MakeDirectories(From()).ok());
-    EXPECT_TRUE(MakeDirectories(Door()).ok());
-  }
-  ~DoorTest() override { EXPECT_TRUE(RemoveTree(directory_).ok()); }
-
-  std::string From() const { return directory_ + "/from"; }
-  std::string Door() const { return directory_ + "/door"; }
-  Status Open(uid_t owner = ::geteuid()) const { return OpenDoor(From(), Door(), kSocket, owner); }
-  std::string First() const { return From() + "/" + kSocket; }
-  std::string Second() const { return Door() + "/" + kSocket; }
-
-  std::string directory_;
-};
-
-TEST_F(DoorTest, WhatBecomesOfTheFirstNameLeadsNobodyAstray) {
-  const UniqueFd ours = Listen(First()), other = Listen(directory_ + "/other");
-  ASSERT_EQ(Open(), OkStatus());
-  ASSERT_EQ(::unlink(First().c_str()), 0);
-  ASSERT_EQ(::symlink((directory_ + "/other").c_str(), First().c_str()), 0);
-  ASSERT_TRUE(CanConnect(Second()));
-  const UniqueFd accepted(::accept4(ours.Get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-  EXPECT_TRUE(accepted.Valid());
-}
-
-TEST_F(DoorTest, ASymlinkToAnotherServersSocketIsRefused) {
-  const UniqueFd other = Listen(directory_ + "/other");
-  ASSERT_EQ(::symlink((directory_ + "/other").c_str(), First().c_str()), 0);
-  const Status status = Open();
-  EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied) << status;
-  EXPECT_THAT(MessageOf(status), HasSubstr("is no socket"));
-  EXPECT_NE(HintOf(status), "");
-  EXPECT_FALSE(IsThere(Second()));
-}
-
-TEST_F(DoorTest, WhatIsNoSocketIsRefused) {
-  ASSERT_TRUE(WriteFileAtomically(First(), "").ok());
-  EXPECT_EQ(Open().code(), absl::StatusCode::kPermissionDenied);
-  ASSERT_EQ(::unlink(First().c_str()), 0);
-  ASSERT_TRUE(MakeDirectories(First()).ok());
-  EXPECT_EQ(Open().code(), absl::StatusCode::kPermissionDenied);
-  EXPECT_FALSE(IsThere(Second()));
-}
-
-TEST_F(DoorTest, ASocketOfAnotherUserIsRefused) {
-  const UniqueFd listener = Listen(First());
-  const Status status = Open(::geteuid() + 1);
-  EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied) << status;
-  EXPECT_THAT(MessageOf(status), HasSubstr(fmt::format("belongs to user id {}", ::geteuid())));
-  EXPECT_FALSE(IsThere(Second()));
-  EXPECT_EQ(Open(), OkStatus());
-}
-
-TEST_F(DoorTest, ADoorToWhatIsGoneIsClosed) {
-  {
-    const UniqueFd listener = Listen(First());
-    ASSERT_EQ(Open(), OkStatus());
-  }
-  ASSERT_EQ(::unlink(First().c_str()), 0);
-  EXPECT_EQ(Open().code(), absl::StatusCode::kNotFound);
-  EXPECT_FALSE(IsThere(Second()));
 }
 
 class ScratchDoorTest : public testing::Test {
@@ -175,15 +96,16 @@ TEST_F(ScratchDoorTest, WhoListensIsToldApart) {
   ASSERT_TRUE(session.ok()) << MessageOf(session.status());
   const uid_t user = ::geteuid() == 0 ? static_cast<uid_t>(state.uid) : ::getuid();
   const std::vector<int> own = FindServerProcesses(state.directory + "/data");
-  EXPECT_EQ(CheckPeer(**session, user, own), OkStatus());
-  EXPECT_EQ(CheckPeer(**session, user + 1, own).code(), absl::StatusCode::kPermissionDenied);
-  const Status foreign = CheckPeer(**session, user, FindServerProcesses(other.directory + "/data"));
+  EXPECT_EQ(CheckListener((*session)->Socket(), user, own), OkStatus());
+  EXPECT_EQ(CheckListener((*session)->Socket(), user + 1, own).code(), absl::StatusCode::kPermissionDenied);
+  const Status foreign =
+      CheckListener((*session)->Socket(), user, FindServerProcesses(other.directory + "/data"));
   EXPECT_EQ(foreign.code(), absl::StatusCode::kPermissionDenied);
   EXPECT_NE(HintOf(foreign), "");
   for (const char* name : {"drill-1", "other"}) EXPECT_TRUE(agent->Remove(name).ok());
 }
 
-// In the server's place: takes every session, says `greeting`, and then nothing, for ever.
+// Stands in the server's place: takes every session, says `greeting`, and then nothing, for ever.
 class SilentServer {
  public:
   SilentServer(const std::string& path, std::string greeting)

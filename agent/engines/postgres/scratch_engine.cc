@@ -5,7 +5,7 @@
 #include <charconv>
 #include <utility>
 
-#include "agent/engines/postgres/scratch_door.h"
+#include "agent/scratch/socket_door.h"
 #include "base/io/steady_clock.h"
 #include "base/text.h"
 
@@ -78,7 +78,7 @@ v1::PostgresConnection ConnectionTo(const ScratchState& state) {
 PostgresScratch::PostgresScratch(ToolRunner& tools, std::string bin_directory, absl::Duration session_bound)
     : tools_(tools), bin_directory_(std::move(bin_directory)), session_bound_(session_bound) {}
 
-std::string PostgresScratch::Kind() const { return "postgres"; }
+std::string PostgresScratch::Kind() const { return kPostgresKind; }
 
 // An own build of PostgreSQL has its libraries beside its programs.
 std::string PostgresScratch::ProgramFolder() const {
@@ -94,7 +94,7 @@ Status PostgresScratch::CheckVersion(int32_t source_version) const {
   if (local / 10000 >= source_version / 10000) return OkStatus();
   return WithHint(FailedPrecondition("the backup is of PostgreSQL {}, the agent's is {}",
                                      source_version / 10000, local / 10000),
-                  "Install the newer PostgreSQL and set postgres_bin_directory to it.");
+                  "Install the newer PostgreSQL and set --postgres-bin-directory to it.");
 }
 
 ProcessSpec PostgresScratch::Initializer(const ScratchState& state) const {
@@ -118,7 +118,8 @@ ProcessSpec PostgresScratch::Server(const ScratchState& state) const {
     server.argv.push_back("-c");
     server.argv.push_back(setting);
   }
-  // At once, for what is thrown away needs no shutdown checkpoint: with its PID namespace all of it ends.
+  // The server is stopped at once, for what is thrown away needs no shutdown checkpoint: with its PID namespace all of
+  // it ends.
   server.stop_signal = state.sandboxed ? SIGKILL : SIGQUIT;
   return server;
 }
@@ -128,8 +129,8 @@ bool PostgresScratch::IsFatal(std::string_view line) const {
 }
 
 Status PostgresScratch::OpenDoor(const ScratchState& state) const {
-  return agent::OpenDoor(state.directory + "/socket", state.directory + "/door", kSocket,
-                         ScratchUserOf(state));
+  return OpenSocketDoor(state.directory + "/socket", state.directory + "/door", kSocket,
+                        ScratchUserOf(state));
 }
 
 // Restored code is the superuser there, and may have put something in the server's place that never answers.
@@ -139,8 +140,8 @@ ScratchAnswer PostgresScratch::Ask(const ScratchState& state) const {
   bounded.cancels_on_server = false;
   const auto session = Connection::Open(ConnectionTo(state), bounded);
   if (!session.ok()) return {session.status(), OkStatus()};
-  return {OkStatus(),
-          CheckPeer(**session, ScratchUserOf(state), FindServerProcesses(state.directory + "/data"))};
+  return {OkStatus(), CheckListener((*session)->Socket(), ScratchUserOf(state),
+                                    FindServerProcesses(state.directory + "/data"))};
 }
 
 std::vector<std::string> PostgresScratch::LeftByDeadServer() const {

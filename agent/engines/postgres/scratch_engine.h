@@ -21,6 +21,9 @@ namespace salvor::agent {
 // other.
 inline constexpr char kScratchSuperuser[] = "salvor_scratch";
 
+// The kind of server that flows and state files name.
+inline constexpr char kPostgresKind[] = "postgres";
+
 // The way to the server of a place that runs, as its superuser.
 v1::PostgresConnection ConnectionTo(const ScratchState& state);
 // Whether this is one that the above gave, and so of a server that may be hostile.

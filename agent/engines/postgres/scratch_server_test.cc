@@ -88,7 +88,7 @@ TEST_F(ScratchServerTest, ItIsOfAUserThatOwnsNothingElseInAFolderThatIsClosed) {
   EXPECT_TRUE(agent->Remove("drill-1").ok());
 }
 
-// What restored code may try: another server by its socket, programs, files and folders of the host.
+// Restored code may try another server by its socket, programs, files and folders of the host.
 TEST_F(ScratchServerTest, RestoredCodeReachesNothingOfTheHost) {
   auto agent = Agent();
   const ScratchState other = agent->Start(Named("other")).value();

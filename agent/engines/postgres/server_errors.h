@@ -29,11 +29,11 @@ std::optional<ServerError> FirstServerError(std::string_view said);
 // again: lc_messages may translate the server's part of it.
 absl::StatusCode CodeOfRefusal(std::string_view text);
 
-// What a PostgreSQL program that failed said of the cause, with the server's error and without statements and
-// values of rows. Unavailable, Aborted or ResourceExhausted, which are worth another try, where the server was
-// away, another session was in the way, or something ran out; Internal where another try would fail alike.
-// Unavailable for words that nobody knows: they may be of another language. Never DataLoss: a text proves
-// nothing about a backup. The texts are libpq's (fe-connect.c, fe-misc.c), the programs' and the server's own.
+// The error of a PostgreSQL program that failed: what it said of the cause, with the server's error and without
+// statements and values of rows. Unavailable, Aborted or ResourceExhausted, which are worth another try, where the
+// server was away, another session was in the way, or something ran out; Internal where another try would fail alike.
+// Unavailable for words that nobody knows: they may be of another language. Never DataLoss: a text proves nothing about
+// a backup. The texts are libpq's (fe-connect.c, fe-misc.c), the programs' and the server's own.
 Status PostgresToolError(const std::vector<std::string>& argv, const ExitStatus& status);
 
 // Whether an error of pg_restore's says something about the server or about others that work there: it went away, ran

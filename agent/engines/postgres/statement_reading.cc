@@ -66,7 +66,8 @@ class StatementReader {
     return printed;
   }
 
-  // On an empty table with the columns and the name of the real one, so that its own name means the same.
+  // The rule is made on an empty table with the columns and the name of the real one, so that its own name means the
+  // same.
   StatusOr<std::string> MakeRule(std::string statement) {
     RETURN_IF_ERROR(
         session_.Query(fmt::format("CREATE TEMPORARY TABLE {} (LIKE {})", second_name_, name_)).status());
@@ -165,11 +166,11 @@ StatusOr<ReadComparison> SameOnceRead(Connection& session, const Difference& dif
   StatementReader reader(session, difference.reading, as_said(difference.name));
   ASSIGN_OR_RETURN(const Readings expected, ReadAgain(reader, as_said(difference.expected)));
   if (expected.texts.empty()) {
-    return ReadComparison{Sameness::kUnknown, "what is expected cannot be read here: " + expected.why};
+    return ReadComparison{Sameness::kUnknown, "the expected text cannot be read here: " + expected.why};
   }
   ASSIGN_OR_RETURN(const Readings found, ReadAgain(reader, as_said(difference.found)));
   if (found.texts.empty()) {
-    return ReadComparison{Sameness::kUnknown, "what was found cannot be read again: " + found.why};
+    return ReadComparison{Sameness::kUnknown, "the text that was found cannot be read again: " + found.why};
   }
   const bool same = std::any_of(expected.texts.begin(), expected.texts.end(), [&found](const auto& text) {
     return std::find(found.texts.begin(), found.texts.end(), text) != found.texts.end();

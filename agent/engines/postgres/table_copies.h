@@ -46,7 +46,7 @@ struct TableReading {
 // went away, Cancelled, DeadlineExceeded), and says nothing about a table.
 Status ReadTables(const TableReading& reading, const std::vector<TableCopy>& tables, const OnTable& on_table);
 
-// What psql writes for the script of ReadTables: a line "\." when it has begun, and one behind the rows of each
+// Reads what psql writes for the script of ReadTables: a line "\." when it has begun, and one behind the rows of each
 // table, which only a server that has given all of them would say. Pure.
 class CopyAnswers {
  public:

@@ -59,7 +59,7 @@ class TableCopiesTest : public testing::Test {
     return found;
   }
 
-  // What a dump of the database holds, read as it flows by.
+  // The summary of a dump of the database, read as it flows by.
   static ArchiveSummary Dumped(const std::string& database) {
     const auto session = Server().Connect(database);
     ProcessSpec spec = Tool("pg_dump", database, *session);

@@ -5,6 +5,7 @@
 #include "agent/scratch/scratch_places.h"
 #include "agent/work/check_list.h"
 #include "agent/work/registry.h"
+#include "proto/scratch_engine.h"
 #include "proto/time.h"
 
 namespace salvor::agent {
@@ -32,7 +33,7 @@ StatusOr<v1::ActionResult> RunScratchStart(const v1::ScratchStart& start, Action
   if (context.scratch == nullptr) return FailedPrecondition("this agent has no place for drills");
   ScratchRequest request;
   request.name = start.name();
-  request.engine = EngineOf0_1(start.postgres());
+  request.engine = EngineOf(start);
   request.expected_bytes = start.expected_bytes();
   request.source_version = start.server_version_num();
   if (context.task.has_obligation_deadline()) {

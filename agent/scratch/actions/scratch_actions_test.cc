@@ -38,7 +38,7 @@ TEST_F(ScratchActionsTest, ADrillBeginsWithTheEvidenceOfItsIsolation) {
   EXPECT_TRUE(Server().Servers().Remove("drill-1").ok());
 }
 
-// What the restore put into unlogged tables is gone with the server; the backup has it still.
+// Rows that the restore put into unlogged tables are gone with the server; the backup has them still.
 TEST_F(ScratchActionsTest, ARestartOfTheScratchServerIsNotHeldAgainstTheBackup) {
   for (const char* name : {"fast", "plain"})
     Server().Execute("postgres", fmt::format("CREATE DATABASE {}", name));

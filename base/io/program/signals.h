@@ -1,4 +1,4 @@
-// Both programs start and end so.
+// Signals of both programs: they start and end alike.
 #pragma once
 
 #include <functional>

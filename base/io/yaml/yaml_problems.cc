@@ -1,4 +1,4 @@
-// Where problems of declared objects stand, and which of them merely follow from others.
+// Problems of declared objects get their places, and those that merely follow from others are told apart.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -16,7 +16,7 @@ namespace salvor {
 inline constexpr size_t kMaxYamlBytes = 4 << 20;
 inline constexpr int kMaxYamlNodes = 100'000;
 
-// Both count from 1; a column is a byte of its line.
+// Line and column count from 1; a column is a byte of its line.
 struct SourcePosition {
   int line = 1;
   int column = 1;

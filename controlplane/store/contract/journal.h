@@ -1,4 +1,4 @@
-// What is written, and how a run is read back: the journal.
+// The journal is everything that is written, and the way in which a run is read back.
 //
 // Commit is the only way to write, records included: a step's outcome is one appended event, and what follows from it is
 // in the same batch. Batches are committed in the order of the calls, each wholly or not at all, and the callback runs, in
@@ -126,8 +126,8 @@ class Journal {
 
   virtual StatusOr<std::vector<std::string>> ActiveRuns() = 0;       // in the order in which they began
   virtual StatusOr<StoredRun> LoadRun(const std::string& name) = 0;  // NotFound, DataLoss
-  // What follows the place `after` in the run's log (0: all of it), each record with the place behind it as its `next`;
-  // `next` is the place to go on from: that behind the last one, or `after`.
+  // Reads what follows the place `after` in the run's log (0: all of it), each record with the place behind it as its
+  // `next`; `next` is the place to go on from: that behind the last one, or `after`.
   virtual StatusOr<std::vector<v1::LogLines>> ReadLog(const std::string& run, int64_t after,
                                                       int64_t& next) = 0;
 };

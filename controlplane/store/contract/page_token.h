@@ -21,7 +21,7 @@ StatusOr<std::string> ReadPageToken(std::string_view list, std::string_view toke
 // page.
 StatusOr<std::optional<int64_t>> ReadNumberToken(std::string_view list, std::string_view token);
 
-// What tells the runs' lists apart.
+// The name of a list of runs tells it apart from those with another filter.
 std::string NameOfList(const RunFilter& filter);
 
 }  // namespace salvor::controlplane

@@ -1,4 +1,5 @@
-// What is read: records, each under its key, in lists that come in pages where they can grow without bound.
+// The records are everything that is read, each under its key, in lists that come in pages where they can grow without
+// bound.
 //
 // Reads see what is durable. A record whose bytes changed on the disk is never read as another: a list leaves it out and
 // names it in DamagedRecords, a single read is DataLoss, but for a run's summary, which comes quarantined as in a list.
@@ -41,7 +42,7 @@ struct Page {
   std::string next_token;  // empty: the list ends here
 };
 
-// Which runs. It applies before the size of a page.
+// The filter of a list of runs. It applies before the size of a page.
 struct RunFilter {
   std::string application = {};                 // empty: of all
   std::string environment = {};                 // empty: of all
@@ -79,7 +80,7 @@ class Records {
 
   // Its header and outcome, as in ListRuns. NotFound.
   virtual StatusOr<v1::Run> LoadRunSummary(const std::string& name) = 0;
-  // What FinishRun gave to show of it. NotFound where it gave nothing, as 0.1 did; DataLoss.
+  // The view that FinishRun gave to show of the run. NotFound where it gave nothing, as 0.1 did; DataLoss.
   virtual StatusOr<v1::Run> LoadRunView(const std::string& name) = 0;
   // Headers and outcomes, the newest first. A run that is active has only its header; its phase is not known here, and it
   // passes every filter of phases. One that can't be read has its name and application, RUN_PHASE_QUARANTINED and the

@@ -1,4 +1,4 @@
-// What tests of stores share: changes that are quick to write, and a directory of the test's own.
+// Helpers that tests of stores share: changes that are quick to write, and a directory of the test's own.
 #pragma once
 
 #include <gtest/gtest.h>

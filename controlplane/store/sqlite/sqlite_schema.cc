@@ -58,12 +58,18 @@ ALTER TABLE run ADD COLUMN kind INTEGER;
 CREATE INDEX run_kind ON run(kind, number);
 )sql";
 
+// A list of runs shows headers, and need not read and hash the flow of each. A row of before has none: its flow is read.
+constexpr char kHeaderChecksums[] = R"sql(
+ALTER TABLE run ADD COLUMN header_checksum INTEGER;
+)sql";
+
 }  // namespace
 
 const std::vector<SqliteMigration>& StoreMigrations() {
   static const std::vector<SqliteMigration> migrations = {
       {1, kFirstSchema},           {2, kChecksums},          {3, kTokens},
-      {4, kViewsAndVerifications}, {5, kRunsOfApplications}, {6, kKindsOfRuns}};
+      {4, kViewsAndVerifications}, {5, kRunsOfApplications}, {6, kKindsOfRuns},
+      {7, kHeaderChecksums}};
   return migrations;
 }
 

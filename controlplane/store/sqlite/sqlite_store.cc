@@ -92,11 +92,9 @@ class SqliteStore final : public Store {
   }
 
   StatusOr<v1::Run> LoadRunSummary(const std::string& name) override {
-    ASSIGN_OR_RETURN(
-        std::vector<v1::Run> runs,
-        Read<v1::Run>("SELECT name, application, header, flow, checksum, summary, summary_checksum "
-                      "FROM run WHERE name = ?",
-                      {name}, [this](SqliteStatement& row) { return SummaryOf(row); }));
+    ASSIGN_OR_RETURN(std::vector<v1::Run> runs,
+                     Read<v1::Run>(fmt::format("SELECT {} FROM run WHERE name = ?", kSummaryColumns), {name},
+                                   [this](SqliteStatement& row) { return SummaryOf(row); }));
     if (runs.empty()) return NotFound("run {} does not exist", name);
     return std::move(runs[0]);
   }
@@ -123,9 +121,8 @@ class SqliteStore final : public Store {
   StatusOr<Page<v1::Run>> ListRuns(const RunFilter& filter, const PageRequest& page) override {
     const std::string list = NameOfList(filter);
     ASSIGN_OR_RETURN(const std::optional<int64_t> before, ReadNumberToken(list, page.token));
-    std::string sql =
-        "SELECT name, application, header, flow, checksum, summary, summary_checksum, number FROM run WHERE number < " +
-        std::to_string(before.value_or(std::numeric_limits<int64_t>::max()));
+    std::string sql = fmt::format("SELECT {}, number FROM run WHERE number < {}", kSummaryColumns,
+                                  before.value_or(std::numeric_limits<int64_t>::max()));
     if (!filter.application.empty()) sql += " AND application = ?";
     if (filter.active_only) sql += " AND active = 1";
     if (filter.kind == v1::RUN_KIND_INSPECT)
@@ -138,7 +135,7 @@ class SqliteStore final : public Store {
       if (!filter.Matches(run)) return std::nullopt;
       return run;
     };
-    return ReadPage<v1::Run>(list, sql, parameters, 7, page.size, read);
+    return ReadPage<v1::Run>(list, sql, parameters, 8, page.size, read);
   }
 
   StatusOr<Page<v1::Backup>> ListBackups(const PageRequest& page) override {
@@ -306,12 +303,17 @@ class SqliteStore final : public Store {
     return page;
   }
 
-  // The row is name, application, header, flow, checksum, summary, summary_checksum.
+  // The flow of a run may be large, and is read only where the header has no checksum of its own.
+  static constexpr char kSummaryColumns[] =
+      "name, application, header, header_checksum, CASE WHEN header_checksum IS NULL THEN flow END, checksum, "
+      "summary, summary_checksum";
+
   v1::Run SummaryOf(SqliteStatement& row) {
-    const std::string name = row.Bytes(0), header = row.Bytes(2), summary = row.Bytes(5);
+    const std::string name = row.Bytes(0), header = row.Bytes(2), summary = row.Bytes(6);
     v1::Run run;
-    std::string damage = Verify(row, 4, {name, header, row.Bytes(3)});
-    if (damage.empty()) damage = Verify(row, 6, {name, summary});
+    std::string damage =
+        row.IsNull(3) ? Verify(row, 5, {name, header, row.Bytes(4)}) : Verify(row, 3, {name, header});
+    if (damage.empty()) damage = Verify(row, 7, {name, summary});
     v1::RunHeader parsed;
     if (damage.empty() && !(run.ParseFromString(summary) && parsed.ParseFromString(header)))
       damage = kNoMessage;
@@ -322,7 +324,7 @@ class SqliteStore final : public Store {
     NoteDamage({"run", name, damage});
     // A run that was given up has its outcome, header included, although its own record is lost.
     const bool given_up =
-        !row.IsNull(5) && Verify(row, 6, {name, summary}).empty() && run.ParseFromString(summary);
+        !row.IsNull(6) && Verify(row, 7, {name, summary}).empty() && run.ParseFromString(summary);
     if (given_up && run.has_header()) return run;
     run.Clear();
     run.mutable_header()->set_name(name);
@@ -411,7 +413,7 @@ class SqliteStore final : public Store {
     if (bytes_since_restart_ > kRestartBytes) {
       MutexLock lock(checkpoint_mutex_);  // SQLite does not wait for another checkpoint, and gives up
       ASSIGN_OR_RETURN(const bool restarted, writer_->Database().Checkpoint(true));
-      // With a long reader in the way it is tried again after as much once more, and not at every commit.
+      // A checkpoint with a long reader in the way is tried again after as much once more, and not at every commit.
       bytes_since_restart_ = restarted ? 0 : kRestartBytes / 2;
     }
     return OkStatus();

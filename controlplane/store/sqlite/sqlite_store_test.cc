@@ -1,4 +1,5 @@
-// What the suite of all stores (contract/store_test.cc) does not ask: damage, migrations, a kill, the files.
+// The store on SQLite keeps what the suite of all stores (contract/store_test.cc) does not ask: damage, migrations, a
+// kill, the files.
 #include "controlplane/store/sqlite/sqlite_store.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +25,7 @@ class SqliteStoreTest : public testing::Test {
     ASSERT_TRUE(opened.ok()) << opened.status();
     store_ = *std::move(opened);
   }
-  // What a bad disk, or somebody with an editor, does to the file while nobody has it open.
+  // Does what a bad disk, or somebody with an editor, does to the file while nobody has it open.
   void ChangeOnDisk(const std::string& sql) {
     store_.reset();
     {
@@ -70,7 +71,8 @@ TEST_F(SqliteStoreTest, AnEventThatIsCutOffOrMissingIsNoShorterHistory) {
 
 TEST_F(SqliteStoreTest, ARunWhoseRecordIsDamagedIsListedAsSuch) {
   ASSERT_TRUE(CommitAndWait(*store_, {Begin("r1"), Begin("r2")}).ok());
-  ChangeOnDisk("UPDATE run SET flow = x'0a0161' WHERE name = CAST('r1' AS BLOB)");
+  ChangeOnDisk(
+      "UPDATE run SET header = x'0a027232' WHERE name = CAST('r1' AS BLOB)");  // it parses, as that of r2
   const auto runs = ReadAllRuns(*store_, {});
   ASSERT_EQ(runs->size(), 2u);
   EXPECT_EQ((*runs)[1].header().name(), "r1");
@@ -78,6 +80,22 @@ TEST_F(SqliteStoreTest, ARunWhoseRecordIsDamagedIsListedAsSuch) {
   EXPECT_EQ((*runs)[0].phase(), v1::RUN_PHASE_UNSPECIFIED);
   ASSERT_EQ(store_->DamagedRecords().size(), 1u);
   EXPECT_EQ(store_->DamagedRecords()[0].name, "r1");
+}
+
+TEST_F(SqliteStoreTest, AFlowThatChangedOnTheDiskIsFoundWhereItIsReadAndNotByLists) {
+  ASSERT_TRUE(CommitAndWait(*store_, {Begin("r1"), Begin("r2")}).ok());
+  ChangeOnDisk("UPDATE run SET flow = x'0a0161' WHERE name = CAST('r1' AS BLOB)");
+  EXPECT_EQ(store_->LoadRun("r1").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_TRUE(store_->LoadRun("r2").ok());
+  const auto runs = ReadAllRuns(*store_, {});
+  ASSERT_EQ(runs->size(), 2u);
+  EXPECT_EQ((*runs)[1].phase(), v1::RUN_PHASE_UNSPECIFIED);
+  EXPECT_TRUE(store_->LoadRunSummary("r1").ok());
+
+  // The checksum of the whole row was all there was before the header had one of its own.
+  ChangeOnDisk("UPDATE run SET header_checksum = NULL");
+  EXPECT_EQ((*ReadAllRuns(*store_, {}))[1].phase(), v1::RUN_PHASE_QUARANTINED);
+  EXPECT_EQ((*ReadAllRuns(*store_, {}))[0].phase(), v1::RUN_PHASE_UNSPECIFIED);
 }
 
 TEST_F(SqliteStoreTest, AViewThatChangedOnTheDiskIsNotShownAndAVerificationIsLeftOut) {
@@ -161,7 +179,7 @@ TEST_F(SqliteStoreTest, RefusesASecondProcess) {
   EXPECT_EQ(OpenSqliteStore(directory_.Path()).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
-// What was acknowledged before a kill -9 is there, and what was not is there wholly or not at all.
+// A commit that was acknowledged before a kill -9 is there, and one that was not is there wholly or not at all.
 TEST_F(SqliteStoreTest, AcknowledgedMeansThereAfterAKill) {
   store_.reset();
   int acknowledged[2];

@@ -17,8 +17,8 @@ Status SqliteWriter::Prepare() {
       {&begin_, "BEGIN IMMEDIATE"},
       {&commit_, "COMMIT"},
       {&put_run_,
-       R"sql(INSERT INTO run(name, application, header, flow, active, checksum, kind)
-             VALUES(?, ?, ?, ?, 1, ?, ?) RETURNING number)sql"},
+       R"sql(INSERT INTO run(name, application, header, flow, active, checksum, header_checksum, kind)
+             VALUES(?, ?, ?, ?, 1, ?, ?, ?) RETURNING number)sql"},
       {&find_run_, "SELECT number FROM run WHERE name = ?"},
       {&last_events_, "SELECT first, events FROM journal WHERE run = ? ORDER BY first DESC LIMIT 1"},
       {&append_, "INSERT INTO journal(run, first, events, checksum) VALUES(?, ?, ?, ?)"},
@@ -65,7 +65,7 @@ Status SqliteWriter::Write(const PutRun& put) {
   const std::string& name = put.header.name();
   const std::string header = put.header.SerializeAsString(), flow = put.flow.SerializeAsString();
   put_run_.Bind(0, name).Bind(1, put.header.application()).Bind(2, header).Bind(3, flow);
-  put_run_.Bind(4, Checksum({name, header, flow})).Bind(5, put.header.kind());
+  put_run_.Bind(4, Checksum({name, header, flow})).Bind(5, RowChecksum({name, header})).Bind(6, put.header.kind());
   ASSIGN_OR_RETURN(const bool row, put_run_.Step());
   if (row) known_[name] = {put_run_.Int(0), 0};
   put_run_.Reset();

@@ -1,4 +1,4 @@
-"""Which image archives belong to this checkout. Asking Debian for versions takes seconds, so what was built once is
+"""The image archives that belong to this checkout. Asking Debian for versions takes seconds, so what was built once is
 remembered under a hash of the recipes; packages that Debian replaced since make no new image by themselves."""
 
 import hashlib

@@ -47,7 +47,7 @@ def all_programs() -> dict[str, Path]:
 
 
 def program(name: str) -> Path:
-    """Where a built program lies, say program('velero')."""
+    """The path of a built program, say program('velero')."""
     path = all_programs()[name]
     if not path.exists():
         raise Trouble(f"{name} is not built", "Run 'tools/dev cluster build'.")

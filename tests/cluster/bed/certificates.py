@@ -64,7 +64,7 @@ def _service_account_key() -> None:
 
 
 def _kubeconfig(user: str) -> str:
-    """With everything in it, so that it can be copied anywhere."""
+    """The file has everything in it, so that it can be copied anywhere."""
     authority, own, secret = (base64.b64encode(path.read_bytes()).decode()
                               for path in (certificate("ca"), certificate(user), key(user)))
     return f"""apiVersion: v1

@@ -78,7 +78,7 @@ def _check_memory(building: bool) -> None:
 
 
 def check_machine(building: bool) -> None:
-    """What both building and starting need."""
+    """Checks that both building and starting need."""
     if os.geteuid() != 0:
         raise Unfit("the cluster needs root (it mounts, makes networks and runs a kubelet)",
                     "Run it as root, for instance with sudo.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .console import Trouble
 
-# Where Debian keeps what only root runs; a root shell without login may lack them.
+# Debian keeps programs here that only root runs; a root shell without login may lack them.
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 

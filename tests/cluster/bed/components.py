@@ -51,7 +51,8 @@ def _etcd(programs: dict[str, Path]) -> Component:
     client, peer = "http://127.0.0.1:2379", "http://127.0.0.1:2380"
     return Component(
         "etcd", VERSIONS["ETCD"],
-        # Without fsync: a power cut would lose the cluster, which a reset brings back; starting is seconds faster.
+        # etcd runs without fsync: a power cut would lose the cluster, which a reset brings back; starting is seconds
+        # faster.
         (str(programs["etcd"]), "--name", NODE, "--data-dir", str(ETCD_DATA), "--listen-client-urls", client,
          "--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
          "--initial-cluster", f"{NODE}={peer}", "--unsafe-no-fsync", "--log-level", "warn"),
@@ -101,8 +102,8 @@ def _scheduler(programs: dict[str, Path]) -> Component:
         "kube-scheduler", VERSIONS["KUBERNETES"],
         (str(programs["kube-scheduler"]), f"--kubeconfig={config}", f"--authentication-kubeconfig={config}",
          f"--authorization-kubeconfig={config}", "--leader-elect=false", "--bind-address=127.0.0.1",
-         # Without the pause of a second a pod is tried again before the cache of claims knows that its claim was
-         # bound (two handlers of one event, kubernetes/kubernetes#73216), and then not for five minutes.
+         # This keeps the pause of a second: a pod that is tried again without it comes before the cache of claims knows
+         # that its claim was bound (two handlers of one event, kubernetes/kubernetes#73216); then it waits five minutes.
          "--feature-gates=SchedulerPopFromBackoffQ=false", "--v=1"),
         needs=("kube-apiserver",), ready="https://127.0.0.1:10259/healthz", listens=("127.0.0.1:10259",))
 

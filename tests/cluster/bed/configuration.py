@@ -76,7 +76,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
   disable_apparmor = true
   # A machine may deny negative scores; without this every pod would fail there.
   restrict_oom_score_adj = true
-  # So that network namespaces of ours are known by their place.
+  # The state directory holds the mounts so that network namespaces of ours are known by their place.
   netns_mounts_under_state_dir = true
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "overlayfs"
@@ -132,7 +132,7 @@ def make_s3_access() -> None:
 
 
 def s3_access() -> dict[str, str]:
-    """Where the object store is and who may use it; empty before the first start."""
+    """The object store's address, and who may use it; empty before the first start."""
     return json.loads(S3_FILE.read_text()) if S3_FILE.exists() else {}
 
 

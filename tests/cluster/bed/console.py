@@ -9,7 +9,7 @@ from typing import Iterator
 
 
 class Trouble(Exception):
-    """What failed, and what to do about it."""
+    """A failure, and what to do about it."""
 
     exit_code = 1
 

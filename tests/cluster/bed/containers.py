@@ -7,7 +7,7 @@ from .images import image_names
 from .probes import is_ready
 from .settings import CONTAINERD_SOCKET
 
-# Without these nothing starts; the rest is for tests.
+# Nothing starts without these; the rest is for tests.
 NEEDED = ("pause", "velero", "velero-plugin-aws")
 
 

@@ -168,7 +168,7 @@ def build(go: str, name: str, folder: Path, definitions: dict[str, str], package
 
 
 def module_folder(go: str, folder: Path, module: str) -> Path:
-    """Where Go keeps the source of a module that the one in the folder requires."""
+    """The folder where Go keeps the source of a module that the one in the folder requires."""
     argv = [go, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module]
     done = subprocess.run(argv, cwd=folder, env=environment(), capture_output=True, text=True)
     if done.returncode or not done.stdout.strip():

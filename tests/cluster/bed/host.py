@@ -1,4 +1,4 @@
-"""What the cluster needs of the machine's kernel: bridge, sysctls, mounts. All can be called again at any time."""
+"""The cluster needs things of the machine's kernel: bridge, sysctls, mounts. All can be called again at any time."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def read_sysctl(name: str) -> str | None:
 
 
 def load_modules() -> None:
-    """What is built in or missing is told apart by the checks, not by modprobe."""
+    """The checks tell apart what is built in and what is missing; modprobe does not."""
     for name in MODULES:
         succeeds("modprobe", name)
 

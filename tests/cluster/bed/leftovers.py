@@ -69,7 +69,7 @@ def _saved(program: str) -> list[str]:
 
 
 def _removal(saved: list[str]) -> str:
-    """What takes our chains and the rules that lead to them out of a saved table, and touches nothing else."""
+    """The lines that take our chains, and the rules that lead to them, out of a saved table, and touch nothing else."""
     script, chains = [], []
     for line in saved:
         if line.startswith("*"):
@@ -95,7 +95,7 @@ def remove_rules() -> list[str]:
 
 
 def our_sets() -> list[str]:
-    """Of ipset, which the enforcer of network policies uses."""
+    """The sets of ipset, which the enforcer of network policies uses."""
     return [name for name in run("ipset", "list", "-n", check=False).split() if OUR_CHAIN.match(name)]
 
 
@@ -129,7 +129,7 @@ def _remove_if_empty(*folders: str | Path) -> None:
 
 
 def _network_results() -> list[Path]:
-    """What network plugins noted about our pods, and about the loopback device of the same ones."""
+    """The notes of network plugins about our pods, and about the loopback device of the same ones."""
     found = list(CNI_RESULTS.glob(f"{NETWORK_NAME}-*-eth0"))
     pods = [path.name.removeprefix(f"{NETWORK_NAME}-").removesuffix("-eth0") for path in found]
     return found + [CNI_RESULTS / f"cni-loopback-{pod}-lo" for pod in pods]

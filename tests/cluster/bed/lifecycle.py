@@ -19,7 +19,7 @@ from .settings import (CONTAINERD_STATE, ETCD_DATA, HERE, KUBECONFIG, KUBELET_DA
 
 USED_VERSIONS = STATE / "versions.env"
 VOLATILE = (CONTAINERD_STATE, RUN / "runc", RUN / "pod-addresses")
-# What a step takes when nothing is known of it yet.
+# A step takes so long when nothing is known of it yet.
 GUESSES = {"checks": 0.3, "kernel, certificates, configuration": 1, "control plane, S3, containerd": 4,
            "images of pod sandbox and Velero": 4, "node, proxy, name server, snapshots": 5, "node Ready": 1,
            "Velero and its storage location": 8, "images for tests": 6}
@@ -76,7 +76,7 @@ def start(components: list[Component], everyone: dict[str, Component]) -> None:
 
 
 def _forget_last_boot() -> None:
-    """What containerd and the network plugins noted about tasks and addresses ends with the boot."""
+    """The notes of containerd and the network plugins about tasks and addresses end with the boot."""
     noted = RUN / "boot"
     if noted.exists() and noted.read_text() == processes.boot():
         return
@@ -181,7 +181,7 @@ def up() -> None:
     with exclusively():
         if configuration.S3_FILE.exists() and USED_VERSIONS.exists():
             _check_versions()
-            # So that what reads another checkout's files is seen to be outdated.
+            # The files are written anew, so that a process that reads another checkout's files is seen to be outdated.
             configuration.write_all(image_names()["pause"])
             if is_whole():
                 say("the cluster is up" + usage())
@@ -232,7 +232,7 @@ def _clean_kernel() -> None:
 
 
 def what_stayed() -> list[str]:
-    """What down should have removed and did not."""
+    """The things that `down` should have removed and did not."""
     stayed = [f"process {process.pid}" for process in [*processes.marked(), *leftovers.pod_processes()]]
     stayed += [f"mount {point}" for point in host.our_mounts()]
     stayed += [f"control group {path}" for path in leftovers.pod_cgroups()]

@@ -108,7 +108,7 @@ class Kernel:
         return (*rules, *sorted(line for line in members if line.split()[1] in plan.sets))
 
     def _let_bridge_be_seen(self) -> None:
-        """Without these two, packets between pods cross the bridge without meeting a rule."""
+        """Packets between pods would cross the bridge without meeting a rule if these two were not set."""
         for name in ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables"):
             if self.run("sysctl", "-n", name).strip() != "1":
                 say(f"{name} was off, and no policy was in force between pods of this node: switched on")

@@ -101,7 +101,7 @@ def install_velero(image: str, plugin: str) -> None:
                "--plugins", plugin, "--bucket", VELERO_BUCKET, "--secret-file", VELERO_CREDENTIALS,
                "--backup-location-config", location, "--use-volume-snapshots=false", "--use-node-agent",
                "--uploader-type", "kopia", "--features=EnableCSI",
-               # On two cores a request of half a one would leave little for what is tested. None at all would become
+               # A request of half a core would on two cores leave little for what is tested. None at all would become
                # its limit, a whole one.
                "--velero-pod-cpu-request", "10m")
     log_file("velero-install").write_text(done)

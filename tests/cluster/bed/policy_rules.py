@@ -1,4 +1,4 @@
-"""From Kubernetes NetworkPolicies to rules of the kernel: a pure function, nothing here touches the system.
+"""Turns Kubernetes NetworkPolicies into rules of the kernel: a pure function, nothing here touches the system.
 
 Understood: podSelector and namespaceSelector (matchLabels, matchExpressions), ipBlock with except, ports by number,
 range (endPort) and name for TCP, UDP and SCTP, policyTypes; default deny; several policies add up. Pods on the host's
@@ -47,7 +47,7 @@ class Refusal:
 
 @dataclass
 class Plan:
-    """What is to be in force. Sets are named after their content, so a set of a given name never changes."""
+    """The rules that are to be in force. Sets are named after their content, so a set of a given name never changes."""
     chains: dict[str, list[str]] = field(default_factory=dict)
     sets: dict[str, tuple[str, list[str]]] = field(default_factory=dict)  # name: type, members
     refused: list[Refusal] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Plan:
         return name
 
     def ipset_text(self) -> str:
-        """For `ipset -exist restore`; adds, never changes or removes."""
+        """The input of `ipset -exist restore`; adds, never changes or removes."""
         lines = []
         for name, (kind, members) in self.sets.items():
             lines.append(f"create {name} {kind} family inet")
@@ -67,7 +67,7 @@ class Plan:
         return "".join(line + "\n" for line in lines)
 
     def iptables_text(self, saved: str = "") -> str:
-        """For `iptables-restore --noflush`, which does all or nothing; `saved` is what iptables-save shows now."""
+        """Input of `iptables-restore --noflush`, which does all or nothing; `saved` is what iptables-save shows now."""
         stale = sorted(chains_in(saved) - set(self.chains))
         lines = ["*mangle", *(f":{chain} - [0:0]" for chain in [*self.chains, *stale])]
         lines += [f"-A {chain} {rule}" for chain, rules in self.chains.items() for rule in rules]
@@ -78,7 +78,7 @@ class Plan:
 
 
 def removal_text(saved: str) -> str:
-    """For `iptables-restore --noflush`: takes away every chain of ours in iptables-save's text, and the jumps to it."""
+    """Takes away, by `iptables-restore --noflush`, every chain of ours in iptables-save's text, and the jumps to it."""
     chains = sorted(chains_in(saved))
     if not chains:
         return ""
@@ -126,7 +126,7 @@ class _World:
     def __init__(self, pods: Iterable[Json], namespaces: Iterable[Json]) -> None:
         self.namespaces = {each["metadata"]["name"]: each["metadata"].get("labels") or {} for each in namespaces}
         self.by_address: dict[str, Pod] = {}
-        # Of two pods with one address the newer that is not being deleted has it.
+        # The newer of two pods with one address that is not being deleted has it.
         for pod in sorted(pods, key=lambda each: ("deletionTimestamp" not in each["metadata"],
                                                   each["metadata"].get("creationTimestamp") or "")):
             if _on_pod_network(pod):
@@ -279,7 +279,7 @@ def _peer_networks(peers: list[Json], namespace: str, world: _World) -> list[str
 
 @dataclass
 class _Isolation:
-    """What holds for one pod. None: not isolated in this direction; otherwise pairs of a policy and its rules."""
+    """The rules for one pod. None: not isolated in this direction; otherwise pairs of a policy and its rules."""
     ingress: list[tuple[Json, list[Json]]] | None = None
     egress: list[tuple[Json, list[Json]]] | None = None
     refused: bool = False

@@ -30,7 +30,7 @@ def boot() -> str:
 
 
 def start_time(pid: int) -> str:
-    """In clock ticks since boot; empty when there is no such process or it only waits to be reaped."""
+    """The time in clock ticks since boot; empty when there is no such process or it only waits to be reaped."""
     try:
         # The name in parentheses may hold anything, so fields are counted after it.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""What is built from each Go module, and under which versions. Only data."""
+"""The programs that are built from each Go module, and their versions. Only data."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Module:
 
 
 def _kubernetes_version() -> dict[str, str]:
-    """What `make` of Kubernetes stamps into its programs."""
+    """The values that `make` of Kubernetes stamps into its programs."""
     version = VERSIONS["KUBERNETES"]
     major, minor = version.lstrip("v").split(".")[:2]
     stamps = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}

@@ -1,4 +1,4 @@
-"""What runs, how it is, and where to look when it is not well."""
+"""Says what runs, how it is, and where to look when it is not well."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -42,7 +42,7 @@ def _thing(name: str, version: str, well: bool, detail: str, log: str) -> Row:
 
 
 def _cluster() -> list[Row]:
-    """What is no process of the machine: the node, Velero's pods, the kernel's side."""
+    """The parts that are no processes of the machine: the node, Velero's pods, the kernel's side."""
     kubectl = "tools/dev cluster kubectl"
     phase = objects.location_phase()
     mounted = host.is_mounted(VOLUMES)

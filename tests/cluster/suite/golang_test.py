@@ -1,4 +1,4 @@
-"""Which Go builds the cluster: one that is there and new enough, else one that an older one fetches."""
+"""The Go that builds the cluster: one that is there and new enough, else one that an older one fetches."""
 
 import json
 import os

@@ -21,7 +21,7 @@ from bed.leftovers import pod_processes
 
 DEV = HERE.parents[2] / "tools/dev"
 UP_SECONDS = 180
-# For processes, pods, mounts and rules; asked of the machine, not of the bed.
+# The time for processes, pods, mounts and rules to go; asked of the machine, not of the bed.
 DOWN_SECONDS = 10
 # Velero looks every ten seconds whether a location is due, and connects anew if the store was away.
 LOCATION_SECONDS = 60

@@ -1,4 +1,4 @@
-"""What brings Velero back after the tests that break it, whether they ended or were interrupted."""
+"""Brings Velero back after the tests that break it, whether they ended or were interrupted."""
 
 import json
 
@@ -14,7 +14,7 @@ STARTED = "Server starting..."
 
 
 def restart(name: str) -> None:
-    """Of Velero's server or its node-agent: as by a crash, the new pod comes after the old one, not beside it."""
+    """Ends Velero's server or node-agent: as by a crash, the new pod comes after the old one, not beside it."""
     selector = {"velero": "deploy=velero", "node-agent": "name=node-agent"}[name]
     old = {pod["metadata"]["uid"] for pod in find(VELERO, "pods", selector)}
     kubectl("-n", VELERO, "delete", "pods", "-l", selector, "--force", "--grace-period=0",

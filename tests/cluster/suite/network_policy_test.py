@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[3]
 SPACE = "network-policy-test"
 IMAGE = "salvor.test/busybox:1"
 PORT = 8080
-# Of each wait, which only a failure takes: on an idle machine a policy is in force within a fraction of a second.
+# The limit of each wait, which only a failure reaches: on an idle machine a policy is in force within a fraction of a
+# second.
 SECONDS = 120
 REACHED, BLOCKED = "reached", "blocked"
 
@@ -50,7 +51,7 @@ def pod(name: str, command: str) -> dict[str, Any]:
 SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "server", "namespace": SPACE},
            "spec": {"selector": {"app": "server"}, "ports": [{"port": 80, "targetPort": PORT}]}}
 SERVE = f"mkdir -p /tmp/www && echo served > /tmp/www/index.html && exec httpd -f -p {PORT} -h /tmp/www"
-# Not wget: the one of busybox-static crashes when it is given a time limit.
+# The request is not made by wget: the one of busybox-static crashes when it is given a time limit.
 ASK = r"printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2 ADDRESS PORT"
 ASK_AT_ONCE = f"if {ASK} | grep -q served; then echo {REACHED}; else echo {BLOCKED}; fi; exec sleep 3600"
 ASK_UNTIL_REACHED = f"until {ASK} | grep -q served; do sleep 1; done; echo {REACHED}; exec sleep 3600"

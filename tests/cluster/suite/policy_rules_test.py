@@ -1,4 +1,4 @@
-"""What policy_rules makes of policies, without a kernel. policy_kernel_test.py tells whether the kernel agrees."""
+"""policy_rules turns policies into rules, without a kernel. policy_kernel_test.py tells whether the kernel agrees."""
 
 import unittest
 
@@ -28,7 +28,7 @@ def rules_of(plan: Plan, dispatcher: str, address: str) -> list[str] | None:
 
 
 def granted(plan: Plan, dispatcher: str, address: str) -> list[str]:
-    """What is allowed: the rules between the one for the pod itself and the final DROP, sets replaced by members."""
+    """The allowed: the rules between the one for the pod itself and the final DROP, sets replaced by members."""
     rules = rules_of(plan, dispatcher, address)
     assert rules is not None, f"{address} is not isolated"
     assert rules[-1].endswith("-j DROP") and f"{address}/32 -j RETURN" in rules[0], rules

@@ -16,10 +16,10 @@ from volumes import delete_volumes
 
 from bed.settings import KUBECONFIG
 
-# Without lifecycle_test, which stops the cluster: it runs by name only.
+# All suites but lifecycle_test, which stops the cluster: it runs by name only.
 ALL = ["policy_kernel_test", "smoke_test", "network_policy_test", "backup_test", "velero_lies_test"]
 SMOKE = ["smoke_test", "network_policy_test.NetworkPolicy.test_default_deny_blocks_and_an_allowance_opens"]
-# What Velero works with in its own namespace.
+# Velero works with these in its own namespace.
 VELERO_KINDS = "pods,pvc,podvolumebackups,podvolumerestores,datauploads,datadownloads"
 SHOWN = 6000  # characters: the end of what there is to see
 
@@ -40,7 +40,7 @@ class Result(unittest.TextTestResult):
         self.show(test)
 
     def show(self, test: unittest.TestCase) -> None:
-        """What the namespaces of a failed test look like, before they are cleaned up."""
+        """Shows the namespaces of a failed test, before they are cleaned up."""
         for space in getattr(test, "spaces", []):
             self.stream.writeln(look("-n", space, "get", "pods,pvc", "-o", "wide"))
             self.stream.writeln(look("-n", space, "events"))
@@ -72,7 +72,7 @@ def trouble() -> str:
 
 
 def remove_leftovers() -> None:
-    """What an interrupted run left."""
+    """The leftovers of an interrupted run."""
     after_an_interruption()
     for backup in find(VELERO, "backups.velero.io", LABEL):
         delete_backup(backup["metadata"]["name"])

@@ -86,7 +86,7 @@ class Database(ClusterTest):
 
 
 class ObjectStore(ClusterTest):
-    """With signed requests of our own: the cluster's own client is Velero's plugin, which knows no versions."""
+    """Signed requests of our own do it: the cluster's own client is Velero's plugin, which knows no versions."""
 
     def ask(self, method: str, path: str, body: bytes = b"", query: str = "", **headers: str) -> str:
         status, answer = s3.request(s3_access(), method, path, body, {

@@ -1,4 +1,4 @@
-"""What the tests of a running cluster share: kubectl and velero, bounded waits, namespaces that are cleaned up."""
+"""Helpers of the tests of a running cluster: kubectl and velero, bounded waits, namespaces that are cleaned up."""
 
 import gzip
 import json
@@ -98,7 +98,7 @@ def wait_for(what: str, question: Callable[[], Value], seconds: float,
 
 
 def _told(instead: Callable[[], Any]) -> str:
-    """What cannot be told must not hide what was waited for."""
+    """A state that cannot be told must not hide what was waited for."""
     try:
         return str(instead())
     except (AssertionError, OSError, subprocess.SubprocessError) as failed:
@@ -178,14 +178,14 @@ def delete_repositories(space: str) -> None:
 
 
 def delete_snapshot_contents(space: str) -> None:
-    """What Velero makes to restore from a snapshot stays when the namespace goes; its snapshot is the backup's."""
+    """Objects that Velero makes to restore a snapshot stay when the namespace goes; its snapshot is the backup's."""
     for each in find(space, "volumesnapshotcontents"):
         if each["spec"]["volumeSnapshotRef"].get("namespace") == space:
             kubectl("delete", "volumesnapshotcontent", each["metadata"]["name"], "--ignore-not-found")
 
 
 def stored(prefix: str) -> list[str]:
-    """What the object store holds under it: names, at most a thousand."""
+    """The names that the object store holds under it, at most a thousand."""
     access = s3_access()
     status, body = s3.request(access, "GET", f"/{access['bucket']}", query=f"list-type=2&prefix={quote(prefix, '')}")
     if status != 200:
@@ -194,7 +194,7 @@ def stored(prefix: str) -> list[str]:
 
 
 def volume_info(backup: str) -> dict[str, Json]:
-    """What Velero noted of each volume, by the claim's name: its VolumeInfo, as it lies in the object store. `velero
+    """Notes of Velero about each volume, by the claim's name: its VolumeInfo, as it lies in the object store. `velero
     backup describe` shows a part of it only, and leaves out what was skipped."""
     access = s3_access()
     path = f"/{access['bucket']}/backups/{backup}/{backup}-volumeinfo.json.gz"

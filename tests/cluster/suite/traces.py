@@ -1,4 +1,4 @@
-"""What a cluster would leave on the machine, looked for without the bed's own means, which are what is judged."""
+"""Traces of a cluster on the machine, looked for without the bed's own means, which are what is judged."""
 
 import re
 import subprocess
@@ -6,7 +6,7 @@ from pathlib import Path
 
 STATE, KUBELET = "/var/tmp/salvor-cluster", "/var/lib/kubelet"
 MARK = f"SALVOR_CLUSTER={STATE}".encode()
-# Of kube-proxy and the kubelet, of network plugins, of the enforcer of network policies.
+# Names that kube-proxy and the kubelet give, network plugins, and the enforcer of network policies.
 NAMES = re.compile(r"KUBE-|CNI-|SALVOR-")
 # The network that is the cluster's alone.
 ADDRESSES = re.compile(r"\b198\.1[89]\.")

@@ -226,7 +226,7 @@ class VeleroWithoutSnapshotResources(ClusterTest):
 
 
 def load_tests(loader: unittest.TestLoader, tests: unittest.TestSuite, pattern: str) -> unittest.TestSuite:
-    """In the order of this file."""
+    """Runs the tests in the order of this file."""
     classes = (SkippedUnderCompleted, SkippedByPolicy, ClosedVolume, VeleroRestarts, DataPathPodDies,
                VeleroWithoutSnapshotResources)
     return unittest.TestSuite(loader.loadTestsFromTestCase(each) for each in classes)

@@ -49,7 +49,7 @@ def start(space: str, *pods: Json) -> None:
 
 
 def run(space: str, claim_name: str, command: str) -> str:
-    """What the command says that runs beside the claim in /data. The pod is gone afterwards."""
+    """The words of the command that runs beside the claim in /data. The pod is gone afterwards."""
     name = f"once-{claim_name}"
     apply(space, pod(name, claim_name, command))
     wait_for(f"pod {name} in {space} to end", lambda: phase(get(space, "pod", name)) in ("Succeeded", "Failed"),
@@ -86,7 +86,7 @@ def volume_phase(volume: str) -> str:
 
 
 def delete_volumes(storage_class: str) -> None:
-    """Of a class that retains them: told to delete, released ones go with their disks."""
+    """Deletes the volumes of a class that retains them: told to delete, released ones go with their disks."""
     def left() -> list[str]:
         return [each["metadata"]["name"] for each in find("default", "persistentvolumes")
                 if each["spec"].get("storageClassName") == storage_class]

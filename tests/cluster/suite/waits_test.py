@@ -1,4 +1,4 @@
-"""What the waits of the cluster's tests say when they are in vain. Needs no cluster."""
+"""The words of the cluster's tests when they waited in vain. Needs no cluster."""
 
 import ast
 import unittest

@@ -52,7 +52,7 @@ Style Context::OutStyle(bool wide) const {
 Style Context::ErrStyle() const { return MakeStyle(environment_.err_is_tty); }
 
 ExitCode Context::Fail(const std::string& what, const Status& status) {
-  // Before a server was asked, what cannot work is a matter of the command line.
+  // A command that cannot work before a server was asked is a matter of the command line.
   const bool usage = client_ == nullptr && (status.code() == absl::StatusCode::kInvalidArgument ||
                                             status.code() == absl::StatusCode::kFailedPrecondition);
   return Fail(usage ? ExitCode::kUsage : ExitCodeOf(status), what, MessageOf(status), HintOf(status));

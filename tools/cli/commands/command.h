@@ -1,4 +1,4 @@
-// What every command is given, and how a command is put into the command line.
+// Every command is given a context, and puts itself into the command line.
 #pragma once
 
 #include <google/protobuf/message.h>

@@ -90,7 +90,7 @@ class LogReader {
     heard_ = true;
     const Style style = context_.OutStyle(options_.output == "wide");
     for (const v1::LogLine& line : lines.lines()) {
-      // With a cursor a stream brings only what is new; a control plane of 0.1 has none.
+      // A stream with a cursor brings only what is new; a control plane of 0.1 has none.
       if (options_.follow && lines.next() == 0 && !seen_.Take(lines, line)) continue;
       if (options_.output != "json") {
         context_.out() << RenderLogLine(lines, line, !options_.step.empty(), style);

@@ -1,4 +1,4 @@
-// What the tools of a run said, as it is said.
+// Follows what the tools of a run say, as it is said.
 #pragma once
 
 #include <cstdint>

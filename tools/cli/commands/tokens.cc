@@ -36,7 +36,7 @@ ExitCode MakeToken(Context& context, const v1::CreateTokenRequest& request, cons
   const StatusOr<v1::CreateTokenResponse> made = (*client)->Call(&ControlStub::CreateToken, request);
   if (!made.ok()) return context.Fail(what, made.status());
   const std::string name = CleanText(made->token().name());
-  // What nobody has seen is of no use, and its name is taken.
+  // A token that nobody has seen is of no use, and its name is taken.
   const auto give_up = [&](const Status& why) {
     v1::RevokeTokenRequest revoke;
     revoke.set_name(request.name());

@@ -123,7 +123,7 @@ class RunWatcher {
   }
 
  private:
-  // Until the stream ends, with how it ended, or until the waiting is done.
+  // Returns when the stream ends, with how it ended, or when the waiting is done.
   Status WatchOnce() {
     // A little longer than we wait, so that it is not the stream that ends the waiting.
     const absl::Duration life = std::min(kStreamLife, deadline_ - absl::Now() + absl::Seconds(1));

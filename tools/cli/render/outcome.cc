@@ -101,7 +101,7 @@ void AddUnconfirmed(const v1::Run& run, const Style& style, Outcome& outcome) {
 
 bool InDoubt(const v1::Backup& backup) { return backup.doubts_size() > 0 && !backup.has_acceptance(); }
 
-// What nobody has to look up before it matters: why it may not be whole, and what the backup itself warns of.
+// Doubts that nobody has to look up before they matter: why it may not be whole, and what the backup itself warns of.
 std::string RenderDoubts(const v1::Backup& backup, const Style& style) {
   std::string lines;
   const auto add = [&](const std::string& word, const std::string& text) {
@@ -223,7 +223,7 @@ Outcome DrillOutcome(const v1::Run& run, const Style& style) {
   return outcome;
 }
 
-// What a restore brought back, by step: each restoring step says it in its note or title.
+// Says what a restore brought back, by step: each restoring step says it in its note or title.
 std::string RestoredBy(const v1::Run& run, const Style& style) {
   std::string lines;
   for (const v1::StepStatus& step : run.steps()) {

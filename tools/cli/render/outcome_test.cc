@@ -28,7 +28,7 @@ v1::Run BackupRun(v1::RunPhase phase, v1::Verdict verdict) {
   return run;
 }
 
-// What is said about a run that is over, whatever stands in a record.
+// The outcome of a run that is over, whatever stands in a record.
 Outcome OutcomeOf(const v1::Run& run) { return OutcomeOf(run, nullptr, StyleOf(80)); }
 
 TEST(BackupOutcome, ACompleteBackupIsZeroAndTheNextStepIsADrill) {
@@ -113,7 +113,7 @@ TEST(DrillOutcome, SaysWhereItsProofIsOnlyInTheControlPlane) {
   const Outcome outcome = OutcomeOf(AsJudged(run));
   EXPECT_EQ(outcome.code, ExitCode::kOk) << "proven is proven";
   EXPECT_THAT(outcome.text, HasSubstr("verdict: proven"));
-  EXPECT_THAT(outcome.text, HasSubstr("warning: what the drill found is kept by the control plane only"));
+  EXPECT_THAT(outcome.text, HasSubstr("warning: the drill's finding is kept by the control plane only"));
 }
 
 TEST(DrillOutcome, IsolationAloneProvesNothing) {

@@ -75,7 +75,7 @@ std::string SummarizeChecks(const google::protobuf::RepeatedPtrField<v1::Check>&
 
 std::string RenderChecks(const std::vector<const v1::Check*>& checks, int most, const Style& style) {
   if (checks.empty()) return "";
-  // In the order in which they were made.
+  // The counts stand in the order in which the checks were made.
   std::vector<std::pair<std::pair<std::string, std::string>, CheckCounts>> groups;
   for (const v1::Check* check : checks) {
     const std::pair<std::string, std::string> key(check->component(), check->kind());

@@ -72,7 +72,8 @@ std::vector<int> Choose(const v1::Run& run, int room) {
   return chosen;
 }
 
-// What the run waits for when nothing of it goes on, else nothing: "no agent serves environment vps-1 since 14:02".
+// Says what the run waits for when nothing of it goes on, else nothing: "no agent serves environment vps-1 since
+// 14:02".
 std::string StandsStill(const v1::Run& run, const Style& style) {
   if (IsAtRest(run.phase())) return "";
   std::string waits;

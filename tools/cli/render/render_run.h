@@ -13,7 +13,7 @@ std::string RenderRunTable(const v1::ListRunsResponse& runs, const Style& style)
 // Everything about one run: head, step graph by waves, obligations, checks, warnings.
 std::string RenderRun(const v1::Run& run, const Style& style);
 
-// What a dry run would do and by which steps.
+// A plan says what a dry run would do and by which steps.
 std::string RenderPlan(const v1::CreateRunResponse& plan, const Style& style);
 
 // One line of a tool's output.

@@ -1,4 +1,4 @@
-// What people see, as whole texts: testdata/*.txt are the expected screens.
+// Screens are compared as whole texts: testdata/*.txt are the expected ones.
 #include <gmock/gmock.h>
 
 #include "tools/cli/render/graph.h"

@@ -73,7 +73,7 @@ size_t PrefixFor(std::string_view text, int columns) {
   return end;
 }
 
-// Where the longest end of `text` that fits into `columns` begins.
+// The place where the longest end of `text` begins that fits into `columns`.
 size_t SuffixFor(std::string_view text, int columns) {
   size_t begin = 0;
   int left = DisplayWidth(text);

@@ -48,8 +48,8 @@ absl::Duration DurationOf(const v1::StepStatus& step, absl::Time now);
 
 int StepsOver(const v1::Run& run);
 
-// What a step that is ready, or whose agent is away, waits for: "no agent serves environment vps-1 since 14:02". Empty
-// when it waits for nothing.
+// Says what a step waits for that is ready, or whose agent is away: "no agent serves environment vps-1 since 14:02".
+// Empty when it waits for nothing.
 std::string WaitsForText(const v1::StepStatus& step, const Style& style);
 
 // Bytes of what a step kept and how much it counts, "1.20 GiB, 1,234 rows"; empty when there is nothing to say.

@@ -154,7 +154,7 @@ class DiskActionsTest : public testing::Test {
   std::vector<DiskPlace> Places() const {
     return {{root_, target_root_ + (destination_.empty() ? root_ : destination_)}};
   }
-  // What a restore that was killed in the middle leaves, and its record; `half` is in its folder.
+  // A restore that was killed in the middle leaves this, and its record; `half` is in its folder.
   RestoreState Interrupted(const std::string& half) {
     auto state = PlanStaging(Places(), target_root_);
     EXPECT_TRUE(state.ok()) << state.status();
@@ -168,7 +168,7 @@ class DiskActionsTest : public testing::Test {
     EXPECT_TRUE(RecordOf("restore-shop-1").Write(EncodeRestoreState(*state)).ok());
     return *state;
   }
-  // What a restore leaves that was killed when its copy was whole and not in place yet.
+  // A restore that was killed when its copy was whole, and not in place yet, leaves this.
   void MustLay(const std::string& run) {
     auto state = PlanStaging(Places(), target_root_);
     ASSERT_TRUE(state.ok()) << state.status();

@@ -29,7 +29,7 @@ constexpr size_t kNamedInCoverage = 100;
 constexpr size_t kLongestName = 500;  // bytes; a path has up to 4096, and three times that when it is encoded
 constexpr char kDetails[] = ".details";
 
-// What it leads to would not be backed up, and an empty backup of it would look whole.
+// A symlink is refused: the place that it leads to would not be backed up, and an empty backup of it would look whole.
 Status RefuseSymlink(const std::string& path) {
   char* resolved = ::realpath(path.c_str(), nullptr);
   const std::string target = resolved == nullptr ? "" : resolved;
@@ -47,7 +47,7 @@ Status RefuseExcludedPath(const std::string& path) {
       "left out.");
 }
 
-// What is said of the entries in the end, from one pass over them.
+// The report on the entries, from one pass over them.
 struct TreeReport {
   v1::CoverageSummary coverage;
   NamedFew not_covered{kNamedInCoverage};
@@ -142,7 +142,7 @@ Status DiskBackupRun::CheckPaths() const {
   return RefuseLiveDatabases(paths_, patterns_);
 }
 
-// Without its mount, a directory is empty, and an empty backup of it would look whole.
+// A directory without its mount is empty, and an empty backup of it would look whole.
 Status DiskBackupRun::CheckMountPoints() const {
   std::vector<std::string> bare;
   for (const std::string& point : action_.component().mount_points()) {
@@ -203,7 +203,7 @@ Status DiskBackupRun::Keep() {
   return OkStatus();
 }
 
-// What restic has is asked of restic, so nothing it passed over stays unnoticed. Its errors about nothing in the tree
+// restic is asked for what it has, so that nothing it passed over stays unnoticed. Its errors about nothing in the tree
 // count as well.
 StatusOr<WrittenDetails> DiskBackupRun::Judge() {
   SnapshotContent content(spool_);

@@ -1,4 +1,4 @@
-// What a backup of files leaves out, or keeps in part, and says so: with a real restic, and real mounts.
+// A backup of files says what it leaves out, or keeps in part: with a real restic, and real mounts.
 #include <linux/magic.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -227,7 +227,7 @@ TEST_F(DiskActionsTest, ALossThatResticDoesNotNameIsAFailure) {
   EXPECT_THAT(*repository_.Open().Find({{"salvor", ""}}), IsEmpty());
 }
 
-// In a mount namespace of the test's own: nothing of this is seen, or left, outside it.
+// The test has a mount namespace of its own: nothing of this is seen, or left, outside it.
 class DiskMountsTest : public DiskActionsTest {
  protected:
   void SetUp() override {

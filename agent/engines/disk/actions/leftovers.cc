@@ -66,7 +66,7 @@ StatusOr<v1::ActionResult> RunDiskRestoreUndo(const v1::DiskRestoreUndo& restore
   if (!removed.ok() && !is_another)
     return WithContext(removed, "remove what restore " + restore.run() + " left");
   if (is_another) {
-    LogError("what restore {} left is not removed: {}; look at what is there, and remove it by hand",
+    LogError("leftovers of restore {} are not removed: {}; look at what is there, and remove it by hand",
              restore.run(), MessageOf(removed));
   }
   RETURN_IF_ERROR(record.Write(""));

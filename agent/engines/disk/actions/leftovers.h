@@ -1,4 +1,5 @@
-// What restores of files left that never came to their end: the agent was killed, and the run has no further attempt.
+// Leftovers of restores of files that never came to their end: the agent was killed, and the run has no further
+// attempt.
 //
 // The agent cannot know which of them somebody will go on with. It names them all to the control plane, as it names
 // the scratch servers it holds, and is told to undo those whose run is over.

@@ -1,4 +1,4 @@
-// What a killed restore of files left when nobody goes on with it: removed, and nothing else is.
+// The leftovers of a killed restore of files with which nobody goes on are removed, and nothing else is.
 #include "agent/engines/disk/actions/leftovers.h"
 
 #include "agent/engines/disk/actions/actions_testing.h"

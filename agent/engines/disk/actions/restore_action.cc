@@ -73,8 +73,8 @@ class DiskRestoreRun {
   NamedFew warnings_{kNamedInWarnings};
 };
 
-// What an earlier attempt of this run left: half a copy is removed, a whole one is still good. What it did not
-// make is not touched.
+// Half a copy of an earlier attempt of this run is removed, a whole one is still good. What that attempt did not make
+// is not touched.
 Status DiskRestoreRun::Resume() {
   ASSIGN_OR_RETURN(const std::string before, record_.Read());
   auto state = DecodeRestoreState(before);
@@ -166,7 +166,7 @@ StatusOr<v1::ActionResult> DiskRestoreRun::Run() {
     if (laid.ok()) laid = Lay();
     if (!laid.ok()) {
       const Status removed = state_.places.empty() ? OkStatus() : RemoveFolders(prefix_, state_);
-      // What is still there is removed by the next attempt, from the record.
+      // The next attempt removes, from the record, what is still there.
       if (removed.ok() && !state_.places.empty()) RETURN_IF_ERROR(record_.Write(""));
       return laid;
     }

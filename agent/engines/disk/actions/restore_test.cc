@@ -1,4 +1,4 @@
-// Where restored files go: whose symlinks are followed, what a retry removes, what a target declares.
+// Restored files go to the right place: whose symlinks are followed, what a retry removes, what a target declares.
 #include "agent/engines/disk/actions/actions_testing.h"
 
 namespace salvor::agent {
@@ -62,7 +62,7 @@ TEST_F(DiskActionsTest, ACopyThatIsWholeIsMovedIntoPlaceByTheNextAttempt) {
   EXPECT_TRUE(Restore().ok());
 }
 
-// Between a copy's last look at its destination and its move, which is where the next attempt goes on.
+// Something appears between a copy's last look at its destination and its move, which is where the next attempt goes on.
 TEST_F(DiskActionsTest, WhatAppearsMeanwhileIsNotReplaced) {
   ASSERT_NO_FATAL_FAILURE(MustBackup());
   target_root_ = NormalisePaths({directory_ / "elsewhere"}).front();
@@ -147,7 +147,7 @@ TEST_F(DiskActionsTest, FilesGoWhereTheTargetDeclaresThem) {
   Put(Restored("/program"), "other", 04755);
   EXPECT_THAT(Verify(), Contains("content FAILED"));
   EXPECT_THAT(compared_["content"], HasSubstr(PercentEncode(root_) + "/program"));
-  // What stands there is what counts, not what stands where the files came from.
+  // The destination's own content counts, not that of the place where the files came from.
   EXPECT_THAT(MessageOf(TargetCheck()), HasSubstr("path " + destination_ + " exists and holds 10 entries"));
 }
 

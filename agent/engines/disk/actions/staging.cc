@@ -67,7 +67,7 @@ const StagedPlace& FirstOf(const RestoreState& state, size_t folder) {
                        [folder](const StagedPlace& place) { return place.folder == folder; });
 }
 
-// The copy of a place, by the directory that holds it. Of "/" it is the folder itself.
+// The copy of a place, by the directory that holds it. The copy of "/" is the folder itself.
 struct Copy {
   UniqueFd parent;
   std::string name;
@@ -108,7 +108,7 @@ Status CopyMetadata(const struct stat& facts, int from, int to) {
   return CopyXattrs(PathOfDescriptor(from), target);
 }
 
-// What is mounted cannot be replaced: its content moves in, one by one.
+// A mount point cannot be replaced: the content moves in, one by one.
 Status FillMountPoint(const std::string& prefix, const RestoreState& state, const StagedPlace& place) {
   const std::string& destination = place.place.destination;
   ASSIGN_OR_RETURN(const UniqueFd holder, OpenHolder(prefix, place));
@@ -212,7 +212,7 @@ StatusOr<RestoreState> DecodeRestoreState(std::string_view text) {
   } catch (const Json::exception&) {
     // Said below.
   }
-  return FailedPrecondition("what an earlier attempt of this run wrote down cannot be read");
+  return FailedPrecondition("the record of an earlier attempt of this run cannot be read");
 }
 
 StatusOr<RestoreState> PlanStaging(const std::vector<DiskPlace>& places, const std::string& prefix) {
@@ -254,7 +254,7 @@ Status MakeFolders(const std::string& prefix, RestoreState* state) {
     if (!S_ISDIR(facts.st_mode) || facts.st_uid != ::geteuid())
       return FailedPrecondition("the folder beside {} was exchanged", CleanText(first.place.destination));
     folder.id = IdOf(facts);
-    // What the holder hands down (default ACLs, its group) would be on every file of the copy.
+    // Attributes that the holder hands down (default ACLs, its group) would be on every file of the copy.
     ASSIGN_OR_RETURN(const UniqueFd fd, OpenFolder(prefix, *state, i));
     ::fremovexattr(fd.Get(), "system.posix_acl_default");
     ::fremovexattr(fd.Get(), "system.posix_acl_access");

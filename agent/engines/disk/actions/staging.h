@@ -17,7 +17,7 @@
 
 namespace salvor::agent {
 
-// What an entry is, whatever its name.
+// The identity of an entry, whatever its name.
 struct InodeId {
   uint64_t device = 0, inode = 0;  // inode 0: none
 };
@@ -34,7 +34,7 @@ struct StagedPlace {
   InodeId id;           // of the copy, once it is whole
 };
 
-// What the record of a restore says.
+// The record of a restore.
 struct RestoreState {
   enum class Phase { kNone, kWriting, kPlacing, kRestored };
   Phase phase = Phase::kNone;
@@ -46,7 +46,7 @@ struct RestoreState {
 std::string EncodeRestoreState(const RestoreState& state);
 StatusOr<RestoreState> DecodeRestoreState(std::string_view text);  // "" is kNone
 
-// Which folders a restore to these places needs; makes their missing parents (0755), nothing else.
+// Plans the folders that a restore to these places needs; makes their missing parents (0755), nothing else.
 StatusOr<RestoreState> PlanStaging(const std::vector<DiskPlace>& places, const std::string& prefix);
 
 // Makes the folders, fresh, and fills in what they are.

@@ -34,7 +34,7 @@ StatusOr<std::vector<std::string>> EntriesOf(int parent, const std::string& name
   return names;
 }
 
-// What is at the path, in words; nothing when a restore may write there.
+// Describes what is at the path; nothing when a restore may write there.
 StatusOr<std::optional<std::string>> Occupant(int parent, const std::string& path,
                                               const std::vector<std::string>& ours) {
   const std::string name = NameOf(path);

@@ -23,7 +23,7 @@ struct DiskPlace {
 using DiskDestinationList = google::protobuf::RepeatedPtrField<v1::DiskDestination>;
 using DiskPathList = google::protobuf::RepeatedPtrField<std::string>;
 
-// What is put before a destination: "" for the place as it is declared, else an absolute directory.
+// The directory to put before a destination, absolute; "" for the place as it is declared.
 StatusOr<std::string> DiskPrefix(const v1::DiskTarget& target, const AgentConfig& config);
 
 // Each path with its destination; one that `destinations` does not name is its own. Sorted by path; no path lies

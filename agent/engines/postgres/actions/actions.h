@@ -38,6 +38,12 @@ Status CleanUpPostgresDump(const v1::PostgresDump& action, ActionContext& contex
 // the marker. One that is finished, or somebody else's, stays. A drill's server goes as a whole.
 Status CleanUpPostgresRestore(const v1::PostgresRestore& action, ActionContext& context);
 
+// The folder of PostgreSQL's programs where the agent's command line names no other.
+inline constexpr char kPostgresPrograms[] = "/usr/lib/postgresql/15/bin";
+
+// Empty: the programs are found by PATH.
+std::string PostgresProgramFolder(const AgentConfig& config);
+
 // All of them.
 void RegisterPostgresActions(ActionRegistry& registry);
 

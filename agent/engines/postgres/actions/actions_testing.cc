@@ -22,7 +22,7 @@ void PostgresActionsTest::TearDownTestSuite() {
 PostgresActionsTest::PostgresActionsTest() {
   config_.name = "test";
   config_.state_directory = Server().Directory() + "/state";
-  config_.postgres_bin_directory = kTestBinDirectory;
+  config_.program_folders[kPostgresKind] = kTestBinDirectory;
   const std::string directory = Server().Directory();
   location_.set_repository(directory + "/repository");
   location_.set_password_file(directory + "/password");
@@ -178,7 +178,7 @@ void PostgresActionsTest::ReplaceProgram(const std::string& name, const std::str
   const std::string head = fmt::format(
       "#!/bin/sh\nREAL={0}/{1}\nPG_DUMP={0}/pg_dump\npsql='{0}/psql -qAtX'\n", kTestBinDirectory, name);
   ASSERT_TRUE(WriteFileAtomically(directory + "/" + name, head + script, 0755).ok());
-  config_.postgres_bin_directory = directory;
+  config_.program_folders[kPostgresKind] = directory;
 }
 
 std::vector<std::string> KindsNotPassed(const v1::ActionResult& result) {

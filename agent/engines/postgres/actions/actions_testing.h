@@ -1,5 +1,5 @@
-// What the tests of the postgres actions share: a server, a repository, and actions run as the agent would
-// run them. Tests only.
+// The tests of the postgres actions share a server, a repository, and actions that run as the agent would run them.
+// Tests only.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agent/engines/postgres/actions/actions.h"
+#include "agent/engines/postgres/scratch_engine.h"
 #include "agent/engines/postgres/test_server.h"
 #include "agent/work/action.h"
 #include "agent/work/registry.h"

@@ -1,4 +1,4 @@
-// What a restore has to do for a database beside loading its dump, since a dump does not say it.
+// The work of a restore beside loading a database's dump, since a dump does not say it.
 //
 // A dump names no version of an extension: its CREATE EXTENSION IF NOT EXISTS installs what is the server's default.
 // Nor can an extension be made beforehand, for the dump makes the schema that it goes into. So an event trigger of

@@ -1,5 +1,5 @@
-// What a restored database has although its dump does not say it: versions of extensions, a schema "public" that was
-// dropped or renamed.
+// A restored database has things that its dump does not say: versions of extensions, a schema "public" that was dropped
+// or renamed.
 #include "agent/engines/postgres/actions/actions_testing.h"
 #include "base/names.h"
 

@@ -1,4 +1,4 @@
-// What attempts leave that were killed, and what goes of it: nothing of anybody else.
+// Attempts that were killed leave things, which are removed; nothing of anybody else is.
 #include <unistd.h>
 
 #include <filesystem>

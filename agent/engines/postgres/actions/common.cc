@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/engines/postgres/actions/actions.h"
 #include "agent/engines/postgres/details_json.h"
 #include "agent/engines/postgres/scratch_engine.h"
 #include "agent/engines/postgres/server_errors.h"
@@ -95,9 +96,14 @@ StatusOr<std::unique_ptr<Connection>> OpenSession(const v1::PostgresConnection& 
       "Check the connection's host or socket directory, user and password file on the agent's host.");
 }
 
+std::string PostgresProgramFolder(const AgentConfig& config) {
+  const auto named = config.program_folders.find(kPostgresKind);
+  return named == config.program_folders.end() ? kPostgresPrograms : named->second;
+}
+
 std::string PostgresProgram(const ActionContext& context, const std::string& name) {
-  return context.config.postgres_bin_directory.empty() ? name
-                                                       : context.config.postgres_bin_directory + "/" + name;
+  const std::string folder = PostgresProgramFolder(context.config);
+  return folder.empty() ? name : folder + "/" + name;
 }
 
 StatusOr<ProcessSpec> PostgresTool(ActionContext& context, const std::string& name,

@@ -1,4 +1,4 @@
-// What the actions on PostgreSQL share.
+// Shared parts of the actions on PostgreSQL.
 #pragma once
 
 #include <map>

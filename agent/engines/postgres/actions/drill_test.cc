@@ -1,5 +1,5 @@
-// What a drill does otherwise than a restore: views over foreign things stay empty, and a server that started again
-// is loaded again.
+// A drill differs from a restore: views over foreign things stay empty, and a server that started again is loaded
+// again.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -185,7 +185,7 @@ TEST_F(PostgresDrillTest, AnArchiveThatCannotBeLookedIntoIsLoadedAsItIs) {
   const auto dump = Dump(Component({"shop"}), "shop");
   ASSERT_TRUE(dump.ok()) << MessageOf(dump.status());
   const Kept kept{dump->artifacts(0), dump->artifacts(1), globals->artifacts(0)};
-  config_.postgres_bin_directory = kTestBinDirectory;
+  config_.program_folders[kPostgresKind] = kTestBinDirectory;
   const v1::PostgresTarget drill = Scratch("drill-1");
   ASSERT_TRUE(RestoreRoles(drill, kept).ok());
   const auto restored = Restore(drill, kept, "shop");

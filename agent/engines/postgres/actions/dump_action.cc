@@ -89,7 +89,7 @@ class Dump {
     return Describe(*std::move(artifact));
   }
 
-  // After a failed Run: what kept the dump from being whole, and will hardly do so once more.
+  // The objects that kept the dump of a failed Run from being whole, and will hardly do so once more.
   const std::vector<CatalogObject>& MovedObjects() const { return moved_; }
 
  private:
@@ -198,9 +198,9 @@ Status Dump::LeaveOutUnlogged() {
   return OkStatus();
 }
 
-// Aborted when the database is not the one of the snapshot any more. By a session of its own, whose snapshot
-// is of now. It waits no longer than a dump does: pg_dump stands still meanwhile, and somebody who rewrites a
-// system catalogue waits for it.
+// Aborted when the database is not the one of the snapshot any more. A session of its own, whose snapshot is of now,
+// looks at it. It waits no longer than a dump does: pg_dump stands still meanwhile, and somebody who rewrites a system
+// catalogue waits for it.
 Status Dump::CompareCatalog() {
   ASSIGN_OR_RETURN(const std::unique_ptr<Connection> session,
                    OpenSession(component_.connection(), action_.database(), context_));
@@ -358,7 +358,7 @@ StatusOr<v1::Artifact> Dump::ToLocation(DumpObserver& observer) {
   return artifact;
 }
 
-// Into a file first, which is then snapshotted: for who wants the dump on a volume.
+// The dump goes into a file first, which is then snapshotted: for who wants it on a volume.
 StatusOr<v1::Artifact> Dump::ToVolume(DumpObserver& observer) {
   RETURN_IF_ERROR(CheckAbsolutePath(component_.dump_directory()));
   RETURN_IF_ERROR(CheckObjectName(context_.task.lease().run()));

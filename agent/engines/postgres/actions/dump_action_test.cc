@@ -230,8 +230,8 @@ TEST_F(PostgresDumpTest, ADumperWhoseConnectionIsEndedIsWorthAnotherTry) {
   EXPECT_EQ(Snapshots(), 0u);
 }
 
-// What the script does happens when our session has its snapshot and pg_dump has not begun. With a lock of
-// ours on anything, these statements would not return.
+// The script runs when our session has its snapshot and pg_dump has not begun. With a lock of ours on anything, these
+// statements would not return.
 constexpr char kAtOnce[] = "export PGOPTIONS=\"$PGOPTIONS -c lock_timeout=20s\"\n";
 
 TEST_F(PostgresDumpTest, ATableThatIsTruncatedWhileADumpBeginsIsDumpedAgain) {
@@ -320,7 +320,7 @@ TEST_F(PostgresDumpTest, WhatAnApplicationDoesEveryDayIsNoMigration) {
   ASSERT_TRUE(result.ok()) << MessageOf(result.status());
   EXPECT_EQ(log_.find("dumping again"), std::string::npos) << log_;
   EXPECT_EQ(result->artifacts(0).coverage().exact(), 3);
-  // What the dump has of a sequence is what is expected of it, for no snapshot holds sequences.
+  // The value of a sequence in the dump is the one to expect, for no snapshot holds sequences.
   std::map<std::string, int64_t> stand;
   const v1::DatabaseDetails details = DetailsOf({result->artifacts(0), result->artifacts(1), {}});
   for (const v1::SequenceExpectation& sequence : details.sequences()) {

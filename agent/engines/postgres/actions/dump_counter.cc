@@ -31,7 +31,7 @@ Status RowCounter::Count(const v1::PostgresConnection& where, const std::string&
   ASSIGN_OR_RETURN(const std::unique_ptr<Connection> session, Connection::Open(where, std::move(options)));
   RETURN_IF_ERROR(session->Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
   RETURN_IF_ERROR(session->Execute("SET TRANSACTION SNAPSHOT " + session->Literal(snapshot)));
-  // Behind somebody who waits for the dump there is nothing to wait for.
+  // Somebody who waits for the dump is not waited for in turn.
   RETURN_IF_ERROR(session->Execute("SET LOCAL lock_timeout TO '1s'"));
   for (const DumpedTable& table : tables) {
     RETURN_IF_ERROR(session->Execute("SAVEPOINT before_table"));

@@ -1,4 +1,4 @@
-// What was seen of a dump becomes what a restored copy must equal. Part of the dump action.
+// Turns what was seen of a dump into what a restored copy must equal. Part of the dump action.
 #pragma once
 
 #include <set>

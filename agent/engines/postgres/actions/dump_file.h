@@ -24,7 +24,7 @@ class DumpFile {
   // Fresh, mode 0600; what an earlier attempt left under its name goes. FailedPrecondition when the folder is a symlink,
   // or somebody else's, who could exchange what is in it.
   StatusOr<UniqueFd> Create();
-  // What an attempt left that was killed; its folder goes with the last file in it. Nothing there is fine.
+  // Removes what a killed attempt left; the folder goes with the last file in it. Nothing there is fine.
   Status Remove();
   Status Sync() const;  // on disk; then as CheckPath
   // Aborted unless its path leads to the file that was written: by that path it is snapshotted, so it is asked before

@@ -1,4 +1,4 @@
-// What somebody else may put in the way of a dump file.
+// Somebody else may put things in the way of a dump file.
 #include "agent/engines/postgres/actions/dump_file.h"
 
 #include <gmock/gmock.h>

@@ -115,12 +115,12 @@ TEST_F(KeepGoingTest, AnExpiredRowAndAnOrphanAreLeftOutByNameAndAllElseIsThere) 
             (Names{"copy: foreign key public.child of parent", "copy: rows of table public.vouchers"}))
       << Render(*verified);
   EXPECT_EQ(Failed(*verified, false), Names{}) << Render(*verified);
-  // What does not follow from it is found as ever.
+  // A difference that does not follow from it is found as ever.
   Server().Execute("copy", "DELETE FROM child WHERE id = 1; ALTER TABLE parent ADD COLUMN more int");
   const auto sabotaged = VerifyAfter(*restored, kept, "copy");
   ASSERT_TRUE(sabotaged.ok()) << MessageOf(sabotaged.status());
   EXPECT_EQ(Failed(*sabotaged, false), (Names{"copy.columns", "copy.public.child"})) << Render(*sabotaged);
-  // Nor does anything when nobody says what was left out.
+  // Nothing follows from it when nobody says what was left out.
   const auto unaware = VerifyAfter({}, kept, "copy");
   ASSERT_TRUE(unaware.ok()) << MessageOf(unaware.status());
   EXPECT_EQ(Failed(*unaware, true), Names{});

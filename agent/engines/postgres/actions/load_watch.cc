@@ -34,7 +34,7 @@ LoadWatch::LoadWatch() : archive_(RowDigest::Mode::kCount) {
 }
 
 Status LoadWatch::OnBytes(std::string_view bytes) {
-  // What is wrong with the stream is found by its hash, and by pg_restore.
+  // The stream's hash, and pg_restore, find what is wrong with it.
   if (!archive_.ContentsRead()) (void)archive_.Feed(bytes);
   return OkStatus();
 }

@@ -20,8 +20,8 @@ using std::chrono::steady_clock;
 constexpr std::chrono::seconds kShortestPause(1), kLongestPause(10);
 constexpr absl::Duration kPatience = absl::Seconds(5);
 
-// What is waited for, by whom it is held, and for how long, in seconds. Our sessions and those of our programs say
-// that they are ours, and are of our own role: to see them needs no right.
+// The locks that are waited for, who holds them, and for how long, in seconds. Our sessions and those of our programs
+// say that they are ours, and are of our own role: to see them needs no right.
 constexpr char kWaits[] = R"sql(
 SELECT DISTINCT
     CASE
@@ -121,7 +121,7 @@ StatusOr<LockWatch::Waits> LockWatch::Ask() const {
 
 void LockWatch::Tell(const Waits& waits) {
   MutexLock lock(mutex_);
-  // What moved meanwhile has been shown, and is newer than the answer.
+  // Progress that was made meanwhile has been shown, and is newer than the answer.
   if (over_ || moved_ || (waits.now.empty() && !waiting_)) return;
   waiting_ = !waits.now.empty();
   v1::Progress progress = last_;

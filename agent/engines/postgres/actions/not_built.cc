@@ -43,8 +43,8 @@ bool IsAside(const std::string& kind) {
 
 bool IsRows(const std::string& kind) { return kind == "TABLE DATA" || kind == "SEQUENCE SET"; }
 
-// The names that texts of the catalogue have for it. Of a tag of several words ("orders orders_customer_fkey", "TABLE
-// orders") it is not known where the first name ends, for names may hold spaces: every cut is a candidate.
+// The names that texts of the catalogue have for it. Nobody knows where the first name of a tag of several words ends
+// ("orders orders_customer_fkey", "TABLE orders"), for names may hold spaces: every cut is a candidate.
 std::vector<std::string> NamesIn(const v1::NotBuilt& thing) {
   const std::string tag = WithoutQuotes(thing.name()), schema = WithoutQuotes(thing.schema());
   const std::string prefix = schema.empty() ? "" : schema + ".";
@@ -103,7 +103,7 @@ void NotBuiltThings::Report(CheckList& checks) const {
                                 state.empty() ? "" : fmt::format(" (SQLSTATE {})", state)));
   }
   if (left_out_ > 0) {
-    // What follows from these cannot be told apart from what does not.
+    // Consequences of these cannot be told apart from other differences.
     checks.Failed("schema", database_,
                   fmt::format("{} more could not be built; the run's log names them", left_out_));
   }

@@ -1,4 +1,5 @@
-// What a restore left out, as its comparison sees it: what must be missing because of it, and what must not be.
+// The parts that a restore left out, as its comparison sees them: what must be missing because of it, and what must not
+// be.
 #pragma once
 
 #include <string>

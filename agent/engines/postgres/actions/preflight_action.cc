@@ -30,7 +30,7 @@ void CheckTools(ActionContext& context, int server_version, Problems& problems, 
   const auto dumper = ToolVersion(context.tools, PostgresProgram(context, "pg_dump"));
   if (!dumper.ok()) {
     problems.Add(MessageOf(dumper.status()),
-                 "Install postgresql-client and set postgres_bin_directory to it.");
+                 "Install postgresql-client and set --postgres-bin-directory to it.");
   } else if (*dumper / 10000 < server_version / 10000) {
     problems.Add(
         fmt::format("pg_dump is of PostgreSQL {}, the server of {}", *dumper / 10000, server_version / 10000),
@@ -198,8 +198,8 @@ Status CheckDatabase(const v1::PostgresComponent& component, const std::string& 
   return OkStatus();
 }
 
-// What stands in the way of one database is no reason to keep none of the others: its own step fails, and the
-// backup names it. Without any that can be kept there is nothing to begin.
+// A problem of one database is no reason to keep none of the others: its own step fails, and the backup names it. There
+// is nothing to begin when none can be kept.
 Status Judge(const ServerFacts& facts, const Problems& of_all, v1::ActionResult& result) {
   const bool some_can_be_kept = std::any_of(facts.problems.begin(), facts.problems.end(),
                                             [](const auto& database) { return database.second.Empty(); });

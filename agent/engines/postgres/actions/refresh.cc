@@ -19,8 +19,8 @@ WHERE c.relkind = 'm'
   AND encode(convert_to(c.relname::text, getdatabaseencoding()), 'hex') = $2
 )sql";
 
-// What keeps a view from being filled in a drill: followed through views, partitions, children, and functions whose
-// bodies the server knows. A function that is only text hides what it asks for: its error says it.
+// Finds what keeps a view from being filled in a drill: it is followed through views, partitions, children, and
+// functions whose bodies the server knows. A function that is only text hides what it asks for: its error says it.
 constexpr char kWhatItRestsOn[] = R"sql(
 WITH RECURSIVE rests(kind, oid) AS (
   SELECT 'relation', $1::oid

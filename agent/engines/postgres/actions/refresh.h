@@ -39,12 +39,15 @@ class RefreshesLeftOut final : public StreamObserver {
   bool written_ = false;
 };
 
+// Materialized views by "schema.name", with quotes where SQL wants them.
+using ViewsLeftEmpty = PartsLeftEmpty;
+
 // Fills them in this order, in a database of a drill. One that rests on foreign tables, on functions of an extension
 // for foreign data, or on a view that stayed empty, is not tried. DataLoss when a query fails for what is in the
 // dump; another error when it fails for what it lacks here, such as disk space or a right of its owner.
 StatusOr<ViewsLeftEmpty> FillViewsInDrill(Connection& session, const std::vector<ArchiveRefresh>& refreshes);
 
-// What is expected of a copy in which these were left empty.
+// Adjusts the expectations of a copy in which these were left empty.
 void ExpectLeftEmpty(const ViewsLeftEmpty& left, v1::DatabaseDetails* details);
 
 // "public.a (rests on foreign table public.f), public.b (…)", bounded.

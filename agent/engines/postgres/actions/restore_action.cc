@@ -195,7 +195,7 @@ SELECT COALESCE(shobj_description(oid, 'pg_database'), ''), oid
       RETURN_IF_ERROR(Drop(name_));
       return false;
     }
-    // What it had to say goes on being true. A record of an earlier version ends here.
+    // The warnings of an earlier attempt go on being true. A record of an earlier version ends here.
     if (!result_.ParseFromString(before.substr(finished.size())))
       return Internal("the record of the finished restore of database {} is damaged", AsUtf8(name_));
     if (result_.note().empty()) FillResult();
@@ -224,9 +224,9 @@ Status DatabaseRestore::Make() {
   return Finish();
 }
 
-// What a failed or cancelled attempt made: it is of no use to anybody, and would hinder the next restore. With
-// a session of its own, which no stop request ends. What cannot be dropped now carries the marker, and goes
-// with the next attempt of this run.
+// Drops what a failed or cancelled attempt made: it is of no use to anybody, and would hinder the next restore. It has
+// a session of its own, which no stop request ends. What cannot be dropped now carries the marker, and goes with the
+// next attempt of this run.
 void DatabaseRestore::DropHalf() {
   SessionOptions options;
   options.deadline = SteadyNow() + kCleanUpPatience;
@@ -243,7 +243,7 @@ void DatabaseRestore::DropHalf() {
   }
 }
 
-// Under a name of ours until it carries the marker, so that a database of the real name is always marked.
+// The database has a name of ours until it carries the marker, so that one of the real name is always marked.
 Status DatabaseRestore::CreateMarked() {
   const v1::DatabaseProperties& properties = details_.properties();
   const auto literal = [this](const std::string& text) { return session_->Literal(text); };
@@ -265,7 +265,7 @@ Status DatabaseRestore::CreateMarked() {
   }
   RETURN_IF_ERROR(
       session_->Execute(fmt::format("COMMENT ON DATABASE {} IS {}", temporary, literal(marker_))));
-  // Where the original is not open to everybody, the copy never is.
+  // The copy is never open to everybody where the original is not.
   const auto& statements = properties.statements();
   if (std::find(statements.begin(), statements.end(), kCloseToPublic) != statements.end()) {
     RETURN_IF_ERROR(session_->Execute(ForDatabase(kCloseToPublic, temporary)));
@@ -300,7 +300,7 @@ std::function<Status(const ExitStatus&)> DatabaseRestore::Explained(
     std::function<Status(const ExitStatus&)> explain, Connection& inside) {
   return [this, &inside, explain = std::move(explain)](const ExitStatus& status) {
     if (action_.keep_going() && watch_->Failed()) {
-      // What was left out before stands in front of it, and is not why it ended.
+      // The lines about what was left out stand in front of the reason, and are not why it ended.
       ExitStatus judged = status;
       judged.error_tail = "pg_restore: error: " + watch_->WhyItEnded();
       return explain(judged);
@@ -414,12 +414,12 @@ void DatabaseRestore::FillResult() {
   }
 }
 
-// What the dump left to be done, statistics, then settings and grants of the database itself, and last of all the
+// Does what the dump left to be done: statistics, then settings and grants of the database itself, and last of all the
 // real comment for the marker.
 Status DatabaseRestore::Finish() {
   // Opened before the settings: they could hinder a new session.
   ASSIGN_OR_RETURN(std::unique_ptr<Connection> inside, OpenSession(target_.connection, name_, context_));
-  ASSIGN_OR_RETURN_IN(warnings_, beyond_dump_.AfterLoad(*inside), "what the dump does not say");
+  ASSIGN_OR_RETURN_IN(warnings_, beyond_dump_.AfterLoad(*inside), "restoring what the dump does not say");
   ASSIGN_OR_RETURN_IN(without_statistics_, AnalyzeWhatIsHere(*inside), "collecting statistics");
   RETURN_IF_ERROR_IN(ApplyProperties(*inside), "settings and grants of the database");
   ASSIGN_OR_RETURN(const Rows rows,

@@ -311,7 +311,7 @@ TEST_F(PostgresRestoreTest, ADatabaseOfAnyEncodingComesBackWithItsNamesTextsAndS
     Server().Execute("postgres",
                      fmt::format("CREATE DATABASE \"{}\" TEMPLATE template0 ENCODING '{}' LOCALE 'C'", name,
                                  encoding.name));
-    // What would change names and texts of a dump, or of its comparison.
+    // These settings would change names and texts of a dump, or of its comparison.
     Server().Execute("postgres", fmt::format(R"(
       ALTER DATABASE "{0}" SET quote_all_identifiers = on; ALTER DATABASE "{0}" SET DateStyle = 'German';
       ALTER DATABASE "{0}" SET client_encoding = '{1}'; ALTER DATABASE "{0}" SET extra_float_digits = 0;
@@ -490,7 +490,7 @@ TEST_F(PostgresRestoreTest, AFailedOrCancelledRestoreLeavesNoDatabase) {
   ReplaceProgram("pg_restore", "$REAL \"$@\" && exit 1\n");  // when all is loaded
   EXPECT_FALSE(Restore(Here(), kept, "copy").ok());
   EXPECT_EQ(databases(), "postgres shop");
-  config_.postgres_bin_directory = kTestBinDirectory;
+  config_.program_folders[kPostgresKind] = kTestBinDirectory;
   Server().Execute("postgres", "CREATE DATABASE copy");  // somebody else's
   EXPECT_FALSE(Restore(Here(), kept, "copy").ok());
   EXPECT_EQ(databases(), "copy postgres shop");

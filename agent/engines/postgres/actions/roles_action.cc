@@ -40,8 +40,8 @@ StatusOr<std::set<std::string>> ExistingRoles(Connection& session) {
   return std::set<std::string>(names.begin(), names.end());
 }
 
-// What concerns all roles of a server is made again on one that is ours alone. On another it is named where it
-// is not so: it would change what others have there.
+// Settings that concern all roles of a server are made again on one that is ours alone. On another they are named where
+// they differ: to make them would change what others have there.
 Status ApplyServerStatements(Connection& session, const v1::GlobalsDetails& globals, bool scratch,
                              v1::ActionResult& result) {
   if (globals.server_statements_size() == 0) return OkStatus();

@@ -268,7 +268,7 @@ Status VerifyRoles(Verification& verification, const v1::GlobalsDetails* globals
       tally.Leave(fmt::format("{} ({})", role.role(), difference));
     }
   }
-  // On a server that was there before, others may well be; on a drill's nobody but its own.
+  // A server that was there before may well have others; a drill's has none but its own.
   for (const auto& [name, role] : found) {
     if (!verification.target.scratch || then.count(name) > 0 || name == AsUtf8(self)) continue;
     if (role->fingerprint().starts_with("SUPERUSER ")) {
@@ -292,7 +292,7 @@ Status VerifyRoles(Verification& verification, const v1::GlobalsDetails* globals
 
 namespace {
 
-// What a drill could not fill is not compared, by name; that it is empty is then as expected.
+// A view that a drill could not fill is not compared, by name; that it is empty is then as expected.
 Status NameViewsLeftEmpty(const std::string& drill, const Verification& verification,
                           v1::DatabaseDetails& details) {
   constexpr size_t kMostNamed = 50;

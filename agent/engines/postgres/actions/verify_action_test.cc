@@ -210,11 +210,11 @@ TEST_F(PostgresVerifyTest, APsqlThatIsKilledOrMissingSaysNothingAboutTheBackup) 
   EXPECT_EQ(Verify(Scratch("verify-7"), kept, "fine").status().code(), absl::StatusCode::kAborted);
   ReplaceProgram("psql", "$REAL \"$@\" | head -c 20\n");  // gives less than was asked for, and exits 0
   EXPECT_EQ(Verify(Scratch("verify-7"), kept, "fine").status().code(), absl::StatusCode::kAborted);
-  config_.postgres_bin_directory = Server().Directory() + "/empty";
+  config_.program_folders[kPostgresKind] = Server().Directory() + "/empty";
   const Status missing = Verify(Scratch("verify-7"), kept, "fine").status();
   EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound) << missing;
   EXPECT_NE(HintOf(missing).find("Install"), std::string::npos) << missing;
-  config_.postgres_bin_directory = kTestBinDirectory;
+  config_.program_folders[kPostgresKind] = kTestBinDirectory;
   EXPECT_TRUE(KindsNotPassed(Verified("verify-7", kept, "fine")).empty());
   EXPECT_TRUE(Server().Servers().Remove("verify-7").ok());
 }
@@ -247,7 +247,7 @@ TEST_F(PostgresVerifyTest, TablesOfADatabaseWithoutAnEncodingAreFoundByTheirName
   EXPECT_TRUE(Server().Servers().Remove("verify-5").ok());
 }
 
-// What an extension's script asks for with pg_extension_config_dump, here for a table of our own.
+// An extension's script asks for this with pg_extension_config_dump, here for a table of our own.
 TEST_F(PostgresVerifyTest, OfAConfigurationTableOnlyThePartThatIsDumpedIsComparedWhateverItsNameIs) {
   for (const std::string encoding : {"SQL_ASCII", "UTF8"}) {
     const std::string database = "part_" + std::string(encoding == "UTF8" ? "utf8" : "raw");

@@ -1,4 +1,4 @@
-#include "agent/engines/postgres/scratch_door.h"
+#include "agent/scratch/socket_door.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -17,7 +17,8 @@ constexpr char kHint[] = "Restored code may have put it there. Nothing was sent 
 
 }  // namespace
 
-Status OpenDoor(const std::string& from, const std::string& door, const std::string& name, uid_t owner) {
+Status OpenSocketDoor(const std::string& from, const std::string& door, const std::string& name,
+                      uid_t owner) {
   const std::string source = from + "/" + name, entry = door + "/" + name;
   if (::unlink(entry.c_str()) != 0 && errno != ENOENT) return ErrnoStatus(errno, "remove " + entry);
   // A symlink would be linked as another symlink. It is looked at where nobody else can change it any more.
@@ -38,10 +39,10 @@ Status OpenDoor(const std::string& from, const std::string& door, const std::str
   return judged;
 }
 
-Status CheckPeer(const Connection& session, uid_t user, const std::vector<int>& processes) {
+Status CheckListener(int session_socket, uid_t user, const std::vector<int>& processes) {
   ucred peer{};
   socklen_t size = sizeof(peer);
-  if (::getsockopt(session.Socket(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+  if (::getsockopt(session_socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
     return ErrnoStatus(errno, "ask who listens");
   const bool expected =
       peer.uid == user && std::find(processes.begin(), processes.end(), peer.pid) != processes.end();
