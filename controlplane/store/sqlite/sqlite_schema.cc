@@ -67,9 +67,8 @@ ALTER TABLE run ADD COLUMN header_checksum INTEGER;
 
 const std::vector<SqliteMigration>& StoreMigrations() {
   static const std::vector<SqliteMigration> migrations = {
-      {1, kFirstSchema},           {2, kChecksums},          {3, kTokens},
-      {4, kViewsAndVerifications}, {5, kRunsOfApplications}, {6, kKindsOfRuns},
-      {7, kHeaderChecksums}};
+      {1, kFirstSchema},        {2, kChecksums},   {3, kTokens},         {4, kViewsAndVerifications},
+      {5, kRunsOfApplications}, {6, kKindsOfRuns}, {7, kHeaderChecksums}};
   return migrations;
 }
 

@@ -65,7 +65,9 @@ Status SqliteWriter::Write(const PutRun& put) {
   const std::string& name = put.header.name();
   const std::string header = put.header.SerializeAsString(), flow = put.flow.SerializeAsString();
   put_run_.Bind(0, name).Bind(1, put.header.application()).Bind(2, header).Bind(3, flow);
-  put_run_.Bind(4, Checksum({name, header, flow})).Bind(5, RowChecksum({name, header})).Bind(6, put.header.kind());
+  put_run_.Bind(4, Checksum({name, header, flow}))
+      .Bind(5, RowChecksum({name, header}))
+      .Bind(6, put.header.kind());
   ASSIGN_OR_RETURN(const bool row, put_run_.Step());
   if (row) known_[name] = {put_run_.Int(0), 0};
   put_run_.Reset();
