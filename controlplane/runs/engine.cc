@@ -203,7 +203,10 @@ Status Engine::CancelRun(const std::string& name, const std::string& by, const s
 
 // Batches are committed in order: all before it is durable when this empty one is.
 void Engine::CallWhenDurable(Durable durable) {
-  store_.Commit({}, [durable = std::move(durable)](const CommitOutcome& outcome) { durable(outcome.why); });
+  store_.Commit({}, [this, durable = std::move(durable)](const CommitOutcome& outcome) {
+    if (outcome.kind != CommitOutcome::Kind::kCommitted && options_.on_fatal) options_.on_fatal(outcome.why);
+    durable(outcome.why);
+  });
 }
 
 StatusOr<v1::Run> Engine::GetRun(const std::string& name) {

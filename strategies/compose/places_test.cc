@@ -221,10 +221,7 @@ TEST(Places, ADrillHasAServerForEachThatWasBackedUp) {
   EXPECT_EQ(plan->flow.obligations_size(), 2) << "each is removed";
 
   *manifest.mutable_components(2)->mutable_postgres()->mutable_databases(0) = "shop";
-  manifest.mutable_artifacts()->Clear();
-  for (const v1::Artifact& artifact :
-       AManifest({manifest.components().begin(), manifest.components().end()}).artifacts())
-    *manifest.add_artifacts() = artifact;
+  manifest = AManifest({manifest.components().begin(), manifest.components().end()});
   EXPECT_THAT(MessageOf(drill().status()), HasSubstr("to the same server")) << "one database, twice";
 }
 

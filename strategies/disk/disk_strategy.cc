@@ -259,7 +259,6 @@ std::vector<FieldProblem> DiskStrategy::ValidateCommonOptions(const v1::CreateRe
                                                               const v1::Manifest& manifest) const {
   Problems problems;
   if (asked.disk_root().empty()) return {};
-  problems.CheckPath("diskRoot", asked.disk_root());
   const auto& all = manifest.components();
   if (std::none_of(all.begin(), all.end(), [](const v1::Component& one) { return one.has_disk(); }))
     problems.Add("diskRoot", fmt::format("backup '{}' has no files", manifest.backup()));

@@ -255,12 +255,13 @@ void Witness::LookForForgotten(const Run& run, int step, absl::Duration since,
   const bool releases = run.state.graph->At(step).releases >= 0;
   const bool is_taken_over = at.phase == v1::STEP_PHASE_RUNNING;
   if (!what.keys().empty() && !is_taken_over) return;  // it may wait for others for long
-  // A place that moves stays all the same with an agent that is connected, and is free from when it was seen last.
+  // A place that moves stays all the same with an agent that is connected.
   const AgentKey bound{run.EnvironmentOf(step), run.BoundAt(step)};
-  const bool stays = !run.state.graph->PlaceOf(step).movable() ||
-                     std::any_of(available.begin(), available.end(),
-                                 [&](const Available& agent) { return agent.agent == bound; });
-  if (const auto seen = last_connected_.find(bound); seen != last_connected_.end() && !bound.name.empty())
+  const bool is_there = std::any_of(available.begin(), available.end(),
+                                    [&](const Available& agent) { return agent.agent == bound; });
+  const bool stays = !run.state.graph->PlaceOf(step).movable() || is_there;
+  // It is anybody's from when that was seen last.
+  if (const auto seen = last_connected_.find(bound); !is_there && seen != last_connected_.end())
     since = std::max(since, seen->second);
   for (const Available& agent : available) {
     if (agent.agent.environment != run.EnvironmentOf(step)) continue;
