@@ -28,12 +28,15 @@ std::string Place(const ApiRequest& request) {
   return place;
 }
 
-bool IsQuota(int http_status, std::string_view message) {
-  return http_status == 403 && message.find("exceeded quota") != std::string_view::npos;
+// The many things that API servers call Forbidden: only a missing right is mended by granting one.
+absl::StatusCode CodeOfForbidden(std::string_view reason, std::string_view message) {
+  const auto says = [message](std::string_view text) { return message.find(text) != std::string_view::npos; };
+  if (says("exceeded quota")) return absl::StatusCode::kResourceExhausted;
+  if (reason.empty() || (says("User \"") && says(" cannot "))) return absl::StatusCode::kPermissionDenied;
+  return absl::StatusCode::kFailedPrecondition;  // an admission policy, a namespace that is being deleted
 }
 
 absl::StatusCode CodeOf(int http_status, std::string_view reason, std::string_view message) {
-  if (IsQuota(http_status, message)) return absl::StatusCode::kResourceExhausted;
   if (reason == "AlreadyExists") return absl::StatusCode::kAlreadyExists;
   if (reason == "Expired" || reason == "Gone") return absl::StatusCode::kOutOfRange;
   switch (http_status) {
@@ -44,7 +47,7 @@ absl::StatusCode CodeOf(int http_status, std::string_view reason, std::string_vi
     case 401:
       return absl::StatusCode::kUnauthenticated;
     case 403:
-      return absl::StatusCode::kPermissionDenied;
+      return CodeOfForbidden(reason, message);
     case 404:
       return absl::StatusCode::kNotFound;
     case 409:
@@ -77,9 +80,7 @@ std::string HintFor(absl::StatusCode code, const ApiRequest& request) {
 }
 
 std::optional<int64_t> WholeNumber(const Json& value) {
-  if (!value.is_number_integer() || (value.is_number_unsigned() && value > kRetryAfterAtMostS))
-    return std::nullopt;
-  return value.get<int64_t>();
+  return value.is_number_integer() ? std::optional(value.get<int64_t>()) : std::nullopt;
 }
 
 // Seconds between 0 and an hour. The header may hold a date instead, which nobody needs: API servers send seconds.

@@ -5,8 +5,10 @@
 //   reason of the server                     code                  what to do
 //   BadRequest, Invalid (400, 422 …)         kInvalidArgument      mend the object
 //   Unauthorized (401)                       kUnauthenticated      mend the credentials
-//   Forbidden (403)                          kPermissionDenied     grant the right; the hint names verb and resource.
-//                                                                  A quota is a Forbidden, too: kResourceExhausted
+//   Forbidden (403), a right is missing      kPermissionDenied     grant it; the hint names verb and resource
+//   Forbidden, over a quota                  kResourceExhausted    raise it, or tidy up
+//   Forbidden, by a policy, or because the   kFailedPrecondition   read the message
+//   namespace is being deleted
 //   NotFound (404)                           kNotFound
 //   AlreadyExists (409)                      kAlreadyExists        adopt it
 //   Conflict (409)                           kAborted              read again, decide again
@@ -57,7 +59,7 @@ bool IsAlreadyExists(const Status& status);
 bool IsConflict(const Status& status);
 bool IsGone(const Status& status);
 bool IsTooManyRequests(const Status& status);
-bool IsForbidden(const Status& status);  // not for a quota
+bool IsForbidden(const Status& status);  // a right is missing
 bool IsInvalid(const Status& status);
 
 }  // namespace salvor::kubernetes
