@@ -68,6 +68,10 @@ void CollectArtifacts(const v1::Task& task, const v1::ManifestWrite& write,
     for (const std::string& warning : result.warnings()) manifest->add_warnings(warning);
     const bool is_of_a_capture = !result.velero().backup().empty();  // a preflight knows of none yet
     if (is_of_a_capture) *manifest->add_velero() = result.velero();
+    // What no plan has an artifact of: objects of a cluster.
+    for (const v1::MissingArtifact& missing : result.missing()) {
+      if (missing.artifact().empty()) *manifest->add_missing() = missing;
+    }
     for (const v1::Artifact& artifact : result.artifacts()) {
       if (!IsInRepository(artifact)) {
         *manifest->add_artifacts() = artifact;

@@ -85,7 +85,7 @@ class CoverageJudge {
   void AddMissing(const v1::VeleroVolume& volume, const std::string& why) {
     v1::MissingArtifact* missing = result_.add_missing();
     missing->set_component(volume.component());
-    missing->set_title("volume " + Key(volume));
+    missing->set_title(fmt::format("volume {} of {}", volume.claim(), volume.namespace_()));
     missing->set_why(why);
     missing->set_artifact(volume.artifact());
   }

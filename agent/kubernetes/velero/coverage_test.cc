@@ -115,14 +115,15 @@ TEST_F(Coverage, NamesAVolumeThatWasSkippedUnderCompleted) {
   EXPECT_EQ(result.missing(0).component(), "files");
   EXPECT_THAT(
       Missing(),
-      HasSubstr("volume shop/uploads: Velero skipped its data: any: skipped due to resource policy ;"));
+      HasSubstr("volume uploads of shop: Velero skipped its data: any: skipped due to resource policy ;"));
   EXPECT_THAT(Missing(), HasSubstr("needs a running pod that mounts the volume"));
 }
 
 TEST_F(Coverage, NamesAVolumeWithoutAnyRecord) {
   evidence_.volumes.clear();
-  EXPECT_THAT(Missing(),
-              HasSubstr("volume shop/uploads: Velero has no record of its data. A file-system backup needs"));
+  EXPECT_THAT(
+      Missing(),
+      HasSubstr("volume uploads of shop: Velero has no record of its data. A file-system backup needs"));
   volumes_ = {Planned("uploads", kSnapshot)};
   EXPECT_THAT(Missing(), HasSubstr("A snapshot needs a CSI driver with a VolumeSnapshotClass"));
 }
@@ -214,9 +215,10 @@ TEST_F(Coverage, SaysAnErrorOnceThatExplainsAVolume) {
   evidence_.volumes.clear();
   evidence_.results.errors = {"namespace shop: backup of uploads timed out"};
   EXPECT_EQ(Judge().missing_size(), 1);
-  EXPECT_THAT(Missing(),
-              HasSubstr("volume shop/uploads: Velero has no record of its data; Velero says: namespace shop: "
-                        "backup of uploads timed out."));
+  EXPECT_THAT(
+      Missing(),
+      HasSubstr("volume uploads of shop: Velero has no record of its data; Velero says: namespace shop: "
+                "backup of uploads timed out."));
 }
 
 TEST_F(Coverage, WarnsOfClaimsThatNobodyNamesAndOfWhatWasToBeLeftOut) {

@@ -1,6 +1,7 @@
 #include "agent/kubernetes/velero/preflight.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "agent/kubernetes/velero/resources.h"
 #include "agent/kubernetes/velero/volume_policy.h"
@@ -215,8 +216,17 @@ class Preflight {
       const Claim* claim = FindClaim(volume, facts_.claims);
       if (volume.skip().empty() && (claim == nullptr || claim->volume.empty())) return;  // refused already
     }
-    const auto policy = MakeVolumePolicy(volumes_, facts_.claims);
-    if (!policy.ok()) Refuse(MessageOf(policy.status()), HintOf(policy.status()));
+    // There is a Backup for each namespace, with a policy of its own.
+    for (const NamespaceFacts& one : facts_.namespaces) {
+      std::vector<v1::VeleroVolume> volumes;
+      std::vector<Claim> claims;
+      std::copy_if(volumes_.begin(), volumes_.end(), std::back_inserter(volumes),
+                   [&](const v1::VeleroVolume& volume) { return volume.namespace_() == one.name; });
+      std::copy_if(facts_.claims.begin(), facts_.claims.end(), std::back_inserter(claims),
+                   [&](const Claim& claim) { return claim.name_space == one.name; });
+      const auto policy = MakeVolumePolicy(volumes, claims);
+      if (!policy.ok()) Refuse(MessageOf(policy.status()), HintOf(policy.status()));
+    }
   }
 
   void LookAtHooks() {
