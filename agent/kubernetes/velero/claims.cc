@@ -22,15 +22,17 @@ std::string SourceOf(const Json& volume) {
   return "";
 }
 
-void AddMounts(const Json& containers, std::set<std::string>* volumes) {
-  if (!containers.is_array()) return;
+// Of a pod's containers as Velero looks at them: not of those that only begin it, and no raw devices.
+std::set<std::string> MountedVolumes(const Json& pod) {
+  std::set<std::string> volumes;
+  const Json& containers = At(pod, {"spec", "containers"});
+  if (!containers.is_array()) return volumes;
   for (const Json& container : containers) {
-    for (const char* mounts : {"volumeMounts", "volumeDevices"}) {
-      const Json& list = At(container, {mounts});
-      if (!list.is_array()) continue;
-      for (const Json& mount : list) volumes->insert(TextAt(mount, {"name"}));
-    }
+    const Json& mounts = At(container, {"volumeMounts"});
+    if (!mounts.is_array()) continue;
+    for (const Json& mount : mounts) volumes.insert(TextAt(mount, {"name"}));
   }
+  return volumes;
 }
 
 // The claim behind a volume of a pod; "" for those that have none.
@@ -69,9 +71,7 @@ Pod ReadPod(const Json& pod) {
   read.excluded = TextAt(pod, {"metadata", "labels", kExcludeLabel}) == "true";
   for (const auto& [key, value] : TextMapAt(pod, {"metadata", "annotations"}))
     read.has_hooks = read.has_hooks || key.find(kHookMark) != std::string::npos;
-  std::set<std::string> mounted;
-  AddMounts(At(pod, {"spec", "containers"}), &mounted);
-  AddMounts(At(pod, {"spec", "initContainers"}), &mounted);
+  const std::set<std::string> mounted = MountedVolumes(pod);
   const Json& volumes = At(pod, {"spec", "volumes"});
   if (!volumes.is_array()) return read;
   for (const Json& volume : volumes) {

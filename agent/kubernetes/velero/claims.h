@@ -32,7 +32,7 @@ struct Pod {
   std::string name_space, name, node;
   bool running = false;
   bool excluded = false;            // labelled so that Velero leaves it out
-  std::vector<std::string> claims;  // that one of its containers has mounted
+  std::vector<std::string> claims;  // that one of its containers has mounted, as Velero looks for them
   bool has_hooks = false;           // annotations by which Velero runs commands in it
 };
 

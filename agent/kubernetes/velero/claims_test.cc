@@ -48,14 +48,16 @@ TEST(Pods, MountTheClaimsThatAContainerNamesAndNoOthers) {
   pod["spec"]["volumes"].push_back(
       {{"name", "work"}, {"ephemeral", {{"volumeClaimTemplate", Json::object()}}}});
   pod["spec"]["volumes"].push_back({{"name", "tmp"}, {"emptyDir", Json::object()}});
-  pod["spec"]["initContainers"] = {{{"volumeMounts", {{{"name", "work"}}, {{"name", "tmp"}}}}}};
+  pod["spec"]["containers"].push_back(
+      {{"name", "side"}, {"volumeMounts", {{{"name", "work"}}, {{"name", "tmp"}}}}});
+  pod["spec"]["initContainers"] = {{{"name", "begin"}, {"volumeMounts", {{{"name", "spare"}}}}}};
   EXPECT_THAT(ReadPod(pod).claims, ElementsAre("uploads", "web-work"));
 }
 
-TEST(Pods, OfARawDeviceUseItsClaim) {
+TEST(Pods, MountNoRawDevices) {
   Json pod = PodObject("web", "disk");
   pod["spec"]["containers"][0] = {{"volumeDevices", {{{"name", "data"}, {"devicePath", "/dev/x"}}}}};
-  EXPECT_THAT(ReadPod(pod).claims, ElementsAre("disk"));
+  EXPECT_THAT(ReadPod(pod).claims, IsEmpty());
 }
 
 TEST(Pods, HaveHooksByAnyOfTheirAnnotations) {

@@ -17,7 +17,7 @@ from volumes import delete_volumes
 from bed.settings import KUBECONFIG
 
 # Without lifecycle_test, which stops the cluster: it runs by name only.
-ALL = ["policy_kernel_test", "smoke_test", "network_policy_test", "backup_test", "velero_lies_test"]
+ALL = ["policy_kernel_test", "smoke_test", "network_policy_test", "backup_test", "velero_lies_test", "salvor_backup_test"]
 SMOKE = ["smoke_test", "network_policy_test.NetworkPolicy.test_default_deny_blocks_and_an_allowance_opens"]
 # What Velero works with in its own namespace.
 VELERO_KINDS = "pods,pvc,podvolumebackups,podvolumerestores,datauploads,datadownloads"

@@ -129,11 +129,11 @@ StatusOr<std::string> FetchRecord(kubernetes::Kubernetes& cluster, const std::st
   const kubernetes::ObjectKey request{DownloadRequests(), velero_namespace,
                                       TextAt(made, {"metadata", "name"})};
   kubernetes::Call wait = call;
-  wait.deadline = std::min(call.deadline, options.now() + options.answer_within);
+  wait.deadline = std::min(call.deadline, SteadyNow() + options.answer_within);
   const StatusOr<std::string> url = AwaitAddress(cluster, request, wait);
   const StatusOr<std::string> file = url.ok() ? options.download(*url, call) : url;
   // It would go by itself, and an attempt that is stopped shall not wait for it.
-  (void)cluster.Delete(request, {}, {{}, options.now() + kRemoveWithin});
+  (void)cluster.Delete(request, {}, {{}, SteadyNow() + kRemoveWithin});
   if (!file.ok()) return WithContext(file.status(), what);
   ASSIGN_OR_RETURN_IN(std::string record, Gunzip(*file, kRecordAtMost), what);
   return record;

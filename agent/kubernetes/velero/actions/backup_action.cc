@@ -147,8 +147,8 @@ class VeleroBackupRun {
       return IsOver(backup.stage) || IsDead(backup);
     };
     while (true) {
-      const auto seen = kubernetes::WaitUntil(cluster_, KeyOf(name), is_over,
-                                              CallWithin(context_, options_, options_.look_every));
+      const auto seen =
+          kubernetes::WaitUntil(cluster_, KeyOf(name), is_over, CallWithin(context_, options_.look_every));
       if (context_.stop.stop_requested()) return StoppedAt(name);
       if (seen.ok() && seen->is_null()) {
         return WithHint(Aborted("somebody removed Velero's backup {} while it was made", name),
@@ -156,7 +156,7 @@ class VeleroBackupRun {
       }
       if (seen.ok()) return backup;
       if (!IsPassing(seen.status())) return seen.status();
-      if (options_.now() >= context_.deadline) return LateAt(name);
+      if (SteadyNow() >= context_.deadline) return LateAt(name);
       if (!backup.name.empty()) Look(backup);
     }
   }
@@ -187,8 +187,7 @@ class VeleroBackupRun {
   void Look(const BackupState& backup) {
     if (Status looked = ListTransfers(backup.name); !looked.ok()) Log(MessageOf(looked));
     if (backup.stage == Stage::kWaiting) {
-      const auto all =
-          ListAll(cluster_, Backups(), velero_, "", ReadBackup, CallWithin(context_, options_, kAside));
+      const auto all = ListAll(cluster_, Backups(), velero_, "", ReadBackup, CallWithin(context_, kAside));
       if (all.ok()) ahead_ = CountAhead(backup, *all);
     }
     Tell(backup);
@@ -205,7 +204,7 @@ class VeleroBackupRun {
 
   Status ListTransfers(const std::string& name) {
     const std::string of = std::string(kBackupNameLabel) + "=" + name;
-    const kubernetes::Call call = CallWithin(context_, options_, kAside);
+    const kubernetes::Call call = CallWithin(context_, kAside);
     ASSIGN_OR_RETURN(std::vector<Transfer> transfers,
                      ListAll(cluster_, PodVolumeBackups(), velero_, of, ReadPodVolumeBackup, call));
     if (AnyMoved({action_.volumes().begin(), action_.volumes().end()})) {
@@ -230,7 +229,7 @@ class VeleroBackupRun {
     Log("Velero does not begin: touching its backup " + backup.name);
     const Json patch = {{"metadata", {{"annotations", {{kNudgeAnnotation, backup.resource_version}}}}}};
     const auto patched = cluster_.Patch(KeyOf(backup.name), kubernetes::PatchKind::kMerge, patch, {},
-                                        CallWithin(context_, options_, kAside));
+                                        CallWithin(context_, kAside));
     if (!patched.ok()) Log(MessageOf(patched.status()));
   }
 
@@ -240,7 +239,7 @@ class VeleroBackupRun {
     if (backup.being_deleted || !backup.given_up.empty()) return;
     const Json patch = {{"metadata", {{"annotations", {{kGivenUpAnnotation, Elide(CleanText(why), 1024)}}}}}};
     const auto patched = cluster_.Patch(KeyOf(backup.name), kubernetes::PatchKind::kMerge, patch, {},
-                                        CallWithin(context_, options_, kAside));
+                                        CallWithin(context_, kAside));
     if (!patched.ok()) Log(MessageOf(patched.status()));
   }
 

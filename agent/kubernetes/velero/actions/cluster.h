@@ -29,9 +29,9 @@ using Downloader = std::function<StatusOr<std::string>(const std::string& url, c
 struct VeleroOptions {
   ClusterFactory clusters;
   Downloader download;
-  std::function<SteadyTime()> now = SteadyNow;
   absl::Duration look_every = absl::Seconds(2);     // at transfers and at the queue, while a Backup is made
   absl::Duration answer_within = absl::Minutes(1);  // what Velero answers at once when it is well
+  std::function<SteadyTime()> now = SteadyNow;      // that the rest is measured by
   absl::Duration nudge_after = absl::Minutes(2);    // a Backup that is to begin at once, and does not
   absl::Duration stalled_after = absl::Minutes(5);  // a Backup that nothing moves of
   absl::Duration deletion_patience =
@@ -39,9 +39,8 @@ struct VeleroOptions {
 };
 
 // The attempt's own end, or `within` from now if that is sooner.
-inline kubernetes::Call CallWithin(const agent::ActionContext& context, const VeleroOptions& options,
-                                   absl::Duration within) {
-  return {context.stop, std::min(context.deadline, options.now() + within)};
+inline kubernetes::Call CallWithin(const agent::ActionContext& context, absl::Duration within) {
+  return {context.stop, std::min(context.deadline, SteadyNow() + within)};
 }
 
 // Every object of the type, read one by one.

@@ -58,14 +58,14 @@ class VeleroDeleteRun {
     }
     while (true) {
       RETURN_IF_ERROR(Ask(backup));
-      const Status gone = kubernetes::WaitUntilGone(cluster_, key, backup.uid,
-                                                    CallWithin(context_, options_, options_.look_every));
+      const Status gone =
+          kubernetes::WaitUntilGone(cluster_, key, backup.uid, CallWithin(context_, options_.look_every));
       if (gone.ok()) return gone;
       if (context_.stop.stop_requested())
         return Cancelled("stopped waiting for Velero to delete its backup {}, which it goes on with",
                          backup.name);
       if (!IsPassing(gone)) return gone;
-      if (options_.now() >= context_.deadline) {
+      if (SteadyNow() >= context_.deadline) {
         return WithHint(DeadlineExceeded("Velero did not delete its backup {} in time", backup.name),
                         "See whether Velero's pod runs. The next attempt goes on.");
       }

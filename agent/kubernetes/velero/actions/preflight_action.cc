@@ -57,10 +57,9 @@ class Looker {
         [](const Json* object) -> StatusOr<bool> {
           return object == nullptr || TextAt(*object, {"status", "phase"}) == "Processed";
         },
-        CallWithin(context_, options_, options_.answer_within));
+        CallWithin(context_, options_.answer_within));
     if (answer.ok()) facts_.server_version = TextAt(*answer, {"status", "serverVersion"});
-    (void)cluster_.Delete(key, {},
-                          CallWithin(context_, options_, absl::Seconds(5)));  // else Velero does, in a minute
+    (void)cluster_.Delete(key, {}, CallWithin(context_, absl::Seconds(5)));  // else Velero does, in a minute
     if (context_.stop.stop_requested()) return Cancelled("stopped on request");
     return answer.ok() || IsPassing(answer.status()) ? OkStatus() : answer.status();
   }
