@@ -5,12 +5,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from support import VELERO, delete_backup, find, kubectl
+from support import BACKUP_SECONDS, VELERO, delete_backup, find, kubectl
 
 from bed.settings import KUBECONFIG
 
 ROOT = Path(__file__).resolve().parents[3]
 os.environ.setdefault("SALVOR_BIN", str(ROOT / "build/dev/bin"))
+os.environ.setdefault("SALVOR_TEST_DEADLINE_S", str(BACKUP_SECONDS))
 sys.path.insert(0, str(ROOT / "tests/system"))
 
 from stack import Stack  # noqa: E402
@@ -47,6 +48,10 @@ class ClusterStack(Stack):
             for backup in self.velero_backups():
                 delete_backup(backup)
                 kubectl("-n", VELERO, "delete", "configmap", backup, "--ignore-not-found")
+
+    def _spawn(self, log: str, argv: list[Any], **options: Any) -> Any:
+        """An agent that outlives a run of tests which was killed would go on with the cluster."""
+        return super()._spawn(log, ["setpriv", "--pdeathsig", "KILL", *argv], **options)
 
     def declaration(self, **replace: Any) -> str:
         components = "".join(f"  - {{name: {name}, disk: {{claims: [{name}], method: {method}}}}}\n"
