@@ -86,6 +86,7 @@ Status CheckServer(const std::string& server) {
     return InvalidArgument("'{}' is no address of an API server", CleanText(server));
   std::string_view host = std::string_view(server).substr(kPlain.size());
   host = host.substr(0, host.find('/'));
+  if (host.empty()) return InvalidArgument("'{}' is no address of an API server", CleanText(server));
   host = host.substr(0, host.front() == '[' ? host.find(']') + 1 : host.find(':'));
   if (IsLoopback(host)) return OkStatus();
   return WithHint(FailedPrecondition("'{}' is not encrypted", CleanText(server)),

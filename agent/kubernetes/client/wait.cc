@@ -2,6 +2,11 @@
 
 #include <fmt/core.h>
 
+#include <utility>
+
+#include "agent/kubernetes/client/backoff.h"
+#include "agent/kubernetes/client/call.h"
+
 namespace salvor::kubernetes {
 namespace {
 
@@ -44,7 +49,7 @@ StatusOr<Json> WaitUntil(Kubernetes& kubernetes, const ObjectKey& key,
                          const std::function<StatusOr<bool>(const Json* object)>& is_done, const Call& call) {
   const Selection selection{"", "metadata.name=" + key.name};
   Answer answer;
-  while (true) {
+  for (int lists = 1;; ++lists) {
     ASSIGN_OR_RETURN(const std::string from, AskNow(kubernetes, key, selection, is_done, call, answer));
     RETURN_IF_ERROR(answer.error);
     if (answer.is_done) return std::move(answer.object);
@@ -57,7 +62,9 @@ StatusOr<Json> WaitUntil(Kubernetes& kubernetes, const ObjectKey& key,
         call);
     RETURN_IF_ERROR(answer.error);
     if (answer.is_done) return std::move(answer.object);
-    if (!ended.ok() && !IsGone(ended)) return WithContext(ended, fmt::format("wait for {}", key.Text()));
+    const std::string what = fmt::format("wait for {}", key.Text());
+    if (!ended.ok() && !IsGone(ended)) return WithContext(ended, what);
+    RETURN_IF_ERROR(Pause(call, PauseAfter({}, lists, Jitter(), {}), what));
   }
 }
 
