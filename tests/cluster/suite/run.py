@@ -19,8 +19,8 @@ from volumes import delete_volumes
 from bed.settings import KUBECONFIG
 
 # Without lifecycle_test, which stops the cluster: it runs by name only.
-ALL = ["policy_kernel_test", "smoke_test", "network_policy_test", "backup_test", "velero_lies_test", "salvor_test",
-       "salvor_backup_test", "salvor_deploy_test"]
+ALL = ["policy_kernel_test", "smoke_test", "network_policy_test", "backup_test", "velero_lies_test", "client_test",
+       "salvor_test", "salvor_backup_test", "salvor_deploy_test"]
 SMOKE = ["smoke_test", "network_policy_test.NetworkPolicy.test_default_deny_blocks_and_an_allowance_opens",
          "salvor_test.ThinThread.test_a_namespace_is_backed_up_as_one_operation"]
 # What Velero works with in its own namespace.
