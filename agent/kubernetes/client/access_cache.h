@@ -14,8 +14,8 @@ class AccessCache {
  public:
   explicit AccessCache(AccessLoader load) : load_(std::move(load)) {}
 
-  // The access, at most a minute old. Where it cannot be read any more, the last one that could stays in use, and the log
-  // says so: kubelet replaces tokens long before they expire.
+  // The access, at most a minute old. Where it cannot be read any more, the last one that could stays in use, and the
+  // log says so: kubelet replaces tokens long before they expire.
   StatusOr<std::shared_ptr<const ClusterAccess>> Current(SteadyTime now);
 
   // The server refused this one (401): the next Current reads anew, unless that has happened already.

@@ -54,6 +54,8 @@ Status MakeApiError(int http_status, std::string_view reason, std::string_view m
 // Nothing where the error did not come from an API server.
 std::optional<ApiError> ApiErrorOf(const Status& status);
 
+// Each is true only for what an API server said. Named in full by callers, kubernetes::IsNotFound: Abseil has functions
+// of two of these names, which look at the code alone.
 bool IsNotFound(const Status& status);
 bool IsAlreadyExists(const Status& status);
 bool IsConflict(const Status& status);

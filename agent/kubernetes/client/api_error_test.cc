@@ -58,16 +58,17 @@ TEST(ApiError, EveryReasonHasTheCodeThatSaysWhatToDo) {
 }
 
 TEST(ApiError, PredicatesAreTrueOnlyForWhatAnApiServerSaid) {
-  EXPECT_TRUE(IsNotFound(DecodeApiError(404, StatusBody(404, "NotFound", ""), "", kRequest)));
-  EXPECT_FALSE(IsNotFound(NotFound("no such file")));
-  EXPECT_TRUE(IsAlreadyExists(DecodeApiError(409, StatusBody(409, "AlreadyExists", ""), "", kRequest)));
+  EXPECT_TRUE(kubernetes::IsNotFound(DecodeApiError(404, StatusBody(404, "NotFound", ""), "", kRequest)));
+  EXPECT_FALSE(kubernetes::IsNotFound(NotFound("no such file")));
+  EXPECT_TRUE(
+      kubernetes::IsAlreadyExists(DecodeApiError(409, StatusBody(409, "AlreadyExists", ""), "", kRequest)));
   EXPECT_FALSE(IsConflict(DecodeApiError(409, StatusBody(409, "AlreadyExists", ""), "", kRequest)));
   EXPECT_TRUE(IsConflict(DecodeApiError(409, StatusBody(409, "Conflict", ""), "", kRequest)));
   EXPECT_FALSE(IsConflict(Aborted("interrupted")));
   EXPECT_TRUE(IsGone(DecodeApiError(410, StatusBody(410, "Expired", ""), "", kRequest)));
   EXPECT_TRUE(IsTooManyRequests(DecodeApiError(429, "", "", kRequest)));
   EXPECT_FALSE(IsTooManyRequests(DecodeApiError(503, "", "", kRequest)));
-  EXPECT_FALSE(IsNotFound(OkStatus()));
+  EXPECT_FALSE(kubernetes::IsNotFound(OkStatus()));
 }
 
 TEST(ApiError, TheMessageSaysWhatWasAskedAndWhatTheServerSaid) {

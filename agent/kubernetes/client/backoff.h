@@ -13,8 +13,8 @@ struct Backoff {
 };
 
 // The pause after this many failures in a row (from 1): doubled each time, half of it left to `jitter` (0..1) so that
-// those who failed together do not come back together. Never shorter than what the server asked for, of which a minute is
-// honoured.
+// those who failed together do not come back together. Never shorter than what the server asked for, of which a
+// minute is honoured.
 absl::Duration PauseAfter(const Backoff& backoff, int failures, double jitter,
                           std::optional<absl::Duration> retry_after);
 

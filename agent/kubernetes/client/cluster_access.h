@@ -1,5 +1,5 @@
-// How to reach an API server, and as whom: from a kubeconfig, or from what every pod is given. The parsing is pure: files
-// are read by a function that is handed in.
+// How to reach an API server, and as whom: from a kubeconfig, or from what every pod is given. The parsing is pure:
+// files are read by a function that is handed in.
 #pragma once
 
 #include <functional>
@@ -23,8 +23,8 @@ struct ClusterAccess {
 
 using FileReader = std::function<StatusOr<std::string>(const std::string& path)>;
 
-// The access that a kubeconfig's context gives ("": its current-context). Relative paths are from `folder`. Refused, each with
-// what to do instead: plugins (exec, auth-provider), which would run programs; passwords; impersonation;
+// The access that a kubeconfig's context gives ("": its current-context). Relative paths are from `folder`. Refused,
+// each with what to do instead: plugins (exec, auth-provider), which would run programs; passwords; impersonation;
 // insecure-skip-tls-verify; plain http to another machine.
 StatusOr<ClusterAccess> ParseKubeconfig(std::string_view text, const std::string& folder,
                                         const std::string& context, const FileReader& read_file);

@@ -20,8 +20,8 @@ using CurlList = std::unique_ptr<curl_slist, CurlDeleter>;
 // A handle, or nullptr; libcurl is readied at the first call.
 CurlEasy NewCurlEasy();
 
-// Server, proxy, certificates, and what holds for every connection. `url` and `access` must outlive the transfer; `error_text`
-// has CURL_ERROR_SIZE bytes and must do so, too.
+// Server, proxy, certificates, and what holds for every connection. `url` and `access` must outlive the transfer;
+// `error_text` has CURL_ERROR_SIZE bytes and must do so, too.
 void SetAccess(CURL* easy, const ClusterAccess& access, const std::string& url, char* error_text);
 
 // Why libcurl gave up: kUnavailable where it may be different later, else what to mend. `error_text` is libcurl's own.

@@ -39,7 +39,8 @@ std::string PathPrefixOf(const std::string& server) {
   return slash == std::string::npos ? std::string() : server.substr(slash);
 }
 
-// A connection that libcurl opened (TLS, client certificates, proxy) and that is ours from then on. Nothing blocks but Wait.
+// A connection that libcurl opened (TLS, client certificates, proxy) and that is ours from then on. Nothing blocks
+// but Wait.
 class Wire {
  public:
   Wire() : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), easy_(NewCurlEasy()) {}
@@ -79,7 +80,8 @@ class Wire {
     return OkStatus();
   }
 
-  // Appends what has come, at most a piece. False: nothing is there now. kUnavailable: the server closed the connection.
+  // Appends what has come, at most a piece. False: nothing is there now. kUnavailable: the server closed the
+  // connection.
   StatusOr<bool> Read(std::string& into) {
     std::array<char, kPiece> piece;
     size_t count = 0;
@@ -91,8 +93,8 @@ class Wire {
     return true;
   }
 
-  // Waits until the socket can go on, `input` (unless -1) has something, the call is stopped, or the time is over. True when it
-  // is the input.
+  // Waits until the socket can go on, `input` (unless -1) has something, the call is stopped, or the time is over.
+  // True when it is the input.
   bool Wait(int input, SteadyTime until, const Call& call) {
     const std::stop_callback wake(call.stop, [this] { ::eventfd_write(wake_.Get(), 1); });
     const short events = unsent_.empty() ? POLLIN : POLLIN | POLLOUT;

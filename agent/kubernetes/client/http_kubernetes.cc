@@ -40,8 +40,8 @@ class Patience {
  public:
   Patience(const HttpOptions& options, absl::Duration patience) : options_(options), patience_(patience) {}
 
-  // Waits, and returns OK where there is time for another try, else the error. Where patience has no end, only the call's own
-  // end is one.
+  // Waits, and returns OK where there is time for another try, else the error. Where patience has no end, only the
+  // call's own end is one.
   Status Wait(const Status& error, const Call& call, std::string_view what) {
     const SteadyTime now = SteadyNow();
     if (failures_ == 0) give_up_at_ = now + patience_;
@@ -115,7 +115,7 @@ class HttpKubernetes final : public Kubernetes {
                                                  const Call& call) override {
     const std::string path = ResourceType{group, version, "", false}.ApiPath();
     const StatusOr<Json> answer = Ask({.what = {"get", path, "", ""}, .path = path}, Repeat::kAlways, call);
-    if (IsNotFound(answer.status())) return std::vector<ServedResource>();
+    if (kubernetes::IsNotFound(answer.status())) return std::vector<ServedResource>();
     RETURN_IF_ERROR(answer.status());
     return ReadServedResources(*answer, group, version);
   }
@@ -231,7 +231,10 @@ Status HttpKubernetes::Watch(const ResourceType& type, const std::string& name_s
     request.path =
         type.Path(name_space) + WatchQuery(options.selection, progress.ResourceVersion(), seconds).Text();
     bool is_over = false;
-    const auto on_each = [&](const Event& event) { return !(is_over = !on_event(event)); };
+    const auto on_each = [&](const Event& event) {
+      is_over = !on_event(event);
+      return !is_over;
+    };
     const Tried tried = WatchOnce(request, progress, on_each, call, patience);
     if (is_over) return OkStatus();
     // A line that is no event is a proxy's complaint, or the end of a connection that broke.

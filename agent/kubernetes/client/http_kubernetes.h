@@ -18,8 +18,8 @@ struct HttpOptions {
   size_t line_at_most = 8 << 20;  // of a watch: etcd keeps no object of that size
 };
 
-// Reads nothing and connects to nothing yet. The access is loaded at the first call, after a minute, and when the server
-// refuses it.
+// Reads nothing and connects to nothing yet. The access is loaded at the first call, after a minute, and when the
+// server refuses it.
 std::unique_ptr<Kubernetes> MakeHttpKubernetes(AccessLoader access, const HttpOptions& options = {});
 
 }  // namespace salvor::kubernetes

@@ -32,15 +32,16 @@ struct HttpOutcome {
 
 using BodySink = std::function<Status(std::string_view piece)>;
 
-// Keeps connections that can be used again. Thread-safe; each request has a connection of its own, so a callback may make
-// further requests.
+// Keeps connections that can be used again. Thread-safe; each request has a connection of its own, so a callback may
+// make further requests.
 class HttpSessions {
  public:
   explicit HttpSessions(size_t body_at_most);
   ~HttpSessions();
 
-  // Takes `timeout` at most. With a `sink`, the body of an answer with a status of 2xx goes there as it comes, and an error
-  // of the sink ends the request and is its outcome. Redirects are not followed, no proxy but access.proxy_url is used.
+  // Takes `timeout` at most. With a `sink`, the body of an answer with a status of 2xx goes there as it comes, and an
+  // error of the sink ends the request and is its outcome. Redirects are not followed, no proxy but access.proxy_url
+  // is used.
   HttpOutcome Send(const ClusterAccess& access, const HttpRequest& request, const BodySink& sink,
                    absl::Duration timeout, const Call& call);
 

@@ -8,9 +8,10 @@
 // - Time: a call ends soon after `call.stop` is requested (kCancelled) and after `call.deadline` (kDeadlineExceeded). A
 //   callback that blocks delays both.
 // - Repetition: a call that may be repeated without harm (Get, List, Watch, Apply, Delete with a precondition,
-//   Discover …) is repeated inside, with growing pauses, when the API server is away, busy or ill. It fails with the last
-//   error after a minute of that, or where the deadline leaves no room; a Watch goes on until its deadline. Create, Patch, Logs and Exec are repeated only where the server said
-//   that it has not begun (429). After kUnavailable or kDeadlineExceeded from one of those, nobody knows whether it
+//   Discover …) is repeated inside, with growing pauses, when the API server is away, busy or ill. It fails with the
+//   last error after a minute of that, or where the deadline leaves no room; a Watch goes on until its deadline.
+//   Create, Patch, Logs and Exec are repeated only where it is certain that the server has not begun: it said 429, or
+//   no connection was made. After kUnavailable or kDeadlineExceeded from one of those, nobody knows whether it
 //   happened: give objects deterministic names, and adopt what is there (IsAlreadyExists).
 // - Errors: see api_error.h. Messages hold no token, no certificate and no body of a Secret.
 #pragma once
@@ -200,9 +201,10 @@ class Kubernetes {
   virtual Status Logs(const std::string& name_space, const std::string& pod, const LogOptions& options,
                       const std::function<Status(std::string_view line)>& on_line, const Call& call) = 0;
 
-  // Runs a command in a container that runs, and returns its exit code. kUnavailable when the connection broke: whether
-  // the command still runs then is not known. kFailedPrecondition when it could not be started. For short commands: one
-  // that must outlive the connection is a Job, and one that reads nothing of its input for a minute loses the connection.
+  // Runs a command in a container that runs, and returns its exit code. kUnavailable when the connection broke:
+  // whether the command still runs then is not known. kFailedPrecondition when it could not be started. For short
+  // commands: one that must outlive the connection is a Job, and one that reads nothing of its input for a minute
+  // loses the connection.
   virtual StatusOr<int> Exec(const ExecCommand& command, const Call& call) = 0;
 
   virtual StatusOr<ServerVersion> Version(const Call& call) = 0;

@@ -9,8 +9,8 @@
 
 namespace salvor::kubernetes {
 
-// Calls back for each line, without its end ("\n" or "\r\n"), also for an empty one. A line that is longer than `at_most`
-// comes in pieces, or is refused with kResourceExhausted.
+// Calls back for each line, without its end ("\n" or "\r\n"), also for an empty one. A line that is longer than
+// `at_most` comes in pieces, or is refused with kResourceExhausted.
 class Lines {
  public:
   enum class Longer { kInPieces, kRefused };

@@ -9,8 +9,8 @@
 
 namespace salvor::kubernetes {
 
-// Whether the version is newer than the other. Versions are compared as numbers where both are numbers, as those of every
-// API server over etcd are; others are newer when they differ.
+// Whether the version is newer than the other. Versions are compared as numbers where both are numbers, as those of
+// every API server over etcd are; others are newer when they differ.
 bool IsNewer(std::string_view version, std::string_view than);
 
 // Follows one watch over all its connections. Not thread-safe.
@@ -18,9 +18,9 @@ class WatchProgress {
  public:
   explicit WatchProgress(std::string resource_version) : resource_version_(std::move(resource_version)) {}
 
-  // The event in a line; nothing for a bookmark, and for an event that is not newer than the last one: a server that lags
-  // behind repeats what another has told. An error: the server's own (IsGone …), or kInternal where the line is none of a
-  // watch.
+  // The event in a line; nothing for a bookmark, and for an event that is not newer than the last one: a server that
+  // lags behind repeats what another has told. An error: the server's own (IsGone …), or kInternal where the line is
+  // none of a watch.
   StatusOr<std::optional<Event>> Read(std::string_view line, const ApiRequest& request);
 
   // Where a new connection goes on.

@@ -35,8 +35,9 @@ class WebSocketReader {
 
   void Add(std::string_view bytes) { bytes_.append(bytes); }
 
-  // The next whole message; nothing while its bytes are not all there. kInternal when the server breaks the protocol (a masked
-  // frame, reserved bits, a fragment of nothing), kResourceExhausted for a message over kMessageAtMost: both are final.
+  // The next whole message; nothing while its bytes are not all there. kInternal when the server breaks the protocol
+  // (a masked frame, reserved bits, a fragment of nothing), kResourceExhausted for a message over kMessageAtMost:
+  // both are final.
   StatusOr<std::optional<WebSocketMessage>> Next();
 
  private:

@@ -80,7 +80,7 @@ TEST_P(Watches, WithoutABeginningOrATypeAreRefused) {
   const ResourceType none{"none.salvor.dev", "v1", "backups"};
   const WatchOptions from{.resource_version = VersionNow()};
   const Status ended = kubernetes().Watch(none, name_space_, from, on_event, Soon());
-  EXPECT_TRUE(IsNotFound(ended)) << ended;
+  EXPECT_TRUE(kubernetes::IsNotFound(ended)) << ended;
 }
 
 TEST_P(Watches, WaitForWhatAnotherDoes) {
@@ -152,7 +152,7 @@ TEST_P(Containers, HaveLogs) {
   EXPECT_EQ(Logs({.tail_lines = 1}, ""), Texts{"two"});
   EXPECT_EQ(Logs({.limit_bytes = 5}, ""), (Texts{"one", "t"}));
   const auto none = [](std::string_view) { return OkStatus(); };
-  EXPECT_TRUE(IsNotFound(kubernetes().Logs(name_space_, "none", {}, none, Soon())));
+  EXPECT_TRUE(kubernetes::IsNotFound(kubernetes().Logs(name_space_, "none", {}, none, Soon())));
 }
 
 TEST_P(Containers, RunCommands) {
@@ -190,7 +190,7 @@ TEST_P(Containers, CommandsThatAreNotThereAreNotRun) {
                                    : ended.exit_code.status().code() == absl::StatusCode::kFailedPrecondition)
       << ended.exit_code.status();
   const Status nowhere = kubernetes().Exec({name_space_, "none", "main", {"true"}}, Soon()).status();
-  EXPECT_TRUE(IsNotFound(nowhere)) << nowhere;
+  EXPECT_TRUE(kubernetes::IsNotFound(nowhere)) << nowhere;
 }
 
 TEST_P(Containers, CommandsAreLeftWhenTheCallIsStoppedOrTheSinkFails) {

@@ -20,14 +20,14 @@ TEST_P(Objects, AreCreatedReadAndDeleted) {
   EXPECT_EQ(Read("a"), made);
   EXPECT_EQ(TextAt(made, {"kind"}), "ConfigMap");
   EXPECT_TRUE(kubernetes().Delete(Key("a"), {}, Soon()).ok());
-  EXPECT_TRUE(IsNotFound(kubernetes().Get(Key("a"), Soon()).status()));
-  EXPECT_TRUE(IsNotFound(kubernetes().Delete(Key("a"), {}, Soon())));
+  EXPECT_TRUE(kubernetes::IsNotFound(kubernetes().Get(Key("a"), Soon()).status()));
+  EXPECT_TRUE(kubernetes::IsNotFound(kubernetes().Delete(Key("a"), {}, Soon())));
 }
 
 TEST_P(Objects, OfOneNameAreMadeOnce) {
   Make(ConfigMap("a"));
   const auto second = kubernetes().Create(kConfigMaps, name_space_, ConfigMap("a"), {}, Soon());
-  EXPECT_TRUE(IsAlreadyExists(second.status())) << second.status();
+  EXPECT_TRUE(kubernetes::IsAlreadyExists(second.status())) << second.status();
 }
 
 TEST_P(Objects, MayBeNamedByTheServer) {
@@ -44,7 +44,7 @@ TEST_P(Objects, ThatCannotBeAreRefused) {
   const auto create = [this](const std::string& name_space, const Json& object) {
     return kubernetes().Create(kConfigMaps, name_space, object, {}, Soon()).status();
   };
-  EXPECT_TRUE(IsNotFound(create(name_space_ + "-none", ConfigMap("a"))));
+  EXPECT_TRUE(kubernetes::IsNotFound(create(name_space_ + "-none", ConfigMap("a"))));
   EXPECT_TRUE(IsInvalid(create(name_space_, ConfigMap("No Name"))));
   EXPECT_TRUE(IsInvalid(
       create(name_space_, {{"apiVersion", "v1"}, {"kind", "Secret"}, {"metadata", {{"name", "a"}}}})));
@@ -124,7 +124,8 @@ TEST_P(Objects, AreChangedByMergePatches) {
   Json stale = {{"data", {{"x", "0"}}}};
   stale["metadata"]["resourceVersion"] = made["metadata"]["resourceVersion"];
   EXPECT_TRUE(IsConflict(patch(stale).status()));
-  EXPECT_TRUE(IsNotFound(kubernetes().Patch(Key("none"), PatchKind::kMerge, stale, {}, Soon()).status()));
+  EXPECT_TRUE(
+      kubernetes::IsNotFound(kubernetes().Patch(Key("none"), PatchKind::kMerge, stale, {}, Soon()).status()));
 }
 
 TEST_P(Objects, AreChangedByJsonPatchesAsAWholeOrNotAtAll) {
@@ -162,7 +163,7 @@ TEST_P(Objects, AreOnlyRehearsedInADryRun) {
   const WriteOptions dry{.dry_run = true};
   EXPECT_TRUE(kubernetes().Create(kConfigMaps, name_space_, ConfigMap("a"), dry, Soon()).ok());
   EXPECT_TRUE(kubernetes().Apply(Key("a"), ConfigMap("a"), {.write = dry}, Soon()).ok());
-  EXPECT_TRUE(IsNotFound(kubernetes().Get(Key("a"), Soon()).status()));
+  EXPECT_TRUE(kubernetes::IsNotFound(kubernetes().Get(Key("a"), Soon()).status()));
   Make(ConfigMap("b", {{"x", "1"}}));
   const auto patched = kubernetes().Patch(Key("b"), PatchKind::kMerge, {{"data", {{"x", "2"}}}}, dry, Soon());
   ASSERT_TRUE(patched.ok()) << patched.status();
@@ -218,7 +219,7 @@ TEST_P(Objects, GoWithTheirNamespace) {
   Make(ConfigMap("a"));
   EXPECT_TRUE(kubernetes().Delete({kNamespaces, "", name_space_}, {}, Soon()).ok());
   EXPECT_TRUE(WaitUntilGone(kubernetes(), {kNamespaces, "", name_space_}, "", Soon()).ok());
-  EXPECT_TRUE(IsNotFound(kubernetes().Get(Key("a"), Soon()).status()));
+  EXPECT_TRUE(kubernetes::IsNotFound(kubernetes().Get(Key("a"), Soon()).status()));
 }
 
 TEST_P(Objects, AreServedInTheVersionsThatTheServerNames) {
@@ -231,7 +232,7 @@ TEST_P(Objects, AreServedInTheVersionsThatTheServerNames) {
   EXPECT_FALSE(IsServed(kubernetes(), {"", "v1", "backups"}, Soon()).value());
   EXPECT_FALSE(IsServed(kubernetes(), {"none.salvor.dev", "v1", "backups"}, Soon()).value());
   const auto missing = kubernetes().Get({{"none.salvor.dev", "v1", "backups"}, name_space_, "a"}, Soon());
-  EXPECT_TRUE(IsNotFound(missing.status())) << missing.status();
+  EXPECT_TRUE(kubernetes::IsNotFound(missing.status())) << missing.status();
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What the suite runs on: the fake itself, the client against the fake behind HTTP, and the client against the API server
-// of the kubeconfig that SALVOR_TEST_KUBECONFIG names. Tests only.
+// What the suite runs on: the fake itself, the client against the fake behind HTTP, and the client against the API
+// server of the kubeconfig that SALVOR_TEST_KUBECONFIG names. Tests only.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// One exec behind one WebSocket of FakeApiServer: the channels of v5.channel.k8s.io on one side, FakeKubernetes' Exec on
-// the other, on a thread of its own.
+// One exec behind one WebSocket of FakeApiServer: the channels of v5.channel.k8s.io on one side, FakeKubernetes' Exec
+// on the other, on a thread of its own.
 #pragma once
 
 #include <civetweb.h>

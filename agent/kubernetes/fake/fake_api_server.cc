@@ -215,9 +215,8 @@ void FakeApiServer::State::Handle(mg_connection* connection) {
   const auto route = ReadRoute(uri);
   if (Refuse(connection, order)) return;
   if (uri == "/version") {
-    const auto version = kubernetes.Version({stop.get_token()});
-    return Write(connection,
-                 {200, Dump({{"major", "1"}, {"minor", "34+"}, {"gitVersion", version->git_version}})});
+    const std::string version = kubernetes.Version({stop.get_token()}).value_or(ServerVersion()).git_version;
+    return Write(connection, {200, Dump({{"major", "1"}, {"minor", "34+"}, {"gitVersion", version}})});
   }
   if (!route) return Write(connection, {404, "404 page not found", "text/plain"});
   const ApiQuestion question = QuestionOf(connection, *route);

@@ -2,10 +2,10 @@
 // created, and changes objects as a controller would.
 //
 // It keeps what kubernetes.h says, and stores objects with uid, resourceVersion, generation and creationTimestamp;
-// generateName, finalizers, ownerReferences; namespaces that must exist, and that take their content with them; conflicts,
-// preconditions and dry runs. Simpler than a real one: fields are not validated and have no defaults; whole objects are
-// patched, without subresources; graceful deletion is at once; server-side apply as field_owners.h says; a group is
-// served in one version; nobody lacks a right, unless Fail says so.
+// generateName, finalizers, ownerReferences; namespaces that must exist, and that take their content with them;
+// conflicts, preconditions and dry runs. Simpler than a real one: fields are not validated and have no defaults;
+// whole objects are patched, without subresources; graceful deletion is at once; server-side apply as field_owners.h
+// says; a group is served in one version; nobody lacks a right, unless Fail says so.
 //
 // Thread-safe. Reactions run on the thread that made the call, after the change, and may make calls themselves.
 #pragma once
@@ -57,7 +57,8 @@ class FakeKubernetes final : public Kubernetes {
 
   void SetNow(absl::Time now);  // of creationTimestamp and deletionTimestamp; stands still
 
-  // What was asked so far, in order, Watch and List under their own verbs, Apply as "patch", Exec as "create pods/exec".
+  // What was asked so far, in order, Watch and List under their own verbs, Apply as "patch", Exec as "create
+  // pods/exec".
   std::vector<ApiRequest> Requests() const;
 
   // As Watch, but resource_version follows the changes, also those that the selection leaves out.

@@ -20,12 +20,12 @@ Json Backup(const std::string& name) {
 
 TEST(FakeKubernetes, ServesACrdWhileItIsThere) {
   FakeKubernetes fake;
-  EXPECT_TRUE(IsNotFound(fake.Create(kBackups, "default", Backup("b"), {}, {}).status()));
+  EXPECT_TRUE(kubernetes::IsNotFound(fake.Create(kBackups, "default", Backup("b"), {}, {}).status()));
   fake.Serve(kBackups, "Backup");
   EXPECT_TRUE(IsServed(fake, kBackups, {}).value());
   EXPECT_TRUE(fake.Create(kBackups, "default", Backup("b"), {}, {}).ok());
   fake.StopServing(kBackups);
-  EXPECT_TRUE(IsNotFound(fake.Get({kBackups, "default", "b"}, {}).status()));
+  EXPECT_TRUE(kubernetes::IsNotFound(fake.Get({kBackups, "default", "b"}, {}).status()));
 }
 
 TEST(FakeKubernetes, ATestPlaysTheController) {
@@ -86,7 +86,7 @@ TEST(FakeKubernetes, ANamespaceThatEndsTakesNothingNewAndWaitsForFinalizers) {
   EXPECT_EQ(TextAt(fake.Get({kNamespaces, "", "default"}, {}).value(), {"status", "phase"}), "Terminating");
   const auto release = [](Json& object) { object["metadata"].erase("finalizers"); };
   EXPECT_TRUE(fake.Change({kConfigMaps, "default", "a"}, release).ok());
-  EXPECT_TRUE(IsNotFound(fake.Get({kNamespaces, "", "default"}, {}).status()));
+  EXPECT_TRUE(kubernetes::IsNotFound(fake.Get({kNamespaces, "", "default"}, {}).status()));
 }
 
 }  // namespace

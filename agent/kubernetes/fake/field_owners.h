@@ -14,9 +14,9 @@ namespace salvor::kubernetes {
 
 class FieldOwners {
  public:
-  // Sets the fields of `applied` in `object`, and removes those that this manager applied before and no longer names. The
-  // text of the conflicts, in the server's words, when another manager owns a field with another value and `force` is
-  // false; then nothing has changed.
+  // Sets the fields of `applied` in `object`, and removes those that this manager applied before and no longer names.
+  // The text of the conflicts, in the server's words, when another manager owns a field with another value and
+  // `force` is false; then nothing has changed.
   std::string Apply(Json& object, const Json& applied, const std::string& manager, bool force);
 
   // A create or a patch: the manager owns what it changed.
