@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "agent/cluster_actions.h"
 #include "agent/process/process.h"
 #include "agent/work/noop_action.h"
 #include "agent/work/registry.h"
@@ -11,10 +12,12 @@
 namespace salvor::agent {
 namespace {
 
-TEST(HostActions, AreAllKindsOfActionThatThereAre) {
+TEST(HostActions, AreAllKindsOfActionThatThereAreWithThoseOfACluster) {
   const ActionRegistry registry = HostActions();
-  EXPECT_THAT(KindsNotIn(registry), testing::IsEmpty())
-      << "an agent on a host can't do these: register them, or say here who does";
+  ActionRegistry all = ExecutorActions({});
+  all.insert(registry.begin(), registry.end());
+  EXPECT_THAT(KindsNotIn(all), testing::IsEmpty())
+      << "no agent can do these: register them, or say here who does";
   for (const auto& [kind, entry] : registry)
     EXPECT_EQ(entry.instant, kind == "noop" || kind == "manifest_part") << kind;
 }

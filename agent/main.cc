@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "agent/agent.h"
-#include "agent/host_actions.h"
+#include "agent/cluster_actions.h"
 #include "base/io/log.h"
 #include "base/io/mutex.h"
 #include "base/io/program/signals.h"
@@ -32,6 +32,13 @@ void ForgetAmbientPostgresSettings() {
   for (const std::string& name : names) ::unsetenv(name.c_str());
 }
 
+// "" is what goes with the runtime.
+salvor::v1::AgentKind KindFor(const std::string& runtime, const std::string& kind) {
+  if (kind == "node") return salvor::v1::AGENT_KIND_NODE;
+  if (kind == "executor" || (kind.empty() && runtime == "kubernetes")) return salvor::v1::AGENT_KIND_EXECUTOR;
+  return salvor::v1::AGENT_KIND_HOST;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -39,8 +46,8 @@ int main(int argc, char** argv) {
   salvor::agent::AgentOptions options;
   options.version = salvor::ProgramVersion();
   options.supervisor = BesideThisProgram("salvor-supervise");
-  options.actions = salvor::agent::HostActions();
-  std::string log_level = "info";
+  salvor::agent::ClusterOptions cluster;
+  std::string runtime = "host", kind, log_level = "info";
   CLI::App app(
       "The agent of Salvor: does a run's steps on this host.\n\n"
       "Example:\n  salvor-agent --name host-a --environment local --server unix:///run/salvor/salvord.sock "
@@ -50,6 +57,13 @@ int main(int argc, char** argv) {
   app.add_option("--name", options.config.name, "this agent's name, the same after every restart")
       ->required();
   app.add_option("--environment", options.config.environment, "the Environment it serves")->required();
+  app.add_option("--runtime", runtime, "host, or kubernetes: what it does its work on")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"host", "kubernetes"}));
+  app.add_option("--kind", kind, "of an agent on kubernetes: executor, which has rights at the API, or node")
+      ->check(CLI::IsMember({"host", "executor", "node"}));
+  app.add_option("--kubeconfig", cluster.kubeconfig,
+                 "how an executor reaches its cluster; without it, by the service account of its pod");
   std::vector<std::string> labels;
   app.add_option("--label", labels, "KEY=value, shown with the agent; repeatable")
       ->check([](const std::string& text) {
@@ -96,6 +110,12 @@ int main(int argc, char** argv) {
   for (const std::string& label : labels)
     options.config.labels[label.substr(0, label.find('='))] = label.substr(label.find('=') + 1);
   salvor::InitLog("salvor-agent", log_level);
+  options.config.runtime = runtime == "host" ? salvor::v1::RUNTIME_HOST : salvor::v1::RUNTIME_KUBERNETES;
+  options.config.kind = KindFor(runtime, kind);
+  auto actions = salvor::agent::ActionsFor(options.config.runtime, options.config.kind, cluster);
+  if (!actions.ok())
+    return salvor::ReportFailure(salvor::WithContext(actions.status(), "--runtime and --kind"));
+  options.actions = *std::move(actions);
 
   salvor::Mutex mutex;
   bool stop = false;

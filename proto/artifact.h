@@ -65,6 +65,12 @@ inline v1::Artifact::Contents ContentsOf(const v1::Artifact& artifact) {
   return artifact.has_contents() ? artifact.contents() : ContentsByKind(artifact);
 }
 
+// Whether it is a snapshot of the Location's repository. Anything else is looked after by who keeps it.
+inline bool IsInRepository(const v1::Artifact& artifact) {
+  return artifact.keeper() == v1::Artifact::KEEPER_UNSPECIFIED ||
+         artifact.keeper() == v1::Artifact::KEEPER_RESTIC;
+}
+
 // Whether it is the application's own data, and not what Salvor knows of it.
 inline bool HoldsData(const v1::Artifact::Contents& contents) {
   return contents.role() != v1::Artifact::ROLE_DETAILS;

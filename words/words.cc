@@ -8,6 +8,7 @@
 #include "proto/kind.h"
 #include "strategies/registry.h"
 #include "strategies/verdicts/verdict.h"
+#include "strategies/volumes/volumes.h"
 
 namespace salvor::words {
 namespace {
@@ -195,6 +196,13 @@ std::string Word(v1::TokenClass token_class) {
 std::string StrategyWord(const v1::Component& component) {
   const strategies::Strategy* strategy = strategies::BuiltInStrategies().Find(component);
   return strategy == nullptr ? CleanText(KindOf(component)) : std::string(strategy->Name());
+}
+
+std::string VolumeText(const v1::Artifact& artifact) {
+  if (!artifact.has_velero()) return "";
+  const v1::VeleroFacts& facts = artifact.velero();
+  return CleanText(fmt::format("{}, {}, {}", strategies::TitleOfVolume(facts.claim(), facts.namespace_()),
+                               strategies::WordOf(facts.method()), HumanBytes(artifact.bytes())));
 }
 
 std::string SubjectOf(const v1::RunHeader& header) {

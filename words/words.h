@@ -25,6 +25,9 @@ std::string Word(v1::TokenClass token_class);  // "none" for one that is not kno
 // The kind of a component: "postgres", "disk".
 std::string StrategyWord(const v1::Component& component);
 
+// A volume that Velero keeps: "volume uploads of shop, file-system backup, 12.0 MiB". Empty for any other artifact.
+std::string VolumeText(const v1::Artifact& artifact);
+
 // "backup of shop", "drill of backup-shop-…".
 std::string SubjectOf(const v1::RunHeader& header);
 

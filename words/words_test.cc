@@ -5,6 +5,8 @@
 
 #include <set>
 
+#include "base/text.h"
+
 namespace salvor::words {
 namespace {
 
@@ -90,6 +92,18 @@ TEST(Words, SubjectsAndKindsOfComponents) {
   EXPECT_EQ(StrategyWord(component), "disk");
   component.mutable_postgres();
   EXPECT_EQ(StrategyWord(component), "postgres");
+}
+
+TEST(Words, AVolumeIsTheClaimOfItsNamespace) {
+  v1::Artifact artifact;
+  artifact.set_bytes(12 << 20);
+  EXPECT_EQ(VolumeText(artifact), "");
+  artifact.mutable_velero()->set_claim("uploads");
+  artifact.mutable_velero()->set_namespace_("shop");
+  artifact.mutable_velero()->set_method(v1::VOLUME_METHOD_FILE_SYSTEM);
+  EXPECT_EQ(VolumeText(artifact), "volume uploads of shop, file-system backup, " + HumanBytes(12 << 20));
+  artifact.mutable_velero()->set_method(static_cast<v1::VolumeMethod>(77));
+  EXPECT_NE(VolumeText(artifact).find("does not know"), std::string::npos);
 }
 
 }  // namespace

@@ -17,10 +17,10 @@ using google::protobuf::Message;
 // Written for people, from what tools and servers said. All other texts are names and codes.
 bool IsForPeople(const FieldDescriptor* field) {
   static const std::set<std::string> kFields = {
-      "salvor.v1.Error.message",     "salvor.v1.Error.hint",        "salvor.v1.Check.subject",
-      "salvor.v1.Check.compared",    "salvor.v1.Progress.message",  "salvor.v1.ActionResult.warnings",
-      "salvor.v1.ActionResult.note", "salvor.v1.Manifest.warnings", "salvor.v1.MissingArtifact.why",
-      "salvor.v1.NotBuilt.title",    "salvor.v1.NotBuilt.cause"};
+      "salvor.v1.VeleroVolume.skip",     "salvor.v1.Error.message",     "salvor.v1.Error.hint",
+      "salvor.v1.Check.subject",         "salvor.v1.Check.compared",    "salvor.v1.Progress.message",
+      "salvor.v1.ActionResult.warnings", "salvor.v1.ActionResult.note", "salvor.v1.Manifest.warnings",
+      "salvor.v1.MissingArtifact.why",   "salvor.v1.NotBuilt.title",    "salvor.v1.NotBuilt.cause"};
   return kFields.count(field->full_name()) > 0;
 }
 

@@ -11,6 +11,7 @@
 #include "agent/work/clean_up.h"
 #include "base/redact.h"
 #include "base/text.h"
+#include "proto/artifact.h"
 #include "proto/time.h"
 
 namespace salvor::agent {
@@ -58,13 +59,24 @@ void AddMissing(v1::Manifest* manifest, const std::string& component, const std:
   missing->set_why(why);
 }
 
-// What the input steps say they kept, as far as it is in the repository. Steps in the order of their names.
+// What the input steps say they kept. What should be in the repository is believed when it is there; who has something kept
+// elsewhere has looked itself. Steps in the order of their names.
 void CollectArtifacts(const v1::Task& task, const v1::ManifestWrite& write,
                       const std::vector<ResticSnapshot>& snapshots, v1::Manifest* manifest) {
   const std::map<std::string, v1::ActionResult> inputs(task.inputs().begin(), task.inputs().end());
   for (const auto& [step, result] : inputs) {
     for (const std::string& warning : result.warnings()) manifest->add_warnings(warning);
+    const bool is_of_a_capture = !result.velero().backup().empty();  // a preflight knows of none yet
+    if (is_of_a_capture) *manifest->add_velero() = result.velero();
+    // What no plan has an artifact of: objects of a cluster.
+    for (const v1::MissingArtifact& missing : result.missing()) {
+      if (missing.artifact().empty()) *manifest->add_missing() = missing;
+    }
     for (const v1::Artifact& artifact : result.artifacts()) {
+      if (!IsInRepository(artifact)) {
+        *manifest->add_artifacts() = artifact;
+        continue;
+      }
       const std::optional<std::string> id = Restic::FullId(snapshots, artifact.snapshot());
       if (id.has_value()) {
         *manifest->add_artifacts() = artifact;
@@ -87,6 +99,10 @@ std::string WhyMissing(const v1::Task& task, const v1::PlannedArtifact& planned,
   const auto input = task.inputs().find(planned.step());
   if (input == task.inputs().end()) return present ? "" : fmt::format("step {} did not run", planned.step());
   const v1::ActionResult& result = input->second;
+  for (const v1::MissingArtifact& missing : result.missing()) {
+    if (missing.component() == planned.component() && missing.artifact() == planned.artifact())
+      return missing.why();
+  }
   if (result.has_error()) {
     const std::string message = result.error().message().empty() ? "failed" : result.error().message();
     return present ? "kept in part: " + message : message;
@@ -136,6 +152,7 @@ StatusOr<v1::ActionResult> RunManifestWrite(const v1::ManifestWrite& action, Act
   manifest.set_run(run);
   manifest.clear_artifacts();
   manifest.clear_missing();
+  manifest.clear_velero();
   manifest.clear_snapshot();
   if (!manifest.has_created_at()) *manifest.mutable_created_at() = ToProto(absl::Now());
   CollectArtifacts(context.task, write, snapshots, &manifest);
@@ -226,7 +243,7 @@ class ManifestChecker {
                         "list the backup's snapshots");
     RETURN_IF_ERROR(CheckText());
     for (const v1::Artifact& artifact : manifest.artifacts()) {
-      if (IsAskedFor(artifact)) RETURN_IF_ERROR(CheckArtifact(artifact));
+      if (IsAskedFor(artifact) && IsInRepository(artifact)) RETURN_IF_ERROR(CheckArtifact(artifact));
     }
     if (result_.checks_size() == 0) {
       Add("", manifest.backup(), v1::Check::VERDICT_PASSED, Passed());
@@ -239,7 +256,9 @@ class ManifestChecker {
     std::string text = fmt::format(
         "the manifest in the Location is the one the control plane knows, and all {} snapshots that it names are "
         "there",
-        check_.manifest().artifacts_size() + check_.artifacts_left_out());
+        std::count_if(check_.manifest().artifacts().begin(), check_.manifest().artifacts().end(),
+                      [](const v1::Artifact& one) { return IsInRepository(one); }) +
+            check_.artifacts_left_out());
     if (check_.artifacts_left_out() > 0) {
       text += fmt::format(
           "; it is too large to be compared as a whole: its last {} artifacts by their snapshots only",
@@ -337,7 +356,8 @@ class ManifestChecker {
                        stored.artifacts_size(), all));
     }
     for (int i = given; i < stored.artifacts_size(); ++i) {
-      if (IsAskedFor(stored.artifacts(i))) RETURN_IF_ERROR(CheckArtifact(stored.artifacts(i)));
+      const v1::Artifact& artifact = stored.artifacts(i);
+      if (IsAskedFor(artifact) && IsInRepository(artifact)) RETURN_IF_ERROR(CheckArtifact(artifact));
     }
     return OkStatus();
   }

@@ -102,6 +102,72 @@ TEST_F(ManifestWrite, NamesWhatIsThereAndWhatIsNotAndWhy) {
   EXPECT_EQ(found->front().id, manifest.snapshot());
 }
 
+// Whoever keeps it has looked whether it is there; restic cannot tell.
+TEST_F(ManifestWrite, NamesWhatIsKeptElsewhereAndWhichOfIt) {
+  Plan("volumes.backup.shop", "uploads");
+  Plan("volumes.backup.shop", "logs");
+  Plan("volumes.backup.shop", "silent");
+  v1::ActionResult& velero = Input("volumes.backup.shop");
+  v1::Artifact& volume = *velero.add_artifacts();
+  volume.set_component("db");
+  volume.set_name("uploads");
+  volume.set_keeper(v1::Artifact::KEEPER_VELERO);
+  volume.mutable_contents()->set_word("volume");
+  volume.mutable_velero()->set_claim("uploads");
+  v1::MissingArtifact& missing = *velero.add_missing();
+  missing.set_component("db");
+  missing.set_artifact("logs");
+  missing.set_why("no pod has it mounted");
+  v1::MissingArtifact& objects = *velero.add_missing();  // no plan has an artifact of them
+  objects.set_title("objects of namespace shop");
+  objects.set_why("no right to read widgets");
+  velero.mutable_velero()->set_backup("shop-1");
+  velero.mutable_velero()->set_objects(42);
+  Input("volumes.preflight").mutable_velero()->set_velero_version("v1.18.2");
+
+  const auto result = attempt_.Run(RunManifestWrite);
+  ASSERT_TRUE(result.ok()) << result.status();
+  const v1::Manifest& manifest = result->manifest();
+  ASSERT_EQ(manifest.artifacts_size(), 1);
+  EXPECT_EQ(manifest.artifacts(0).velero().claim(), "uploads");
+  ASSERT_EQ(manifest.velero_size(), 1) << "a preflight has made no Backup";
+  EXPECT_EQ(manifest.velero(0).objects(), 42);
+  ASSERT_EQ(manifest.missing_size(), 3);
+  EXPECT_EQ(manifest.missing(0).title(), "objects of namespace shop");
+  EXPECT_EQ(manifest.missing(0).why(), "no right to read widgets");
+  EXPECT_EQ(manifest.missing(1).title(), "database logs");
+  EXPECT_EQ(manifest.missing(1).why(), "no pod has it mounted");
+  EXPECT_EQ(manifest.missing(2).title(), "database silent");
+  v1::Manifest stored = Stored(manifest.snapshot());
+  stored.set_snapshot(manifest.snapshot());
+  EXPECT_EQ(stored.SerializeAsString(), manifest.SerializeAsString());
+
+  AttemptForTest check(repository_.Path() + "/state", "drill-shop-1");
+  *check.Action().mutable_manifest_check()->mutable_location() = repository_.Location();
+  *check.Action().mutable_manifest_check()->mutable_manifest() = manifest;
+  const auto checked = check.Run(RunManifestCheck);
+  ASSERT_TRUE(checked.ok()) << checked.status();
+  ASSERT_EQ(checked->checks_size(), 1);
+  EXPECT_EQ(checked->checks(0).verdict(), v1::Check::VERDICT_PASSED) << checked->checks(0).compared();
+  EXPECT_THAT(checked->checks(0).compared(), HasSubstr("all 0 snapshots"));
+}
+
+// What a version does not know may be anywhere, so it is not believed to be missing; what should be in the repository is.
+TEST_F(ManifestWrite, OnlyWhatResticKeepsIsLookedForInTheRepository) {
+  for (int keeper = 0; keeper <= 3; ++keeper) {
+    const std::string name = "a" + std::to_string(keeper);
+    Plan("step", name);
+    Kept("step", name, "");
+    Input("step").mutable_artifacts(keeper)->set_keeper(static_cast<v1::Artifact::Keeper>(keeper));
+  }
+  const auto result = attempt_.Run(RunManifestWrite);
+  ASSERT_TRUE(result.ok()) << result.status();
+  std::vector<std::string> kept;
+  for (const v1::Artifact& one : result->manifest().artifacts()) kept.push_back(one.name());
+  EXPECT_THAT(kept, testing::ElementsAre("a2", "a3"));
+  EXPECT_EQ(result->manifest().missing_size(), 2);
+}
+
 // It keeps nothing under the name of an artifact, and yet may be killed with the repository locked.
 TEST_F(ManifestWrite, ALockOfAnAttemptThatWasCutShortIsRemoved) {
   LeaveExclusiveLock(repository_.Location());

@@ -67,12 +67,12 @@ v1::AgentHello Conversation::Hello() {
   v1::AgentHello hello;
   hello.set_agent(config_.name);
   hello.set_environment(config_.environment);
-  hello.set_runtime(v1::RUNTIME_HOST);
+  hello.set_runtime(config_.runtime);
   hello.set_version(introduction_.version);
   hello.set_protocol(kOldestProtocol);  // for a control plane of 0.1, which knows no range
   hello.set_oldest_protocol(kOldestProtocol);
   hello.set_newest_protocol(kNewestProtocol);
-  hello.set_kind(v1::AGENT_KIND_HOST);
+  hello.set_kind(config_.kind);
   hello.mutable_labels()->insert(config_.labels.begin(), config_.labels.end());
   hello.set_host(introduction_.host);
   hello.set_instance(introduction_.instance);

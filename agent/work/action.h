@@ -30,6 +30,8 @@ class ScratchPlaces;  // agent/scratch/scratch_places.h
 struct AgentConfig {
   std::string name;
   std::string environment;
+  v1::Runtime runtime = v1::RUNTIME_HOST;
+  v1::AgentKind kind = v1::AGENT_KIND_HOST;
   std::map<std::string, std::string> labels;  // for people; nothing is decided by them
   std::string state_directory;                // journal, scratch, caches; 0700
   std::map<std::string, std::string>

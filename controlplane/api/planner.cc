@@ -104,6 +104,7 @@ StatusOr<Planner::Plan> Planner::PlanBackup(const v1::CreateBackupRequest& reque
   wanted.backup = plan.header.backup();
   wanted.location = application.location_spec.restic();
   wanted.forget_runs = RunsWithoutBackup(application.name, application.location);
+  wanted.cluster = application.cluster;
   ASSIGN_OR_RETURN(strategies::BackupPlan compiled,
                    strategies::CompileBackup(strategies_, application.components, manifest, wanted));
   plan.flow = std::move(compiled.flow);
@@ -166,6 +167,7 @@ StatusOr<Planner::Plan> Planner::PlanRestore(const v1::CreateRestoreRequest& req
   strategies::RestoreRequest wanted;
   wanted.run = plan.header.name();
   wanted.environment = target.environment;
+  wanted.to_cluster = target.cluster.has_value();
   wanted.location = location.restic();
   wanted.manifest = &backup.manifest();
   wanted.asked = request;
@@ -202,6 +204,7 @@ StatusOr<Planner::Plan> Planner::PlanDrill(const v1::CreateDrillRequest& request
   strategies::RestoreRequest wanted;
   wanted.run = plan.header.name();
   wanted.environment = backup.environment();
+  wanted.to_cluster = catalog_.IsCluster(backup.environment());
   wanted.drill = true;
   wanted.require_isolation = catalog_.RequiresIsolation(backup.environment());
   wanted.location = location.restic();

@@ -107,6 +107,8 @@ StatusOr<ResolvedApplication> Catalog::Resolve(const std::string& application) {
   ResolvedApplication resolved;
   resolved.name = application;
   resolved.environment = spec.environment();
+  if (environment.environment().runtime() == v1::RUNTIME_KUBERNETES)
+    resolved.cluster = environment.environment().cluster();
   resolved.location = spec.location().empty() ? environment.environment().location() : spec.location();
   ASSIGN_OR_RETURN(const v1::Object location, Find("Location", resolved.location));
   resolved.location_spec = location.location();
@@ -130,6 +132,12 @@ bool Catalog::RequiresIsolation(const std::string& name) {
   MutexLock lock(mutex_);
   const StatusOr<v1::Object> environment = Find("Environment", name);
   return environment.ok() && environment->environment().require_isolation();
+}
+
+bool Catalog::IsCluster(const std::string& name) {
+  MutexLock lock(mutex_);
+  const StatusOr<v1::Object> environment = Find("Environment", name);
+  return environment.ok() && environment->environment().runtime() == v1::RUNTIME_KUBERNETES;
 }
 
 }  // namespace salvor::controlplane

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,8 @@ struct ResolvedApplication {
   std::string environment;
   std::string location;  // its name
   v1::LocationSpec location_spec;
-  std::vector<v1::Component> components;  // the driver's with the application's laid over them
+  std::vector<v1::Component> components;         // the driver's with the application's laid over them
+  std::optional<v1::KubernetesCluster> cluster;  // that its environment is; nothing: it is a set of hosts
 };
 
 class Catalog {
@@ -45,6 +47,8 @@ class Catalog {
   StatusOr<v1::LocationSpec> Location(const std::string& name);
   // Whether the environment demands it; one that is no longer declared demands nothing.
   bool RequiresIsolation(const std::string& environment);
+  // Whether the environment is a cluster; one that is no longer declared is none.
+  bool IsCluster(const std::string& environment);
 
  private:
   Catalog(Store& store, const strategies::StrategyRegistry& strategies)

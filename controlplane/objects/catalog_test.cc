@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
+
+#include "base/io/yaml/yaml_objects.h"
 #include "controlplane/store/memory/memory_store.h"
 #include "strategies/registry.h"
 
@@ -64,6 +68,30 @@ TEST_F(CatalogTest, IsThereAgainAfterLoading) {
   ASSERT_TRUE(resolved.ok()) << resolved.status();
   EXPECT_EQ(resolved->location, "vault");
   EXPECT_EQ(resolved->components[0].name(), "uploads");
+}
+
+TEST_F(CatalogTest, AnEnvironmentThatIsAClusterSaysWhichOne) {
+  ASSERT_TRUE(catalog_->Apply(Stack(), false).ok());
+  EXPECT_FALSE(catalog_->Resolve("shop")->cluster.has_value());
+  EXPECT_FALSE(catalog_->IsCluster("local"));
+  EXPECT_FALSE(catalog_->IsCluster("nowhere"));
+
+  std::ifstream file("../../deploy/examples/kubernetes-shop.yaml");
+  std::ostringstream text;
+  text << file.rdbuf();
+  const ParsedFile example = ParseObjects(text.str(), "kubernetes-shop.yaml");
+  ASSERT_TRUE(example.problems.empty()) << example.problems[0].ToString();
+  std::vector<v1::Object> objects;
+  for (const ParsedObject& one : example.objects) objects.push_back(one.object);
+  const auto applied = catalog_->Apply(objects, false);
+  ASSERT_TRUE(applied.ok()) << applied.status();
+  ASSERT_TRUE(applied->problems.empty()) << applied->problems[0].DebugString();
+  const auto shop = catalog_->Resolve("shop");
+  ASSERT_TRUE(shop.ok() && shop->cluster.has_value()) << shop.status();
+  EXPECT_EQ(shop->cluster->velero_namespace(), "velero");
+  ASSERT_EQ(shop->components.size(), 1u);
+  EXPECT_EQ(shop->components[0].namespace_(), "shop");
+  EXPECT_TRUE(catalog_->IsCluster("production"));
 }
 
 TEST_F(CatalogTest, WhatIsInUseIsNotDeleted) {

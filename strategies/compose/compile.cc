@@ -14,9 +14,11 @@
 #include "strategies/compose/restore_options.h"
 #include "strategies/compose/scratch.h"
 #include "strategies/compose/sizes.h"
+#include "strategies/compose/validate_runtime.h"
 #include "strategies/compose/verification.h"
 #include "strategies/interface/declarations.h"
 #include "strategies/interface/steps.h"
+#include "strategies/volumes/volumes.h"
 
 namespace salvor::strategies {
 namespace {
@@ -130,8 +132,9 @@ StatusOr<const Strategy*> StrategyOf(const StrategyRegistry& strategies, const v
                   "Use the version of Salvor that has it.");
 }
 
-Status CheckDeclaration(const Strategy& strategy, const v1::Component& component) {
+Status CheckDeclaration(const Strategy& strategy, const v1::Component& component, v1::Runtime runtime) {
   std::vector<FieldProblem> problems = strategy.Validate(component);
+  if (problems.empty()) problems = ProblemsWithRuntime(&strategy, component, runtime);
   if (const auto too_large = FindTooLarge(component)) problems.push_back(*too_large);
   for (const FieldProblem& problem : problems) {
     return WithHint(
@@ -356,6 +359,27 @@ void AppendRestore(std::vector<Part>* parts, RestorePlan* plan) {
   }
 }
 
+// Appends what keeps the volumes of all parts, after everything that those capture themselves.
+Status AddVolumes(const v1::Manifest& header, const BackupRequest& request, std::vector<Part>* parts) {
+  std::vector<ComponentVolumes> wanted;
+  std::vector<std::string> captures;
+  std::set<std::string> waited_for;
+  for (const Part& part : *parts) {
+    wanted.push_back({part.component->name(), part.fragment.volumes});
+    const auto own = IdsOfPurposes(part.fragment.steps, {v1::PURPOSE_CAPTURE});
+    captures.insert(captures.end(), own.begin(), own.end());
+    for (const v1::Step& step : part.fragment.steps) {
+      for (const v1::Edge& edge : step.after()) waited_for.insert(edge.step());
+    }
+  }
+  const auto is_waited_for = [&](const std::string& id) { return waited_for.count(id) != 0; };
+  captures.erase(std::remove_if(captures.begin(), captures.end(), is_waited_for), captures.end());
+  ASSIGN_OR_RETURN(Fragment volumes, KeepVolumes(wanted, header, request, captures));
+  if (!volumes.steps.empty())
+    parts->push_back({&v1::Component::default_instance(), std::move(volumes), "", ""});
+  return OkStatus();
+}
+
 }  // namespace
 
 StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
@@ -368,12 +392,15 @@ StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
   std::vector<Part> parts;
   for (const v1::Component& component : components) {
     ASSIGN_OR_RETURN(const Strategy* strategy, StrategyOf(strategies, component));
-    RETURN_IF_ERROR(CheckDeclaration(*strategy, component));
+    RETURN_IF_ERROR(
+        CheckDeclaration(*strategy, component, request.cluster ? v1::RUNTIME_KUBERNETES : v1::RUNTIME_HOST));
     ASSIGN_OR_RETURN_IN(Fragment fragment, strategy->Backup(component, scoped),
                         "component " + component.name());
     parts.push_back({&component, std::move(fragment), component.host(), ""});
   }
-  const Places places(scoped.environment, HostsOf(parts));
+  RETURN_IF_ERROR(AddVolumes(header, scoped, &parts));
+  const Places places =
+      request.cluster ? Places::OfCluster(scoped.environment) : Places(scoped.environment, HostsOf(parts));
   *plan.flow.add_steps() = OpenLocation(request.location, true);
   for (const std::string& run : request.forget_runs)
     plan.flow.mutable_steps(0)->mutable_action()->mutable_location_open()->add_forget_runs(run);
@@ -403,6 +430,7 @@ StatusOr<RestorePlan> CompileRestore(const StrategyRegistry& strategies, const R
                                      const std::map<std::string, v1::Component>& to,
                                      const std::vector<std::string>& components) {
   RETURN_IF_ERROR(CheckRequest(request, components));
+  RETURN_IF_ERROR(RefuseRestore(request));
   RestoreRequest restore = request;
   restore.drill = false;
   ASSIGN_OR_RETURN(const OptionsByComponent options,
@@ -429,6 +457,7 @@ StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const Res
   drill.to.reset();
   drill.asked.Clear();  // a drill has no options
   RETURN_IF_ERROR(CheckRequest(drill, {}));
+  RETURN_IF_ERROR(RefuseRestore(drill));
   ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(strategies, drill, nullptr, {}, {}));
   const auto has_steps = [](const Part& part) { return !part.fragment.steps.empty(); };
   if (std::none_of(parts.begin(), parts.end(), has_steps))

@@ -29,9 +29,9 @@ struct BackupPlan {
 
 // location.open → (on every other host) location.open.HOST → all components' preflights and captures → manifest.write
 // (after all captures, whatever their outcome, unless the location could not be opened). What is too large for the step
-// that writes the manifest reaches it by steps of its own, manifest.part-001 and so on. The manifest's components are
-// `components`, its other
-// fields those of `header`. FailedPrecondition when a component's declaration is not valid.
+// that writes the manifest reaches it by steps of its own, manifest.part-001 and so on. On a cluster (request.cluster) the
+// volumes that components want are kept after all captures and before the manifest (strategies/volumes). The manifest's
+// components are `components`, its other fields those of `header`. FailedPrecondition when a component's declaration is not valid.
 StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
                                    const std::vector<v1::Component>& components, const v1::Manifest& header,
                                    const BackupRequest& request);

@@ -2,13 +2,9 @@
 
 #include <gmock/gmock.h>
 
-#include <cstdlib>
-#include <fstream>
-#include <sstream>
-
 #include "base/text.h"
 #include "flows/graph/graces.h"
-#include "strategies/compose/flow_text.h"
+#include "strategies/compose/compile_testing.h"
 #include "strategies/interface/strategy_testing.h"
 #include "strategies/registry.h"
 
@@ -20,29 +16,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-
-// Compares with strategies/compose/testdata/<name>.golden; SALVOR_UPDATE_GOLDEN=1 writes it anew.
-void ExpectGolden(const std::string& name, const v1::Flow& flow,
-                  const std::vector<v1::PlannedEffect>& effects) {
-  const std::string path = "testdata/" + name + ".golden";
-  const std::string text = FlowText(flow) + "\n" + EffectsText(effects);
-  if (std::getenv("SALVOR_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << text;
-  std::ostringstream golden;
-  golden << std::ifstream(path).rdbuf();
-  EXPECT_EQ(text, golden.str()) << path;
-}
-
-std::string ErrorText(const Status& status) {
-  return HintOf(status).empty() ? MessageOf(status) : MessageOf(status) + " | " + HintOf(status);
-}
-
-const v1::Step& StepOf(const v1::Flow& flow, const std::string& id) {
-  for (const v1::Step& step : flow.steps()) {
-    if (step.id() == id) return step;
-  }
-  ADD_FAILURE() << "no step " << id;
-  return flow.steps(0);
-}
 
 std::vector<std::string> EffectLines(const std::vector<v1::PlannedEffect>& effects) {
   return Split(EffectsText(effects), '\n');

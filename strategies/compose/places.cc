@@ -8,12 +8,12 @@
 #include "strategies/interface/steps.h"
 
 namespace salvor::strategies {
-namespace {
 
 // No host's name has a colon.
-std::string NameOf(const std::string& host) { return host.empty() ? "host" : "host:" + host; }
-
-}  // namespace
+std::string Places::NameOf(const std::string& host) const {
+  if (is_cluster_) return "cluster";
+  return host.empty() ? "host" : "host:" + host;
+}
 
 Places::Places(std::string environment, const std::vector<std::string>& hosts)
     : environment_(std::move(environment)) {
@@ -22,6 +22,12 @@ Places::Places(std::string environment, const std::vector<std::string>& hosts)
   };
   if (hosts.empty() || std::find(hosts.begin(), hosts.end(), "") != hosts.end()) add("");
   for (const std::string& host : hosts) add(host);
+}
+
+Places Places::OfCluster(std::string environment) {
+  Places places(std::move(environment), {});
+  places.is_cluster_ = true;
+  return places;
 }
 
 void Places::Put(const std::string& host, v1::Step* step) const { step->set_place(NameOf(host)); }
@@ -58,8 +64,9 @@ void Places::Close(v1::Flow* flow) const {
     v1::Place* place = flow->add_places();
     place->set_name(NameOf(host));
     place->set_environment(environment_);
-    place->set_runtime(v1::RUNTIME_HOST);
-    place->set_kind(v1::AGENT_KIND_HOST);
+    place->set_runtime(is_cluster_ ? v1::RUNTIME_KUBERNETES : v1::RUNTIME_HOST);
+    place->set_kind(is_cluster_ ? v1::AGENT_KIND_EXECUTOR : v1::AGENT_KIND_HOST);
+    place->set_movable(is_cluster_);
     place->set_agent(host);
   }
   for (v1::Step& step : *flow->mutable_steps()) {

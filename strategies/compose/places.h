@@ -1,4 +1,5 @@
-// The places of a run's steps: a place for each host that its components name, and one for all that name none. Pure.
+// The places of a run's steps: a place for each host that its components name, and one for all that name none; one alone
+// on a cluster. Pure.
 #pragma once
 
 #include <string>
@@ -12,6 +13,9 @@ class Places {
  public:
   // `hosts` are those that the run's components name, in their order and as often as they do; "" of one that names none.
   Places(std::string environment, const std::vector<std::string>& hosts);
+
+  // Of a run on a cluster. Whatever works there could as well be done by another one that has the cluster's API.
+  static Places OfCluster(std::string environment);
 
   // The host of the whole run's steps: that of the components that name none, else the first one.
   const std::string& MainHost() const { return hosts_.front(); }
@@ -28,7 +32,10 @@ class Places {
   void Close(v1::Flow* flow) const;
 
  private:
+  std::string NameOf(const std::string& host) const;
+
   std::string environment_;
+  bool is_cluster_ = false;
   std::vector<std::string> hosts_;  // each once, and never none
 };
 

@@ -85,6 +85,9 @@ StatusOr<std::vector<v1::Component>> ResolveComponents(const StrategyRegistry& s
     if (here != nullptr && here == there) here->PrepareOverlay(component, &*found);
     LayOver(component, &*found);
   }
+  for (v1::Component& component : resolved) {
+    if (component.namespace_().empty()) component.set_namespace_(application.namespace_());
+  }
   return resolved;
 }
 

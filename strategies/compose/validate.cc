@@ -9,6 +9,7 @@
 #include "proto/kind.h"
 #include "strategies/compose/compile.h"
 #include "strategies/compose/sizes.h"
+#include "strategies/compose/validate_runtime.h"
 #include "strategies/interface/declarations.h"
 #include "strategies/interface/steps.h"
 
@@ -41,6 +42,7 @@ std::vector<FieldProblem> ValidateComponent(const StrategyRegistry& strategies,
     problems.Add("name", fmt::format("is longer than {} characters", kMaxComponentNameLength));
   }
   if (!component.host().empty()) problems.Check("host", CheckObjectName(component.host()));
+  if (!component.namespace_().empty()) problems.Check("namespace", CheckObjectName(component.namespace_()));
   if (!ParseDoubtLimit(component.doubt_below()).has_value()) {
     problems.Add("doubtBelow", fmt::format("'{}' is not a share of 1% to 100%; write it like 50%, or never",
                                            CleanText(component.doubt_below().substr(0, 40))));
@@ -99,7 +101,7 @@ class ObjectValidator {
       }
       switch (object.spec_case()) {
         case v1::Object::kEnvironment:
-          ValidateEnvironment(object.environment());
+          ValidateEnvironment(object.metadata().name(), object.environment());
           break;
         case v1::Object::kLocation:
           ValidateLocation(object.location());
@@ -147,13 +149,49 @@ class ObjectValidator {
     }
   }
 
-  void ValidateEnvironment(const v1::EnvironmentSpec& environment) {
+  void ValidateEnvironment(const std::string& name, const v1::EnvironmentSpec& environment) {
     if (environment.runtime() == v1::RUNTIME_KUBERNETES) {
-      Add("spec.runtime", "Kubernetes is not supported in this version; use Host");
+      ValidateCluster(environment.cluster());
     } else if (environment.runtime() != v1::RUNTIME_HOST) {
-      Add("spec.runtime", "must be Host");
+      Add("spec.runtime", "must be Host or Kubernetes");
+    } else if (environment.has_cluster()) {
+      Add("spec.cluster", "is of runtime Kubernetes, and this environment is a set of hosts; leave it out");
     }
     CheckReference("spec.location", "Location", environment.location(), true);
+    if (v1::Runtime_IsValid(environment.runtime()) && environment.runtime() != v1::RUNTIME_UNSPECIFIED)
+      ValidateApplicationsIn(name, environment);
+  }
+
+  void ValidateCluster(const v1::KubernetesCluster& cluster) {
+    Problems problems;
+    problems.CheckSecretFile("kubeconfig", cluster.kubeconfig());
+    if (!cluster.velero_namespace().empty())
+      problems.Check("veleroNamespace", CheckObjectName(cluster.velero_namespace()));
+    if (!cluster.storage_location().empty())
+      problems.Check("storageLocation", CheckObjectName(cluster.storage_location()));
+    AddAll("spec.cluster", problems.Take());
+  }
+
+  // Applications that are there and are not applied with it must go on being valid.
+  void ValidateApplicationsIn(const std::string& name, const v1::EnvironmentSpec& environment) {
+    for (const auto& [key, object] : existing_) {
+      const v1::ApplicationSpec& application = object.application();
+      if (!object.has_application() || application.environment() != name || known_.at(key) != &object)
+        continue;
+      const v1::Object* driver = Find("Driver", application.driver());
+      const auto resolved =
+          ResolveComponents(strategies_, application, driver == nullptr ? nullptr : &driver->driver());
+      if (!resolved.ok()) continue;  // whoever changes the driver is told
+      for (const v1::Component& component : *resolved) {
+        const auto problems =
+            ProblemsWithRuntime(strategies_.Find(component), component, environment.runtime());
+        if (problems.empty()) continue;
+        Add("spec.runtime",
+            fmt::format("application '{}', which is there, would be broken: {}: {}: {}",
+                        object.metadata().name(), component.name(), problems[0].field, problems[0].message));
+        break;
+      }
+    }
   }
 
   void ValidateLocation(const v1::LocationSpec& location) {
@@ -222,9 +260,10 @@ class ObjectValidator {
         ResolveComponents(strategies_, application, &driver);
     if (!resolved.ok()) return MessageOf(resolved.status());
     for (const v1::Component& component : *resolved) {
-      for (const FieldProblem& problem : ValidateComponent(strategies_, component)) {
+      std::vector<FieldProblem> problems = ValidateComponent(strategies_, component);
+      if (problems.empty()) problems = RuntimeProblems(application, component);
+      for (const FieldProblem& problem : problems)
         return fmt::format("{}: {}: {}", component.name(), problem.field, problem.message);
-      }
     }
     return "";
   }
@@ -242,6 +281,7 @@ class ObjectValidator {
     CheckReference("spec.environment", "Environment", application.environment(), true);
     CheckReference("spec.driver", "Driver", application.driver(), false);
     CheckReference("spec.location", "Location", application.location(), false);
+    if (!application.namespace_().empty()) CheckNamespace(application);
     CheckUniqueNames(application.components());
     const v1::DriverSpec* driver = nullptr;
     if (!application.driver().empty()) {
@@ -259,8 +299,29 @@ class ObjectValidator {
     }
     if (driver == nullptr) return;
     for (const v1::Component& component : driver->components()) {
-      if (named.count(component.name()) == 0) ValidateAsTheDriverHasIt(application.driver(), component);
+      if (named.count(component.name()) == 0) ValidateAsTheDriverHasIt(application, component);
     }
+  }
+
+  v1::Runtime RuntimeOf(const v1::ApplicationSpec& application) const {
+    const v1::Object* environment = Find("Environment", application.environment());
+    return environment == nullptr ? v1::RUNTIME_UNSPECIFIED : environment->environment().runtime();
+  }
+
+  void CheckNamespace(const v1::ApplicationSpec& application) {
+    const Status name = CheckObjectName(application.namespace_());
+    if (!name.ok()) Add("spec.namespace", MessageOf(name));
+    if (RuntimeOf(application) == v1::RUNTIME_HOST)
+      Add("spec.namespace", "is of a cluster, and this environment is a set of hosts; leave it out");
+  }
+
+  // Nothing where it is not known what the environment is: that has been said.
+  std::vector<FieldProblem> RuntimeProblems(const v1::ApplicationSpec& application,
+                                            const v1::Component& component) const {
+    const v1::Runtime runtime = RuntimeOf(application);
+    if (runtime == v1::RUNTIME_UNSPECIFIED) return {};
+    const bool inherited = component.namespace_() == application.namespace_();
+    return ProblemsWithRuntime(strategies_.Find(component), component, runtime, inherited);
   }
 
   void ValidateLaidOver(const v1::ApplicationSpec& application, int index, const v1::DriverSpec* driver) {
@@ -268,11 +329,19 @@ class ObjectValidator {
     const std::string field = fmt::format("spec.components[{}]", index);
     v1::ApplicationSpec alone;
     *alone.add_components() = component;
+    alone.set_namespace_(application.namespace_());
     const StatusOr<std::vector<v1::Component>> resolved = ResolveComponents(strategies_, alone, driver);
     if (!resolved.ok()) return Add(field, MessageOf(resolved.status()));
     for (const v1::Component& whole : *resolved) {
       if (whole.name() != component.name()) continue;
-      const std::vector<FieldProblem> problems = ValidateComponent(strategies_, whole);
+      std::vector<FieldProblem> problems = ValidateComponent(strategies_, whole);
+      if (problems.empty()) problems = RuntimeProblems(application, whole);
+      // What is wrong with the application's own is said there, once.
+      if (component.namespace_().empty() && whole.namespace_() == application.namespace_() &&
+          !application.namespace_().empty()) {
+        const auto of_namespace = [](const FieldProblem& problem) { return problem.field == "namespace"; };
+        problems.erase(std::remove_if(problems.begin(), problems.end(), of_namespace), problems.end());
+      }
       if (!problems.empty() && driver != nullptr)
         CheckKnownToDriver(field, application.driver(), *driver, component.name());
       AddAll(field, problems);
@@ -303,14 +372,21 @@ class ObjectValidator {
                     CleanText(name.substr(0, 80)), Join(names, ", ")));
   }
 
-  void ValidateAsTheDriverHasIt(const std::string& driver, const v1::Component& component) {
-    for (const FieldProblem& problem : ValidateComponent(strategies_, component)) {
-      // What is wrong whatever is laid over it is the driver's own problem, reported there.
-      if (!problem.incomplete) continue;
+  void ValidateAsTheDriverHasIt(const v1::ApplicationSpec& application, v1::Component component) {
+    const auto add = [&](const FieldProblem& problem, const std::string& what) {
       Add("spec.driver",
-          fmt::format("component '{}' of driver '{}' is not complete: {}{}", component.name(), driver,
+          fmt::format("component '{}' of driver '{}' {}: {}{}", component.name(), application.driver(), what,
                       problem.field.empty() ? "" : problem.field + ": ", problem.message));
+    };
+    if (component.namespace_().empty()) component.set_namespace_(application.namespace_());
+    const std::vector<FieldProblem> problems = ValidateComponent(strategies_, component);
+    for (const FieldProblem& problem : problems) {
+      // What is wrong whatever is laid over it is the driver's own problem, reported there.
+      if (problem.incomplete) add(problem, "is not complete");
     }
+    if (!problems.empty()) return;
+    for (const FieldProblem& problem : RuntimeProblems(application, component))
+      add(problem, "cannot be in this environment");
   }
 
   const StrategyRegistry& strategies_;

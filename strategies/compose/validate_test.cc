@@ -99,13 +99,13 @@ TEST(ValidateObjects, ReportsEveryMistakeOfALocation) {
       IsEmpty());
 }
 
-TEST(ValidateObjects, SupportsHostsOnlyForNow) {
+TEST(ValidateObjects, AnEnvironmentIsHostsOrACluster) {
   EXPECT_THAT(
       Problems({kVault,
                 R"(metadata { name: "k" } environment { runtime: RUNTIME_KUBERNETES location: "vault" })",
                 R"(metadata { name: "h" } environment {})"}),
-      ElementsAre("1 spec.runtime: Kubernetes is not supported in this version; use Host",
-                  "2 spec.runtime: must be Host", "2 spec.location: is missing: the name of a Location"));
+      ElementsAre("2 spec.runtime: must be Host or Kubernetes",
+                  "2 spec.location: is missing: the name of a Location"));
 }
 
 TEST(ValidateObjects, LetsADriverLeaveToTheApplicationWhatOnlyThatKnows) {
@@ -198,7 +198,7 @@ TEST(ValidateObjects, KeepsADriverFromBreakingTheApplicationsThatUseIt) {
   EXPECT_THAT(
       Problems({socket}, Existing()),
       ElementsAre("0 spec.components: application 'shop', which uses this driver, would be broken: web: "
-                  "disk.paths: needs at least one path"));
+                  "disk.paths: needs at least one path, or claims on Kubernetes"));
   // Applied together, the application answers for itself.
   EXPECT_THAT(
       Problems(

@@ -18,7 +18,8 @@ namespace {
 constexpr int kTargetCheckTimeout_s = 600;
 
 void ValidatePaths(const v1::DiskComponent& disk, Problems* problems) {
-  if (disk.paths().empty()) problems->AddIncomplete("disk.paths", "needs at least one path");
+  if (disk.paths().empty() && disk.claims().empty())
+    problems->AddIncomplete("disk.paths", "needs at least one path, or claims on Kubernetes");
   for (int i = 0; i < disk.paths_size(); ++i) {
     const std::string field = fmt::format("disk.paths[{}]", i);
     const std::string& path = disk.paths(i);
@@ -62,15 +63,92 @@ void ValidateExcludes(const v1::DiskComponent& disk, Problems* problems) {
   }
 }
 
+// Such a name may have dots, where those of our own objects have none.
+Status CheckClaimName(const std::string& name) {
+  if (name.size() > 253) return InvalidArgument("name has {} characters, and may have 253", name.size());
+  for (const std::string& label : Split(name, '.')) {
+    if (!CheckObjectName(label).ok())
+      return InvalidArgument("'{}' is not the name of a claim", CleanText(name.substr(0, 80)));
+  }
+  return OkStatus();
+}
+
+// What only paths of a host can have; empty when there is none.
+std::string OfPaths(const v1::DiskComponent& disk) {
+  if (!disk.paths().empty()) return "disk.paths";
+  if (!disk.exclude().empty()) return "disk.exclude";
+  if (!disk.mount_points().empty()) return "disk.mountPoints";
+  return disk.cross_file_systems() ? "disk.crossFileSystems" : "";
+}
+
+void ValidateClaims(const v1::DiskComponent& disk, Problems* problems) {
+  if (disk.claims().empty()) {
+    if (disk.method() != v1::VOLUME_METHOD_UNSPECIFIED)
+      problems->AddIncomplete("disk.method", "is for disk.claims, and there are none");
+    return;
+  }
+  if (const std::string other = OfPaths(disk); !other.empty()) {
+    problems->Add(
+        "disk.claims",
+        fmt::format("cannot stand beside {}, which is of a host: make two components of them, one in each "
+                    "environment",
+                    other));
+  }
+  if (!v1::VolumeMethod_IsValid(disk.method()))
+    problems->Add("disk.method", "is none that this version knows");
+  std::set<std::string> seen;
+  for (int i = 0; i < disk.claims_size(); ++i) {
+    const std::string field = fmt::format("disk.claims[{}]", i);
+    problems->Check(field, CheckClaimName(disk.claims(i)));
+    if (!seen.insert(disk.claims(i)).second) problems->Add(field, "is there already");
+  }
+}
+
 }  // namespace
 
 std::vector<FieldProblem> DiskStrategy::Validate(const v1::Component& component) const {
   Problems problems;
   ValidatePaths(component.disk(), &problems);
+  ValidateClaims(component.disk(), &problems);
   ValidateExcludes(component.disk(), &problems);
   ValidateMountPoints(component.disk(), &problems);
   ValidateChecks(component, nullptr, &problems);
   return problems.Take();
+}
+
+std::vector<FieldProblem> DiskStrategy::ValidateWithRuntime(const v1::Component& component,
+                                                            v1::Runtime runtime) const {
+  const v1::DiskComponent& disk = component.disk();
+  Problems problems;
+  if (runtime != v1::RUNTIME_KUBERNETES) {
+    if (!disk.claims().empty())
+      problems.Add(
+          "disk.claims",
+          "are volumes of a cluster, and this environment is a set of hosts; name disk.paths instead");
+    return problems.Take();
+  }
+  if (disk.claims().empty()) {
+    problems.Add("disk.paths",
+                 "are files of a host, and this environment is a cluster; name disk.claims instead");
+  } else if (component.namespace_().empty()) {
+    problems.Add(
+        "namespace",
+        "is missing: where the claims are; say it here, or once for all components in spec.namespace");
+  }
+  return problems.Take();
+}
+
+void DiskStrategy::PrepareOverlay(const v1::Component& top, v1::Component* base) const {
+  v1::DiskComponent* disk = base->mutable_disk();
+  if (!top.disk().claims().empty()) {
+    disk->clear_paths();
+    disk->clear_exclude();
+    disk->clear_mount_points();
+    disk->clear_cross_file_systems();
+  } else if (!top.disk().paths().empty()) {
+    disk->clear_claims();
+    disk->clear_method();
+  }
 }
 
 // A repository below a path that is backed up into it would hold itself, and grow with every backup.
@@ -94,6 +172,9 @@ std::vector<FieldProblem> DiskStrategy::ValidateWithLocation(const v1::Component
 StatusOr<Fragment> DiskStrategy::Backup(const v1::Component& component, const BackupRequest& request) const {
   Fragment fragment;
   const std::string& name = component.name();
+  for (const std::string& claim : component.disk().claims())
+    fragment.volumes.push_back({component.namespace_(), claim, component.disk().method()});
+  if (!fragment.volumes.empty()) return fragment;
   const std::string artifact = name + ".tree";
   v1::Step step = MakeStep(name + ".backup", v1::PURPOSE_CAPTURE, name, "back up files");
   v1::DiskBackup* backup = step.mutable_action()->mutable_disk_backup();
@@ -279,6 +360,8 @@ bool DiskStrategy::NeedsTarget(const RestoreRequest& request) const {
 StatusOr<Fragment> DiskStrategy::Restore(const v1::Component& component,
                                          const RestoreRequest& request) const {
   Fragment fragment;
+  if (!component.disk().claims().empty())
+    return FailedPrecondition("its volumes are of a cluster, and this version cannot restore those yet");
   const v1::Artifact* tree = FindArtifact(*request.manifest, component.name(), v1::Artifact::KIND_TREE);
   const v1::Artifact* details =
       FindArtifact(*request.manifest, component.name(), v1::Artifact::KIND_TREE_DETAILS);

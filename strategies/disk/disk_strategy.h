@@ -1,4 +1,5 @@
-// Paths of a host: files as they are, with what a restored copy must equal. Pure.
+// Paths of a host: files as they are, with what a restored copy must equal. Or volumes of a cluster, which Velero keeps: they
+// are wanted of the composer, and there are no steps. Pure.
 #pragma once
 
 #include "strategies/interface/strategy.h"
@@ -13,6 +14,9 @@ class DiskStrategy : public Strategy {
   std::vector<FieldProblem> ValidateWithLocation(const v1::Component& component,
                                                  const std::string& location_name,
                                                  const v1::LocationSpec& location) const override;
+  std::vector<FieldProblem> ValidateWithRuntime(const v1::Component& component,
+                                                v1::Runtime runtime) const override;
+  void PrepareOverlay(const v1::Component& top, v1::Component* base) const override;
   std::vector<FieldProblem> ValidateOptions(const v1::Component& component,
                                             const v1::RestoreOptions& options) const override;
   std::vector<FieldProblem> ValidateCommonOptions(const v1::CreateRestoreRequest& asked,

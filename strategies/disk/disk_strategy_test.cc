@@ -16,7 +16,7 @@ std::vector<std::string> Problems(const std::string& text) {
 
 TEST(DiskStrategy, RefusesPathsThatAreNoneOrMeetEachOther) {
   EXPECT_THAT(Problems(R"(name: "f" disk {})"),
-              ElementsAre("disk.paths: needs at least one path (incomplete)"));
+              ElementsAre("disk.paths: needs at least one path, or claims on Kubernetes (incomplete)"));
   EXPECT_THAT(Problems(R"(name: "f" disk { paths: "srv" paths: "/srv/" paths: "/a/../b" paths: "/x\000y" })"),
               ElementsAre("disk.paths[0]: path 'srv' must be absolute",
                           "disk.paths[1]: must not end with '/' or contain '//'",
@@ -136,6 +136,23 @@ TEST(DiskStrategy, RunsTheChecksOnThePathsThatWereRestored) {
   ASSERT_EQ(fragment->scratch.size(), 1u);
   EXPECT_EQ(fragment->scratch[0].bytes, 4096);
   EXPECT_FALSE(fragment->scratch[0].start.scratch_start().postgres()) << "files need no server";
+}
+
+TEST(DiskStrategy, WantsItsClaimsKeptAndKeepsNothingOfThemItself) {
+  const auto fragment = DiskStrategy().Backup(
+      FromText<v1::Component>(
+          R"(name: "f" namespace: "shop" disk { claims: "a" claims: "b" method: VOLUME_METHOD_FILE_SYSTEM })"),
+      ABackupRequest());
+  ASSERT_TRUE(fragment.ok()) << fragment.status();
+  EXPECT_THAT(fragment->steps, IsEmpty());
+  EXPECT_THAT(fragment->artifacts, IsEmpty());
+  ASSERT_EQ(fragment->volumes.size(), 2u);
+  EXPECT_EQ(fragment->volumes[1].in_namespace, "shop");
+  EXPECT_EQ(fragment->volumes[1].claim, "b");
+  EXPECT_EQ(fragment->volumes[1].method, v1::VOLUME_METHOD_FILE_SYSTEM);
+  const auto on_host = DiskStrategy().Backup(FilesComponent(), ABackupRequest());
+  ASSERT_TRUE(on_host.ok()) << on_host.status();
+  EXPECT_THAT(on_host->volumes, IsEmpty());
 }
 
 TEST(DiskStrategy, MissesATreeWithoutItsDetails) {

@@ -37,6 +37,11 @@ std::vector<FieldProblem> DummyStrategy::Validate(const v1::Component& component
   return problems.Take();
 }
 
+// It does nothing anywhere.
+std::vector<FieldProblem> DummyStrategy::ValidateWithRuntime(const v1::Component&, v1::Runtime) const {
+  return {};
+}
+
 StatusOr<Fragment> DummyStrategy::Backup(const v1::Component& component, const BackupRequest&) const {
   return Chain(component, v1::PURPOSE_CAPTURE);
 }

@@ -10,6 +10,8 @@ class DummyStrategy : public Strategy {
   std::string_view Name() const override { return "dummy"; }
   bool IsOf(const v1::Component& component) const override { return component.has_dummy(); }
   std::vector<FieldProblem> Validate(const v1::Component& component) const override;
+  std::vector<FieldProblem> ValidateWithRuntime(const v1::Component& component,
+                                                v1::Runtime runtime) const override;
   bool NeedsTarget(const RestoreRequest&) const override { return false; }
 
   // <c>.noop.1 → <c>.noop.2 → …, on the way there and on the way back. It keeps nothing.

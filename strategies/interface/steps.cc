@@ -12,7 +12,7 @@
 namespace salvor::strategies {
 namespace {
 
-// FNV-1a: for names only, where a collision costs some concurrency and nothing else.
+// FNV-1a: for names only, of which there are few beside each other.
 uint64_t Digest(std::string_view text) {
   uint64_t hash = 14695981039346656037u;
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
@@ -66,8 +66,10 @@ void Retry(v1::Step* step, int attempts, int initial_s, int cap_s) {
 
 void SetAttemptTimeout(v1::Step* step, int seconds) { step->mutable_attempt_timeout()->set_seconds(seconds); }
 
+std::string DigestOf(std::string_view text) { return fmt::format("{:016x}", Digest(text)); }
+
 void UseLocation(v1::Step* step, const v1::ResticLocation& location) {
-  UseKey(step, fmt::format("location:{:016x}", Digest(location.repository())), 0, "this repository");
+  UseKey(step, "location:" + DigestOf(location.repository()), 0, "this repository");
 }
 
 void UseKey(v1::Step* step, const std::string& name, int limit, const std::string& title) {

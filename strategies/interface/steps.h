@@ -28,6 +28,9 @@ void Retry(v1::Step* step, int attempts, int initial_s, int cap_s);
 
 void SetAttemptTimeout(v1::Step* step, int seconds);
 
+// 16 characters that stand for a text in a name where the text itself has no room, or must not be read.
+std::string DigestOf(std::string_view text);
+
 // Holds the repository shared: backups and restores go together, prune and check exclude them. The key's name
 // is a digest, because a repository's address may hold credentials.
 void UseLocation(v1::Step* step, const v1::ResticLocation& location);

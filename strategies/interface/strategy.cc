@@ -21,6 +21,14 @@ std::vector<FieldProblem> Strategy::ValidateWithLocation(const v1::Component&, c
   return {};
 }
 
+std::vector<FieldProblem> Strategy::ValidateWithRuntime(const v1::Component& component,
+                                                        v1::Runtime runtime) const {
+  if (runtime != v1::RUNTIME_KUBERNETES) return {};
+  return {
+      {component.has_extension() ? "extension" : std::string(Name()),
+       "cannot be backed up in an environment that is a cluster by this version; declare it in one of hosts"}};
+}
+
 void Strategy::PrepareOverlay(const v1::Component&, v1::Component*) const {}
 
 std::vector<FieldProblem> Strategy::ValidateOptions(const v1::Component&, const v1::RestoreOptions&) const {

@@ -36,7 +36,8 @@ struct BackupRequest {
   std::string backup;
   v1::ResticLocation location;
   std::string environment;  // filled by the composer from the manifest's header; names concurrency keys
-  std::vector<std::string> forget_runs;  // over and no backup: LocationOpen.forget_runs
+  std::vector<std::string> forget_runs;          // over and no backup: LocationOpen.forget_runs
+  std::optional<v1::KubernetesCluster> cluster;  // that the environment is; nothing: it is a set of hosts
 };
 
 // The request for a component's part of a restore. A drill goes to scratch; a restore to what `to` declares.
@@ -52,6 +53,7 @@ struct RestoreRequest {
   v1::RestoreOptions options;      // restore only; of the component, valid; filled by the composer
   std::string drill_folder;  // drill only; "/web-1" where several hosts may have the same paths; else empty
   bool require_isolation = false;  // drill only; of the environment
+  bool to_cluster = false;         // the environment that it goes to is one
   std::string not_provable;        // drill only; VerificationWrite.not_provable
 };
 
@@ -81,12 +83,20 @@ struct ScratchPlace {
   void (*join)(const ScratchPlace& other, ScratchPlace* place) = nullptr;
 };
 
+// A volume of a cluster that a component wants kept. The composer has it kept together with the objects of its namespace.
+struct Volume {
+  std::string in_namespace;
+  std::string claim;
+  v1::VolumeMethod method = v1::VOLUME_METHOD_AUTO;
+};
+
 // What one component adds to a run. Its steps stand in an order in which they could be done.
 //   backup:  preflight → quiesce, capture; what is captured is recorded by the composer's last step
 //   restore: preflight, guard (nothing is written) → restore (the writing) → verify, check
 struct Fragment {
   std::vector<v1::Step> steps;
   std::vector<v1::PlannedArtifact> artifacts;  // backup: what the plan promises
+  std::vector<Volume> volumes;                 // backup: likewise, beside the artifacts of its steps
   std::vector<v1::PlannedEffect> effects;      // what it would do, for people
   std::vector<Destination> destinations;       // restore: everything that it writes to
   // What its steps leave to be undone, each with its undo: the action of `released_by`, which is one of the steps, for
@@ -117,6 +127,9 @@ class Strategy {
   virtual std::vector<FieldProblem> ValidateWithLocation(const v1::Component& component,
                                                          const std::string& location_name,
                                                          const v1::LocationSpec& location) const;
+  // Problems that a component, as a whole, has with where it runs. A kind that leaves this out runs on hosts alone.
+  virtual std::vector<FieldProblem> ValidateWithRuntime(const v1::Component& component,
+                                                        v1::Runtime runtime) const;
   // Clears in `base` what excludes what `top` has, before `top` is laid over it. Both are of this kind.
   virtual void PrepareOverlay(const v1::Component& top, v1::Component* base) const;
 

@@ -134,6 +134,25 @@ TEST(Records, ACopyIsWeighedByWhatItSaysThatItCountsFirstAlsoAgainstOneOfAnEarli
             std::vector<std::string>{"db.dump.shop has 49 nodes, and had 100 in backup now"});
 }
 
+// The mount is gone: the volume is there, and empty.
+TEST(Records, AVolumeIsWeighedByItsBytes) {
+  const auto with_volume = [](int64_t bytes) {
+    v1::Manifest manifest;
+    manifest.set_backup("b" + std::to_string(bytes));
+    v1::Artifact& volume = *manifest.add_artifacts();
+    volume.set_name("uploads.volume.uploads");
+    volume.set_keeper(v1::Artifact::KEEPER_VELERO);
+    volume.set_bytes(bytes);
+    volume.mutable_contents()->set_word("volume");
+    volume.mutable_contents()->add_counts()->set_noun("volume");
+    volume.mutable_contents()->mutable_counts(0)->set_number(1);
+    return manifest;
+  };
+  const v1::Manifest last = with_volume(50 << 20);
+  EXPECT_TRUE(DoubtsAbout(with_volume(25 << 20), last).empty());
+  EXPECT_EQ(DoubtsAbout(with_volume(0), last).size(), 1u);
+}
+
 TEST(Records, HowFarACopyMayShrinkIsItsComponentsWord) {
   const v1::Manifest last = WithDump(1000, 50 << 20, "last").manifest();
   const auto doubted = [&](const std::string& below, int64_t rows, int64_t bytes = 50 << 20) {

@@ -232,6 +232,26 @@ TEST(Verdict, SaysWhyItIsNoneBetter) {
   EXPECT_EQ(reason(v1::RUN_KIND_RESTORE, Passed), "");
 }
 
+// A claim that was planned and not kept: by name, beside what else there is.
+TEST(Verdict, ABackupThatLacksAVolumeIsPartialByItsName) {
+  v1::Run run = RunOf({v1::RUN_KIND_BACKUP, Whole, {}, {}, {}}, v1::RUN_PHASE_SUCCEEDED);
+  v1::Manifest& manifest = *run.mutable_steps(0)->mutable_result()->mutable_manifest();
+  manifest.clear_artifacts();
+  v1::Artifact& kept = *manifest.add_artifacts();
+  kept.set_name("uploads.volume.uploads");
+  kept.set_keeper(v1::Artifact::KEEPER_VELERO);
+  kept.mutable_contents()->set_word("volume");
+  kept.mutable_velero()->set_claim("uploads");
+  EXPECT_EQ(Judge(run, nullptr).verdict, v1::VERDICT_COMPLETE);
+  v1::MissingArtifact& missing = *manifest.add_missing();
+  missing.set_component("uploads");
+  missing.set_title("volume logs of shop");
+  missing.set_why("no pod has it mounted, and Velero passed over it");
+  EXPECT_EQ(Judge(run, nullptr).verdict, v1::VERDICT_PARTIAL);
+  EXPECT_EQ(Judge(run, nullptr).reason,
+            "uploads volume logs of shop: no pod has it mounted, and Velero passed over it");
+}
+
 // A drill whose last step, which writes down what was found, ended so.
 v1::Run RecordedDrill(const std::function<void(v1::Run&)>& left, v1::StepPhase recording) {
   const bool recorded = recording == v1::STEP_PHASE_SUCCEEDED;

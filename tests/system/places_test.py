@@ -57,6 +57,25 @@ spec:
 """
 
 
+CLUSTER = """
+---
+apiVersion: salvor.dev/v1
+kind: Environment
+metadata: {name: production}
+spec: {runtime: Kubernetes, location: vault, cluster: {veleroNamespace: velero}}
+---
+apiVersion: salvor.dev/v1
+kind: Application
+metadata: {name: volumes}
+spec:
+  environment: production
+  namespace: shop
+  components:
+  - name: uploads
+    disk: {claims: [uploads], method: FileSystem}
+"""
+
+
 def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -121,6 +140,25 @@ class Places(unittest.TestCase):
             self.assertEqual(stack.outcome(restore), "SUCCEEDED")
             self.assertEqual({folder: contents(folder) for folder in before}, before)
             self.assertEqual(stack.steps(restore)["there.restore"]["agent"], "host-b")
+
+    def test_a_cluster_is_planned_and_no_agent_of_a_host_works_on_it(self):
+        with Stack() as stack:
+            stack.apply(stack.declaration() + CLUSTER)
+            planned = stack.cli("backup", "create", "volumes", "--dry-run").stdout
+            for words in ("volume uploads of shop", "file-system backup", "objects of namespace shop"):
+                self.assertIn(words, planned)
+
+            stack.start_second_agent("host-b", of="production")
+            backup = stack.start_run("backup", "create", "volumes")
+            waits = "no agent serves environment production"
+            wait_for("the run to say that nobody can do it", lambda: waits in stack.cli("run", "show", backup).stdout)
+            stack.cli("run", "cancel", backup)
+            self.assertEqual(stack.outcome(backup), "CANCELLED")
+
+            mixed = CLUSTER.replace("claims: [uploads]", "claims: [uploads], paths: [/srv/uploads]")
+            refused = stack.apply(stack.declaration() + mixed, check=False)
+            self.assertNotEqual(refused.returncode, 0)
+            self.assertRegex(refused.stderr, r"yaml:\d+:\d+: spec\.components\[0\]\.disk\.claims: cannot stand beside disk\.paths")
 
     def test_the_same_path_of_two_hosts_is_proven_in_one_drill(self):
         with Stack() as stack:

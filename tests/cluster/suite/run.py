@@ -7,18 +7,22 @@ import os
 import sys
 import time
 import unittest
+from pathlib import Path
 from typing import Any
 
 from mending import after_an_interruption
-from support import (LABEL, LOCK, VELERO, delete_backup, delete_namespace, delete_repositories, find, kubectl,
+from salvor import MADE_BY_SALVOR
+from support import (LABEL, LOCK, RUN, VELERO, delete_backup, delete_namespace, delete_repositories, find, kubectl,
                      succeeds)
 from volumes import delete_volumes
 
 from bed.settings import KUBECONFIG
 
 # All suites but lifecycle_test, which stops the cluster: it runs by name only.
-ALL = ["policy_kernel_test", "smoke_test", "network_policy_test", "backup_test", "velero_lies_test"]
-SMOKE = ["smoke_test", "network_policy_test.NetworkPolicy.test_default_deny_blocks_and_an_allowance_opens"]
+ALL = ["policy_kernel_test", "smoke_test", "network_policy_test", "backup_test", "velero_lies_test", "client_test",
+       "salvor_test", "salvor_backup_test", "salvor_deploy_test"]
+SMOKE = ["smoke_test", "network_policy_test.NetworkPolicy.test_default_deny_blocks_and_an_allowance_opens",
+         "salvor_test.ThinThread.test_a_namespace_is_backed_up_as_one_operation"]
 # Velero works with these in its own namespace.
 VELERO_KINDS = "pods,pvc,podvolumebackups,podvolumerestores,datauploads,datadownloads"
 SHOWN = 6000  # characters: the end of what there is to see
@@ -71,8 +75,28 @@ def trouble() -> str:
     return ""
 
 
+def unbuilt(names: list[str]) -> str:
+    """Says which program of Salvor's the tests want and is not there; empty if none is missing."""
+    if not any(name.startswith("salvor") for name in names):
+        return ""
+    folder = Path(os.environ["SALVOR_BIN"])
+    programs = [folder / name for name in ("salvord", "salvor-agent", "salvor-supervise", "salvor")]
+    return next((f"there is no {program}" for program in programs if not program.exists()), "")
+
+
+def adopt_salvors() -> None:
+    """Salvor labels its backups by its own rules: those of the tests' namespaces get the suite's label too."""
+    spaces = {each["metadata"]["name"] for each in find("default", "namespaces", LABEL)}
+    for each in find(VELERO, "backups.velero.io", MADE_BY_SALVOR):
+        name, included = each["metadata"]["name"], set(each["spec"].get("includedNamespaces", []))
+        if included and included <= spaces:
+            kubectl("-n", VELERO, "label", "backups.velero.io", name, f"{LABEL}={RUN}", "--overwrite")
+            kubectl("-n", VELERO, "delete", "configmap", name, "--ignore-not-found")
+
+
 def remove_leftovers() -> None:
     """The leftovers of an interrupted run."""
+    adopt_salvors()
     after_an_interruption()
     for backup in find(VELERO, "backups.velero.io", LABEL):
         delete_backup(backup["metadata"]["name"])
@@ -81,7 +105,8 @@ def remove_leftovers() -> None:
         delete_repositories(space["metadata"]["name"])
     for storage_class in find("default", "storageclasses", LABEL):
         delete_volumes(storage_class["metadata"]["name"])
-    kubectl("delete", "storageclasses", "-l", LABEL)
+    kubectl("delete", "storageclasses,clusterroles,clusterrolebindings", "-l", LABEL)
+    kubectl("-n", VELERO, "delete", "roles,rolebindings", "-l", LABEL)
 
 
 def main() -> int:
@@ -94,7 +119,11 @@ def main() -> int:
         print(f"error: {found}\n  hint: 'tools/dev cluster up' starts what is missing.", file=sys.stderr)
         return 2
     names = (SMOKE if arguments.smoke else []) + arguments.names
-    suite = unittest.defaultTestLoader.loadTestsFromNames(names or ALL)
+    names = names or ALL
+    if found := unbuilt(names):
+        print(f"error: {found}\n  hint: 'tools/dev test' builds it; or set SALVOR_BIN.", file=sys.stderr)
+        return 2
+    suite = unittest.defaultTestLoader.loadTestsFromNames(names)
     with LOCK.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

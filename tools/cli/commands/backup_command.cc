@@ -76,7 +76,7 @@ ExitCode Show(Context& context, const ShowOptions& options) {
     return ExitCode::kOk;
   }
   context.out() << RenderBackup(*backup, context.OutStyle(options.output == "wide"));
-  context.Next({NextForBackup(*backup)});
+  if (const std::string next = NextForBackup(*backup); !next.empty()) context.Next({next});
   return ExitCode::kOk;
 }
 

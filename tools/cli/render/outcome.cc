@@ -133,6 +133,8 @@ Outcome BackupOutcome(const v1::Run& run, const v1::Backup* backup, const Style&
     const std::string name = CleanText(run.header().backup());
     outcome.next = {backup != nullptr && InDoubt(*backup)
                         ? fmt::format("salvor backup accept {} --reason TEXT", name)
+                    : backup != nullptr && !backup->manifest().velero().empty()  // no drill of it yet
+                        ? "salvor backup show " + name
                         : fmt::format("salvor drill create --backup {} --wait", name)};
     return outcome;
   }

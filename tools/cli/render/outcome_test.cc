@@ -68,6 +68,15 @@ TEST(BackupOutcome, APartialBackupIsThreeAndNamesWhatIsMissing) {
   ExpectGolden("outcome_backup_partial_80.txt", outcome.text);
 }
 
+TEST(BackupOutcome, OfAClusterLeadsToNoDrillYet) {
+  v1::Backup backup = CompleteBackup();
+  backup.mutable_manifest()->add_velero()->set_backup("shop-1");
+  const v1::Run run = BackupRun(v1::RUN_PHASE_SUCCEEDED, v1::VERDICT_COMPLETE);
+  const Outcome outcome = OutcomeOf(run, &backup, StyleOf(80));
+  ASSERT_EQ(outcome.next.size(), 1u);
+  EXPECT_EQ(outcome.next[0], "salvor backup show " + run.header().backup());
+}
+
 TEST(BackupOutcome, NeedsNoRecordForItsVerdict) {
   const Outcome outcome = OutcomeOf(BackupRun(v1::RUN_PHASE_SUCCEEDED, v1::VERDICT_COMPLETE));
   EXPECT_EQ(outcome.code, ExitCode::kOk);

@@ -123,11 +123,29 @@ std::string RenderArtifacts(const v1::Manifest& manifest, const Style& style) {
                {.title = "SNAPSHOT"}});
   for (const v1::Artifact& artifact : manifest.artifacts()) {
     const v1::Artifact::Contents contents = ContentsOf(artifact);
-    if (!style.wide && !HoldsData(contents)) continue;
+    if ((!style.wide && !HoldsData(contents)) || !VolumeText(artifact).empty()) continue;
     table.Add({artifact.name(), artifact.component(), contents.word(), HumanBytes(artifact.bytes()),
                style.wide ? artifact.snapshot() : artifact.snapshot().substr(0, 8)});
   }
   return table.Empty() ? "" : "\n" + table.Render(style);
+}
+
+// "uploads: volume uploads of shop, file-system backup, 12.0 MiB", and what Velero says of the Backups that they are in.
+std::string RenderVolumes(const v1::Manifest& manifest, const Style& style) {
+  std::string lines;
+  for (const v1::Artifact& artifact : manifest.artifacts()) {
+    const std::string volume = VolumeText(artifact);
+    if (!volume.empty()) lines += Indented(CleanText(artifact.component()) + ": " + volume, 2, style.width);
+  }
+  for (const v1::VeleroReport& report : manifest.velero()) {
+    std::string line = fmt::format("Velero {}, Backup {} of {}: {}", report.velero_version(), report.backup(),
+                                   Join({report.namespaces().begin(), report.namespaces().end()}, ", "),
+                                   Count(report.objects(), "object"));
+    if (report.warnings() > 0) line += ", " + Count(report.warnings(), "warning");
+    if (report.errors() > 0) line += ", " + Count(report.errors(), "error");
+    lines += Indented(CleanText(line), 2, style.width);
+  }
+  return lines.empty() ? "" : "\n" + Paint(style, Tone::kStrong, "volumes") + "\n" + lines;
 }
 
 std::string RenderNotCovered(const v1::Manifest& manifest, const Style& style) {
@@ -294,7 +312,7 @@ std::string RenderBackup(const v1::Backup& backup, const Style& style) {
     text += "\n" + components;
   }
   text += RenderInstants(Summarize(manifest), style) + RenderArtifacts(manifest, style) +
-          RenderMissing(manifest, style) + RenderNotCovered(manifest, style);
+          RenderVolumes(manifest, style) + RenderMissing(manifest, style) + RenderNotCovered(manifest, style);
   text += RenderVerifications(backup, style);
   if (manifest.warnings_size() > 0) text += "\n" + Paint(style, Tone::kWarning, "warnings") + "\n";
   for (const std::string& warning : manifest.warnings()) text += Indented(CleanText(warning), 2, style.width);
@@ -305,6 +323,7 @@ std::string NextForBackup(const v1::Backup& backup) {
   const std::string name = CleanText(backup.name());
   if (backup.coverage() == v1::Backup::COVERAGE_RUNNING) return "salvor run watch " + CleanText(backup.run());
   if (backup.coverage() == v1::Backup::COVERAGE_FAILED) return "salvor run show " + CleanText(backup.run());
+  if (!backup.manifest().velero().empty()) return "";  // this version neither drills nor restores it
   switch (backup.verification()) {
     case v1::Backup::VERIFICATION_PROVEN:
       return fmt::format("salvor restore create --backup {} --to {} --dry-run", name,

@@ -121,6 +121,36 @@ TEST(BackupScreen, AComponentOfWhichNothingWasKeptIsNotLeftOut) {
               HasSubstr("db         -             -     -       -      -  missing"));
 }
 
+v1::Backup ClusterBackup() {
+  return FromText<v1::Backup>(R"(
+    name: "shop-20261121-101500-4f2a" application: "shop" environment: "production" location: "vault"
+    run: "backup-shop-20261121-101500-4f2a" coverage: COVERAGE_PARTIAL verification: VERIFICATION_UNPROVEN
+    created_at { seconds: 1795256100 } finished_at { seconds: 1795256138 }
+    manifest {
+      components { name: "uploads" namespace: "shop" disk { claims: "uploads" claims: "logs" } }
+      artifacts { component: "uploads" name: "uploads.volume.uploads" bytes: 12582912 keeper: KEEPER_VELERO
+                  contents { word: "volume" role: ROLE_DATA counts { noun: "volume" number: 1 } }
+                  velero { backup: "shop-20261121-101500-4f2a" namespace: "shop" claim: "uploads"
+                           method: VOLUME_METHOD_FILE_SYSTEM }
+                  consistent_at { seconds: 1795256110 } }
+      missing { component: "uploads" title: "volume logs of shop" why: "no pod has it mounted" }
+      velero { backup: "shop-20261121-101500-4f2a" velero_version: "v1.18.2" namespaces: "shop" objects: 42
+               warnings: 1 }
+    })");
+}
+
+TEST(BackupScreen, TellsTheVolumesThatVeleroKeeps) {
+  ExpectGolden("backup_cluster_80.txt", RenderBackup(ClusterBackup(), StyleOf(80)));
+  ExpectFits(RenderBackup(ClusterBackup(), StyleOf(80)), 80);
+}
+
+TEST(NextStep, IsNoneForABackupThatNothingCanBeDoneWithYet) {
+  EXPECT_EQ(NextForBackup(ClusterBackup()), "");
+  v1::Backup running = ClusterBackup();
+  running.set_coverage(v1::Backup::COVERAGE_RUNNING);
+  EXPECT_EQ(NextForBackup(running), "salvor run watch backup-shop-20261121-101500-4f2a");
+}
+
 TEST(BackupScreen, ListsEveryVerificationAndNotTheNewestAlone) {
   v1::Backup backup = CompleteBackup();
   EXPECT_THAT(RenderBackup(backup, StyleOf(0)), Not(HasSubstr("verifications")));

@@ -33,6 +33,7 @@ inline std::string Word(v1::TokenClass token_class) { return words::Word(token_c
 using words::ObligationText;
 using words::StrategyWord;
 using words::SubjectOf;
+using words::VolumeText;
 
 bool IsOver(v1::StepPhase phase);
 

@@ -1,0 +1,57 @@
+#include "agent/cluster_actions.h"
+
+#include <memory>
+
+#include "agent/host_actions.h"
+#include "agent/kubernetes/client/http_kubernetes.h"
+#include "agent/kubernetes/velero/actions/artefacts.h"
+#include "agent/kubernetes/velero/actions/velero_actions.h"
+#include "agent/location/register.h"
+#include "agent/work/noop_action.h"
+
+namespace salvor::agent {
+namespace {
+
+velero::ClusterFactory OneCluster(const std::string& kubeconfig) {
+  const std::shared_ptr<kubernetes::Kubernetes> cluster = kubernetes::MakeHttpKubernetes(
+      kubeconfig.empty() ? kubernetes::FromPod() : kubernetes::FromKubeconfig(kubeconfig));
+  return [cluster, kubeconfig](
+             const v1::KubernetesCluster& asked) -> StatusOr<std::shared_ptr<kubernetes::Kubernetes>> {
+    if (asked.kubeconfig().empty() || asked.kubeconfig() == kubeconfig) return cluster;
+    return WithHint(
+        FailedPrecondition("this agent may not use the kubeconfig {}", asked.kubeconfig()),
+        "Start it with --kubeconfig and that path, or leave the kubeconfig out of the Environment.");
+  };
+}
+
+}  // namespace
+
+ActionRegistry ExecutorActions(const ClusterOptions& options) {
+  velero::VeleroOptions velero;
+  velero.clusters = OneCluster(options.kubeconfig);
+  velero.download = velero::DownloadSigned;
+  ActionRegistry registry;
+  RegisterNoop(registry);
+  RegisterLocationActions(registry);
+  velero::RegisterVeleroActions(registry, velero);
+  return registry;
+}
+
+ActionRegistry NodeActions() {
+  ActionRegistry registry;
+  RegisterNoop(registry);
+  return registry;
+}
+
+StatusOr<ActionRegistry> ActionsFor(v1::Runtime runtime, v1::AgentKind kind, const ClusterOptions& options) {
+  if (runtime != v1::RUNTIME_KUBERNETES) {
+    if (kind != v1::AGENT_KIND_HOST) return InvalidArgument("an agent of a host is of the kind host");
+    if (!options.kubeconfig.empty()) return InvalidArgument("an agent of a host speaks to no cluster");
+    return HostActions();
+  }
+  if (kind == v1::AGENT_KIND_EXECUTOR) return ExecutorActions(options);
+  if (kind == v1::AGENT_KIND_NODE) return NodeActions();
+  return InvalidArgument("an agent of a cluster is of the kind executor or node");
+}
+
+}  // namespace salvor::agent

@@ -1,0 +1,24 @@
+// Everything that an agent of a cluster can do, by its kind. It needs no host's engine: Velero reads the volumes.
+#pragma once
+
+#include <string>
+
+#include "agent/work/action.h"
+
+namespace salvor::agent {
+
+struct ClusterOptions {
+  std::string kubeconfig;  // empty: the service account of the pod that the agent runs in
+};
+
+// Of an executor, which has rights at the API server and holds nothing that another one could not take over. An action that
+// names a kubeconfig is refused unless it is this one: no other file is read.
+ActionRegistry ExecutorActions(const ClusterOptions& options);
+
+// Of a node's agent, which has none of these rights.
+ActionRegistry NodeActions();
+
+// The actions of an agent of that runtime and kind; InvalidArgument where the two do not go together.
+StatusOr<ActionRegistry> ActionsFor(v1::Runtime runtime, v1::AgentKind kind, const ClusterOptions& options);
+
+}  // namespace salvor::agent

@@ -1,0 +1,282 @@
+#include <algorithm>
+#include <optional>
+
+#include "agent/kubernetes/client/wait.h"
+#include "agent/kubernetes/velero/actions/artefacts.h"
+#include "agent/kubernetes/velero/actions/velero_actions.h"
+#include "agent/kubernetes/velero/coverage.h"
+#include "agent/kubernetes/velero/preflight.h"
+#include "agent/kubernetes/velero/resources.h"
+#include "agent/kubernetes/velero/volume_policy.h"
+#include "base/text.h"
+
+namespace salvor::velero {
+namespace {
+
+constexpr absl::Duration kAside = absl::Seconds(5);  // for what the backup does not depend on
+constexpr char kNudgeAnnotation[] = "salvor.dev/nudge";
+
+class VeleroBackupRun {
+ public:
+  VeleroBackupRun(const v1::VeleroBackup& action, agent::ActionContext& context, const VeleroOptions& options,
+                  kubernetes::Kubernetes& cluster)
+      : action_(action),
+        context_(context),
+        options_(options),
+        cluster_(cluster),
+        velero_(NamespaceOf(action.cluster())),
+        call_{context.stop, context.deadline},
+        stall_(options.stalled_after) {}
+
+  StatusOr<v1::ActionResult> Run() {
+    TakeFromPreflight();
+    ASSIGN_OR_RETURN(const std::string name, FindOrMake());
+    ASSIGN_OR_RETURN(evidence_.backup, Await(name));
+    if (Status end = JudgeEnd(evidence_.backup, velero_); !end.ok()) {
+      GiveUp(MessageOf(end));
+      return end;
+    }
+    RETURN_IF_ERROR(Collect(name));
+    return JudgeCoverage(action_, {action_.volumes().begin(), action_.volumes().end()}, evidence_);
+  }
+
+ private:
+  kubernetes::ObjectKey KeyOf(const std::string& name) const { return {Backups(), velero_, name}; }
+
+  void Log(const std::string& line) const {
+    if (context_.log) context_.log("salvor-agent", line);
+  }
+
+  // The methods and skips that the preflight decided on, and the place that it looked at.
+  void TakeFromPreflight() {
+    for (const auto& [step, result] : context_.task.inputs()) {
+      if (!result.has_velero() || !result.velero().backup().empty()) continue;
+      location_ = result.velero().storage_location();
+      evidence_.velero_version = result.velero().velero_version();
+      for (v1::VeleroVolume& volume : *action_.mutable_volumes()) {
+        for (const v1::VeleroVolume& decided : result.velero().volumes()) {
+          if (Key(decided) == Key(volume)) volume = decided;
+        }
+      }
+    }
+  }
+
+  StatusOr<std::string> FindOrMake() {
+    ASSIGN_OR_RETURN(const std::vector<BackupState> existing,
+                     ListAll(cluster_, Backups(), velero_, std::string(kRunLabel) + "=" + action_.run(),
+                             ReadBackup, call_));
+    ASSIGN_OR_RETURN(const Choice choice, ChooseBackup(action_.name(), action_.run(), existing));
+    if (choice.exists) {
+      Log("going on with Velero's backup " + choice.name);
+      return choice.name;
+    }
+    RETURN_IF_ERROR(FindLocation());
+    RETURN_IF_ERROR(ListClaimsOfAll());
+    ASSIGN_OR_RETURN(
+        const std::string policy,
+        MakeVolumePolicy({action_.volumes().begin(), action_.volumes().end()}, evidence_.claims));
+    RETURN_IF_ERROR(StorePolicy(choice.name, policy));
+    const auto made =
+        cluster_.Create(Backups(), velero_, MakeBackup(action_, choice.name, location_), {}, call_);
+    if (made.ok()) {
+      Log("made Velero's backup " + choice.name);
+      return choice.name;
+    }
+    if (!kubernetes::IsAlreadyExists(made.status()))
+      return WithContext(made.status(), "make Velero's backup");
+    // An earlier attempt whose call was answered by nobody made it; or it is another's.
+    ASSIGN_OR_RETURN(const Json taken, cluster_.Get(KeyOf(choice.name), call_));
+    if (IsOfRun(ReadBackup(taken), action_.run())) return choice.name;
+    return WithHint(
+        AlreadyExists("Velero has a backup {} already, and this run did not make it", choice.name),
+        "Start the backup once more, which takes another name; or see who made it: velero -n " + velero_ +
+            " backup describe " + choice.name);
+  }
+
+  Status FindLocation() {
+    if (!location_.empty()) return OkStatus();
+    location_ = action_.cluster().storage_location();
+    if (!location_.empty()) return OkStatus();
+    ASSIGN_OR_RETURN(const std::vector<StorageLocation> locations,
+                     ListAll(cluster_, StorageLocations(), velero_, "", ReadStorageLocation, call_));
+    const StorageLocation* location = ChooseLocation(action_.cluster(), locations);
+    if (location == nullptr)
+      return WithHint(FailedPrecondition("Velero has no default storage location"),
+                      "Name one in the Environment.");
+    location_ = location->name;
+    return OkStatus();
+  }
+
+  Status ListClaimsOfAll() {
+    evidence_.claims.clear();
+    for (const std::string& name : action_.namespaces()) {
+      ASSIGN_OR_RETURN(const std::vector<Claim> claims, ListClaims(cluster_, name, call_));
+      evidence_.claims.insert(evidence_.claims.end(), claims.begin(), claims.end());
+    }
+    return OkStatus();
+  }
+
+  // A policy that an earlier attempt left without a Backup may be of another state of the claims, and can't be changed.
+  Status StorePolicy(const std::string& name, const std::string& policy) {
+    const Json object = MakePolicyConfigMap(action_, name, policy);
+    const kubernetes::ObjectKey key{ConfigMaps(), velero_, name};
+    auto made = cluster_.Create(ConfigMaps(), velero_, object, {}, call_);
+    if (kubernetes::IsAlreadyExists(made.status())) {
+      ASSIGN_OR_RETURN(const Json left, cluster_.Get(key, call_));
+      if (TextAt(left, {"metadata", "labels", kRunLabel}) != action_.run()) {
+        return WithHint(AlreadyExists("namespace {} has a ConfigMap {} already, and this run did not make it",
+                                      velero_, name),
+                        "Start the backup once more, which takes another name.");
+      }
+      if (TextAt(left, {"data", "policy.yaml"}) == policy) return OkStatus();
+      kubernetes::DeleteOptions only_this;
+      only_this.uid = TextAt(left, {"metadata", "uid"});
+      RETURN_IF_ERROR(cluster_.Delete(key, only_this, call_));
+      made = cluster_.Create(ConfigMaps(), velero_, object, {}, call_);
+    }
+    return WithContext(made.status(), "store the policy of the volumes");
+  }
+
+  // Until the Backup is over. It is looked at after each change, and its transfers and the queue now and then.
+  StatusOr<BackupState> Await(const std::string& name) {
+    BackupState backup;
+    const auto is_over = [&](const Json* object) -> StatusOr<bool> {
+      if (object == nullptr) return true;
+      backup = ReadBackup(*object);
+      Tell(backup);
+      return IsOver(backup.stage) || IsDead(backup);
+    };
+    while (true) {
+      const auto seen =
+          kubernetes::WaitUntil(cluster_, KeyOf(name), is_over, CallWithin(context_, options_.look_every));
+      if (context_.stop.stop_requested()) return StoppedAt(name);
+      if (seen.ok() && seen->is_null()) {
+        return WithHint(Aborted("somebody removed Velero's backup {} while it was made", name),
+                        "The next attempt makes it again; see who removes backups that Salvor makes.");
+      }
+      if (seen.ok()) return backup;
+      if (!IsPassing(seen.status())) return seen.status();
+      if (SteadyNow() >= context_.deadline) return LateAt(name);
+      if (!backup.name.empty()) Look(backup);
+    }
+  }
+
+  Status StoppedAt(const std::string& name) const {
+    return WithHint(
+        Cancelled("stopped waiting for Velero's backup {}, which Velero goes on with: it can't be stopped",
+                  name),
+        fmt::format("When it is over, remove it: velero -n {} backup delete {}", velero_, name));
+  }
+
+  Status LateAt(const std::string& name) const {
+    const std::string last = stalled_.empty() ? told_ : stalled_;
+    return WithHint(
+        DeadlineExceeded("Velero's backup {} was not over in time{}", name, last.empty() ? "" : "; " + last),
+        fmt::format("See what it waits for: velero -n {} backup describe {} --details. A transfer whose pod "
+                    "died ends when Velero, and then its node-agent, are restarted.",
+                    velero_, name));
+  }
+
+  void Tell(const BackupState& backup) {
+    const v1::Progress progress = DescribeProgress(backup, evidence_.transfers, ahead_);
+    told_ = progress.message();
+    if (context_.progress) context_.progress(progress);
+  }
+
+  // What a change of the Backup itself does not show. An API server that is away is waited for.
+  void Look(const BackupState& backup) {
+    if (Status looked = ListTransfers(backup.name); !looked.ok()) Log(MessageOf(looked));
+    if (backup.stage == Stage::kWaiting) {
+      const auto all = ListAll(cluster_, Backups(), velero_, "", ReadBackup, CallWithin(context_, kAside));
+      if (all.ok()) ahead_ = CountAhead(backup, *all);
+    }
+    Tell(backup);
+    const auto stalled = stall_.Look(backup, evidence_.transfers, options_.now());
+    if (stalled.has_value() && stalled_.empty()) Log(*stalled);
+    stalled_ = stalled.value_or("");
+    if (stalled.has_value() && context_.progress) {
+      v1::Progress progress = DescribeProgress(backup, evidence_.transfers, ahead_);
+      progress.set_message(*stalled);
+      context_.progress(progress);
+    }
+    Nudge(backup);
+  }
+
+  Status ListTransfers(const std::string& name) {
+    const std::string of = std::string(kBackupNameLabel) + "=" + name;
+    const kubernetes::Call call = CallWithin(context_, kAside);
+    ASSIGN_OR_RETURN(std::vector<Transfer> transfers,
+                     ListAll(cluster_, PodVolumeBackups(), velero_, of, ReadPodVolumeBackup, call));
+    if (AnyMoved({action_.volumes().begin(), action_.volumes().end()})) {
+      ASSIGN_OR_RETURN(const std::vector<Transfer> uploads,
+                       ListAll(cluster_, DataUploads(), velero_, of, ReadDataUpload, call));
+      transfers.insert(transfers.end(), uploads.begin(), uploads.end());
+    }
+    evidence_.transfers = std::move(transfers);
+    return OkStatus();
+  }
+
+  // A server that was restarted forgets a Backup that was to begin at once, and takes it up on any change of the object.
+  void Nudge(const BackupState& backup) {
+    if (backup.stage != Stage::kReady) {
+      ready_since_.reset();
+      return;
+    }
+    const SteadyTime now = options_.now();
+    if (!ready_since_.has_value()) ready_since_ = now;
+    if (now - *ready_since_ < options_.nudge_after) return;
+    ready_since_ = now;
+    Log("Velero does not begin: touching its backup " + backup.name);
+    const Json patch = {{"metadata", {{"annotations", {{kNudgeAnnotation, backup.resource_version}}}}}};
+    const auto patched = cluster_.Patch(KeyOf(backup.name), kubernetes::PatchKind::kMerge, patch, {},
+                                        CallWithin(context_, kAside));
+    if (!patched.ok()) Log(MessageOf(patched.status()));
+  }
+
+  // So that a later attempt does not take it for a backup, whatever becomes of it.
+  void GiveUp(const std::string& why) {
+    const BackupState& backup = evidence_.backup;
+    if (backup.being_deleted || !backup.given_up.empty()) return;
+    const Json patch = {{"metadata", {{"annotations", {{kGivenUpAnnotation, Elide(CleanText(why), 1024)}}}}}};
+    const auto patched = cluster_.Patch(KeyOf(backup.name), kubernetes::PatchKind::kMerge, patch, {},
+                                        CallWithin(context_, kAside));
+    if (!patched.ok()) Log(MessageOf(patched.status()));
+  }
+
+  Status Collect(const std::string& name) {
+    const auto fetch = [&](const char* kind) {
+      return FetchRecord(cluster_, velero_, name, kind, options_, call_);
+    };
+    ASSIGN_OR_RETURN(const std::string volumes, fetch("BackupVolumeInfos"));
+    ASSIGN_OR_RETURN(evidence_.volumes, ReadVolumeInfos(volumes));
+    ASSIGN_OR_RETURN(const std::string results, fetch("BackupResults"));
+    ASSIGN_OR_RETURN(evidence_.results, ReadResults(results));
+    ASSIGN_OR_RETURN(const std::string resources, fetch("BackupResourceList"));
+    ASSIGN_OR_RETURN(evidence_.resources, ReadResourceList(resources));
+    RETURN_IF_ERROR(ListTransfers(name));
+    return ListClaimsOfAll();
+  }
+
+  v1::VeleroBackup action_;
+  agent::ActionContext& context_;
+  const VeleroOptions& options_;
+  kubernetes::Kubernetes& cluster_;
+  const std::string velero_;
+  const kubernetes::Call call_;
+  std::string location_;
+  Evidence evidence_;
+  StallWatch stall_;
+  std::string stalled_, told_;
+  int ahead_ = 0;
+  std::optional<SteadyTime> ready_since_;
+};
+
+}  // namespace
+
+StatusOr<v1::ActionResult> RunVeleroBackup(const v1::VeleroBackup& action, agent::ActionContext& context,
+                                           const VeleroOptions& options) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<kubernetes::Kubernetes> cluster, options.clusters(action.cluster()));
+  return VeleroBackupRun(action, context, options, *cluster).Run();
+}
+
+}  // namespace salvor::velero

@@ -1,0 +1,315 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/kubernetes/velero/actions/fake_velero_testing.h"
+#include "agent/kubernetes/velero/backup_object.h"
+#include "agent/kubernetes/velero/resources.h"
+#include "agent/kubernetes/velero/velero_objects_testing.h"
+
+namespace salvor::velero {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr char kRun[] = "backup-shop-1";
+constexpr char kRestarted[] =
+    "found a backup with status \"InProgress\" during the server starting, mark it as \"Failed\"";
+
+class VeleroBackupTest : public testing::Test {
+ protected:
+  VeleroBackupTest() {
+    action_.set_name("b");
+    action_.add_namespaces("shop");
+    action_.set_run(kRun);
+    action_.set_application("shop");
+    *action_.add_volumes() = Planned("uploads", v1::VOLUME_METHOD_FILE_SYSTEM);
+  }
+
+  StatusOr<v1::ActionResult> Run() { return velero_.Run(RunVeleroBackup, action_); }
+
+  // The only missing thing's reason.
+  std::string Missing() {
+    const auto result = Run();
+    if (!result.ok()) return result.status().ToString();
+    return result->missing_size() == 1 ? result->missing(0).why()
+                                       : std::to_string(result->missing_size()) + " missing";
+  }
+
+  std::string PhaseOf(const std::string& name) {
+    return TextAt(velero_.Get(Backups(), name), {"status", "phase"});
+  }
+
+  FakeVelero velero_;
+  v1::VeleroBackup action_;
+};
+
+TEST_F(VeleroBackupTest, KeepsAVolumeAndSaysByWhat) {
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->missing(), IsEmpty());
+  EXPECT_THAT(result->warnings(), IsEmpty());
+  ASSERT_EQ(result->artifacts_size(), 1);
+  EXPECT_EQ(result->artifacts(0).velero().backup(), "b");
+  EXPECT_EQ(result->artifacts(0).velero().snapshot_handle(), "8f1c");
+  EXPECT_EQ(result->velero().storage_location(), "main");
+  const Json policy = velero_.Get(ConfigMaps(), "b");
+  EXPECT_THAT(TextAt(policy, {"data", "policy.yaml"}), HasSubstr("fs-backup"));
+  EXPECT_EQ(TextAt(velero_.Get(Backups(), "b"), {"spec", "resourcePolicy", "name"}), "b");
+  EXPECT_THAT(velero_.Names(DownloadRequests()), IsEmpty()) << "they are removed once they are read";
+}
+
+TEST_F(VeleroBackupTest, GoesByTheMethodsThatThePreflightFound) {
+  action_.mutable_volumes(0)->set_method(v1::VOLUME_METHOD_AUTO);
+  EXPECT_EQ(Run().status().code(), absl::StatusCode::kInvalidArgument) << "nobody has decided";
+  v1::VeleroReport& found = *(*velero_.task.mutable_inputs())["volumes.preflight"].mutable_velero();
+  *found.add_volumes() = Planned("uploads", v1::VOLUME_METHOD_FILE_SYSTEM);
+  found.set_storage_location("second");
+  found.set_velero_version("v1.18.2");
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->artifacts_size(), 1);
+  EXPECT_EQ(result->velero().velero_version(), "v1.18.2");
+  EXPECT_EQ(TextAt(velero_.Get(Backups(), "b"), {"spec", "storageLocation"}), "second");
+}
+
+TEST_F(VeleroBackupTest, TellsTheQueueThenTheBytes) {
+  velero_.Add(Backups(), "velero", BackupObject("nightly", "another", "InProgress"));
+  velero_.on_backup = [this](const std::string& name) {
+    velero_.SetPhase(name, "Queued", {{"queuePosition", 1}});
+  };
+  velero_.on_progress = [this](const std::string& message) {
+    if (message == "waiting for 1 backup of Velero before ours") {
+      velero_.SetPhase("nightly", "Completed");
+      velero_.Add(
+          PodVolumeBackups(), "velero",
+          {{"metadata", {{"name", "b-1"}, {"labels", {{"velero.io/backup-name", "b"}}}}},
+           {"spec", {{"pod", {{"namespace", "shop"}, {"name", "web-1"}}}, {"volume", "data"}}},
+           {"status", {{"phase", "InProgress"}, {"progress", {{"bytesDone", 5}, {"totalBytes", 9}}}}}});
+      velero_.SetPhase("b", "InProgress", {{"queuePosition", 0}});
+    } else if (message == "0 of 1 volumes copied") {
+      velero_.on_progress = nullptr;
+      velero_.SetPhase("b", "Completed");
+    }
+  };
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(velero_.progress, Contains("waiting for 1 backup of Velero before ours"));
+  EXPECT_THAT(velero_.progress, Contains("0 of 1 volumes copied"));
+}
+
+TEST_F(VeleroBackupTest, GoesOnWithWhatAKilledAgentBegan) {
+  ASSERT_TRUE(Run().ok());
+  velero_.on_backup = [](const std::string& name) { FAIL() << "made another one: " << name; };
+  const auto again = Run();
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->artifacts_size(), 1);
+  EXPECT_THAT(velero_.log, Contains("going on with Velero's backup b"));
+}
+
+TEST_F(VeleroBackupTest, ReplacesThePolicyThatAKilledAgentLeftWithoutABackup) {
+  velero_.Add(ConfigMaps(), "velero",
+              {{"metadata", {{"name", "b"}, {"labels", {{"salvor.dev/run", kRun}}}}},
+               {"data", {{"policy.yaml", "old"}}}});
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(TextAt(velero_.Get(ConfigMaps(), "b"), {"data", "policy.yaml"}), HasSubstr("fs-backup"));
+}
+
+// The answer to the call was lost; or another executor was quicker.
+TEST_F(VeleroBackupTest, AdoptsABackupThatItMadeWithoutKnowing) {
+  velero_.Cluster().OnCreate(ConfigMaps(), [this](const Json&) {
+    velero_.Add(Backups(), "velero", BackupObject("b", kRun, "Completed"));
+  });
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->artifacts_size(), 1);
+}
+
+TEST_F(VeleroBackupTest, TakesNoBackupOfAnothers) {
+  velero_.Add(Backups(), "velero", BackupObject("b", "another", "Completed"));
+  const auto result = Run();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(MessageOf(result.status()),
+              HasSubstr("Velero has a backup b already, and this run did not make it"));
+}
+
+TEST_F(VeleroBackupTest, TakesNoPolicyOfAnothers) {
+  velero_.Add(ConfigMaps(), "velero", {{"metadata", {{"name", "b"}}}, {"data", {{"policy.yaml", "theirs"}}}});
+  EXPECT_EQ(Run().status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(TextAt(velero_.Get(ConfigMaps(), "b"), {"data", "policy.yaml"}), "theirs");
+  EXPECT_THAT(velero_.Names(Backups()), IsEmpty());
+}
+
+TEST_F(VeleroBackupTest, MakesAnotherOneWhenVeleroWasRestarted) {
+  velero_.on_backup = [this](const std::string& name) {
+    if (name == "b") return velero_.SetPhase(name, "Failed", {{"failureReason", kRestarted}});
+    velero_.SetPhase(name, "Completed");
+  };
+  const auto first = Run();
+  EXPECT_EQ(first.status().code(), absl::StatusCode::kAborted) << "worth another attempt";
+  EXPECT_THAT(MessageOf(first.status()), HasSubstr("Velero was restarted while it made the backup b"));
+  const auto second = Run();
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(second->velero().backup(), "b-2");
+}
+
+TEST_F(VeleroBackupTest, NeverTakesALaterCompletedOfADeadOne) {
+  velero_.on_backup = [this](const std::string& name) {
+    if (name == "b") return velero_.SetPhase(name, "Failed", {{"failureReason", "a plugin crashed"}});
+    velero_.SetPhase(name, "Completed");
+  };
+  EXPECT_FALSE(Run().ok());
+  EXPECT_THAT(TextAt(velero_.Get(Backups(), "b"), {"metadata", "annotations", kGivenUpAnnotation}),
+              HasSubstr("a plugin crashed"));
+  velero_.SetPhase("b", "Completed", {{"failureReason", ""}});
+  const auto second = Run();
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(second->velero().backup(), "b-2");
+}
+
+TEST_F(VeleroBackupTest, NamesTheReasonWhenVeleroRefusesIt) {
+  velero_.on_backup = [this](const std::string& name) {
+    velero_.SetPhase(name, "FailedValidation",
+                     {{"validationErrors", {"BackupStorageLocation main is in Unavailable status."}}});
+  };
+  const auto result = Run();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(MessageOf(result.status()), HasSubstr("main is in Unavailable status"));
+}
+
+TEST_F(VeleroBackupTest, NamesAVolumeThatWasSkippedUnderCompleted) {
+  velero_.records["BackupVolumeInfos"] =
+      R"([{"pvcName": "uploads", "pvcNamespace": "shop", "pvName": "pvc-uploads", "skipped": true,
+           "skippedReason": "any: not satisfied the criteria for VolumePolicy;"}])";
+  EXPECT_THAT(Missing(),
+              HasSubstr("Velero skipped its data: any: not satisfied the criteria for VolumePolicy"));
+}
+
+TEST_F(VeleroBackupTest, OfAPartiallyFailedOneKeepsTheVolumeAndNamesTheRest) {
+  velero_.on_backup = [this](const std::string& name) {
+    velero_.SetPhase(name, "PartiallyFailed", {{"errors", 1}});
+  };
+  velero_.records["BackupResults"] = R"({"errors": {"namespaces": {"shop": ["error getting widget w"]}}})";
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->artifacts_size(), 1);
+  EXPECT_THAT(Missing(), HasSubstr("Velero says PartiallyFailed: namespace shop: error getting widget w"));
+}
+
+TEST_F(VeleroBackupTest, FailsWhenSomebodyRemovesIt) {
+  velero_.on_backup = [this](const std::string& name) { velero_.SetPhase(name, "InProgress"); };
+  velero_.on_progress = [this](const std::string&) {
+    velero_.on_progress = nullptr;
+    EXPECT_TRUE(velero_.Cluster().Delete({Backups(), "velero", "b"}, {}, {}).ok());
+  };
+  const auto result = Run();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kAborted);
+  EXPECT_THAT(MessageOf(result.status()), HasSubstr("somebody removed Velero's backup b while it was made"));
+}
+
+TEST_F(VeleroBackupTest, FailsWhenSomebodyLetsVeleroDeleteIt) {
+  velero_.on_backup = [this](const std::string& name) { velero_.SetPhase(name, "Deleting"); };
+  EXPECT_THAT(MessageOf(Run().status()), HasSubstr("somebody deletes Velero's backup b while it is made"));
+}
+
+TEST_F(VeleroBackupTest, TakesAnUnknownPhaseForRunning) {
+  velero_.on_backup = [this](const std::string& name) { velero_.SetPhase(name, "Reticulating"); };
+  velero_.on_progress = [this](const std::string& message) {
+    if (message != "Velero says Reticulating") return;
+    velero_.on_progress = nullptr;
+    velero_.SetPhase("b", "Completed");
+  };
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(velero_.progress, Contains("Velero says Reticulating"));
+}
+
+TEST_F(VeleroBackupTest, SaysWhenNothingMovesAndGoesOn) {
+  velero_.on_backup = [this](const std::string& name) {
+    velero_.SetPhase(name, "InProgress");
+    velero_.Add(
+        PodVolumeBackups(), "velero",
+        {{"metadata", {{"name", "b-1"}, {"labels", {{"velero.io/backup-name", "b"}}}}},
+         {"spec",
+          {{"node", "node-1"}, {"pod", {{"namespace", "shop"}, {"name", "web-1"}}}, {"volume", "data"}}},
+         {"status", {{"phase", "InProgress"}}}});
+  };
+  velero_.on_progress = [this](const std::string& message) {
+    velero_.elapsed += absl::Minutes(1);
+    if (message.find("nothing has moved") == std::string::npos) return;
+    velero_.on_progress = nullptr;
+    velero_.SetPhase("b", "Completed");
+  };
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(velero_.log, Contains(HasSubstr(
+                               "waiting: for the copy of volume data of pod shop/web-1 (InProgress, on node "
+                               "node-1")));
+}
+
+TEST_F(VeleroBackupTest, TouchesOneThatARestartedVeleroForgot) {
+  velero_.on_backup = [this](const std::string& name) { velero_.SetPhase(name, "ReadyToStart"); };
+  velero_.on_progress = [this](const std::string&) {
+    velero_.elapsed += absl::Minutes(1);
+    if (TextAt(velero_.Get(Backups(), "b"), {"metadata", "annotations", "salvor.dev/nudge"}).empty()) return;
+    velero_.on_progress = nullptr;
+    velero_.SetPhase("b", "Completed");
+  };
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(velero_.log, Contains("Velero does not begin: touching its backup b"));
+}
+
+TEST_F(VeleroBackupTest, IsStoppedByNotWaitingAndSaysWhatGoesOn) {
+  velero_.on_backup = [this](const std::string& name) { velero_.SetPhase(name, "InProgress"); };
+  velero_.on_progress = [this](const std::string&) { velero_.stop.request_stop(); };
+  const auto result = Run();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
+  EXPECT_THAT(MessageOf(result.status()), HasSubstr("which Velero goes on with"));
+  EXPECT_EQ(PhaseOf("b"), "InProgress") << "nothing was done to it";
+}
+
+TEST_F(VeleroBackupTest, SaysWhatItWaitedForWhenItsTimeIsOver) {
+  velero_.on_backup = [this](const std::string& name) { velero_.SetPhase(name, "Finalizing"); };
+  velero_.deadline = SteadyNow() + absl::Milliseconds(50);
+  const auto result = Run();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(MessageOf(result.status()), HasSubstr("was not over in time; Velero says Finalizing"));
+}
+
+TEST_F(VeleroBackupTest, WaitsForAnApiServerThatIsAway) {
+  velero_.on_backup = [this](const std::string& name) { velero_.SetPhase(name, "InProgress"); };
+  velero_.on_progress = [this](const std::string&) {
+    velero_.on_progress = nullptr;
+    const Status away = Unavailable("the API server does not answer");
+    velero_.Cluster().Fail("watch", Backups(), away, 2);
+    velero_.Cluster().Fail("list", Backups(), away, 3);
+    velero_.Cluster().Fail("list", PodVolumeBackups(), away, 3);
+    velero_.SetPhase("b", "Completed");
+  };
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(velero_.log, Contains(HasSubstr("the API server does not answer")));
+}
+
+TEST_F(VeleroBackupTest, IsNoneWithoutVelerosRecords) {
+  for (const char* kind : {"BackupVolumeInfos", "BackupResults", "BackupResourceList"}) {
+    const auto record = velero_.records.extract(kind);
+    const auto result = Run();
+    EXPECT_EQ(result.status().code(), absl::StatusCode::kNotFound) << kind;
+    EXPECT_THAT(MessageOf(result.status()), HasSubstr(kind));
+    EXPECT_THAT(velero_.Names(DownloadRequests()), IsEmpty());
+    velero_.records[record.key()] = record.mapped();
+  }
+  EXPECT_TRUE(Run().ok());
+}
+
+TEST_F(VeleroBackupTest, IsWorthAnotherAttemptWhenVeleroSignsNothing) {
+  velero_.answers = false;
+  const auto result = Run();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(MessageOf(result.status()), HasSubstr("Velero does not sign its address"));
+}
+
+}  // namespace
+}  // namespace salvor::velero

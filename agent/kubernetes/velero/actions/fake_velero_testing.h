@@ -1,0 +1,71 @@
+// A cluster with a Velero in it that does what a test tells it. Tests only. It runs on the thread of the action: when an
+// object is made, and whenever the action tells its progress.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/kubernetes/fake/fake_kubernetes.h"
+#include "agent/kubernetes/velero/actions/velero_actions.h"
+#include "agent/process/process.h"
+
+namespace salvor::velero {
+
+// A gzip file of the content.
+std::string Gzip(const std::string& content);
+
+class FakeVelero {
+ public:
+  // Namespaces velero and shop; a Velero that is well, with the storage location "main"; snapshots of CSI; in shop the claim
+  // "uploads", which a pod has mounted.
+  FakeVelero();
+
+  kubernetes::FakeKubernetes& Cluster() { return cluster_; }
+  VeleroOptions Options();
+
+  // What becomes of each Backup when it is made. Unless told otherwise it is Completed at once, and its volume is whole.
+  std::function<void(const std::string& name)> on_backup;
+  // What becomes of a request to delete. Unless told otherwise the Backup and its requests go at once.
+  std::function<void(const std::string& request, const std::string& backup)> on_delete;
+  // Called with each message of progress.
+  std::function<void(const std::string& message)> on_progress;
+  // Velero's records of any Backup, as JSON, by the kind that it is asked for; one that is not here is not there.
+  std::map<std::string, std::string> records;
+  bool answers = true;                            // to requests
+  absl::Duration elapsed = absl::ZeroDuration();  // of the clock that patience is measured by
+
+  void SetPhase(const std::string& backup, const std::string& phase, const Json& status = Json::object());
+  void Add(const kubernetes::ResourceType& type, const std::string& name_space, Json object);
+  // The object's state; null when it is not there.
+  Json Get(const kubernetes::ResourceType& type, const std::string& name,
+           const std::string& name_space = "velero");
+  std::vector<std::string> Names(const kubernetes::ResourceType& type);
+
+  template <typename Message>
+  StatusOr<v1::ActionResult> Run(StatusOr<v1::ActionResult> (*action)(const Message&, agent::ActionContext&,
+                                                                      const VeleroOptions&),
+                                 const Message& message) {
+    const VeleroOptions options = Options();
+    agent::ActionContext context = Context();
+    return action(message, context, options);
+  }
+
+  std::vector<std::string> progress, log;
+  std::stop_source stop;
+  SteadyTime deadline = SteadyTime::InfiniteFuture();
+  v1::Task task;
+
+ private:
+  agent::ActionContext Context();
+  void AddCluster();
+  void AddShop();
+  void AnswerRequests();
+
+  kubernetes::FakeKubernetes cluster_;
+  agent::AgentConfig config_;
+  agent::SupervisedTools tools_{"none"};
+};
+
+}  // namespace salvor::velero

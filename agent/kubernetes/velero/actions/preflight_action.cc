@@ -1,0 +1,134 @@
+#include <algorithm>
+
+#include "agent/kubernetes/client/wait.h"
+#include "agent/kubernetes/velero/actions/velero_actions.h"
+#include "agent/kubernetes/velero/preflight.h"
+#include "agent/kubernetes/velero/resources.h"
+
+namespace salvor::velero {
+namespace {
+
+constexpr char kPublishedPassword[] = "c3RhdGljLXBhc3N3MHJk";  // base64 of the one in Velero's source
+
+// When the program in a pod was started, which a restart of its container alone changes, too.
+absl::Time StartOf(const Json& pod) {
+  absl::Time start = TimeAt(pod, {"status", "startTime"});
+  const Json& containers = At(pod, {"status", "containerStatuses"});
+  if (!containers.is_array()) return start;
+  for (const Json& container : containers)
+    start = std::max(start, TimeAt(container, {"state", "running", "startedAt"}));
+  return start;
+}
+
+class Looker {
+ public:
+  Looker(const v1::VeleroPreflight& action, agent::ActionContext& context, const VeleroOptions& options,
+         kubernetes::Kubernetes& cluster)
+      : action_(action),
+        context_(context),
+        options_(options),
+        cluster_(cluster),
+        velero_(NamespaceOf(action.cluster())),
+        call_{context.stop, context.deadline} {}
+
+  StatusOr<PreflightFacts> Look() {
+    RETURN_IF_ERROR(AskServer());
+    RETURN_IF_ERROR(LookAtVelero());
+    RETURN_IF_ERROR(LookAtSnapshots());
+    for (const std::string& name : action_.namespaces()) RETURN_IF_ERROR(LookAtNamespace(name));
+    return std::move(facts_);
+  }
+
+ private:
+  // A cheap question that only a server answers that is well. Without an answer the rest is looked at all the same.
+  Status AskServer() {
+    const Json request = {{"apiVersion", "velero.io/v1"},
+                          {"kind", "ServerStatusRequest"},
+                          {"metadata", {{"generateName", "salvor-"}, {"namespace", velero_}}}};
+    const auto made = cluster_.Create(ServerStatusRequests(), velero_, request, {}, call_);
+    if (kubernetes::IsNotFound(made.status())) {
+      return WithHint(FailedPrecondition("there is no Velero in namespace {}", velero_),
+                      "Install Velero there, or name its namespace in the Environment.");
+    }
+    RETURN_IF_ERROR(made.status());
+    const kubernetes::ObjectKey key{ServerStatusRequests(), velero_, TextAt(*made, {"metadata", "name"})};
+    const auto answer = kubernetes::WaitUntil(
+        cluster_, key,
+        [](const Json* object) -> StatusOr<bool> {
+          return object == nullptr || TextAt(*object, {"status", "phase"}) == "Processed";
+        },
+        CallWithin(context_, options_.answer_within));
+    if (answer.ok()) facts_.server_version = TextAt(*answer, {"status", "serverVersion"});
+    (void)cluster_.Delete(key, {}, CallWithin(context_, absl::Seconds(5)));  // else Velero does, in a minute
+    if (context_.stop.stop_requested()) return Cancelled("stopped on request");
+    return answer.ok() || IsPassing(answer.status()) ? OkStatus() : answer.status();
+  }
+
+  Status LookAtVelero() {
+    ASSIGN_OR_RETURN(facts_.locations,
+                     ListAll(cluster_, StorageLocations(), velero_, "", ReadStorageLocation, call_));
+    ASSIGN_OR_RETURN(facts_.backups, ListAll(cluster_, Backups(), velero_, "", ReadBackup, call_));
+    ASSIGN_OR_RETURN(const std::vector<Pod> agents,
+                     ListAll(cluster_, Pods(), velero_, "role=node-agent", ReadPod, call_));
+    for (const Pod& pod : agents) {
+      if (pod.running) facts_.agent_nodes.insert(pod.node);
+    }
+    ASSIGN_OR_RETURN(const std::vector<absl::Time> servers,
+                     ListAll(cluster_, Pods(), velero_, "deploy=velero", StartOf, call_));
+    if (!servers.empty()) {
+      const absl::Time newest = *std::max_element(servers.begin(), servers.end());
+      if (newest != absl::InfinitePast()) facts_.server_since = newest;
+    }
+    const auto deployment = cluster_.Get({Deployments(), velero_, "velero"}, call_);
+    if (!deployment.ok() && !kubernetes::IsNotFound(deployment.status())) return deployment.status();
+    facts_.has_csi = deployment.ok() && HasCsi(*deployment);
+    // Who may not read it can't warn of it, and no data are lost by that.
+    const auto password = cluster_.Get({{"", "v1", "secrets"}, velero_, "velero-repo-credentials"}, call_);
+    facts_.has_published_password =
+        password.ok() && TextAt(*password, {"data", "repository-password"}) == kPublishedPassword;
+    return OkStatus();
+  }
+
+  Status LookAtSnapshots() {
+    const auto definition = cluster_.Get({ResourceDefinitions(), "", kSnapshotDefinition}, call_);
+    if (kubernetes::IsNotFound(definition.status())) return OkStatus();
+    RETURN_IF_ERROR(definition.status());
+    facts_.snapshots_since = TimeAt(*definition, {"metadata", "creationTimestamp"});
+    ASSIGN_OR_RETURN(facts_.snapshot_classes,
+                     ListAll(cluster_, SnapshotClasses(), "", "", ReadSnapshotClass, call_));
+    return OkStatus();
+  }
+
+  Status LookAtNamespace(const std::string& name) {
+    const auto object = cluster_.Get({Namespaces(), "", name}, call_);
+    if (!object.ok() && !kubernetes::IsNotFound(object.status())) return object.status();
+    NamespaceFacts facts = object.ok() ? ReadNamespace(*object) : NamespaceFacts();
+    facts.exists = object.ok();
+    facts.name = name;
+    facts_.namespaces.push_back(std::move(facts));
+    ASSIGN_OR_RETURN(std::vector<Claim> claims, ListClaims(cluster_, name, call_));
+    ASSIGN_OR_RETURN(std::vector<Pod> pods, ListAll(cluster_, Pods(), name, "", ReadPod, call_));
+    std::move(claims.begin(), claims.end(), std::back_inserter(facts_.claims));
+    std::move(pods.begin(), pods.end(), std::back_inserter(facts_.pods));
+    return OkStatus();
+  }
+
+  const v1::VeleroPreflight& action_;
+  agent::ActionContext& context_;
+  const VeleroOptions& options_;
+  kubernetes::Kubernetes& cluster_;
+  const std::string velero_;
+  const kubernetes::Call call_;
+  PreflightFacts facts_;
+};
+
+}  // namespace
+
+StatusOr<v1::ActionResult> RunVeleroPreflight(const v1::VeleroPreflight& action,
+                                              agent::ActionContext& context, const VeleroOptions& options) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<kubernetes::Kubernetes> cluster, options.clusters(action.cluster()));
+  ASSIGN_OR_RETURN(const PreflightFacts facts, Looker(action, context, options, *cluster).Look());
+  return JudgePreflight(action, facts);
+}
+
+}  // namespace salvor::velero

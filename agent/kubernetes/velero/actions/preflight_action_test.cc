@@ -1,0 +1,111 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/kubernetes/velero/actions/fake_velero_testing.h"
+#include "agent/kubernetes/velero/resources.h"
+#include "agent/kubernetes/velero/velero_objects_testing.h"
+
+namespace salvor::velero {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class VeleroPreflightTest : public testing::Test {
+ protected:
+  VeleroPreflightTest() {
+    action_.add_namespaces("shop");
+    *action_.add_volumes() = Planned("uploads", v1::VOLUME_METHOD_AUTO);
+  }
+  StatusOr<v1::ActionResult> Run() { return velero_.Run(RunVeleroPreflight, action_); }
+  std::string Refusal() { return MessageOf(Run().status()); }
+
+  FakeVelero velero_;
+  v1::VeleroPreflight action_;
+};
+
+TEST_F(VeleroPreflightTest, OfAWellClusterDecidesTheMethodAndLeavesNothing) {
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->warnings(), IsEmpty());
+  EXPECT_EQ(result->velero().velero_version(), "v1.18.2");
+  EXPECT_EQ(result->velero().storage_location(), "main");
+  ASSERT_EQ(result->velero().volumes_size(), 1);
+  EXPECT_EQ(result->velero().volumes(0).method(), v1::VOLUME_METHOD_SNAPSHOT_MOVED);
+  EXPECT_THAT(velero_.Names(ServerStatusRequests()), IsEmpty());
+  EXPECT_THAT(velero_.Names(Backups()), IsEmpty());
+}
+
+TEST_F(VeleroPreflightTest, RefusesAVeleroThatDoesNotAnswer) {
+  velero_.answers = false;
+  EXPECT_EQ(Refusal(), "Velero does not answer in namespace velero");
+}
+
+TEST_F(VeleroPreflightTest, RefusesAClusterWithoutVelero) {
+  velero_.Cluster().StopServing(ServerStatusRequests());
+  EXPECT_EQ(Refusal(), "there is no Velero in namespace velero");
+}
+
+TEST_F(VeleroPreflightTest, RefusesALocationThatIsAway) {
+  EXPECT_TRUE(velero_.Cluster()
+                  .Change({StorageLocations(), "velero", "main"},
+                          [](Json& location) {
+                            location["status"] = {{"phase", "Unavailable"}, {"message", "no bucket"}};
+                          })
+                  .ok());
+  EXPECT_EQ(Refusal(), "Velero's storage location main is Unavailable: no bucket");
+}
+
+TEST_F(VeleroPreflightTest, LooksAtTheSnapshotsOfTheCluster) {
+  action_.mutable_volumes(0)->set_method(v1::VOLUME_METHOD_SNAPSHOT);
+  EXPECT_TRUE(Run().ok());
+  EXPECT_TRUE(velero_.Cluster()
+                  .Change({Pods(), "velero", "velero-1"},
+                          [](Json& pod) { pod["status"]["startTime"] = "2025-01-01T00:00:00Z"; })
+                  .ok());
+  EXPECT_THAT(Refusal(), HasSubstr("Velero was started before the CRDs of snapshots were installed"));
+  EXPECT_TRUE(velero_.Cluster()
+                  .Change({Pods(), "velero", "velero-1"},
+                          [](Json& pod) {
+                            pod["status"]["containerStatuses"] = {
+                                {{"state", {{"running", {{"startedAt", "2026-07-01T00:00:00Z"}}}}}}};
+                          })
+                  .ok());
+  EXPECT_TRUE(Run().ok()) << "its container was restarted since";
+  EXPECT_TRUE(velero_.Cluster().Delete({ResourceDefinitions(), "", kSnapshotDefinition}, {}, {}).ok());
+  EXPECT_THAT(Refusal(), HasSubstr("the cluster has no VolumeSnapshots"));
+}
+
+TEST_F(VeleroPreflightTest, SeesWhoMountsAClaimAndWhereTheNodeAgentRuns) {
+  action_.mutable_volumes(0)->set_method(v1::VOLUME_METHOD_FILE_SYSTEM);
+  EXPECT_TRUE(Run().ok());
+  EXPECT_TRUE(velero_.Cluster().Delete({Pods(), "shop", "web-1"}, {}, {}).ok());
+  EXPECT_THAT(Refusal(), HasSubstr("is mounted by no running pod"));
+  velero_.Add(Pods(), "shop", PodObject("web-2", "uploads", "node-2"));
+  EXPECT_THAT(Refusal(), HasSubstr("is mounted on node node-2, where Velero's node-agent does not run"));
+}
+
+TEST_F(VeleroPreflightTest, WarnsOfThePublishedPassword) {
+  velero_.Add({"", "v1", "secrets"}, "velero",
+              {{"metadata", {{"name", "velero-repo-credentials"}}},
+               {"data", {{"repository-password", "c3RhdGljLXBhc3N3MHJk"}}}});
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->warnings(), ElementsAre(HasSubstr("the password that stands in its source code")));
+}
+
+TEST_F(VeleroPreflightTest, RefusesWhatIsNotThere) {
+  action_.add_namespaces("gone");
+  EXPECT_EQ(Refusal(), "there is no namespace gone");
+  action_.mutable_volumes(0)->set_claim("gone");
+  EXPECT_EQ(Refusal(), "there is no namespace gone; there is no claim shop/gone");
+}
+
+TEST_F(VeleroPreflightTest, StopsWhenAsked) {
+  velero_.stop.request_stop();
+  EXPECT_EQ(Run().status().code(), absl::StatusCode::kCancelled);
+}
+
+}  // namespace
+}  // namespace salvor::velero

@@ -1,0 +1,84 @@
+// Whether Velero could keep what it will be asked for, as far as that can be known beforehand: what would lose data is
+// refused, by name and with what to do; the rest is warned of. Pure.
+#pragma once
+
+#include <absl/time/time.h>
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/kubernetes/velero/backup_object.h"
+#include "agent/kubernetes/velero/claims.h"
+#include "salvor/v1/action.pb.h"
+#include "salvor/v1/velero.pb.h"
+
+namespace salvor::velero {
+
+struct StorageLocation {
+  std::string name, provider, bucket, prefix;
+  std::string phase, message;  // "Available"
+  bool read_only = false;
+  bool is_default = false;
+};
+
+StorageLocation ReadStorageLocation(const Json& object);
+
+struct SnapshotClass {
+  std::string name, driver;
+  bool labelled = false;    // for Velero
+  bool is_default = false;  // the driver's
+};
+
+SnapshotClass ReadSnapshotClass(const Json& object);
+
+struct NamespaceFacts {
+  std::string name;
+  bool exists = true, terminating = false;
+  bool excluded = false;  // labelled so that Velero leaves it out
+};
+
+NamespaceFacts ReadNamespace(const Json& object);
+
+// Whether the arguments of Velero's server turn on snapshots of CSI.
+bool HasCsi(const Json& deployment);
+
+// All that was looked at. What could not be looked at for lack of a right is what loses no data by it.
+struct PreflightFacts {
+  std::string server_version;  // that the server answered with; "" where it gave no answer
+  std::vector<StorageLocation> locations;
+  std::vector<NamespaceFacts> namespaces;
+  std::vector<Claim> claims;
+  std::vector<Pod> pods;
+  std::vector<BackupState> backups;   // all of Velero's
+  std::set<std::string> agent_nodes;  // on which Velero's node-agent runs
+  bool has_csi = false;
+  std::vector<SnapshotClass> snapshot_classes;
+  std::optional<absl::Time> snapshots_since;         // when their CRDs came; nothing: they are not there
+  absl::Time server_since = absl::InfiniteFuture();  // when Velero was started
+  bool has_published_password = false;  // of its repositories: the one that stands in Velero's source
+};
+
+// The location that a Backup goes to: the named one, or Velero's default; nullptr where there is none.
+const StorageLocation* ChooseLocation(const v1::KubernetesCluster& cluster,
+                                      const std::vector<StorageLocation>& locations);
+
+// The volumes with the methods that they will be kept by: AUTO is decided.
+std::vector<v1::VeleroVolume> DecideMethods(const std::vector<v1::VeleroVolume>& volumes,
+                                            const PreflightFacts& facts);
+
+struct Finding {
+  bool refuses = false;
+  std::string text;       // a clause, lower case
+  std::string next_step;  // a sentence
+};
+
+// `volumes` have their methods decided.
+std::vector<Finding> FindProblems(const v1::VeleroPreflight& action,
+                                  const std::vector<v1::VeleroVolume>& volumes, const PreflightFacts& facts);
+
+// The result of the action: a refusal that names all that refuses, or the volumes and the warnings.
+StatusOr<v1::ActionResult> JudgePreflight(const v1::VeleroPreflight& action, const PreflightFacts& facts);
+
+}  // namespace salvor::velero

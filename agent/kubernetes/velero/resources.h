@@ -1,0 +1,46 @@
+// The kinds of objects that Velero is spoken to by, and those that are looked at for it.
+#pragma once
+
+#include "agent/kubernetes/client/kubernetes.h"
+
+namespace salvor::velero {
+
+inline kubernetes::ResourceType OfVelero(const char* plural) { return {"velero.io", "v1", plural}; }
+
+inline kubernetes::ResourceType Backups() { return OfVelero("backups"); }
+inline kubernetes::ResourceType StorageLocations() { return OfVelero("backupstoragelocations"); }
+inline kubernetes::ResourceType ServerStatusRequests() { return OfVelero("serverstatusrequests"); }
+inline kubernetes::ResourceType DownloadRequests() { return OfVelero("downloadrequests"); }
+inline kubernetes::ResourceType DeleteRequests() { return OfVelero("deletebackuprequests"); }
+inline kubernetes::ResourceType PodVolumeBackups() { return OfVelero("podvolumebackups"); }
+inline kubernetes::ResourceType DataUploads() { return {"velero.io", "v2alpha1", "datauploads"}; }
+
+inline kubernetes::ResourceType Claims() { return {"", "v1", "persistentvolumeclaims"}; }
+inline kubernetes::ResourceType Volumes() { return {"", "v1", "persistentvolumes", false}; }
+inline kubernetes::ResourceType Pods() { return {"", "v1", "pods"}; }
+inline kubernetes::ResourceType Namespaces() { return {"", "v1", "namespaces", false}; }
+inline kubernetes::ResourceType ConfigMaps() { return {"", "v1", "configmaps"}; }
+inline kubernetes::ResourceType Deployments() { return {"apps", "v1", "deployments"}; }
+inline kubernetes::ResourceType SnapshotClasses() {
+  return {"snapshot.storage.k8s.io", "v1", "volumesnapshotclasses", false};
+}
+inline kubernetes::ResourceType ResourceDefinitions() {
+  return {"apiextensions.k8s.io", "v1", "customresourcedefinitions", false};
+}
+
+inline constexpr char kSnapshotDefinition[] = "volumesnapshots.snapshot.storage.k8s.io";
+
+// Labels and annotations of Velero's.
+inline constexpr char kBackupNameLabel[] = "velero.io/backup-name";
+inline constexpr char kBackupUidLabel[] = "velero.io/backup-uid";
+inline constexpr char kExcludeLabel[] = "velero.io/exclude-from-backup";
+
+// Ours, on each object that we make: by them it is known whose it is, also in another cluster that sees the same bucket.
+inline constexpr char kRunLabel[] = "salvor.dev/run";
+inline constexpr char kBackupLabel[] = "salvor.dev/backup";
+inline constexpr char kApplicationLabel[] = "salvor.dev/application";
+inline constexpr char kEnvironmentLabel[] = "salvor.dev/environment";
+// Why an attempt gave this Backup up. Whatever becomes of it afterwards, it is nobody's.
+inline constexpr char kGivenUpAnnotation[] = "salvor.dev/given-up";
+
+}  // namespace salvor::velero

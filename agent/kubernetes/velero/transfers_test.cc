@@ -1,0 +1,123 @@
+#include "agent/kubernetes/velero/transfers.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/kubernetes/velero/velero_objects_testing.h"
+
+namespace salvor::velero {
+namespace {
+
+using testing::HasSubstr;
+
+BackupState State(const std::string& phase, const Json& status = Json::object()) {
+  return ReadBackup(BackupObject("b", "run", phase, status));
+}
+
+Transfer Copy(const std::string& phase, int64_t done, int64_t total) {
+  return ReadPodVolumeBackup(
+      {{"metadata", {{"name", "b-x7"}}},
+       {"spec",
+        {{"node", "node-1"}, {"volume", "data"}, {"pod", {{"namespace", "shop"}, {"name", "web-1"}}}}},
+       {"status", {{"phase", phase}, {"progress", {{"bytesDone", done}, {"totalBytes", total}}}}}});
+}
+
+Transfer Upload(const std::string& phase, int64_t done, int64_t total) {
+  return ReadDataUpload(
+      {{"metadata", {{"name", "b-u"}}},
+       {"spec", {{"sourceNamespace", "shop"}, {"sourcePVC", "db"}}},
+       {"status", {{"phase", phase}, {"progress", {{"bytesDone", done}, {"totalBytes", total}}}}}});
+}
+
+struct ProgressCase {
+  BackupState backup;
+  std::vector<Transfer> transfers;
+  int ahead;
+  int64_t done, total;
+  std::string message;
+};
+
+TEST(Progress, CountsBytesAndSaysWhatIsWaitedFor) {
+  for (const ProgressCase& one : {
+           ProgressCase{State(""), {}, 0, 0, 0, "waiting for Velero to begin"},
+           ProgressCase{State("Queued"), {}, 1, 0, 0, "waiting for 1 backup of Velero before ours"},
+           ProgressCase{State("Queued"), {}, 3, 0, 0, "waiting for 3 backups of Velero before ours"},
+           ProgressCase{State("ReadyToStart"), {}, 2, 0, 0, "waiting for Velero to begin"},
+           ProgressCase{State("InProgress", {{"progress", {{"itemsBackedUp", 4}, {"totalItems", 9}}}}),
+                        {},
+                        0,
+                        0,
+                        0,
+                        "4 of 9 objects collected"},
+           ProgressCase{State("InProgress"), {Copy("New", 0, 0)}, 0, 0, 0, "0 of 1 volumes copied"},
+           ProgressCase{State("InProgress"),
+                        {Copy("InProgress", 10, 100), Copy("Completed", 50, 50)},
+                        0,
+                        60,
+                        150,
+                        "1 of 2 volumes copied"},
+           ProgressCase{State("WaitingForPluginOperations"),
+                        {Copy("Completed", 0, 0), Upload("InProgress", 7, 70)},
+                        0,
+                        7,
+                        70,
+                        "1 of 2 volumes copied"},
+           ProgressCase{
+               State("Reticulating"), {Copy("Completed", 5, 5)}, 0, 5, 5, "Velero says Reticulating"},
+       }) {
+    const v1::Progress progress = DescribeProgress(one.backup, one.transfers, one.ahead);
+    EXPECT_EQ(progress.message(), one.message);
+    EXPECT_EQ(progress.bytes_done(), one.done) << one.message;
+    EXPECT_EQ(progress.bytes_total(), one.total) << one.message;
+  }
+}
+
+class Stall : public testing::Test {
+ protected:
+  std::string Look(const BackupState& backup, const std::vector<Transfer>& transfers, int minute) {
+    return watch_.Look(backup, transfers, SteadyTime::At(absl::Minutes(minute))).value_or("");
+  }
+  StallWatch watch_{absl::Minutes(5)};
+};
+
+TEST_F(Stall, IsNoticedWhenNothingMovesForLongerThanThePatience) {
+  const std::vector<Transfer> copies = {Copy("InProgress", 10, 100), Copy("Completed", 1, 1)};
+  EXPECT_EQ(Look(State("InProgress"), copies, 0), "");
+  EXPECT_EQ(Look(State("InProgress"), copies, 4), "");
+  EXPECT_EQ(
+      Look(State("InProgress"), copies, 6),
+      "nothing has moved for 6m00s, waiting: for the copy of volume data of pod shop/web-1 (InProgress, on node "
+      "node-1, 10 B done)");
+}
+
+TEST_F(Stall, IsNoneWhileAByteMovesOrAnObjectOrAPhase) {
+  EXPECT_EQ(Look(State("InProgress"), {Copy("InProgress", 10, 100)}, 0), "");
+  EXPECT_EQ(Look(State("InProgress"), {Copy("InProgress", 11, 100)}, 6), "");
+  EXPECT_EQ(
+      Look(State("InProgress", {{"progress", {{"itemsBackedUp", 1}}}}), {Copy("InProgress", 11, 100)}, 12),
+      "");
+  EXPECT_EQ(
+      Look(State("Finalizing", {{"progress", {{"itemsBackedUp", 1}}}}), {Copy("InProgress", 11, 100)}, 18),
+      "");
+  EXPECT_THAT(
+      Look(State("Finalizing", {{"progress", {{"itemsBackedUp", 1}}}}), {Copy("InProgress", 11, 100)}, 24),
+      HasSubstr("nothing has moved for 6m00s"));
+}
+
+TEST_F(Stall, IsNoneInTheQueueOrAtTheEnd) {
+  for (const char* phase : {"", "Queued", "Completed", "Failed"}) {
+    EXPECT_EQ(Look(State(phase), {}, 0), "") << phase;
+    EXPECT_EQ(Look(State(phase), {}, 60), "") << phase;
+  }
+}
+
+TEST_F(Stall, OfATransferThatNoNodeTookIsSaid) {
+  EXPECT_EQ(Look(State("InProgress"), {Upload("Prepared", 0, 0)}, 0), "");
+  EXPECT_THAT(Look(State("InProgress"), {Upload("Prepared", 0, 0)}, 9),
+              HasSubstr("the upload of the volume of shop/db (Prepared, on no node yet, 0 B done)"));
+  EXPECT_EQ(Look(State("ReadyToStart"), {}, 10), "");
+  EXPECT_THAT(Look(State("ReadyToStart"), {}, 20), HasSubstr("Velero says ReadyToStart"));
+}
+
+}  // namespace
+}  // namespace salvor::velero

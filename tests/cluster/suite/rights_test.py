@@ -1,0 +1,178 @@
+"""The rules in deploy/kubernetes are the calls of the code: none is missing, and none is idle. Needs no cluster."""
+
+import re
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+DEPLOY = ROOT / "deploy/kubernetes"
+ACTIONS = ROOT / "agent/kubernetes/velero/actions"
+KINDS = ROOT / "agent/kubernetes/velero/resources.h"
+
+# (where, resource with its group, verb)
+Right = tuple[str, str, str]
+
+# Roles by where they hold: in Velero's namespace, in that of an application, in the cluster as a whole.
+ROLES = {("Role", "salvor-executor"): "velero", ("ClusterRole", "salvor-executor"): "cluster",
+         ("ClusterRole", "salvor-application"): "application"}
+# What the client asks for each of its calls; the last three are helpers over it. Every server lets everybody discover.
+VERBS = {"Get": ["get"], "List": ["list"], "Watch": ["watch"], "Create": ["create"], "Apply": ["patch"],
+         "Patch": ["patch"], "Delete": ["delete"], "ListAll": ["list"], "WaitUntil": ["list", "watch"],
+         "WaitUntilGone": ["list", "watch"], "Version": [], "Discover": []}
+CALL = re.compile(r"\b(?:cluster_?(?:\.|->)(?P<method>[A-Z]\w*)|(?P<helper>ListAll|WaitUntil|WaitUntilGone))\(")
+# The namespace that a call names, as the code writes it.
+PLACES = {"velero_": "velero", "velero_namespace": "velero", '""': "cluster", "name": "application",
+          "name_space": "application"}
+
+
+def kinds() -> dict[str, str]:
+    """The functions of resources.h: Backups is backups.velero.io."""
+    text = KINDS.read_text()
+    found = {name: f"{plural}.velero.io" for name, plural in
+             re.findall(r'(\w+)\(\) \{ return OfVelero\("(\w+)"\)', text)}
+    for name, group, plural in re.findall(r'(\w+)\(\) \{\s*return \{"([^"]*)", "\w+", "(\w+)"', text):
+        found[name] = f"{plural}.{group}".rstrip(".")
+    for name, plural in re.findall(r'(\w+)\(\) \{\s*return \{"velero.io", "\w+", "(\w+)"', text):
+        found[name] = f"{plural}.velero.io"
+    return found
+
+
+def arguments(text: str, start: int) -> list[str]:
+    """Of a call whose parenthesis was opened just before `start`; split at commas that are not nested."""
+    depth, found, last = 1, [], start
+    for at in range(start, len(text)):
+        if text[at] in "([{":
+            depth += 1
+        elif text[at] in ")]}":
+            depth -= 1
+        if depth == 0 or (depth == 1 and text[at] == ","):
+            found.append(" ".join(text[last:at].split()))
+            last = at + 1
+        if depth == 0:
+            return found
+    raise AssertionError(f"a call without an end: {text[start:start + 80]}")
+
+
+def target(words: list[str], text: str, at: int) -> tuple[str, str]:
+    """Resource and namespace of a call, as the code writes them: a type and a namespace, or a key of both."""
+    words = words[1:] if words[0] in ("cluster", "cluster_") else words
+    key = words[0]
+    if key.startswith("KeyOf("):
+        key = re.search(r"KeyOf\([^)]*\) const \{ return (\{.*?\}); \}", text)[1]
+    elif re.fullmatch(r"\w+", key):  # a variable: the last one of that name before, else the one that a helper is given
+        named = list(re.finditer(r"ObjectKey %s(\{.*?\});" % key, text, re.DOTALL))
+        before = [each for each in named if each.start() < at]
+        if not named:
+            raise AssertionError(f"whose key is {key}?")
+        key = (before or named)[-1][1]
+    if key.startswith("{"):
+        words = arguments(key, 1)
+    return words[0], words[1]
+
+
+def calls_of(path: Path) -> dict[Right, str]:
+    """Each right that the file needs, with the first call that needs it."""
+    text = re.sub(r"//[^\n]*", "", path.read_text())
+    found: dict[Right, str] = {}
+    for call in CALL.finditer(text):
+        name = call["method"] or call["helper"]
+        words = arguments(text, call.end())
+        shown = f"{path.name}: {name}({', '.join(words)[:80]}"
+        if name not in VERBS:
+            raise AssertionError(f"{shown}: which rights does it need?")
+        if not VERBS[name]:
+            continue
+        resource, space = target(words, text, call.start())
+        literal = re.match(r'\{"([^"]*)", "\w+", "(\w+)"', resource)
+        known = f"{literal[2]}.{literal[1]}".rstrip(".") if literal else kinds().get(resource.removesuffix("()"))
+        if known is None or space not in PLACES:
+            raise AssertionError(f"{shown}: of what, and where? {resource}, {space}")
+        # A namespace is itself what a right in it is about.
+        where = "application" if known == "namespaces" else PLACES[space]
+        for verb in VERBS[name]:
+            found.setdefault((where, known, verb), shown)
+    return found
+
+
+def calls() -> dict[Right, str]:
+    found: dict[Right, str] = {}
+    for path in sorted(ACTIONS.glob("*.cc")):
+        if "_test" not in path.name:
+            found = {**calls_of(path), **found}
+    return found
+
+
+def words_of(rule: str, key: str) -> list[str]:
+    found = re.search(r"\b%s: \[(.*?)\]" % key, rule)
+    return [word.strip().strip('"') for word in found[1].split(",")] if found else []
+
+
+def rules() -> set[Right]:
+    found: set[Right] = set()
+    seen = set()
+    for document in (DEPLOY / "rights.yaml").read_text().split("\n---\n"):
+        document = re.sub(r"(?m)^\s*#.*$", "", document)
+        kind, name = re.search(r"(?m)^kind: (\w+)", document)[1], re.search(r"(?m)^  name: (\S+)", document)[1]
+        if not kind.endswith("Role"):
+            continue
+        seen.add((kind, name))
+        for rule in document.split("\n- ")[1:]:
+            resources, verbs = words_of(rule, "resources"), words_of(rule, "verbs")
+            assert resources and verbs and "*" not in rule, rule
+            [group] = words_of(rule, "apiGroups")
+            names = [f"{each}.{group}".rstrip(".") for each in resources]
+            found |= {(ROLES[(kind, name)], each, verb) for each in names for verb in verbs}
+    assert seen == set(ROLES), seen
+    return found
+
+
+class Rights(unittest.TestCase):
+    def test_each_call_of_the_code_is_allowed(self):
+        missing = [f"{' '.join(right)}, for {call}" for right, call in sorted(calls().items()) if right not in rules()]
+        self.assertEqual(missing, [], "rules are missing in deploy/kubernetes/rights.yaml")
+
+    def test_each_rule_is_used(self):
+        self.assertEqual(sorted(rules() - set(calls())), [], "nothing in the code needs these of rights.yaml")
+
+    def test_the_calls_are_found_at_all(self):
+        found = set(calls())
+        self.assertIn(("velero", "backups.velero.io", "create"), found)
+        self.assertIn(("application", "persistentvolumeclaims", "list"), found)
+        self.assertIn(("cluster", "customresourcedefinitions.apiextensions.k8s.io", "get"), found)
+        self.assertGreater(len(found), 20)
+
+    def test_nobody_else_speaks_to_a_cluster(self):
+        """Else those calls would be missing above."""
+        others = []
+        for path in sorted((ROOT / "agent").rglob("*.cc")):
+            inside = path.relative_to(ROOT).as_posix()
+            if "_test" in path.name or inside.startswith(("agent/kubernetes/client/", "agent/kubernetes/fake/",
+                                                          "agent/kubernetes/velero/actions/")):
+                continue
+            if re.search(r"\bcluster_?(\.|->)(Get|List|Watch|Create|Apply|Patch|Delete|Logs|Exec)\(", path.read_text()):
+                others.append(inside)
+        self.assertEqual(others, [])
+
+    def test_secrets_are_named_one_by_one_and_never_written(self):
+        for document in (DEPLOY / "rights.yaml").read_text().split("\n- ")[1:]:
+            if "secrets" in words_of(document, "resources"):
+                self.assertEqual(words_of(document, "verbs"), ["get"])
+                self.assertEqual(len(words_of(document, "resourceNames")), 1)
+
+
+class Names(unittest.TestCase):
+    def test_the_image_is_of_this_version(self):
+        version = re.search(r"project\(salvor VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text())[1]
+        image = (DEPLOY / "kustomization.yaml").read_text()
+        self.assertIn(f"newName: salvor.test/salvor, newTag: {version}}}", image)
+
+    def test_options_of_the_programs_are_theirs(self):
+        for manifest, source in (("control-plane.yaml", "controlplane/main.cc"), ("executor.yaml", "agent/main.cc")):
+            known = re.findall(r'"(--[a-z-]+)"', (ROOT / source).read_text())
+            used = re.findall(r"(?m)^        - (--[a-z-]+)=", (DEPLOY / manifest).read_text())
+            self.assertGreater(len(used), 4, manifest)
+            self.assertEqual([each for each in used if each not in known], [], manifest)
+
+
+if __name__ == "__main__":
+    unittest.main()
