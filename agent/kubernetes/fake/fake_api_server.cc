@@ -2,8 +2,8 @@
 
 #include <civetweb.h>
 #include <fmt/core.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -16,6 +16,7 @@
 #include "agent/kubernetes/client/http_requests.h"
 #include "agent/kubernetes/fake/api_answers.h"
 #include "agent/kubernetes/fake/exec_session.h"
+#include "base/io/files.h"
 #include "base/io/steady_clock.h"
 
 namespace salvor::kubernetes {
@@ -91,6 +92,18 @@ class WatchAnswer {
   bool has_begun_ = false;
   bool is_dropped_ = false;
 };
+
+// civetweb looks at its stop flag every two seconds, or when somebody comes.
+void KnockUntil(const std::stop_token& is_over, int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  do {
+    const UniqueFd knock(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    static_cast<void>(::connect(knock.Get(), reinterpret_cast<const sockaddr*>(&address), sizeof address));
+  } while (Pause({is_over}, absl::Milliseconds(20), "knock").ok());
+}
 
 Json GoneStatus() { return StatusObject(MakeApiError(410, "Expired", "too old resource version", {})); }
 
@@ -327,7 +340,10 @@ FakeApiServer::~FakeApiServer() {
       if (exec) exec->Stop();
     }
   }
-  if (state_->context != nullptr) mg_stop(state_->context);
+  if (state_->context == nullptr) return;
+  const std::jthread knocking(
+      [port = state_->port](const std::stop_token& is_over) { KnockUntil(is_over, port); });
+  mg_stop(state_->context);
 }
 
 ClusterAccess FakeApiServer::Access() const {
