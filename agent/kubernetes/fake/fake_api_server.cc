@@ -168,25 +168,26 @@ struct FakeApiServer::State {
     static_cast<State*>(state)->StartExec(connection);
   }
   static int OnData(mg_connection* connection, int bits, char* data, size_t size, void* state) {
-    std::shared_ptr<ExecSession> exec;
-    {
-      MutexLock lock(static_cast<State*>(state)->mutex);
-      exec = static_cast<State*>(state)->execs[connection];
-    }
-    if ((bits & 0xF) == MG_WEBSOCKET_OPCODE_PING) {
+    const std::shared_ptr<ExecSession> exec = static_cast<State*>(state)->ExecOf(connection);
+    const int opcode = bits & 0xF;
+    if (opcode == MG_WEBSOCKET_OPCODE_PING) {
       mg_websocket_write(connection, MG_WEBSOCKET_OPCODE_PONG, data, size);
-    } else if (exec && (bits & 0xF) == MG_WEBSOCKET_OPCODE_BINARY) {
+    } else if (exec && opcode == MG_WEBSOCKET_OPCODE_BINARY) {
       exec->Take(std::string_view(data, size));
     }
-    return (bits & 0xF) == MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE ? 0 : 1;
+    return opcode == MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE ? 0 : 1;
   }
   static void OnClose(const mg_connection* connection, void* state) {
-    std::shared_ptr<ExecSession> exec;
-    {
-      MutexLock lock(static_cast<State*>(state)->mutex);
-      exec = std::exchange(static_cast<State*>(state)->execs[connection], nullptr);
-    }
-    if (exec) exec->End();
+    auto* self = static_cast<State*>(state);
+    if (const auto exec = self->ExecOf(connection)) exec->End();
+    MutexLock lock(self->mutex);
+    self->execs.erase(connection);
+  }
+
+  std::shared_ptr<ExecSession> ExecOf(const mg_connection* connection) {
+    MutexLock lock(mutex);
+    const auto found = execs.find(connection);
+    return found == execs.end() ? nullptr : found->second;
   }
 };
 
