@@ -7,7 +7,6 @@
 
 #include "agent/kubernetes/client/access_cache.h"
 #include "agent/kubernetes/client/call.h"
-#include "agent/kubernetes/client/http_exec.h"
 #include "agent/kubernetes/client/http_requests.h"
 #include "agent/kubernetes/client/http_session.h"
 #include "agent/kubernetes/client/lines.h"
@@ -272,7 +271,7 @@ StatusOr<int> HttpKubernetes::Exec(const ExecCommand& command, const Call& call)
   while (true) {
     RETURN_IF_ERROR(CheckCall(call, "exec"));
     ASSIGN_OR_RETURN(const auto access, access_.Current(SteadyNow()));
-    ExecOutcome outcome = ExecOverWebSocket(*access, path, what, command, call);
+    ExecOutcome outcome = ExecOverWebSocket(*access, path, what, command, options_.exec, call);
     if (outcome.exit_code.ok()) return outcome.exit_code;
     const Status error = outcome.exit_code.status();
     if (error.code() == absl::StatusCode::kUnauthenticated && !outcome.may_have_begun) {

@@ -120,7 +120,7 @@ struct FakeApiServer::State {
   std::vector<Misbehaviour> orders ABSL_GUARDED_BY(mutex);
   std::vector<std::string> seen ABSL_GUARDED_BY(mutex);
   std::map<const mg_connection*, std::shared_ptr<ExecSession>> execs ABSL_GUARDED_BY(mutex);
-  std::map<const mg_connection*, bool> drops_exec ABSL_GUARDED_BY(mutex);
+  std::map<const mg_connection*, Misbehaviour> exec_orders ABSL_GUARDED_BY(mutex);
   int port = 0;
   mg_context* context = nullptr;
 
@@ -170,7 +170,7 @@ struct FakeApiServer::State {
   static int OnData(mg_connection* connection, int bits, char* data, size_t size, void* state) {
     const std::shared_ptr<ExecSession> exec = static_cast<State*>(state)->ExecOf(connection);
     const int opcode = bits & 0xF;
-    if (opcode == MG_WEBSOCKET_OPCODE_PING) {
+    if (opcode == MG_WEBSOCKET_OPCODE_PING && !static_cast<State*>(state)->IsMute(connection)) {
       mg_websocket_write(connection, MG_WEBSOCKET_OPCODE_PONG, data, size);
     } else if (exec && opcode == MG_WEBSOCKET_OPCODE_BINARY) {
       exec->Take(std::string_view(data, size));
@@ -182,6 +182,11 @@ struct FakeApiServer::State {
     if (const auto exec = self->ExecOf(connection)) exec->End();
     MutexLock lock(self->mutex);
     self->execs.erase(connection);
+  }
+
+  bool IsMute(const mg_connection* connection) {
+    MutexLock lock(mutex);
+    return exec_orders[connection].kind == Kind::kMuteExec;
   }
 
   std::shared_ptr<ExecSession> ExecOf(const mg_connection* connection) {
@@ -298,7 +303,7 @@ int FakeApiServer::State::AcceptExec(mg_connection* connection) {
     return 1;
   }
   MutexLock lock(mutex);
-  drops_exec[connection] = order && order->kind == Kind::kDropExec;
+  exec_orders[connection] = order.value_or(Misbehaviour());
   return 0;
 }
 
@@ -312,8 +317,9 @@ void FakeApiServer::State::StartExec(mg_connection* connection) {
   command.container = parameters.Get("container");
   command.argv = parameters.All("command");
   MutexLock lock(mutex);
-  execs[connection] = std::make_shared<ExecSession>(kubernetes, connection, std::move(command),
-                                                    parameters.Has("stdin"), drops_exec[connection]);
+  execs[connection] =
+      std::make_shared<ExecSession>(kubernetes, connection, std::move(command), parameters.Has("stdin"),
+                                    exec_orders[connection].kind == Kind::kDropExec);
 }
 
 FakeApiServer::FakeApiServer(FakeKubernetes& kubernetes) : state_(std::make_unique<State>(kubernetes)) {
