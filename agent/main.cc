@@ -8,6 +8,7 @@
 
 #include "agent/agent.h"
 #include "agent/cluster_actions.h"
+#include "agent/host_actions.h"
 #include "base/io/log.h"
 #include "base/io/mutex.h"
 #include "base/io/program/signals.h"
