@@ -193,7 +193,7 @@ TEST(End, SaysWhyThereIsNoBackup) {
     const Status end = JudgeEnd(ReadBackup(BackupObject("b", kRun, one.phase, one.status)), "velero");
     EXPECT_EQ(end.code(), one.code) << one.phase << ": " << end;
     EXPECT_THAT(MessageOf(end), HasSubstr(one.says)) << one.phase;
-    if (!end.ok()) EXPECT_NE(HintOf(end), "") << one.phase;
+    EXPECT_EQ(HintOf(end).empty(), end.ok()) << one.phase;
   }
 }
 

@@ -146,7 +146,8 @@ class Preflight {
       LookAtSnapshot(*claim, volume.method());
   }
 
-  // Velero reads the files of a volume through a pod that runs and has it mounted. It skips it in silence where there is none.
+  // Velero reads the files of a volume through a pod that runs and has it mounted. It skips it in silence where there
+  // is none.
   void LookAtFiles(const Claim& claim) {
     const std::string key = Key(claim);
     if (claim.block) {

@@ -216,7 +216,8 @@ class VeleroBackupRun {
     return OkStatus();
   }
 
-  // A server that was restarted forgets a Backup that was to begin at once, and takes it up on any change of the object.
+  // A server that was restarted forgets a Backup that was to begin at once, and takes it up on any change of the
+  // object.
   void Nudge(const BackupState& backup) {
     if (backup.stage != Stage::kReady) {
       ready_since_.reset();
