@@ -163,6 +163,7 @@ class CoverageJudge {
     if (volume.method() == v1::VOLUME_METHOD_FILE_SYSTEM && record->completed != absl::InfinitePast())
       *artifact->mutable_consistent_until() = ToProto(record->completed);
     *artifact->mutable_contents() = MakeContents("volume", v1::Artifact::ROLE_DATA);
+    AddCount("volume", 1, artifact->mutable_contents());
     v1::VeleroFacts* facts = artifact->mutable_velero();
     facts->set_backup(evidence_.backup.name);
     facts->set_namespace_(volume.namespace_());

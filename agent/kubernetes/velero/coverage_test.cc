@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/kubernetes/velero/velero_objects_testing.h"
+#include "strategies/verdicts/records.h"
 
 namespace salvor::velero {
 namespace {
@@ -91,6 +92,22 @@ TEST_F(Coverage, OfAWholeBackupHasAnArtifactForEachVolumeAndTheReport) {
   EXPECT_EQ(result.velero().velero_version(), "v1.18.2");
   EXPECT_EQ(result.velero().volumes_size(), 1);
   EXPECT_EQ(result.note(), "Velero's backup b: 3 objects, 1 of 1 volumes, 4 KiB");
+}
+
+// A mount that is gone leaves a volume that is whole, and empty.
+TEST_F(Coverage, OfAVolumeThatIsSuddenlyEmptyIsDoubted) {
+  const auto kept = [&](int64_t bytes, const std::string& handle) {
+    evidence_.volumes[0].bytes = bytes;
+    evidence_.volumes[0].handle = handle;
+    v1::Manifest manifest;
+    *manifest.mutable_artifacts() = Judge().artifacts();
+    EXPECT_EQ(manifest.artifacts_size(), 1);
+    return manifest;
+  };
+  const v1::Manifest last = kept(50 << 20, "handle"), now = kept(0, "");
+  EXPECT_THAT(verdicts::DoubtsAbout(now, last), ElementsAre(HasSubstr("files.uploads has 0 bytes")));
+  EXPECT_THAT(verdicts::DoubtsAbout(last, last), IsEmpty());
+  EXPECT_THAT(verdicts::DoubtsAbout(kept(40 << 20, "handle"), last), IsEmpty());
 }
 
 TEST_F(Coverage, IsByEachMethod) {
