@@ -61,6 +61,9 @@ BackupState ReadBackup(const Json& backup);
 // Whether this run made it.
 bool IsOfRun(const BackupState& backup, const std::string& run);
 
+// Whether it is one that this action may have made: of its run, and of its namespaces.
+bool IsOfAction(const BackupState& backup, const v1::VeleroBackup& action);
+
 // Whether it is over without a backup, or was given up: then it never counts again, whatever it says later. A server that
 // was restarted calls it Failed, and it may come back from the dead as Completed with that reason still in it.
 bool IsDead(const BackupState& backup);
@@ -73,10 +76,9 @@ struct Choice {
   bool exists = false;
 };
 
-// Which Backup a new attempt goes on with: the newest of the run that is not dead, or the next name. `existing` are all with
-// the run's label. ResourceExhausted after nine that died.
-StatusOr<Choice> ChooseBackup(const std::string& name, const std::string& run,
-                              const std::vector<BackupState>& existing);
+// Which Backup a new attempt goes on with: the newest of the action that is not dead, or the next name. `existing` are all
+// with the run's label. ResourceExhausted after nine that died.
+StatusOr<Choice> ChooseBackup(const v1::VeleroBackup& action, const std::vector<BackupState>& existing);
 
 // How many backups Velero takes before this one, out of all that it has.
 int CountAhead(const BackupState& ours, const std::vector<BackupState>& all);

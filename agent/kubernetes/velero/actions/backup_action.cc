@@ -65,7 +65,7 @@ class VeleroBackupRun {
     ASSIGN_OR_RETURN(const std::vector<BackupState> existing,
                      ListAll(cluster_, Backups(), velero_, std::string(kRunLabel) + "=" + action_.run(),
                              ReadBackup, call_));
-    ASSIGN_OR_RETURN(const Choice choice, ChooseBackup(action_.name(), action_.run(), existing));
+    ASSIGN_OR_RETURN(const Choice choice, ChooseBackup(action_, existing));
     if (choice.exists) {
       Log("going on with Velero's backup " + choice.name);
       return choice.name;
@@ -86,9 +86,10 @@ class VeleroBackupRun {
       return WithContext(made.status(), "make Velero's backup");
     // An earlier attempt whose call was answered by nobody made it; or it is another's.
     ASSIGN_OR_RETURN(const Json taken, cluster_.Get(KeyOf(choice.name), call_));
-    if (IsOfRun(ReadBackup(taken), action_.run())) return choice.name;
+    if (IsOfAction(ReadBackup(taken), action_)) return choice.name;
     return WithHint(
-        AlreadyExists("Velero has a backup {} already, and this run did not make it", choice.name),
+        AlreadyExists("Velero has a backup {} already, and this run did not make it for these namespaces",
+                      choice.name),
         "Start the backup once more, which takes another name; or see who made it: velero -n " + velero_ +
             " backup describe " + choice.name);
   }
