@@ -146,7 +146,8 @@ class Preflight {
       LookAtSnapshot(*claim, volume.method());
   }
 
-  // Velero reads the files of a volume through a pod that runs and has it mounted. It skips it in silence where there is none.
+  // Velero reads the files of a volume through a pod that runs and has it mounted, whichever of several it comes to first. It
+  // skips the volume in silence where there is none, and leaves out a pod on a node without its node-agent.
   void LookAtFiles(const Claim& claim) {
     const std::string key = Key(claim);
     if (claim.block) {
@@ -157,21 +158,20 @@ class Preflight {
       return Refuse(fmt::format("the volume of {} is a folder of its node, which Velero does not copy", key),
                     "Keep its data another way, or move them to a volume of another kind.");
     }
-    std::vector<std::string> without_agent;
+    if (facts_.agent_nodes.empty()) return;  // that is said already
+    bool mounted = false;
     for (const Pod& pod : facts_.pods) {
       const bool mounts = pod.name_space == claim.name_space &&
                           std::find(pod.claims.begin(), pod.claims.end(), claim.name) != pod.claims.end();
       if (!mounts || !pod.running || pod.excluded) continue;
-      if (facts_.agent_nodes.count(pod.node) > 0) return;
-      without_agent.push_back(pod.node);
-    }
-    if (facts_.agent_nodes.empty()) return;  // that is said already
-    if (!without_agent.empty()) {
+      mounted = true;
+      if (facts_.agent_nodes.count(pod.node) > 0) continue;
       return Refuse(
           fmt::format("the volume of {} is mounted on node {}, where Velero's node-agent does not run", key,
-                      without_agent.front()),
+                      pod.node),
           "Let the node-agent's DaemonSet run on that node, or keep the volume by SNAPSHOT_MOVED.");
     }
+    if (mounted) return;
     Refuse(fmt::format("the volume of {} is mounted by no running pod, and Velero would leave its files out",
                        key),
            "Start a pod that mounts it, or keep it by SNAPSHOT or SNAPSHOT_MOVED.");

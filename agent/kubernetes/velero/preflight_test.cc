@@ -107,6 +107,14 @@ const std::vector<Bad>& Refused() {
        "is a folder of its node"},
       {"no agent there", kFiles, [](auto& facts) { facts.agent_nodes = {"node-2"}; },
        "is mounted on node node-1, where Velero's node-agent does not run"},
+      {"no agent where the second pod is", kFiles,
+       [](auto& facts) { facts.pods.push_back(ReadPod(PodObject("web-2", "uploads", "node-2"))); },
+       "is mounted on node node-2, where Velero's node-agent does not run"},
+      {"no agent where the first pod is", kFiles,
+       [](auto& facts) {
+         facts.pods.insert(facts.pods.begin(), ReadPod(PodObject("web-0", "uploads", "node-2")));
+       },
+       "is mounted on node node-2, where Velero's node-agent does not run"},
       {"no agent", kFiles, [](auto& facts) { facts.agent_nodes.clear(); },
        "Velero's node-agent runs on no node"},
       {"no agent to move", kMoved, [](auto& facts) { facts.agent_nodes.clear(); },
@@ -162,6 +170,15 @@ TEST(Preflight, DoesNotLookAtVolumesThatAreSkipped) {
   v1::VeleroPreflight action = Action(kFiles);
   action.mutable_volumes(0)->set_skip("its dump is kept");
   EXPECT_TRUE(JudgePreflight(action, facts).ok());
+}
+
+TEST(Preflight, LooksOnlyAtNodesOfPodsThatVeleroWouldReadThrough) {
+  PreflightFacts facts = Well();
+  facts.pods.push_back(ReadPod(PodObject("done", "uploads", "node-2", "Succeeded")));
+  facts.pods.push_back(ReadPod(PodObject("other", "spare", "node-2")));
+  facts.pods.push_back(ReadPod(PodObject("second", "uploads", "node-1")));
+  const auto result = JudgePreflight(Action(kFiles), facts);
+  EXPECT_TRUE(result.ok()) << result.status();
 }
 
 TEST(Preflight, RefusesWhatAPolicyCannotTellApart) {
