@@ -174,7 +174,7 @@ class Preflight {
     if (mounted) return;
     Refuse(fmt::format("the volume of {} is mounted by no running pod, and Velero would leave its files out",
                        key),
-           "Start a pod that mounts it, or keep it by SNAPSHOT or SNAPSHOT_MOVED.");
+           "Start a pod that mounts it by its claim, or keep it by SNAPSHOT or SNAPSHOT_MOVED.");
   }
 
   void LookAtSnapshot(const Claim& claim, v1::VolumeMethod method) {

@@ -172,6 +172,19 @@ TEST(Preflight, DoesNotLookAtVolumesThatAreSkipped) {
   EXPECT_TRUE(JudgePreflight(action, facts).ok());
 }
 
+TEST(Preflight, RefusesTheFilesOfAnEphemeralVolume) {
+  PreflightFacts facts = Well();
+  facts.claims = {BoundClaim("web-1-data")};
+  Json pod = PodObject("web-1", "");
+  pod["spec"]["volumes"][0] = {{"name", "data"}, {"ephemeral", {{"volumeClaimTemplate", Json::object()}}}};
+  facts.pods = {ReadPod(pod)};
+  v1::VeleroPreflight action = Action(kFiles);
+  action.mutable_volumes(0)->set_claim("web-1-data");
+  const Status refused = JudgePreflight(action, facts).status();
+  EXPECT_THAT(MessageOf(refused), HasSubstr("the volume of shop/web-1-data is mounted by no running pod"));
+  EXPECT_THAT(HintOf(refused), HasSubstr("keep it by SNAPSHOT"));
+}
+
 TEST(Preflight, LooksOnlyAtNodesOfPodsThatVeleroWouldReadThrough) {
   PreflightFacts facts = Well();
   facts.pods.push_back(ReadPod(PodObject("done", "uploads", "node-2", "Succeeded")));
