@@ -13,6 +13,12 @@ namespace {
 constexpr char kClaimKind[] = "v1/PersistentVolumeClaim";
 constexpr size_t kShown = 5;
 
+std::string FirstOf(const std::vector<std::string>& names) {
+  const size_t shown = std::min(names.size(), kShown);
+  return Join({names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown)}, ", ") +
+         (names.size() > shown ? fmt::format(" and {} more", names.size() - shown) : "");
+}
+
 class CoverageJudge {
  public:
   CoverageJudge(const v1::VeleroBackup& action, const std::vector<v1::VeleroVolume>& volumes,
@@ -181,18 +187,27 @@ class CoverageJudge {
           fmt::format("the data of volume {} are in the backup, and were to be left out", Key(volume)));
   }
 
+  bool HasRecord(const Claim& claim) const {
+    return std::any_of(evidence_.volumes.begin(), evidence_.volumes.end(), [&](const VolumeRecord& record) {
+      return !record.skipped && record.name_space == claim.name_space && record.claim == claim.name;
+    });
+  }
+
   void NameUnplannedClaims() {
     std::set<std::string> planned;
     for (const v1::VeleroVolume& volume : volumes_) planned.insert(Key(volume));
-    std::vector<std::string> others;
+    std::vector<std::string> others, also_kept;
     for (const Claim& claim : evidence_.claims) {
-      if (planned.count(Key(claim)) == 0) others.push_back(Key(claim));
+      if (planned.count(Key(claim)) == 0) (HasRecord(claim) ? also_kept : others).push_back(Key(claim));
     }
-    if (others.empty()) return;
-    AddWarning(
-        fmt::format("the data of claims that no component names are not in the backup: {}",
-                    Join({others.begin(), others.begin() + std::min(others.size(), kShown)}, ", ") +
-                        (others.size() > kShown ? fmt::format(" and {} more", others.size() - kShown) : "")));
+    if (!others.empty())
+      AddWarning("the data of claims that no component names are not in the backup: " + FirstOf(others));
+    if (!also_kept.empty()) {
+      AddWarning(
+          "the data of claims that no component names are in the backup too, for Velero can't tell them from "
+          "those that are kept: " +
+          FirstOf(also_kept));
+    }
   }
 
   // Errors of Velero's that no missing volume explains already are of objects.

@@ -251,6 +251,21 @@ TEST_F(Coverage, WarnsOfClaimsThatNobodyNamesAndOfWhatWasToBeLeftOut) {
   EXPECT_EQ(Judge().artifacts_size(), 1);
 }
 
+// A claim that has all in common with one that is kept is kept as well.
+TEST_F(Coverage, SaysOfUnplannedClaimsWhetherTheirDataAreInTheBackup) {
+  evidence_.claims.push_back(BoundClaim("spare"));
+  evidence_.claims.push_back(BoundClaim("cache"));
+  evidence_.claims.push_back(BoundClaim("skipped"));
+  evidence_.volumes.push_back(Record("spare", "PodVolumeBackup", false));
+  evidence_.volumes.push_back(Skipped("skipped", "by the policy"));
+  EXPECT_THAT(
+      Judge().warnings(),
+      ElementsAre(
+          "the data of claims that no component names are not in the backup: shop/cache, shop/skipped",
+          "the data of claims that no component names are in the backup too, for Velero can't tell them "
+          "from those that are kept: shop/spare"));
+}
+
 TEST_F(Coverage, KeepsItsWarningsFew) {
   for (int i = 0; i < 500; ++i) evidence_.results.warnings.push_back(std::to_string(i));
   EXPECT_LE(Judge().warnings_size(), 52);
