@@ -108,7 +108,8 @@ class CoverageJudge {
       return fmt::format("Velero has {} records of it, so it is not certain what a restore would take",
                          records.size());
     const VolumeRecord& record = *records.front();
-    if (record.result != "succeeded") return WhyNotSucceeded(volume, record);
+    const bool ended_well = record.phase.empty() || record.phase == "Completed";
+    if (record.result != "succeeded" || !ended_well) return WhyNotSucceeded(volume, record);
     if (MethodOf(record) != volume.method()) {
       return fmt::format(
           "Velero kept it by {}, and {} was planned. See the annotations backup.velero.io/… of the pods "
@@ -142,7 +143,9 @@ class CoverageJudge {
 
   std::string WhyNotSucceeded(const v1::VeleroVolume& volume, const VolumeRecord& record) const {
     std::string why = record.result.empty() ? "Velero does not say whether its data were kept"
-                                            : "Velero failed to keep its data";
+                      : record.result == "succeeded"
+                          ? "Velero says that it kept its data, which is not certain"
+                          : "Velero failed to keep its data";
     if (!record.phase.empty()) why += ": its transfer is " + CleanText(record.phase);
     for (const Transfer& transfer : evidence_.transfers) {
       const bool its = transfer.is_upload

@@ -184,6 +184,15 @@ TEST_F(Coverage, DoesNotTakeSilenceForSuccess) {
   EXPECT_THAT(Missing(), HasSubstr("Velero does not say whether its data were kept"));
 }
 
+TEST_F(Coverage, DoesNotTakeVelerosWordForATransferThatDidNotEndWell) {
+  for (const char* phase : {"Canceled", "Failed", "InProgress", "New"}) {
+    evidence_.volumes[0].phase = phase;
+    EXPECT_THAT(Missing(), HasSubstr(std::string("which is not certain: its transfer is ") + phase));
+  }
+  evidence_.volumes[0].phase = "Completed";
+  EXPECT_EQ(Missing(), "");
+}
+
 TEST_F(Coverage, NeedsTheClaimAmongTheObjects) {
   evidence_.resources["v1/PersistentVolumeClaim"] = {"shop/other", "other/uploads"};
   EXPECT_THAT(Missing(), HasSubstr("the claim itself is not among the objects of the backup"));
