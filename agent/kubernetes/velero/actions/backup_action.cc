@@ -37,7 +37,10 @@ class VeleroBackupRun {
       return end;
     }
     RETURN_IF_ERROR(Collect(name));
-    return JudgeCoverage(action_, {action_.volumes().begin(), action_.volumes().end()}, evidence_);
+    v1::ActionResult result =
+        JudgeCoverage(action_, {action_.volumes().begin(), action_.volumes().end()}, evidence_);
+    for (const std::string& warning : warnings_) result.add_warnings(warning);
+    return result;
   }
 
  private:
@@ -47,12 +50,14 @@ class VeleroBackupRun {
     if (context_.log) context_.log("salvor-agent", line);
   }
 
-  // The methods and skips that the preflight decided on, and the place that it looked at.
+  // The methods and skips that the preflight decided on, the place that it looked at, and what it warns of: the manifest is
+  // written from what captures say, and not from preflights.
   void TakeFromPreflight() {
     for (const auto& [step, result] : context_.task.inputs()) {
       if (!result.has_velero() || !result.velero().backup().empty()) continue;
       location_ = result.velero().storage_location();
       evidence_.velero_version = result.velero().velero_version();
+      warnings_.assign(result.warnings().begin(), result.warnings().end());
       for (v1::VeleroVolume& volume : *action_.mutable_volumes()) {
         for (const v1::VeleroVolume& decided : result.velero().volumes()) {
           if (Key(decided) == Key(volume)) volume = decided;
@@ -265,6 +270,7 @@ class VeleroBackupRun {
   const std::string velero_;
   const kubernetes::Call call_;
   std::string location_;
+  std::vector<std::string> warnings_;
   Evidence evidence_;
   StallWatch stall_;
   std::string stalled_, told_;

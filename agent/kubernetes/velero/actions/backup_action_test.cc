@@ -75,6 +75,16 @@ TEST_F(VeleroBackupTest, GoesByTheMethodsThatThePreflightFound) {
   EXPECT_EQ(TextAt(velero_.Get(Backups(), "b"), {"spec", "storageLocation"}), "second");
 }
 
+TEST_F(VeleroBackupTest, SaysWhatThePreflightWarnsOf) {
+  velero_.records["BackupResults"] = R"({"errors": {}, "warnings": {"velero": ["w"]}})";
+  v1::ActionResult& preflight = (*velero_.task.mutable_inputs())["volumes.preflight"];
+  preflight.mutable_velero()->set_storage_location("main");
+  preflight.add_warnings("the volume has the reclaim policy Retain");
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->warnings(), ElementsAre("Velero warns: w", "the volume has the reclaim policy Retain"));
+}
+
 TEST_F(VeleroBackupTest, TellsTheQueueThenTheBytes) {
   velero_.Add(Backups(), "velero", BackupObject("nightly", "another", "InProgress"));
   velero_.on_backup = [this](const std::string& name) {
