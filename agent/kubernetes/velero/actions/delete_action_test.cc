@@ -127,9 +127,21 @@ TEST_F(VeleroDeleteTest, AdoptsARequestThatIsOpen) {
   velero_.Add(DeleteRequests(), "velero",
               {{"metadata", {{"name", "old"}, {"labels", {{"velero.io/backup-name", "b"}}}}},
                {"spec", {{"backupName", "c"}}}});
-  velero_.deadline = SteadyNow() + absl::Milliseconds(50);
-  EXPECT_EQ(Run().status().code(), absl::StatusCode::kDeadlineExceeded);
+  int looks = 0;
+  velero_.on_now = [&] {
+    if (++looks == 3) velero_.stop.request_stop();
+  };
+  EXPECT_EQ(Run().status().code(), absl::StatusCode::kCancelled);
   EXPECT_THAT(velero_.Names(DeleteRequests()), SizeIs(1));
+}
+
+TEST_F(VeleroDeleteTest, SaysThatVeleroTookTooLong) {
+  Have("b", "Completed");
+  velero_.on_delete = nullptr;
+  velero_.on_now = [this] { velero_.RunOutOfTime(); };
+  const auto result = Run();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(MessageOf(result.status()), HasSubstr("Velero did not delete its backup b in time"));
 }
 
 }  // namespace
