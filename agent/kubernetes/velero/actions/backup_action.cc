@@ -174,10 +174,12 @@ class VeleroBackupRun {
         fmt::format("When it is over, remove it: velero -n {} backup delete {}", velero_, name));
   }
 
+  // Another attempt would adopt the same Backup and wait for it as long again, so none is made.
   Status LateAt(const std::string& name) const {
     const std::string last = stalled_.empty() ? told_ : stalled_;
     return WithHint(
-        DeadlineExceeded("Velero's backup {} was not over in time{}", name, last.empty() ? "" : "; " + last),
+        FailedPrecondition("Velero's backup {} was not over in time{}", name,
+                           last.empty() ? "" : "; " + last),
         fmt::format("See what it waits for: velero -n {} backup describe {} --details. A transfer whose pod "
                     "died ends when Velero, and then its node-agent, are restarted.",
                     velero_, name));
