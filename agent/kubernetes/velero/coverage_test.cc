@@ -179,6 +179,64 @@ TEST_F(Coverage, NamesATransferThatFailedByItsOwnWords) {
               HasSubstr("Velero failed to keep its data: its transfer is Failed. See: velero backup logs b"));
 }
 
+// Velero writes no record where the pod that the files were read through is gone at the end.
+TEST_F(Coverage, GoesByTheTransferWhereThereIsNoRecord) {
+  Transfer copy;
+  copy.name_space = "shop";
+  copy.pod = "web-1";
+  copy.claim_uid = "uid-uploads";
+  copy.phase = "Completed";
+  copy.handle = "9d2e";
+  copy.bytes_total = 8192;
+  copy.started = absl::FromUnixSeconds(1000);
+  copy.completed = absl::FromUnixSeconds(1030);
+  evidence_.volumes.clear();
+  evidence_.transfers = {copy};
+  const v1::ActionResult result = Judge();
+  EXPECT_EQ(Missing(), "");
+  ASSERT_EQ(result.artifacts_size(), 1);
+  EXPECT_EQ(result.artifacts(0).bytes(), 8192);
+  EXPECT_EQ(result.artifacts(0).consistent_until().seconds(), 1030);
+  EXPECT_EQ(result.artifacts(0).velero().snapshot_handle(), "9d2e");
+  EXPECT_EQ(result.artifacts(0).velero().volume(), "pvc-uploads");
+}
+
+TEST_F(Coverage, GoesByNoTransferThatIsNotCertain) {
+  Transfer copy;
+  copy.name_space = "shop";
+  copy.pod = "web-1";
+  copy.claim_uid = "uid-uploads";
+  copy.phase = "Completed";
+  copy.handle = "9d2e";
+  copy.bytes_total = 8192;
+  const auto missing_with = [&](const std::vector<Transfer>& transfers) {
+    evidence_.volumes.clear();
+    evidence_.transfers = transfers;
+    return Missing();
+  };
+  EXPECT_EQ(missing_with({copy}), "");
+  EXPECT_THAT(missing_with({copy, copy}), HasSubstr("Velero copied it 2 times and has no record of it"));
+  Transfer other = copy;
+  other.claim_uid = "uid-other";
+  EXPECT_THAT(missing_with({other}), HasSubstr("Velero has no record of its data"));
+  other.claim_uid = "";
+  EXPECT_THAT(missing_with({other}), HasSubstr("Velero has no record of its data"));
+  Transfer without_handle = copy;
+  without_handle.handle = "";
+  EXPECT_THAT(missing_with({without_handle}), HasSubstr("does not name the snapshot"));
+  without_handle.bytes_total = 0;
+  EXPECT_EQ(missing_with({without_handle}), "") << "the volume is empty";
+  Transfer failed = copy;
+  failed.phase = "Failed";
+  failed.message = "pod is gone";
+  EXPECT_THAT(missing_with({failed}), HasSubstr("its transfer is Failed: pod is gone"));
+  missing_with({copy});
+  evidence_.volumes = {Skipped("uploads", "by the policy")};
+  EXPECT_THAT(Missing(), HasSubstr("Velero skipped its data: by the policy"));
+  volumes_ = {Planned("uploads", kSnapshot)};
+  EXPECT_THAT(missing_with({copy}), HasSubstr("Velero has no record of its data"));
+}
+
 TEST_F(Coverage, DoesNotTakeSilenceForSuccess) {
   evidence_.volumes[0].result = "";
   EXPECT_THAT(Missing(), HasSubstr("Velero does not say whether its data were kept"));
