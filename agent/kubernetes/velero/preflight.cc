@@ -54,6 +54,7 @@ class Preflight {
       files = files || volume.method() == v1::VOLUME_METHOD_FILE_SYSTEM;
     }
     if (AnySnapshot(volumes_)) LookAtSnapshots();
+    LookAtStart();
     if ((files || AnyMoved(volumes_)) && facts_.agent_nodes.empty()) {
       Refuse("Velero's node-agent runs on no node, and copies the files of volumes",
              "Install it: velero install --use-node-agent, or wait until its pods run.");
@@ -204,11 +205,20 @@ class Preflight {
     if (!facts_.snapshots_since.has_value()) {
       Refuse("the cluster has no VolumeSnapshots: their CRDs are not installed",
              "Install them and the snapshot controller, then restart Velero.");
-    } else if (*facts_.snapshots_since > facts_.server_since) {
+    } else if (facts_.server_since.has_value() && *facts_.snapshots_since > *facts_.server_since) {
       Refuse("Velero was started before the CRDs of snapshots were installed, and does not know them",
-             fmt::format("Restart it: kubectl -n {} rollout restart deployment velero",
-                         NamespaceOf(action_.cluster())));
+             fmt::format("Restart it: kubectl -n {} rollout restart deployment {}",
+                         NamespaceOf(action_.cluster()), facts_.deployment));
     }
+  }
+
+  void LookAtStart() {
+    if (!facts_.has_csi || !facts_.snapshots_since.has_value() || facts_.server_since.has_value()) return;
+    Warn(fmt::format(
+             "no running pod of Velero's server was found in namespace {}, so it is not known whether it was "
+             "started after the CRDs of snapshots were installed, as snapshots need",
+             NamespaceOf(action_.cluster())),
+         "See whether the Deployment of Velero has the label component=velero and selects its pods.");
   }
 
   void LookAtPolicy() {
@@ -301,6 +311,13 @@ bool HasCsi(const Json& deployment) {
   return false;
 }
 
+std::string PodSelector(const Json& deployment) {
+  std::vector<std::string> parts;
+  for (const auto& [key, value] : TextMapAt(deployment, {"spec", "selector", "matchLabels"}))
+    parts.push_back(key + "=" + value);
+  return Join(parts, ",");
+}
+
 const StorageLocation* ChooseLocation(const v1::KubernetesCluster& cluster,
                                       const std::vector<StorageLocation>& locations) {
   const std::string& named = cluster.storage_location();
@@ -321,9 +338,10 @@ std::vector<v1::VeleroVolume> DecideMethods(const std::vector<v1::VeleroVolume>&
     if (volume.method() != v1::VOLUME_METHOD_AUTO && volume.method() != v1::VOLUME_METHOD_UNSPECIFIED)
       continue;
     const Claim* claim = FindClaim(volume, facts.claims);
-    const bool snapshots =
-        claim != nullptr && !claim->driver.empty() && facts.has_csi && facts.snapshots_since.has_value() &&
-        *facts.snapshots_since <= facts.server_since && ClassFor(*claim, facts.snapshot_classes) != nullptr;
+    const bool snapshots = claim != nullptr && !claim->driver.empty() && facts.has_csi &&
+                           facts.snapshots_since.has_value() && facts.server_since.has_value() &&
+                           *facts.snapshots_since <= *facts.server_since &&
+                           ClassFor(*claim, facts.snapshot_classes) != nullptr;
     volume.set_method(snapshots ? v1::VOLUME_METHOD_SNAPSHOT_MOVED : v1::VOLUME_METHOD_FILE_SYSTEM);
   }
   return decided;

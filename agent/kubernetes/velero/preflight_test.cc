@@ -226,6 +226,32 @@ TEST(Preflight, WarnsOfTheRest) {
   }
 }
 
+TEST(Preflight, WarnsWhereItIsNotKnownWhenVeleroWasStarted) {
+  PreflightFacts facts = Well();
+  facts.server_since.reset();
+  for (const auto method : {kSnapshot, kMoved, kAuto}) {
+    const auto result = JudgePreflight(Action(method), facts);
+    ASSERT_TRUE(result.ok()) << result.status();
+    ASSERT_EQ(result->warnings_size(), 1);
+    EXPECT_THAT(result->warnings(0),
+                HasSubstr("no running pod of Velero's server was found in namespace velero"));
+    EXPECT_EQ(result->velero().volumes(0).method(), method == kAuto ? kFiles : method);
+  }
+  facts.snapshots_since.reset();
+  EXPECT_THAT(JudgePreflight(Action(kFiles), facts)->warnings(), IsEmpty()) << "nothing depends on it";
+}
+
+TEST(Preflight, FindsThePodsOfADeploymentByItsSelector) {
+  const auto of = [](const Json& labels) {
+    return PodSelector({{"spec", {{"selector", {{"matchLabels", labels}}}}}});
+  };
+  EXPECT_EQ(of({{"name", "velero"}}), "name=velero");
+  EXPECT_EQ(of({{"app.kubernetes.io/name", "velero"}, {"name", "velero"}}),
+            "app.kubernetes.io/name=velero,name=velero");
+  EXPECT_EQ(of(Json::object()), "");
+  EXPECT_EQ(PodSelector(Json()), "");
+}
+
 TEST(Methods, OfAutoAreASnapshotThatIsMovedWhereItCanBeAndFilesElsewhere) {
   const auto decided = [](const std::function<void(PreflightFacts&)>& change) {
     PreflightFacts facts = Well();
@@ -237,6 +263,7 @@ TEST(Methods, OfAutoAreASnapshotThatIsMovedWhereItCanBeAndFilesElsewhere) {
   EXPECT_EQ(decided([](auto& facts) { facts.has_csi = false; }), kFiles);
   EXPECT_EQ(decided([](auto& facts) { facts.snapshot_classes.clear(); }), kFiles);
   EXPECT_EQ(decided([](auto& facts) { facts.snapshots_since.reset(); }), kFiles);
+  EXPECT_EQ(decided([](auto& facts) { facts.server_since.reset(); }), kFiles);
   EXPECT_EQ(decided([](auto& facts) { facts.snapshots_since = absl::FromUnixSeconds(3000); }), kFiles);
 }
 

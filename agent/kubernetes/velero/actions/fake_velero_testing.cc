@@ -74,9 +74,10 @@ void FakeVelero::AddCluster() {
        {"spec", {{"provider", "aws"}, {"default", true}, {"accessMode", "ReadWrite"}}},
        {"status", {{"phase", "Available"}}}});
   Add(Deployments(), "velero",
-      {{"metadata", {{"name", "velero"}}},
+      {{"metadata", {{"name", "velero"}, {"labels", {{"component", "velero"}}}}},
        {"spec",
-        {{"template",
+        {{"selector", {{"matchLabels", {{"deploy", "velero"}}}}},
+         {"template",
           {{"spec",
             {{"containers", {{{"name", "velero"}, {"args", {"server", "--features=EnableCSI"}}}}}}}}}}}});
   Add(Pods(), "velero",
