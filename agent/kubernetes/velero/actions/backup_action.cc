@@ -171,7 +171,10 @@ class VeleroBackupRun {
     return WithHint(
         Cancelled("stopped waiting for Velero's backup {}, which Velero goes on with: it can't be stopped",
                   name),
-        fmt::format("When it is over, remove it: velero -n {} backup delete {}", velero_, name));
+        fmt::format(
+            "When it is over, remove it: velero -n {0} backup delete -l {1}={2}, and its policy: kubectl "
+            "-n {0} delete configmap -l {1}={2}",
+            velero_, kRunLabel, action_.run()));
   }
 
   // Another attempt would adopt the same Backup and wait for it as long again, so none is made.

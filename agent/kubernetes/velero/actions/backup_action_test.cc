@@ -276,6 +276,10 @@ TEST_F(VeleroBackupTest, IsStoppedByNotWaitingAndSaysWhatGoesOn) {
   const auto result = Run();
   EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
   EXPECT_THAT(MessageOf(result.status()), HasSubstr("which Velero goes on with"));
+  EXPECT_EQ(
+      HintOf(result.status()),
+      "When it is over, remove it: velero -n velero backup delete -l salvor.dev/run=backup-shop-1, and its "
+      "policy: kubectl -n velero delete configmap -l salvor.dev/run=backup-shop-1");
   EXPECT_EQ(PhaseOf("b"), "InProgress") << "nothing was done to it";
 }
 

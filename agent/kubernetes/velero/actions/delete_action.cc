@@ -1,5 +1,8 @@
 #include <algorithm>
 #include <optional>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "agent/kubernetes/client/wait.h"
 #include "agent/kubernetes/velero/actions/velero_actions.h"
@@ -26,11 +29,13 @@ class VeleroDeleteRun {
                      ListAll(cluster_, Backups(), velero_, std::string(kRunLabel) + "=" + action_.run(),
                              ReadBackup, call_));
     const std::vector<BackupState> found = FindTries(action_.name(), action_.run(), all);
+    std::set<std::string> others;
+    for (const BackupState& backup : all) others.insert(backup.name);
     for (const BackupState& backup : found) {
       RETURN_IF_ERROR(Remove(backup));
-      RETURN_IF_ERROR(RemovePolicy(backup.name));
+      others.erase(backup.name);
     }
-    RETURN_IF_ERROR(RemovePolicy(action_.name()));
+    RETURN_IF_ERROR(RemovePolicies(others));
     v1::ActionResult result;
     result.set_note(found.empty() ? "Velero has no backup " + action_.name()
                                   : "Velero deleted its backup " + action_.name());
@@ -95,14 +100,20 @@ class VeleroDeleteRun {
         "ask Velero to delete its backup " + backup.name);
   }
 
-  Status RemovePolicy(const std::string& name) {
-    const kubernetes::ObjectKey key{ConfigMaps(), velero_, name};
-    const auto policy = cluster_.Get(key, call_);
-    if (kubernetes::IsNotFound(policy.status())) return OkStatus();
-    RETURN_IF_ERROR(policy.status());
-    if (TextAt(*policy, {"metadata", "labels", kRunLabel}) != action_.run()) return OkStatus();
-    const Status removed = cluster_.Delete(key, {TextAt(*policy, {"metadata", "uid"})}, call_);
-    return kubernetes::IsNotFound(removed) ? OkStatus() : removed;
+  // Those of all attempts: one that was stopped may have left a policy and no Backup. `others` are Backups that stay.
+  Status RemovePolicies(const std::set<std::string>& others) {
+    ASSIGN_OR_RETURN(const std::vector<Json> policies,
+                     ListAll(
+                         cluster_, ConfigMaps(), velero_, std::string(kRunLabel) + "=" + action_.run(),
+                         [](const Json& item) { return item; }, call_));
+    for (const Json& policy : policies) {
+      const std::string name = TextAt(policy, {"metadata", "name"});
+      if (FirstName(name) != FirstName(action_.name()) || others.count(name) > 0) continue;
+      const Status removed =
+          cluster_.Delete({ConfigMaps(), velero_, name}, {TextAt(policy, {"metadata", "uid"})}, call_);
+      if (!kubernetes::IsNotFound(removed)) RETURN_IF_ERROR(removed);
+    }
+    return OkStatus();
   }
 
   const v1::VeleroDelete& action_;

@@ -68,6 +68,27 @@ TEST_F(VeleroDeleteTest, RemovesTheDeadOnesOfItsRunToo) {
   EXPECT_THAT(velero_.Names(ConfigMaps()), IsEmpty());
 }
 
+TEST_F(VeleroDeleteTest, RemovesAPolicyThatAnAttemptLeftWithoutABackup) {
+  Have("b", "Completed");
+  const auto add_policy = [&](const std::string& name, const std::string& run) {
+    velero_.Add(ConfigMaps(), "velero",
+                {{"metadata", {{"name", name}, {"labels", {{"salvor.dev/run", run}}}}}});
+  };
+  add_policy("b-2", kRun);
+  add_policy("b-3", "another");
+  add_policy("c", kRun);
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(velero_.Names(ConfigMaps()), ElementsAre("b-3", "c"));
+}
+
+TEST_F(VeleroDeleteTest, LeavesThePolicyOfABackupThatStays) {
+  Have("b", "Failed");
+  Have("b-2", "Completed");
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(velero_.Names(Backups()), ElementsAre("b-2"));
+  EXPECT_THAT(velero_.Names(ConfigMaps()), ElementsAre("b-2"));
+}
+
 TEST_F(VeleroDeleteTest, RemovesTheObjectAloneWhereVeleroHasNotBegun) {
   Have("b", "Queued");
   velero_.on_delete = [](const std::string& request, const std::string&) {

@@ -18,7 +18,7 @@ StatusOr<v1::ActionResult> RunVeleroPreflight(const v1::VeleroPreflight& action,
 StatusOr<v1::ActionResult> RunVeleroBackup(const v1::VeleroBackup& action, agent::ActionContext& context,
                                            const VeleroOptions& options);
 
-// Removes a Backup with all that it kept, and the policy that it was made by. Done when it is gone.
+// Removes a Backup with all that it kept, and the policies that its attempts were made by. Done when it is gone.
 StatusOr<v1::ActionResult> RunVeleroDelete(const v1::VeleroDelete& action, agent::ActionContext& context,
                                            const VeleroOptions& options);
 
