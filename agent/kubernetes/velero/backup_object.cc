@@ -10,7 +10,6 @@ namespace salvor::velero {
 namespace {
 
 constexpr char kLongestTtl[] = "876000h0m0s";  // a hundred years
-constexpr int kTriesAtMost = 9;
 constexpr std::string_view kRestarted = "during the server starting";
 
 Json Labels(const v1::VeleroBackup& action) {

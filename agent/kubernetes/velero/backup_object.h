@@ -68,6 +68,8 @@ bool IsOfAction(const BackupState& backup, const v1::VeleroBackup& action);
 // was restarted calls it Failed, and it may come back from the dead as Completed with that reason still in it.
 bool IsDead(const BackupState& backup);
 
+inline constexpr int kTriesAtMost = 9;
+
 // NAME, NAME-2, NAME-3 …
 std::string NameOfTry(const std::string& name, int number);
 

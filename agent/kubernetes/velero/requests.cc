@@ -4,11 +4,6 @@
 #include "base/text.h"
 
 namespace salvor::velero {
-namespace {
-
-constexpr int kTriesAtMost = 9;
-
-}  // namespace
 
 std::string FirstName(const std::string& name) {
   const size_t dash = name.rfind('-');

@@ -102,18 +102,21 @@ class VeleroDeleteRun {
 
   // Those of all attempts: one that was stopped may have left a policy and no Backup. `others` are Backups that stay.
   Status RemovePolicies(const std::set<std::string>& others) {
-    ASSIGN_OR_RETURN(const std::vector<Json> policies,
-                     ListAll(
-                         cluster_, ConfigMaps(), velero_, std::string(kRunLabel) + "=" + action_.run(),
-                         [](const Json& item) { return item; }, call_));
-    for (const Json& policy : policies) {
-      const std::string name = TextAt(policy, {"metadata", "name"});
-      if (FirstName(name) != FirstName(action_.name()) || others.count(name) > 0) continue;
-      const Status removed =
-          cluster_.Delete({ConfigMaps(), velero_, name}, {TextAt(policy, {"metadata", "uid"})}, call_);
-      if (!kubernetes::IsNotFound(removed)) RETURN_IF_ERROR(removed);
+    for (int number = 1; number <= kTriesAtMost; ++number) {
+      const std::string name = NameOfTry(FirstName(action_.name()), number);
+      if (others.count(name) == 0) RETURN_IF_ERROR(RemovePolicy(name));
     }
     return OkStatus();
+  }
+
+  Status RemovePolicy(const std::string& name) {
+    const kubernetes::ObjectKey key{ConfigMaps(), velero_, name};
+    const auto policy = cluster_.Get(key, call_);
+    if (kubernetes::IsNotFound(policy.status())) return OkStatus();
+    RETURN_IF_ERROR(policy.status());
+    if (TextAt(*policy, {"metadata", "labels", kRunLabel}) != action_.run()) return OkStatus();
+    const Status removed = cluster_.Delete(key, {TextAt(*policy, {"metadata", "uid"})}, call_);
+    return kubernetes::IsNotFound(removed) ? OkStatus() : removed;
   }
 
   const v1::VeleroDelete& action_;

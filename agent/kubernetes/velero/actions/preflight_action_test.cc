@@ -112,6 +112,16 @@ TEST_F(VeleroPreflightTest, FindsAVeleroThatHelmInstalled) {
   EXPECT_THAT(HintOf(old), HasSubstr("rollout restart deployment backup-velero"));
 }
 
+TEST_F(VeleroPreflightTest, KnowsTheUsualDeploymentWithoutTheRightToListThem) {
+  const kubernetes::ApiRequest request{"list", "deployments.apps", "velero", ""};
+  velero_.Cluster().Fail("list", Deployments(),
+                         kubernetes::MakeApiError(403, "Forbidden", "no right", request));
+  action_.mutable_volumes(0)->set_method(v1::VOLUME_METHOD_SNAPSHOT);
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->warnings(), IsEmpty());
+}
+
 TEST_F(VeleroPreflightTest, SeesWhoMountsAClaimAndWhereTheNodeAgentRuns) {
   action_.mutable_volumes(0)->set_method(v1::VOLUME_METHOD_FILE_SYSTEM);
   EXPECT_TRUE(Run().ok());
