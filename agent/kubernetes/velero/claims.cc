@@ -53,6 +53,9 @@ Claim ReadClaim(const Json& claim, const Json& volume) {
   read.reclaim_policy = TextAt(volume, {"spec", "persistentVolumeReclaimPolicy"});
   read.source = SourceOf(volume);
   read.driver = TextAt(volume, {"spec", "csi", "driver"});
+  read.attributes = TextMapAt(volume, {"spec", "csi", "volumeAttributes"});
+  read.nfs_server = TextAt(volume, {"spec", "nfs", "server"});
+  read.nfs_path = TextAt(volume, {"spec", "nfs", "path"});
   return read;
 }
 
