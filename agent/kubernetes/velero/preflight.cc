@@ -104,6 +104,12 @@ class Preflight {
                          location->message.empty() ? "" : ": " + CleanText(location->message)),
              "Mend its bucket or its credentials; Velero looks again once a minute.");
     }
+    if (location->has_authority) {
+      Warn(fmt::format(
+               "Velero's storage location {} has a certificate authority of its own, which Velero alone uses",
+               location->name),
+           "Let the agent's host or image trust it, too: Velero's records are read from there.");
+    }
     if (location->read_only)
       Refuse(fmt::format("Velero's storage location {} is read-only", location->name),
              "Name another one in the Environment, or set its accessMode to ReadWrite.");
@@ -267,6 +273,8 @@ StorageLocation ReadStorageLocation(const Json& object) {
   StorageLocation location;
   location.name = TextAt(object, {"metadata", "name"});
   location.provider = TextAt(object, {"spec", "provider"});
+  location.has_authority = !TextAt(object, {"spec", "objectStorage", "caCert"}).empty() ||
+                           At(object, {"spec", "objectStorage", "caCertRef"}).is_object();
   location.bucket = TextAt(object, {"spec", "objectStorage", "bucket"});
   location.prefix = TextAt(object, {"spec", "objectStorage", "prefix"});
   location.phase = TextAt(object, {"status", "phase"});

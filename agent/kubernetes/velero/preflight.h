@@ -21,6 +21,7 @@ struct StorageLocation {
   std::string phase, message;  // "Available"
   bool read_only = false;
   bool is_default = false;
+  bool has_authority = false;  // its server's certificate is signed by one of its own
 };
 
 StorageLocation ReadStorageLocation(const Json& object);

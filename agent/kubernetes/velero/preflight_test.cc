@@ -210,6 +210,8 @@ TEST(Preflight, WarnsOfTheRest) {
   for (const Odd& odd : {
            Odd{[](auto& facts) { facts.claims[0].reclaim_policy = "Retain"; },
                "has the reclaim policy Retain"},
+           Odd{[](auto& facts) { facts.locations[0].has_authority = true; },
+               "storage location main has a certificate authority of its own"},
            Odd{[](auto& facts) { facts.has_published_password = true; },
                "the password that stands in its source code"},
            Odd{[](auto& facts) { facts.pods[0].has_hooks = true; },
@@ -265,6 +267,17 @@ TEST(Methods, OfAutoAreASnapshotThatIsMovedWhereItCanBeAndFilesElsewhere) {
   EXPECT_EQ(decided([](auto& facts) { facts.snapshots_since.reset(); }), kFiles);
   EXPECT_EQ(decided([](auto& facts) { facts.server_since.reset(); }), kFiles);
   EXPECT_EQ(decided([](auto& facts) { facts.snapshots_since = absl::FromUnixSeconds(3000); }), kFiles);
+}
+
+TEST(Location, MayHaveACertificateAuthorityOfItsOwn) {
+  const auto has_authority = [](const Json& storage) {
+    return ReadStorageLocation({{"spec", {{"objectStorage", storage}}}}).has_authority;
+  };
+  EXPECT_TRUE(has_authority({{"bucket", "b"}, {"caCert", "LS0t"}}));
+  EXPECT_TRUE(has_authority({{"bucket", "b"}, {"caCertRef", {{"name", "ca"}, {"key", "ca.crt"}}}}));
+  EXPECT_FALSE(has_authority({{"bucket", "b"}, {"caCert", ""}}));
+  EXPECT_FALSE(has_authority({{"bucket", "b"}}));
+  EXPECT_FALSE(ReadStorageLocation(Json()).has_authority);
 }
 
 TEST(Location, IsTheNamedOneOrTheDefault) {
