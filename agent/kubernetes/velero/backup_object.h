@@ -18,7 +18,8 @@ namespace salvor::velero {
 std::string NamespaceOf(const v1::KubernetesCluster& cluster);
 
 // All that it is to keep stands in it, for the server has defaults of its own. Velero would delete by its TTL even the last
-// good backup, so it has the longest: it goes when somebody deletes it. `location` is never empty; the policy has the Backup's name.
+// good backup, so it has the longest: it goes when somebody deletes it. `location` is never empty; the policy has the
+// Backup's name.
 Json MakeBackup(const v1::VeleroBackup& action, const std::string& name, const std::string& location);
 
 // The ConfigMap with the policy of the Backup of that name. It can't be changed once it is made.

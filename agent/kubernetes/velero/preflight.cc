@@ -219,7 +219,14 @@ class Preflight {
   }
 
   void LookAtStart() {
-    if (!facts_.has_csi || !facts_.snapshots_since.has_value() || facts_.server_since.has_value()) return;
+    const bool matters =
+        AnySnapshot(volumes_) ||
+        std::any_of(action_.volumes().begin(), action_.volumes().end(), [](const auto& volume) {
+          return volume.skip().empty() && (volume.method() == v1::VOLUME_METHOD_AUTO ||
+                                           volume.method() == v1::VOLUME_METHOD_UNSPECIFIED);
+        });
+    if (!matters || !facts_.has_csi || !facts_.snapshots_since.has_value() || facts_.server_since.has_value())
+      return;
     Warn(fmt::format(
              "no running pod of Velero's server was found in namespace {}, so it is not known whether it was "
              "started after the CRDs of snapshots were installed, as snapshots need",

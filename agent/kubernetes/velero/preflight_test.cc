@@ -239,8 +239,9 @@ TEST(Preflight, WarnsWhereItIsNotKnownWhenVeleroWasStarted) {
                 HasSubstr("no running pod of Velero's server was found in namespace velero"));
     EXPECT_EQ(result->velero().volumes(0).method(), method == kAuto ? kFiles : method);
   }
-  facts.snapshots_since.reset();
   EXPECT_THAT(JudgePreflight(Action(kFiles), facts)->warnings(), IsEmpty()) << "nothing depends on it";
+  facts.snapshots_since.reset();
+  EXPECT_THAT(JudgePreflight(Action(kAuto), facts)->warnings(), IsEmpty()) << "there are no snapshots";
 }
 
 TEST(Preflight, FindsThePodsOfADeploymentByItsSelector) {
