@@ -10,18 +10,20 @@ namespace salvor {
 namespace {
 
 constexpr size_t kLongestName = 63;  // of an object, as in Kubernetes
+constexpr size_t kLongestDottedName = 253;
 constexpr size_t kLongestKind = std::string_view("restore").size();
 
 bool IsLowerAlphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
+bool IsLabel(std::string_view label) {
+  return !label.empty() && IsLowerAlphanumeric(label.front()) && IsLowerAlphanumeric(label.back()) &&
+         std::all_of(label.begin(), label.end(), [](char c) { return IsLowerAlphanumeric(c) || c == '-'; });
+}
+
 }  // namespace
 
 Status CheckObjectName(std::string_view name) {
-  const bool fits =
-      !name.empty() && name.size() <= kLongestName && IsLowerAlphanumeric(name.front()) &&
-      IsLowerAlphanumeric(name.back()) &&
-      std::all_of(name.begin(), name.end(), [](char c) { return IsLowerAlphanumeric(c) || c == '-'; });
-  if (fits) return OkStatus();
+  if (name.size() <= kLongestName && IsLabel(name)) return OkStatus();
   const bool ascii = std::all_of(name.begin(), name.end(), [](char c) { return c > 0x20 && c < 0x7f; });
   if (!ascii) {
     return InvalidArgument(
@@ -31,6 +33,16 @@ Status CheckObjectName(std::string_view name) {
   return InvalidArgument(
       "name '{}' must be 1 to 63 of a-z, 0-9 and '-', and start and end with a letter or digit",
       CleanText(name.substr(0, 80)));
+}
+
+Status CheckDottedName(std::string_view name, std::string_view of) {
+  if (name.size() > kLongestDottedName) {
+    return InvalidArgument("the name of {} has {} characters, and may have {}", of, name.size(),
+                           kLongestDottedName);
+  }
+  const std::vector<std::string> labels = Split(name, '.');
+  if (!labels.empty() && std::all_of(labels.begin(), labels.end(), IsLabel)) return OkStatus();
+  return InvalidArgument("'{}' is not the name of {}", CleanText(name.substr(0, 80)), of);
 }
 
 Status CheckNameOrBeginning(std::string_view pattern) {

@@ -14,7 +14,11 @@ namespace salvor {
 // DNS label, as for Kubernetes objects: [a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?
 Status CheckObjectName(std::string_view name);
 
-// One such name, or the beginning of several and a '*' after it: "web-1", "node-*", "*".
+// DNS subdomain, as for objects of Kubernetes that are not ours: at most 253 characters, and with dots between its parts.
+// `of` is for the message: "a claim".
+Status CheckDottedName(std::string_view name, std::string_view of);
+
+// One object's name, or the beginning of several and a '*' after it: "web-1", "node-*", "*".
 Status CheckNameOrBeginning(std::string_view pattern);
 
 // Anything PostgreSQL can name a database but what tools could mistake for something else: no leading '-',

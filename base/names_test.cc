@@ -12,6 +12,18 @@ TEST(Names, ObjectsAreDnsLabels) {
   EXPECT_FALSE(CheckObjectName(std::string(64, 'a')).ok());
 }
 
+TEST(Names, OfOtherObjectsOfKubernetesMayHaveDots) {
+  for (const std::string& good :
+       {std::string("a"), std::string("s3.eu-1"), std::string("data-db-0"), std::string(253, 'a')})
+    EXPECT_TRUE(CheckDottedName(good, "a claim").ok()) << good;
+  for (const std::string& bad :
+       {std::string(""), std::string("."), std::string("a..b"), std::string(".a"), std::string("a."),
+        std::string("a.-b"), std::string("a-.b"), std::string("A"), std::string("a_b"), std::string("../a"),
+        std::string("a b"), std::string("a\0b", 3), std::string(254, 'a')})
+    EXPECT_EQ(CheckDottedName(bad, "a claim").code(), absl::StatusCode::kInvalidArgument) << bad;
+  EXPECT_EQ(MessageOf(CheckDottedName("../a", "a claim")), "'../a' is not the name of a claim");
+}
+
 TEST(Names, ANameOrTheBeginningOfSeveral) {
   for (const char* good : {"web-1", "node-*", "n*", "*", "a-b-*"})
     EXPECT_TRUE(CheckNameOrBeginning(good).ok()) << good;

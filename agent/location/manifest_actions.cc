@@ -59,12 +59,16 @@ void AddMissing(v1::Manifest* manifest, const std::string& component, const std:
 }
 
 // What the input steps say they kept. What should be in the repository is believed when it is there; who has something kept
-// elsewhere has looked itself. Steps in the order of their names.
+// elsewhere has looked itself. Steps in the order of their names. What several of them warn of, as of the one preflight that
+// they go by, is said once.
 void CollectArtifacts(const v1::Task& task, const v1::ManifestWrite& write,
                       const std::vector<ResticSnapshot>& snapshots, v1::Manifest* manifest) {
   const std::map<std::string, v1::ActionResult> inputs(task.inputs().begin(), task.inputs().end());
+  std::set<std::string> warned;
   for (const auto& [step, result] : inputs) {
-    for (const std::string& warning : result.warnings()) manifest->add_warnings(warning);
+    for (const std::string& warning : result.warnings()) {
+      if (warned.insert(warning).second) manifest->add_warnings(warning);
+    }
     const bool is_of_a_capture = !result.velero().backup().empty();  // a preflight knows of none yet
     if (is_of_a_capture) *manifest->add_velero() = result.velero();
     for (const v1::MissingArtifact& missing : result.missing()) {  // what was planned is looked for below

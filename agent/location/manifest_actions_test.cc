@@ -102,6 +102,20 @@ TEST_F(ManifestWrite, NamesWhatIsThereAndWhatIsNotAndWhy) {
   EXPECT_EQ(found->front().id, manifest.snapshot());
 }
 
+TEST_F(ManifestWrite, SaysOnceWhatSeveralStepsWarnOf) {
+  for (const char* step : {"volumes.backup.shop", "volumes.backup.web"}) {
+    v1::ActionResult& velero = Input(step);
+    velero.add_warnings("Velero's repositories have the published password");
+    velero.add_warnings(std::string("of ") + step);
+  }
+  const auto result = attempt_.Run(RunManifestWrite);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(
+      std::vector<std::string>(result->manifest().warnings().begin(), result->manifest().warnings().end()),
+      (std::vector<std::string>{"Velero's repositories have the published password", "of volumes.backup.shop",
+                                "of volumes.backup.web"}));
+}
+
 // Whoever keeps it has looked whether it is there; restic cannot tell.
 TEST_F(ManifestWrite, NamesWhatIsKeptElsewhereAndWhichOfIt) {
   Plan("volumes.backup.shop", "uploads");

@@ -168,7 +168,7 @@ class ObjectValidator {
     if (!cluster.velero_namespace().empty())
       problems.Check("veleroNamespace", CheckObjectName(cluster.velero_namespace()));
     if (!cluster.storage_location().empty())
-      problems.Check("storageLocation", CheckObjectName(cluster.storage_location()));
+      problems.Check("storageLocation", CheckDottedName(cluster.storage_location(), "a storage location"));
     AddAll("spec.cluster", problems.Take());
   }
 

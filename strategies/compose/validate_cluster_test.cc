@@ -114,6 +114,9 @@ TEST(ValidateCluster, RefusesWhatIsNoClusterAndAClusterOfHosts) {
                   cluster { kubeconfig: "/etc/salvor/kubeconfig" velero_namespace: "velero-b" storage_location: "b" })")}),
               IsEmpty());
   EXPECT_THAT(
+      Problems({environment(R"(runtime: RUNTIME_KUBERNETES cluster { storage_location: "s3.eu-1" })")}),
+      IsEmpty());
+  EXPECT_THAT(
       Problems({environment(R"(runtime: RUNTIME_KUBERNETES
                   cluster { kubeconfig: "apiVersion: v1" velero_namespace: "Velero" storage_location: "-" })")}),
       ElementsAre(
@@ -121,8 +124,7 @@ TEST(ValidateCluster, RefusesWhatIsNoClusterAndAClusterOfHosts) {
           "never declared",
           "spec.cluster.veleroNamespace: name 'Velero' must be 1 to 63 of a-z, 0-9 and '-', and start and end with a "
           "letter or digit",
-          "spec.cluster.storageLocation: name '-' must be 1 to 63 of a-z, 0-9 and '-', and start and end with a "
-          "letter or digit"));
+          "spec.cluster.storageLocation: '-' is not the name of a storage location"));
   EXPECT_THAT(
       Problems({environment("runtime: RUNTIME_HOST cluster {}")}),
       ElementsAre(

@@ -63,16 +63,6 @@ void ValidateExcludes(const v1::DiskComponent& disk, Problems* problems) {
   }
 }
 
-// Such a name may have dots, where those of our own objects have none.
-Status CheckClaimName(const std::string& name) {
-  if (name.size() > 253) return InvalidArgument("name has {} characters, and may have 253", name.size());
-  for (const std::string& label : Split(name, '.')) {
-    if (!CheckObjectName(label).ok())
-      return InvalidArgument("'{}' is not the name of a claim", CleanText(name.substr(0, 80)));
-  }
-  return OkStatus();
-}
-
 // What only paths of a host can have; empty when there is none.
 std::string OfPaths(const v1::DiskComponent& disk) {
   if (!disk.paths().empty()) return "disk.paths";
@@ -99,7 +89,7 @@ void ValidateClaims(const v1::DiskComponent& disk, Problems* problems) {
   std::set<std::string> seen;
   for (int i = 0; i < disk.claims_size(); ++i) {
     const std::string field = fmt::format("disk.claims[{}]", i);
-    problems->Check(field, CheckClaimName(disk.claims(i)));
+    problems->Check(field, CheckDottedName(disk.claims(i), "a claim"));
     if (!seen.insert(disk.claims(i)).second) problems->Add(field, "is there already");
   }
 }

@@ -55,10 +55,16 @@ StatusOr<ByNamespace> Gather(const std::vector<ComponentVolumes>& wanted) {
   return gathered;
 }
 
-// The backup's own name, so that people find one by the other; a namespace is added where there are several.
+// Whether it is also what an attempt is called that comes after one of another name: "NAME-2".
+bool IsLikeATry(const std::string& name) {
+  return name.size() > 2 && name[name.size() - 2] == '-' && name.back() >= '2' && name.back() <= '9';
+}
+
+// The backup's own name, so that people find one by the other; a namespace is added where there are several. The second
+// attempt in namespace web must not have the name of the first in namespace web-2.
 std::string NameIn(const BackupRequest& request, const std::string& in_namespace, bool is_only) {
   const std::string name = is_only ? request.backup : fmt::format("{}-{}", request.backup, in_namespace);
-  if (name.size() <= kLongestName) return name;
+  if (name.size() <= kLongestName && (is_only || !IsLikeATry(name))) return name;
   const std::string digest = DigestOf(name);
   return fmt::format("{}-{}", name.substr(0, kLongestName - digest.size() - 1), digest);
 }

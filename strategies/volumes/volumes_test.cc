@@ -44,6 +44,19 @@ TEST(Volumes, ABackupOfVelerosHasANameThatItsLabelsCanHold) {
       << "who tries again finds what is there";
 }
 
+// An attempt after one that Velero gave up adds "-2" and so on.
+TEST(Volumes, NoNamespacesBackupHasTheNameOfALaterAttemptOfAnothers) {
+  const std::set<std::string> names = NamesOf("b", {"web", "web-2", "web-9", "web-10", "web-1", "w2"});
+  EXPECT_EQ(names.size(), 6u);
+  for (const std::string& name : names) {
+    for (int number = 2; number <= 9; ++number)
+      EXPECT_EQ(names.count(name + "-" + std::to_string(number)), 0u) << name;
+  }
+  EXPECT_EQ(names.count("b-web"), 1u) << "only those are renamed that must be";
+  EXPECT_EQ(names.count("b-web-10"), 1u);
+  EXPECT_THAT(NamesOf("shop-2", {"shop"}), testing::ElementsAre("shop-2"));
+}
+
 TEST(Volumes, NobodyWantsAny) {
   const auto fragment = KeepVolumes({{"web", {}}}, AHeader(), Request("shop-1"), {"web.capture"});
   ASSERT_TRUE(fragment.ok()) << fragment.status();

@@ -210,6 +210,21 @@ TEST_F(CliTest, AgentsAreListed) {
             "vps-1  vps-1        host     connected        0  -\n");
 }
 
+TEST_F(CliTest, AnAcceptedBackupIsToBeDrilledUnlessItIsOfACluster) {
+  v1::Backup backup = CompleteBackup();
+  backup.set_name("b");
+  control_.PutBackup(backup);
+  backup.set_name("of-cluster");
+  backup.mutable_manifest()->add_velero()->set_backup("of-cluster");
+  control_.PutBackup(backup);
+  const Result drillable = Run({"backup", "accept", "b", "--reason", "archived"});
+  EXPECT_EQ(drillable.out, "accepted b\n");
+  EXPECT_EQ(drillable.err, "next: salvor drill create --backup b --wait\n");
+  const Result of_cluster = Run({"backup", "accept", "of-cluster", "--reason", "archived"});
+  EXPECT_EQ(of_cluster.out, "accepted of-cluster\n");
+  EXPECT_EQ(of_cluster.err, "") << "a drill of it would be refused";
+}
+
 TEST_F(CliTest, UsageErrorsAreTwoAndSuggest) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> table = {
       {{"bakup", "list"},

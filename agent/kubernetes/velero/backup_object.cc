@@ -10,7 +10,6 @@ namespace salvor::velero {
 namespace {
 
 constexpr char kLongestTtl[] = "876000h0m0s";  // a hundred years
-constexpr int kTriesAtMost = 9;
 constexpr std::string_view kRestarted = "during the server starting";
 
 Json Labels(const v1::VeleroBackup& action) {
@@ -115,6 +114,13 @@ bool IsOfRun(const BackupState& backup, const std::string& run) {
   return label != backup.labels.end() && label->second == run;
 }
 
+bool IsOfAction(const BackupState& backup, const v1::VeleroBackup& action) {
+  const auto& namespaces = action.namespaces();
+  return IsOfRun(backup, action.run()) &&
+         backup.namespaces.size() == static_cast<size_t>(namespaces.size()) &&
+         std::is_permutation(namespaces.begin(), namespaces.end(), backup.namespaces.begin());
+}
+
 bool IsDead(const BackupState& backup) {
   if (!backup.given_up.empty() || !backup.failure_reason.empty() || backup.being_deleted) return true;
   return backup.stage == Stage::kFailed || backup.stage == Stage::kInvalid ||
@@ -125,13 +131,12 @@ std::string NameOfTry(const std::string& name, int number) {
   return number == 1 ? name : name + "-" + std::to_string(number);
 }
 
-StatusOr<Choice> ChooseBackup(const std::string& name, const std::string& run,
-                              const std::vector<BackupState>& existing) {
+StatusOr<Choice> ChooseBackup(const v1::VeleroBackup& action, const std::vector<BackupState>& existing) {
   int last = 0;
   const BackupState* newest = nullptr;
   for (const BackupState& backup : existing) {
-    const int number = TryOf(name, backup.name);
-    if (number <= last || !IsOfRun(backup, run)) continue;
+    const int number = TryOf(action.name(), backup.name);
+    if (number <= last || !IsOfAction(backup, action)) continue;
     last = number;
     newest = &backup;
   }
@@ -141,7 +146,7 @@ StatusOr<Choice> ChooseBackup(const std::string& name, const std::string& run,
         ResourceExhausted("Velero gave up {} backups of this run, the last one {}", last, newest->name),
         "Its log says why: velero backup logs " + newest->name);
   }
-  return Choice{NameOfTry(name, last + 1), false};
+  return Choice{NameOfTry(action.name(), last + 1), false};
 }
 
 int CountAhead(const BackupState& ours, const std::vector<BackupState>& all) {

@@ -104,7 +104,9 @@ TEST(Phases, AreStagesAndUnknownOnesAreStillRunning) {
 std::string Chosen(const std::vector<Json>& objects) {
   std::vector<BackupState> existing;
   for (const Json& object : objects) existing.push_back(ReadBackup(object));
-  const auto choice = ChooseBackup("b", kRun, existing);
+  v1::VeleroBackup action = Action();
+  action.set_name("b");
+  const auto choice = ChooseBackup(action, existing);
   if (!choice.ok()) return MessageOf(choice.status());
   return (choice->exists ? "" : "+") + choice->name;
 }
@@ -124,6 +126,17 @@ TEST(Choice, IsTheNewestOfTheRunThatIsNotDead) {
   EXPECT_EQ(Chosen({of("b-2", "Queued"), of("b", "Failed")}), "b-2");
   EXPECT_EQ(Chosen({of("b", "Failed"), of("b-2", "Failed")}), "+b-3");
   EXPECT_EQ(Chosen({of("other", "Completed")}), "+b");
+}
+
+TEST(Choice, IsNoneOfOtherNamespaces) {
+  Json other = BackupObject("b-2", kRun, "Completed");
+  other["spec"]["includedNamespaces"] = {"shop-2"};
+  EXPECT_EQ(Chosen({other}), "+b");
+  EXPECT_EQ(Chosen({other, BackupObject("b", kRun, "InProgress")}), "b");
+  other["spec"]["includedNamespaces"] = {"shop", "shop-2"};
+  EXPECT_EQ(Chosen({other}), "+b");
+  other["spec"].erase("includedNamespaces");
+  EXPECT_EQ(Chosen({other}), "+b") << "it has all namespaces";
 }
 
 // Velero's server was restarted and called it Failed; the old one ended its work all the same.

@@ -35,12 +35,6 @@ std::set<std::string> MountedVolumes(const Json& pod) {
   return volumes;
 }
 
-// The claim behind a volume of a pod; "" for those that have none.
-std::string ClaimOf(const Json& volume, const std::string& pod) {
-  if (At(volume, {"ephemeral"}).is_object()) return pod + "-" + TextAt(volume, {"name"});
-  return TextAt(volume, {"persistentVolumeClaim", "claimName"});
-}
-
 }  // namespace
 
 Claim ReadClaim(const Json& claim, const Json& volume) {
@@ -59,6 +53,9 @@ Claim ReadClaim(const Json& claim, const Json& volume) {
   read.reclaim_policy = TextAt(volume, {"spec", "persistentVolumeReclaimPolicy"});
   read.source = SourceOf(volume);
   read.driver = TextAt(volume, {"spec", "csi", "driver"});
+  read.attributes = TextMapAt(volume, {"spec", "csi", "volumeAttributes"});
+  read.nfs_server = TextAt(volume, {"spec", "nfs", "server"});
+  read.nfs_path = TextAt(volume, {"spec", "nfs", "path"});
   return read;
 }
 
@@ -75,7 +72,8 @@ Pod ReadPod(const Json& pod) {
   const Json& volumes = At(pod, {"spec", "volumes"});
   if (!volumes.is_array()) return read;
   for (const Json& volume : volumes) {
-    const std::string claim = ClaimOf(volume, read.name);
+    // Velero reads no files of an ephemeral volume, though that has a claim, too.
+    const std::string claim = TextAt(volume, {"persistentVolumeClaim", "claimName"});
     if (!claim.empty() && mounted.count(TextAt(volume, {"name"})) > 0) read.claims.push_back(claim);
   }
   return read;

@@ -20,8 +20,10 @@ struct Claim {
   std::string volume;          // "" where it is not bound
   // Of the volume; "" where there is none.
   std::string capacity, storage_class, reclaim_policy;
-  std::string source;  // "csi", "hostPath", "local", "nfs", …
-  std::string driver;  // of a CSI volume
+  std::string source;                             // "csi", "hostPath", "local", "nfs", …
+  std::string driver;                             // of a CSI volume
+  std::map<std::string, std::string> attributes;  // that its driver has of it
+  std::string nfs_server, nfs_path;
 };
 
 // `volume` is the PersistentVolume that it is bound to, or null.

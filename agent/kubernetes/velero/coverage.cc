@@ -13,6 +13,12 @@ namespace {
 constexpr char kClaimKind[] = "v1/PersistentVolumeClaim";
 constexpr size_t kShown = 5;
 
+std::string FirstOf(const std::vector<std::string>& names) {
+  const size_t shown = std::min(names.size(), kShown);
+  return Join({names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown)}, ", ") +
+         (names.size() > shown ? fmt::format(" and {} more", names.size() - shown) : "");
+}
+
 class CoverageJudge {
  public:
   CoverageJudge(const v1::VeleroBackup& action, const std::vector<v1::VeleroVolume>& volumes,
@@ -90,19 +96,61 @@ class CoverageJudge {
     missing->set_artifact(volume.artifact());
   }
 
+  // The copies of its files. Velero has no record of one where the pod that it was read through is gone at the end, and
+  // restores it all the same.
+  std::vector<const Transfer*> CopiesOf(const v1::VeleroVolume& volume) const {
+    std::vector<const Transfer*> found;
+    const Claim* claim = ClaimOf(volume);
+    if (claim == nullptr || claim->uid.empty()) return found;
+    for (const Transfer& transfer : evidence_.transfers) {
+      if (!transfer.is_upload && transfer.claim_uid == claim->uid) found.push_back(&transfer);
+    }
+    return found;
+  }
+
+  VolumeRecord RecordOf(const v1::VeleroVolume& volume, const Transfer& copy) const {
+    VolumeRecord record;
+    record.name_space = volume.namespace_();
+    record.claim = volume.claim();
+    record.volume = ClaimOf(volume)->volume;
+    record.method = "PodVolumeBackup";
+    record.result = Succeeded(copy) ? "succeeded" : "failed";
+    record.handle = copy.handle;
+    record.bytes = copy.bytes_total;
+    record.pod = copy.pod;
+    record.phase = copy.phase;
+    record.started = copy.started;
+    record.completed = copy.completed;
+    return record;
+  }
+
   // Why the volume is not kept, with what to do next; "" when it is, by that record.
-  std::string WhyNotKept(const v1::VeleroVolume& volume, const VolumeRecord** kept) const {
+  std::string WhyNotKept(const v1::VeleroVolume& volume, VolumeRecord* kept) const {
     if (!IsAmongObjects(volume)) {
       return "the claim itself is not among the objects of the backup" + SaidOf(volume, "") +
              ". See whether it exists, and has no label velero.io/exclude-from-backup";
     }
     const auto records = RecordsOf(volume, false);
-    if (records.empty()) return WhyWithoutData(volume);
     if (records.size() > 1)
       return fmt::format("Velero has {} records of it, so it is not certain what a restore would take",
                          records.size());
-    const VolumeRecord& record = *records.front();
-    if (record.result != "succeeded") return WhyNotSucceeded(volume, record);
+    if (!records.empty()) return WhyNotKeptBy(volume, *records.front(), kept);
+    const auto copies = CopiesOf(volume);
+    if (copies.empty() || volume.method() != v1::VOLUME_METHOD_FILE_SYSTEM ||
+        !RecordsOf(volume, true).empty())
+      return WhyWithoutData(volume);
+    if (copies.size() > 1) {
+      return fmt::format(
+          "Velero copied it {} times and has no record of it, so it is not certain what a restore would take",
+          copies.size());
+    }
+    return WhyNotKeptBy(volume, RecordOf(volume, *copies.front()), kept);
+  }
+
+  std::string WhyNotKeptBy(const v1::VeleroVolume& volume, const VolumeRecord& record,
+                           VolumeRecord* kept) const {
+    const bool ended_well = record.phase.empty() || record.phase == "Completed";
+    if (record.result != "succeeded" || !ended_well) return WhyNotSucceeded(volume, record);
     if (MethodOf(record) != volume.method()) {
       return fmt::format(
           "Velero kept it by {}, and {} was planned. See the annotations backup.velero.io/… of the pods "
@@ -115,7 +163,7 @@ class CoverageJudge {
     const bool may_be_empty = volume.method() != v1::VOLUME_METHOD_SNAPSHOT && record.bytes == 0;
     if (record.handle.empty() && !may_be_empty)
       return "Velero says that it succeeded, and does not name the snapshot: there is nothing to restore from";
-    *kept = &record;
+    *kept = record;
     return "";
   }
 
@@ -136,7 +184,9 @@ class CoverageJudge {
 
   std::string WhyNotSucceeded(const v1::VeleroVolume& volume, const VolumeRecord& record) const {
     std::string why = record.result.empty() ? "Velero does not say whether its data were kept"
-                                            : "Velero failed to keep its data";
+                      : record.result == "succeeded"
+                          ? "Velero says that it kept its data, which is not certain"
+                          : "Velero failed to keep its data";
     if (!record.phase.empty()) why += ": its transfer is " + CleanText(record.phase);
     for (const Transfer& transfer : evidence_.transfers) {
       const bool its = transfer.is_upload
@@ -149,29 +199,29 @@ class CoverageJudge {
   }
 
   void JudgeVolume(const v1::VeleroVolume& volume) {
-    const VolumeRecord* record = nullptr;
+    VolumeRecord record;
     const std::string why = WhyNotKept(volume, &record);
     if (!why.empty()) return AddMissing(volume, why);
     v1::Artifact* artifact = result_.add_artifacts();
     artifact->set_component(volume.component());
     artifact->set_name(volume.artifact());
     artifact->set_keeper(v1::Artifact::KEEPER_VELERO);
-    artifact->set_bytes(record->bytes);
-    if (record->started != absl::InfinitePast())
-      *artifact->mutable_consistent_at() = ToProto(record->started);
+    artifact->set_bytes(record.bytes);
+    if (record.started != absl::InfinitePast()) *artifact->mutable_consistent_at() = ToProto(record.started);
     // Files that are read one after the other are of no one moment.
-    if (volume.method() == v1::VOLUME_METHOD_FILE_SYSTEM && record->completed != absl::InfinitePast())
-      *artifact->mutable_consistent_until() = ToProto(record->completed);
+    if (volume.method() == v1::VOLUME_METHOD_FILE_SYSTEM && record.completed != absl::InfinitePast())
+      *artifact->mutable_consistent_until() = ToProto(record.completed);
     *artifact->mutable_contents() = MakeContents("volume", v1::Artifact::ROLE_DATA);
+    AddCount("volume", 1, artifact->mutable_contents());
     v1::VeleroFacts* facts = artifact->mutable_velero();
     facts->set_backup(evidence_.backup.name);
     facts->set_namespace_(volume.namespace_());
     facts->set_claim(volume.claim());
     facts->set_method(volume.method());
-    facts->set_snapshot_handle(record->handle);
-    facts->set_volume(record->volume);
+    facts->set_snapshot_handle(record.handle);
+    facts->set_volume(record.volume);
     if (const Claim* claim = ClaimOf(volume)) facts->set_storage_class(claim->storage_class);
-    kept_bytes_ += record->bytes;
+    kept_bytes_ += record.bytes;
   }
 
   void WarnOfUnwanted(const v1::VeleroVolume& volume) {
@@ -180,18 +230,27 @@ class CoverageJudge {
           fmt::format("the data of volume {} are in the backup, and were to be left out", Key(volume)));
   }
 
+  bool HasRecord(const Claim& claim) const {
+    return std::any_of(evidence_.volumes.begin(), evidence_.volumes.end(), [&](const VolumeRecord& record) {
+      return !record.skipped && record.name_space == claim.name_space && record.claim == claim.name;
+    });
+  }
+
   void NameUnplannedClaims() {
     std::set<std::string> planned;
     for (const v1::VeleroVolume& volume : volumes_) planned.insert(Key(volume));
-    std::vector<std::string> others;
+    std::vector<std::string> others, also_kept;
     for (const Claim& claim : evidence_.claims) {
-      if (planned.count(Key(claim)) == 0) others.push_back(Key(claim));
+      if (planned.count(Key(claim)) == 0) (HasRecord(claim) ? also_kept : others).push_back(Key(claim));
     }
-    if (others.empty()) return;
-    AddWarning(
-        fmt::format("the data of claims that no component names are not in the backup: {}",
-                    Join({others.begin(), others.begin() + std::min(others.size(), kShown)}, ", ") +
-                        (others.size() > kShown ? fmt::format(" and {} more", others.size() - kShown) : "")));
+    if (!others.empty())
+      AddWarning("the data of claims that no component names are not in the backup: " + FirstOf(others));
+    if (!also_kept.empty()) {
+      AddWarning(
+          "the data of claims that no component names are in the backup too, for Velero can't tell them from "
+          "those that are kept: " +
+          FirstOf(also_kept));
+    }
   }
 
   // Errors of Velero's that no missing volume explains already are of objects.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/kubernetes/velero/velero_objects_testing.h"
+#include "strategies/verdicts/records.h"
 
 namespace salvor::velero {
 namespace {
@@ -93,6 +94,22 @@ TEST_F(Coverage, OfAWholeBackupHasAnArtifactForEachVolumeAndTheReport) {
   EXPECT_EQ(result.note(), "Velero's backup b: 3 objects, 1 of 1 volumes, 4.00 KiB");
 }
 
+// A mount that is gone leaves a volume that is whole, and empty.
+TEST_F(Coverage, OfAVolumeThatIsSuddenlyEmptyIsDoubted) {
+  const auto kept = [&](int64_t bytes, const std::string& handle) {
+    evidence_.volumes[0].bytes = bytes;
+    evidence_.volumes[0].handle = handle;
+    v1::Manifest manifest;
+    *manifest.mutable_artifacts() = Judge().artifacts();
+    EXPECT_EQ(manifest.artifacts_size(), 1);
+    return manifest;
+  };
+  const v1::Manifest last = kept(50 << 20, "handle"), now = kept(0, "");
+  EXPECT_THAT(verdicts::DoubtsAbout(now, last), ElementsAre(HasSubstr("files.uploads has 0 bytes")));
+  EXPECT_THAT(verdicts::DoubtsAbout(last, last), IsEmpty());
+  EXPECT_THAT(verdicts::DoubtsAbout(kept(40 << 20, "handle"), last), IsEmpty());
+}
+
 TEST_F(Coverage, IsByEachMethod) {
   volumes_ = {Planned("kept", kSnapshot), Planned("moved", kMoved)};
   evidence_.volumes = {Record("kept", "CSISnapshot", false), Record("moved", "CSISnapshot", true)};
@@ -162,9 +179,76 @@ TEST_F(Coverage, NamesATransferThatFailedByItsOwnWords) {
               HasSubstr("Velero failed to keep its data: its transfer is Failed. See: velero backup logs b"));
 }
 
+// Velero writes no record where the pod that the files were read through is gone at the end.
+TEST_F(Coverage, GoesByTheTransferWhereThereIsNoRecord) {
+  Transfer copy;
+  copy.name_space = "shop";
+  copy.pod = "web-1";
+  copy.claim_uid = "uid-uploads";
+  copy.phase = "Completed";
+  copy.handle = "9d2e";
+  copy.bytes_total = 8192;
+  copy.started = absl::FromUnixSeconds(1000);
+  copy.completed = absl::FromUnixSeconds(1030);
+  evidence_.volumes.clear();
+  evidence_.transfers = {copy};
+  const v1::ActionResult result = Judge();
+  EXPECT_EQ(Missing(), "");
+  ASSERT_EQ(result.artifacts_size(), 1);
+  EXPECT_EQ(result.artifacts(0).bytes(), 8192);
+  EXPECT_EQ(result.artifacts(0).consistent_until().seconds(), 1030);
+  EXPECT_EQ(result.artifacts(0).velero().snapshot_handle(), "9d2e");
+  EXPECT_EQ(result.artifacts(0).velero().volume(), "pvc-uploads");
+}
+
+TEST_F(Coverage, GoesByNoTransferThatIsNotCertain) {
+  Transfer copy;
+  copy.name_space = "shop";
+  copy.pod = "web-1";
+  copy.claim_uid = "uid-uploads";
+  copy.phase = "Completed";
+  copy.handle = "9d2e";
+  copy.bytes_total = 8192;
+  const auto missing_with = [&](const std::vector<Transfer>& transfers) {
+    evidence_.volumes.clear();
+    evidence_.transfers = transfers;
+    return Missing();
+  };
+  EXPECT_EQ(missing_with({copy}), "");
+  EXPECT_THAT(missing_with({copy, copy}), HasSubstr("Velero copied it 2 times and has no record of it"));
+  Transfer other = copy;
+  other.claim_uid = "uid-other";
+  EXPECT_THAT(missing_with({other}), HasSubstr("Velero has no record of its data"));
+  other.claim_uid = "";
+  EXPECT_THAT(missing_with({other}), HasSubstr("Velero has no record of its data"));
+  Transfer without_handle = copy;
+  without_handle.handle = "";
+  EXPECT_THAT(missing_with({without_handle}), HasSubstr("does not name the snapshot"));
+  without_handle.bytes_total = 0;
+  EXPECT_EQ(missing_with({without_handle}), "") << "the volume is empty";
+  Transfer failed = copy;
+  failed.phase = "Failed";
+  failed.message = "pod is gone";
+  EXPECT_THAT(missing_with({failed}), HasSubstr("its transfer is Failed: pod is gone"));
+  missing_with({copy});
+  evidence_.volumes = {Skipped("uploads", "by the policy")};
+  EXPECT_THAT(Missing(), HasSubstr("Velero skipped its data: by the policy"));
+  volumes_ = {Planned("uploads", kSnapshot)};
+  EXPECT_THAT(missing_with({copy}), HasSubstr("Velero has no record of its data"));
+}
+
 TEST_F(Coverage, DoesNotTakeSilenceForSuccess) {
   evidence_.volumes[0].result = "";
   EXPECT_THAT(Missing(), HasSubstr("Velero does not say whether its data were kept"));
+}
+
+TEST_F(Coverage, DoesNotTakeVelerosWordForATransferThatDidNotEndWell) {
+  for (const char* phase : {"Canceled", "Failed", "InProgress", "New"}) {
+    evidence_.volumes[0].phase = phase;
+    EXPECT_THAT(Missing(), HasSubstr(std::string("which is not certain: its transfer is ") + phase));
+  }
+  evidence_.volumes[0].phase = "Completed";
+  EXPECT_EQ(Missing(), "");
 }
 
 TEST_F(Coverage, NeedsTheClaimAmongTheObjects) {
@@ -232,6 +316,21 @@ TEST_F(Coverage, WarnsOfClaimsThatNobodyNamesAndOfWhatWasToBeLeftOut) {
                           "Velero warns: namespace shop: w"));
   EXPECT_EQ(Missing(), "");
   EXPECT_EQ(Judge().artifacts_size(), 1);
+}
+
+// A claim that has all in common with one that is kept is kept as well.
+TEST_F(Coverage, SaysOfUnplannedClaimsWhetherTheirDataAreInTheBackup) {
+  evidence_.claims.push_back(BoundClaim("spare"));
+  evidence_.claims.push_back(BoundClaim("cache"));
+  evidence_.claims.push_back(BoundClaim("skipped"));
+  evidence_.volumes.push_back(Record("spare", "PodVolumeBackup", false));
+  evidence_.volumes.push_back(Skipped("skipped", "by the policy"));
+  EXPECT_THAT(
+      Judge().warnings(),
+      ElementsAre(
+          "the data of claims that no component names are not in the backup: shop/cache, shop/skipped",
+          "the data of claims that no component names are in the backup too, for Velero can't tell them "
+          "from those that are kept: shop/spare"));
 }
 
 TEST_F(Coverage, KeepsItsWarningsFew) {

@@ -54,6 +54,7 @@ class Preflight {
       files = files || volume.method() == v1::VOLUME_METHOD_FILE_SYSTEM;
     }
     if (AnySnapshot(volumes_)) LookAtSnapshots();
+    LookAtStart();
     if ((files || AnyMoved(volumes_)) && facts_.agent_nodes.empty()) {
       Refuse("Velero's node-agent runs on no node, and copies the files of volumes",
              "Install it: velero install --use-node-agent, or wait until its pods run.");
@@ -103,6 +104,12 @@ class Preflight {
                          location->message.empty() ? "" : ": " + CleanText(location->message)),
              "Mend its bucket or its credentials; Velero looks again once a minute.");
     }
+    if (location->has_authority) {
+      Warn(fmt::format(
+               "Velero's storage location {} has a certificate authority of its own, which Velero alone uses",
+               location->name),
+           "Let the agent's host or image trust it, too: Velero's records are read from there.");
+    }
     if (location->read_only)
       Refuse(fmt::format("Velero's storage location {} is read-only", location->name),
              "Name another one in the Environment, or set its accessMode to ReadWrite.");
@@ -146,8 +153,13 @@ class Preflight {
       LookAtSnapshot(*claim, volume.method());
   }
 
+<<<<<<< HEAD
   // Velero reads the files of a volume through a pod that runs and has it mounted. It skips it in silence where there
   // is none.
+=======
+  // Velero reads the files of a volume through a pod that runs and has it mounted, whichever of several it comes to first. It
+  // skips the volume in silence where there is none, and leaves out a pod on a node without its node-agent.
+>>>>>>> vfix
   void LookAtFiles(const Claim& claim) {
     const std::string key = Key(claim);
     if (claim.block) {
@@ -158,24 +170,23 @@ class Preflight {
       return Refuse(fmt::format("the volume of {} is a folder of its node, which Velero does not copy", key),
                     "Keep its data another way, or move them to a volume of another kind.");
     }
-    std::vector<std::string> without_agent;
+    if (facts_.agent_nodes.empty()) return;  // that is said already
+    bool mounted = false;
     for (const Pod& pod : facts_.pods) {
       const bool mounts = pod.name_space == claim.name_space &&
                           std::find(pod.claims.begin(), pod.claims.end(), claim.name) != pod.claims.end();
       if (!mounts || !pod.running || pod.excluded) continue;
-      if (facts_.agent_nodes.count(pod.node) > 0) return;
-      without_agent.push_back(pod.node);
-    }
-    if (facts_.agent_nodes.empty()) return;  // that is said already
-    if (!without_agent.empty()) {
+      mounted = true;
+      if (facts_.agent_nodes.count(pod.node) > 0) continue;
       return Refuse(
           fmt::format("the volume of {} is mounted on node {}, where Velero's node-agent does not run", key,
-                      without_agent.front()),
+                      pod.node),
           "Let the node-agent's DaemonSet run on that node, or keep the volume by SNAPSHOT_MOVED.");
     }
+    if (mounted) return;
     Refuse(fmt::format("the volume of {} is mounted by no running pod, and Velero would leave its files out",
                        key),
-           "Start a pod that mounts it, or keep it by SNAPSHOT or SNAPSHOT_MOVED.");
+           "Start a pod that mounts it by its claim, or keep it by SNAPSHOT or SNAPSHOT_MOVED.");
   }
 
   void LookAtSnapshot(const Claim& claim, v1::VolumeMethod method) {
@@ -205,11 +216,27 @@ class Preflight {
     if (!facts_.snapshots_since.has_value()) {
       Refuse("the cluster has no VolumeSnapshots: their CRDs are not installed",
              "Install them and the snapshot controller, then restart Velero.");
-    } else if (*facts_.snapshots_since > facts_.server_since) {
+    } else if (facts_.server_since.has_value() && *facts_.snapshots_since > *facts_.server_since) {
       Refuse("Velero was started before the CRDs of snapshots were installed, and does not know them",
-             fmt::format("Restart it: kubectl -n {} rollout restart deployment velero",
-                         NamespaceOf(action_.cluster())));
+             fmt::format("Restart it: kubectl -n {} rollout restart deployment {}",
+                         NamespaceOf(action_.cluster()), facts_.deployment));
     }
+  }
+
+  void LookAtStart() {
+    const bool matters =
+        AnySnapshot(volumes_) ||
+        std::any_of(action_.volumes().begin(), action_.volumes().end(), [](const auto& volume) {
+          return volume.skip().empty() && (volume.method() == v1::VOLUME_METHOD_AUTO ||
+                                           volume.method() == v1::VOLUME_METHOD_UNSPECIFIED);
+        });
+    if (!matters || !facts_.has_csi || !facts_.snapshots_since.has_value() || facts_.server_since.has_value())
+      return;
+    Warn(fmt::format(
+             "no running pod of Velero's server was found in namespace {}, so it is not known whether it was "
+             "started after the CRDs of snapshots were installed, as snapshots need",
+             NamespaceOf(action_.cluster())),
+         "See whether the Deployment of Velero has the label component=velero and selects its pods.");
   }
 
   void LookAtPolicy() {
@@ -258,6 +285,8 @@ StorageLocation ReadStorageLocation(const Json& object) {
   StorageLocation location;
   location.name = TextAt(object, {"metadata", "name"});
   location.provider = TextAt(object, {"spec", "provider"});
+  location.has_authority = !TextAt(object, {"spec", "objectStorage", "caCert"}).empty() ||
+                           At(object, {"spec", "objectStorage", "caCertRef"}).is_object();
   location.bucket = TextAt(object, {"spec", "objectStorage", "bucket"});
   location.prefix = TextAt(object, {"spec", "objectStorage", "prefix"});
   location.phase = TextAt(object, {"status", "phase"});
@@ -302,6 +331,13 @@ bool HasCsi(const Json& deployment) {
   return false;
 }
 
+std::string PodSelector(const Json& deployment) {
+  std::vector<std::string> parts;
+  for (const auto& [key, value] : TextMapAt(deployment, {"spec", "selector", "matchLabels"}))
+    parts.push_back(key + "=" + value);
+  return Join(parts, ",");
+}
+
 const StorageLocation* ChooseLocation(const v1::KubernetesCluster& cluster,
                                       const std::vector<StorageLocation>& locations) {
   const std::string& named = cluster.storage_location();
@@ -322,9 +358,10 @@ std::vector<v1::VeleroVolume> DecideMethods(const std::vector<v1::VeleroVolume>&
     if (volume.method() != v1::VOLUME_METHOD_AUTO && volume.method() != v1::VOLUME_METHOD_UNSPECIFIED)
       continue;
     const Claim* claim = FindClaim(volume, facts.claims);
-    const bool snapshots =
-        claim != nullptr && !claim->driver.empty() && facts.has_csi && facts.snapshots_since.has_value() &&
-        *facts.snapshots_since <= facts.server_since && ClassFor(*claim, facts.snapshot_classes) != nullptr;
+    const bool snapshots = claim != nullptr && !claim->driver.empty() && facts.has_csi &&
+                           facts.snapshots_since.has_value() && facts.server_since.has_value() &&
+                           *facts.snapshots_since <= *facts.server_since &&
+                           ClassFor(*claim, facts.snapshot_classes) != nullptr;
     volume.set_method(snapshots ? v1::VOLUME_METHOD_SNAPSHOT_MOVED : v1::VOLUME_METHOD_FILE_SYSTEM);
   }
   return decided;

@@ -21,6 +21,7 @@ struct StorageLocation {
   std::string phase, message;  // "Available"
   bool read_only = false;
   bool is_default = false;
+  bool has_authority = false;  // its server's certificate is signed by one of its own
 };
 
 StorageLocation ReadStorageLocation(const Json& object);
@@ -44,6 +45,9 @@ NamespaceFacts ReadNamespace(const Json& object);
 // Whether the arguments of Velero's server turn on snapshots of CSI.
 bool HasCsi(const Json& deployment);
 
+// The labels by which a Deployment finds its pods, as a selector: "app=a,tier=b"; "" where it names none.
+std::string PodSelector(const Json& deployment);
+
 // All that was looked at. What could not be looked at for lack of a right is what loses no data by it.
 struct PreflightFacts {
   std::string server_version;  // that the server answered with; "" where it gave no answer
@@ -55,9 +59,10 @@ struct PreflightFacts {
   std::set<std::string> agent_nodes;  // on which Velero's node-agent runs
   bool has_csi = false;
   std::vector<SnapshotClass> snapshot_classes;
-  std::optional<absl::Time> snapshots_since;         // when their CRDs came; nothing: they are not there
-  absl::Time server_since = absl::InfiniteFuture();  // when Velero was started
-  bool has_published_password = false;  // of its repositories: the one that stands in Velero's source
+  std::optional<absl::Time> snapshots_since;  // when their CRDs came; nothing: they are not there
+  std::string deployment = "velero";          // of Velero's server
+  std::optional<absl::Time> server_since;     // when Velero was started; nothing: none of its pods was found
+  bool has_published_password = false;        // of its repositories: the one that stands in Velero's source
 };
 
 // The location that a Backup goes to: the named one, or Velero's default; nullptr where there is none.

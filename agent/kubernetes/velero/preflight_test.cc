@@ -107,6 +107,14 @@ const std::vector<Bad>& Refused() {
        "is a folder of its node"},
       {"no agent there", kFiles, [](auto& facts) { facts.agent_nodes = {"node-2"}; },
        "is mounted on node node-1, where Velero's node-agent does not run"},
+      {"no agent where the second pod is", kFiles,
+       [](auto& facts) { facts.pods.push_back(ReadPod(PodObject("web-2", "uploads", "node-2"))); },
+       "is mounted on node node-2, where Velero's node-agent does not run"},
+      {"no agent where the first pod is", kFiles,
+       [](auto& facts) {
+         facts.pods.insert(facts.pods.begin(), ReadPod(PodObject("web-0", "uploads", "node-2")));
+       },
+       "is mounted on node node-2, where Velero's node-agent does not run"},
       {"no agent", kFiles, [](auto& facts) { facts.agent_nodes.clear(); },
        "Velero's node-agent runs on no node"},
       {"no agent to move", kMoved, [](auto& facts) { facts.agent_nodes.clear(); },
@@ -164,6 +172,28 @@ TEST(Preflight, DoesNotLookAtVolumesThatAreSkipped) {
   EXPECT_TRUE(JudgePreflight(action, facts).ok());
 }
 
+TEST(Preflight, RefusesTheFilesOfAnEphemeralVolume) {
+  PreflightFacts facts = Well();
+  facts.claims = {BoundClaim("web-1-data")};
+  Json pod = PodObject("web-1", "");
+  pod["spec"]["volumes"][0] = {{"name", "data"}, {"ephemeral", {{"volumeClaimTemplate", Json::object()}}}};
+  facts.pods = {ReadPod(pod)};
+  v1::VeleroPreflight action = Action(kFiles);
+  action.mutable_volumes(0)->set_claim("web-1-data");
+  const Status refused = JudgePreflight(action, facts).status();
+  EXPECT_THAT(MessageOf(refused), HasSubstr("the volume of shop/web-1-data is mounted by no running pod"));
+  EXPECT_THAT(HintOf(refused), HasSubstr("keep it by SNAPSHOT"));
+}
+
+TEST(Preflight, LooksOnlyAtNodesOfPodsThatVeleroWouldReadThrough) {
+  PreflightFacts facts = Well();
+  facts.pods.push_back(ReadPod(PodObject("done", "uploads", "node-2", "Succeeded")));
+  facts.pods.push_back(ReadPod(PodObject("other", "spare", "node-2")));
+  facts.pods.push_back(ReadPod(PodObject("second", "uploads", "node-1")));
+  const auto result = JudgePreflight(Action(kFiles), facts);
+  EXPECT_TRUE(result.ok()) << result.status();
+}
+
 TEST(Preflight, RefusesWhatAPolicyCannotTellApart) {
   PreflightFacts facts = Well();
   facts.claims.push_back(BoundClaim("other"));
@@ -180,6 +210,8 @@ TEST(Preflight, WarnsOfTheRest) {
   for (const Odd& odd : {
            Odd{[](auto& facts) { facts.claims[0].reclaim_policy = "Retain"; },
                "has the reclaim policy Retain"},
+           Odd{[](auto& facts) { facts.locations[0].has_authority = true; },
+               "storage location main has a certificate authority of its own"},
            Odd{[](auto& facts) { facts.has_published_password = true; },
                "the password that stands in its source code"},
            Odd{[](auto& facts) { facts.pods[0].has_hooks = true; },
@@ -196,6 +228,33 @@ TEST(Preflight, WarnsOfTheRest) {
   }
 }
 
+TEST(Preflight, WarnsWhereItIsNotKnownWhenVeleroWasStarted) {
+  PreflightFacts facts = Well();
+  facts.server_since.reset();
+  for (const auto method : {kSnapshot, kMoved, kAuto}) {
+    const auto result = JudgePreflight(Action(method), facts);
+    ASSERT_TRUE(result.ok()) << result.status();
+    ASSERT_EQ(result->warnings_size(), 1);
+    EXPECT_THAT(result->warnings(0),
+                HasSubstr("no running pod of Velero's server was found in namespace velero"));
+    EXPECT_EQ(result->velero().volumes(0).method(), method == kAuto ? kFiles : method);
+  }
+  EXPECT_THAT(JudgePreflight(Action(kFiles), facts)->warnings(), IsEmpty()) << "nothing depends on it";
+  facts.snapshots_since.reset();
+  EXPECT_THAT(JudgePreflight(Action(kAuto), facts)->warnings(), IsEmpty()) << "there are no snapshots";
+}
+
+TEST(Preflight, FindsThePodsOfADeploymentByItsSelector) {
+  const auto of = [](const Json& labels) {
+    return PodSelector({{"spec", {{"selector", {{"matchLabels", labels}}}}}});
+  };
+  EXPECT_EQ(of({{"name", "velero"}}), "name=velero");
+  EXPECT_EQ(of({{"app.kubernetes.io/name", "velero"}, {"name", "velero"}}),
+            "app.kubernetes.io/name=velero,name=velero");
+  EXPECT_EQ(of(Json::object()), "");
+  EXPECT_EQ(PodSelector(Json()), "");
+}
+
 TEST(Methods, OfAutoAreASnapshotThatIsMovedWhereItCanBeAndFilesElsewhere) {
   const auto decided = [](const std::function<void(PreflightFacts&)>& change) {
     PreflightFacts facts = Well();
@@ -207,7 +266,19 @@ TEST(Methods, OfAutoAreASnapshotThatIsMovedWhereItCanBeAndFilesElsewhere) {
   EXPECT_EQ(decided([](auto& facts) { facts.has_csi = false; }), kFiles);
   EXPECT_EQ(decided([](auto& facts) { facts.snapshot_classes.clear(); }), kFiles);
   EXPECT_EQ(decided([](auto& facts) { facts.snapshots_since.reset(); }), kFiles);
+  EXPECT_EQ(decided([](auto& facts) { facts.server_since.reset(); }), kFiles);
   EXPECT_EQ(decided([](auto& facts) { facts.snapshots_since = absl::FromUnixSeconds(3000); }), kFiles);
+}
+
+TEST(Location, MayHaveACertificateAuthorityOfItsOwn) {
+  const auto has_authority = [](const Json& storage) {
+    return ReadStorageLocation({{"spec", {{"objectStorage", storage}}}}).has_authority;
+  };
+  EXPECT_TRUE(has_authority({{"bucket", "b"}, {"caCert", "LS0t"}}));
+  EXPECT_TRUE(has_authority({{"bucket", "b"}, {"caCertRef", {{"name", "ca"}, {"key", "ca.crt"}}}}));
+  EXPECT_FALSE(has_authority({{"bucket", "b"}, {"caCert", ""}}));
+  EXPECT_FALSE(has_authority({{"bucket", "b"}}));
+  EXPECT_FALSE(ReadStorageLocation(Json()).has_authority);
 }
 
 TEST(Location, IsTheNamedOneOrTheDefault) {

@@ -4,11 +4,7 @@
 #include "base/text.h"
 
 namespace salvor::velero {
-namespace {
 
-constexpr int kTriesAtMost = 9;
-
-// NAME of NAME-2.
 std::string FirstName(const std::string& name) {
   const size_t dash = name.rfind('-');
   if (dash == std::string::npos || dash == 0) return name;
@@ -17,8 +13,6 @@ std::string FirstName(const std::string& name) {
   }
   return name;
 }
-
-}  // namespace
 
 Json MakeDeleteRequest(const BackupState& backup, const std::string& velero_namespace) {
   return {{"apiVersion", "velero.io/v1"},

@@ -10,6 +10,9 @@
 
 namespace salvor::velero {
 
+// NAME of NAME-2: what the first attempt at a Backup was called.
+std::string FirstName(const std::string& name);
+
 Json MakeDeleteRequest(const BackupState& backup, const std::string& velero_namespace);
 
 struct DeleteRequestState {

@@ -33,6 +33,7 @@ inline constexpr char kSnapshotDefinition[] = "volumesnapshots.snapshot.storage.
 // Labels and annotations of Velero's.
 inline constexpr char kBackupNameLabel[] = "velero.io/backup-name";
 inline constexpr char kBackupUidLabel[] = "velero.io/backup-uid";
+inline constexpr char kClaimUidLabel[] = "velero.io/pvc-uid";
 inline constexpr char kExcludeLabel[] = "velero.io/exclude-from-backup";
 
 // Ours, on each object that we make: by them it is known whose it is, also in another cluster that sees the same

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/kubernetes/velero/resources.h"
 #include "base/text.h"
 
 namespace salvor::velero {
@@ -12,6 +13,10 @@ Transfer ReadCommon(const Json& object) {
   transfer.name = TextAt(object, {"metadata", "name"});
   transfer.phase = TextAt(object, {"status", "phase"});
   transfer.message = TextAt(object, {"status", "message"});
+  transfer.claim_uid = TextAt(object, {"metadata", "labels", kClaimUidLabel});
+  transfer.handle = TextAt(object, {"status", "snapshotID"});
+  transfer.started = TimeAt(object, {"status", "startTimestamp"});
+  transfer.completed = TimeAt(object, {"status", "completionTimestamp"});
   transfer.bytes_done = NumberAt(object, {"status", "progress", "bytesDone"});
   transfer.bytes_total = NumberAt(object, {"status", "progress", "totalBytes"});
   return transfer;

@@ -16,10 +16,13 @@ struct Transfer {
   std::string name;
   bool is_upload = false;          // of a snapshot's data; else it reads a pod's volume
   std::string name_space, source;  // the claim of an upload, the volume of a pod
+  std::string claim_uid;           // of the claim whose data they are; "" for a volume without one
   std::string pod, node;           // node: "" until one has it
   std::string phase;               // in Velero's words
   std::string message;
+  std::string handle;  // of what was kept, in Velero's words
   int64_t bytes_done = 0, bytes_total = 0;
+  absl::Time started = absl::InfinitePast(), completed = absl::InfinitePast();
 };
 
 Transfer ReadPodVolumeBackup(const Json& object);

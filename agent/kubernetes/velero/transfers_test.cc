@@ -29,6 +29,22 @@ Transfer Upload(const std::string& phase, int64_t done, int64_t total) {
        {"status", {{"phase", phase}, {"progress", {{"bytesDone", done}, {"totalBytes", total}}}}}});
 }
 
+TEST(Transfers, SayWhoseDataTheyKeptAndWhen) {
+  const Json object = {{"metadata", {{"name", "b-x7"}, {"labels", {{"velero.io/pvc-uid", "uid-uploads"}}}}},
+                       {"status",
+                        {{"phase", "Completed"},
+                         {"snapshotID", "9d2e"},
+                         {"startTimestamp", "1970-01-01T00:16:40Z"},
+                         {"completionTimestamp", "1970-01-01T00:17:40Z"}}}};
+  for (const Transfer& read : {ReadPodVolumeBackup(object), ReadDataUpload(object)}) {
+    EXPECT_EQ(read.claim_uid, "uid-uploads");
+    EXPECT_EQ(read.handle, "9d2e");
+    EXPECT_EQ(read.started, absl::FromUnixSeconds(1000));
+    EXPECT_EQ(read.completed, absl::FromUnixSeconds(1060));
+  }
+  EXPECT_EQ(ReadPodVolumeBackup(Json()).started, absl::InfinitePast());
+}
+
 struct ProgressCase {
   BackupState backup;
   std::vector<Transfer> transfers;

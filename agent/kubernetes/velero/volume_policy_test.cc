@@ -29,6 +29,13 @@ std::string ActionFor(const std::string& policy, const Claim* claim) {
       fits = fits && claim != nullptr && claim->storage_class == one;
     if (const std::string driver = TextAt(conditions, {"csi", "driver"}); !driver.empty())
       fits = fits && claim != nullptr && claim->driver == driver;
+    for (const auto& [key, value] : TextMapAt(conditions, {"csi", "volumeAttributes"}))
+      fits =
+          fits && claim != nullptr && claim->attributes.count(key) > 0 && claim->attributes.at(key) == value;
+    if (At(conditions, {"nfs"}).is_object()) {
+      fits = fits && claim != nullptr && claim->nfs_server == TextAt(conditions, {"nfs", "server"}) &&
+             claim->nfs_path == TextAt(conditions, {"nfs", "path"});
+    }
     if (const std::string capacity = TextAt(conditions, {"capacity"}); capacity != "0,")
       fits = fits && claim != nullptr && capacity == claim->capacity + "," + claim->capacity;
     if (fits) return TextAt(rule, {"action", "type"});
@@ -79,6 +86,51 @@ TEST(VolumePolicy, TellsClaimsOfTheSameLabelsApartByCapacityAndDriver) {
   EXPECT_EQ(
       Routes({Planned("small", kFiles), Planned("large", kSnapshot), Planned("other", kSnapshot)}, claims),
       "small=fs-backup large=snapshot other=snapshot rest=skip");
+}
+
+TEST(VolumePolicy, TellsClaimsApartByWhatTheirDriverHasOfThem) {
+  Claim plain = BoundClaim("plain"), share = BoundClaim("share"), other = BoundClaim("other");
+  share.attributes = {{"share", "a"}};
+  other.attributes = {{"share", "a"}, {"tier", "slow"}};
+  std::vector<Claim> claims = {plain, share, other};
+  const std::vector<v1::VeleroVolume> planned = {Planned("plain", kFiles), Planned("share", kSnapshot),
+                                                 Planned("other", kFiles)};
+  EXPECT_EQ(Routes(planned, claims), "plain=fs-backup share=snapshot other=fs-backup rest=skip");
+  std::reverse(claims.begin(), claims.end());
+  EXPECT_EQ(Routes(planned, claims), "other=fs-backup share=snapshot plain=fs-backup rest=skip");
+}
+
+TEST(VolumePolicy, TellsNfsSharesApart) {
+  const auto nfs = [](const std::string& name, const std::string& path) {
+    Claim claim = BoundClaim(name);
+    claim.driver = "";
+    claim.source = "nfs";
+    claim.nfs_server = "10.0.0.1";
+    claim.nfs_path = path;
+    return claim;
+  };
+  EXPECT_EQ(Routes({Planned("a", kFiles)}, {nfs("a", "/srv/a"), nfs("b", "/srv/b")}),
+            "a=fs-backup b=skip rest=skip");
+}
+
+TEST(VolumePolicy, ComparesCapacitiesAsQuantities) {
+  const auto refused = [](const std::string& one, const std::string& other) {
+    return !MakeVolumePolicy({Planned("a", kFiles), Planned("b", kSnapshot)},
+                             {BoundClaim("a", {}, one), BoundClaim("b", {}, other)})
+                .ok();
+  };
+  EXPECT_TRUE(refused("1Gi", "1073741824"));
+  EXPECT_TRUE(refused("1Gi", "1024Mi"));
+  EXPECT_TRUE(refused("1.5Gi", "1536Mi"));
+  EXPECT_TRUE(refused("1.50G", "1500M"));
+  EXPECT_TRUE(refused("2e9", "2e9"));
+  EXPECT_FALSE(refused("1Gi", "1G"));
+  EXPECT_FALSE(refused("1Gi", "1073741825"));
+  for (const char* odd :
+       {".", "1.2.3", "99999999999999999999", "9999999999Pi", "0.3", "Gi", "-1Gi", "1 Gi"}) {
+    EXPECT_TRUE(refused(odd, odd)) << odd;
+    EXPECT_FALSE(refused(odd, "1Gi")) << odd;
+  }
 }
 
 TEST(VolumePolicy, AClaimWithoutAVolumeStandsInNobodysWay) {

@@ -94,7 +94,9 @@ ExitCode Accept(Context& context, const AcceptOptions& options) {
   const StatusOr<v1::Backup> backup = (*client)->Call(&ControlStub::AcceptBackup, request);
   if (!backup.ok()) return context.Fail(what, backup.status());
   context.out() << "accepted " << CleanText(backup->name()) << "\n";
-  context.Next({"salvor drill create --backup " + CleanText(backup->name()) + " --wait"});
+  // A backup of a cluster can't be drilled by this version.
+  if (backup->manifest().velero().empty())
+    context.Next({"salvor drill create --backup " + CleanText(backup->name()) + " --wait"});
   return ExitCode::kOk;
 }
 

@@ -322,6 +322,19 @@ grpc::Status FakeControl::GetBackup(grpc::ServerContext* context, const v1::GetB
   return Missing("backup '" + request->name() + "'");
 }
 
+grpc::Status FakeControl::AcceptBackup(grpc::ServerContext* context, const v1::AcceptBackupRequest* request,
+                                       v1::Backup* response) {
+  MutexLock lock(mutex_);
+  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  for (v1::Backup& backup : backups_) {
+    if (backup.name() != request->name()) continue;
+    backup.mutable_acceptance()->set_reason(request->reason());
+    *response = backup;
+    return grpc::Status::OK;
+  }
+  return Missing("backup '" + request->name() + "'");
+}
+
 grpc::Status FakeControl::ListAgents(grpc::ServerContext* context, const v1::ListAgentsRequest*,
                                      v1::ListAgentsResponse* response) {
   MutexLock lock(mutex_);

@@ -70,6 +70,7 @@ class FakeControl final : public v1::ControlService::Service {
   grpc::Status ListBackups(grpc::ServerContext*, const v1::ListBackupsRequest*,
                            v1::ListBackupsResponse*) override;
   grpc::Status GetBackup(grpc::ServerContext*, const v1::GetBackupRequest*, v1::Backup*) override;
+  grpc::Status AcceptBackup(grpc::ServerContext*, const v1::AcceptBackupRequest*, v1::Backup*) override;
   grpc::Status ListAgents(grpc::ServerContext*, const v1::ListAgentsRequest*,
                           v1::ListAgentsResponse*) override;
   grpc::Status CreateToken(grpc::ServerContext*, const v1::CreateTokenRequest*,

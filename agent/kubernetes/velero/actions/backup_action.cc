@@ -37,7 +37,10 @@ class VeleroBackupRun {
       return end;
     }
     RETURN_IF_ERROR(Collect(name));
-    return JudgeCoverage(action_, {action_.volumes().begin(), action_.volumes().end()}, evidence_);
+    v1::ActionResult result =
+        JudgeCoverage(action_, {action_.volumes().begin(), action_.volumes().end()}, evidence_);
+    for (const std::string& warning : warnings_) result.add_warnings(warning);
+    return result;
   }
 
  private:
@@ -47,12 +50,14 @@ class VeleroBackupRun {
     if (context_.log) context_.log("salvor-agent", line);
   }
 
-  // The methods and skips that the preflight decided on, and the place that it looked at.
+  // The methods and skips that the preflight decided on, the place that it looked at, and what it warns of: the manifest is
+  // written from what captures say, and not from preflights.
   void TakeFromPreflight() {
     for (const auto& [step, result] : context_.task.inputs()) {
       if (!result.has_velero() || !result.velero().backup().empty()) continue;
       location_ = result.velero().storage_location();
       evidence_.velero_version = result.velero().velero_version();
+      warnings_.assign(result.warnings().begin(), result.warnings().end());
       for (v1::VeleroVolume& volume : *action_.mutable_volumes()) {
         for (const v1::VeleroVolume& decided : result.velero().volumes()) {
           if (Key(decided) == Key(volume)) volume = decided;
@@ -65,7 +70,7 @@ class VeleroBackupRun {
     ASSIGN_OR_RETURN(const std::vector<BackupState> existing,
                      ListAll(cluster_, Backups(), velero_, std::string(kRunLabel) + "=" + action_.run(),
                              ReadBackup, call_));
-    ASSIGN_OR_RETURN(const Choice choice, ChooseBackup(action_.name(), action_.run(), existing));
+    ASSIGN_OR_RETURN(const Choice choice, ChooseBackup(action_, existing));
     if (choice.exists) {
       Log("going on with Velero's backup " + choice.name);
       return choice.name;
@@ -86,9 +91,10 @@ class VeleroBackupRun {
       return WithContext(made.status(), "make Velero's backup");
     // An earlier attempt whose call was answered by nobody made it; or it is another's.
     ASSIGN_OR_RETURN(const Json taken, cluster_.Get(KeyOf(choice.name), call_));
-    if (IsOfRun(ReadBackup(taken), action_.run())) return choice.name;
+    if (IsOfAction(ReadBackup(taken), action_)) return choice.name;
     return WithHint(
-        AlreadyExists("Velero has a backup {} already, and this run did not make it", choice.name),
+        AlreadyExists("Velero has a backup {} already, and this run did not make it for these namespaces",
+                      choice.name),
         "Start the backup once more, which takes another name; or see who made it: velero -n " + velero_ +
             " backup describe " + choice.name);
   }
@@ -165,13 +171,18 @@ class VeleroBackupRun {
     return WithHint(
         Cancelled("stopped waiting for Velero's backup {}, which Velero goes on with: it can't be stopped",
                   name),
-        fmt::format("When it is over, remove it: velero -n {} backup delete {}", velero_, name));
+        fmt::format(
+            "When it is over, remove it: velero -n {0} backup delete -l {1}={2}, and its policy: kubectl "
+            "-n {0} delete configmap -l {1}={2}",
+            velero_, kRunLabel, action_.run()));
   }
 
+  // Another attempt would adopt the same Backup and wait for it as long again, so none is made.
   Status LateAt(const std::string& name) const {
     const std::string last = stalled_.empty() ? told_ : stalled_;
     return WithHint(
-        DeadlineExceeded("Velero's backup {} was not over in time{}", name, last.empty() ? "" : "; " + last),
+        FailedPrecondition("Velero's backup {} was not over in time{}", name,
+                           last.empty() ? "" : "; " + last),
         fmt::format("See what it waits for: velero -n {} backup describe {} --details. A transfer whose pod "
                     "died ends when Velero, and then its node-agent, are restarted.",
                     velero_, name));
@@ -265,6 +276,7 @@ class VeleroBackupRun {
   const std::string velero_;
   const kubernetes::Call call_;
   std::string location_;
+  std::vector<std::string> warnings_;
   Evidence evidence_;
   StallWatch stall_;
   std::string stalled_, told_;

@@ -75,6 +75,16 @@ TEST_F(VeleroBackupTest, GoesByTheMethodsThatThePreflightFound) {
   EXPECT_EQ(TextAt(velero_.Get(Backups(), "b"), {"spec", "storageLocation"}), "second");
 }
 
+TEST_F(VeleroBackupTest, SaysWhatThePreflightWarnsOf) {
+  velero_.records["BackupResults"] = R"({"errors": {}, "warnings": {"velero": ["w"]}})";
+  v1::ActionResult& preflight = (*velero_.task.mutable_inputs())["volumes.preflight"];
+  preflight.mutable_velero()->set_storage_location("main");
+  preflight.add_warnings("the volume has the reclaim policy Retain");
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->warnings(), ElementsAre("Velero warns: w", "the volume has the reclaim policy Retain"));
+}
+
 TEST_F(VeleroBackupTest, TellsTheQueueThenTheBytes) {
   velero_.Add(Backups(), "velero", BackupObject("nightly", "another", "InProgress"));
   velero_.on_backup = [this](const std::string& name) {
@@ -266,15 +276,19 @@ TEST_F(VeleroBackupTest, IsStoppedByNotWaitingAndSaysWhatGoesOn) {
   const auto result = Run();
   EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
   EXPECT_THAT(MessageOf(result.status()), HasSubstr("which Velero goes on with"));
+  EXPECT_EQ(
+      HintOf(result.status()),
+      "When it is over, remove it: velero -n velero backup delete -l salvor.dev/run=backup-shop-1, and its "
+      "policy: kubectl -n velero delete configmap -l salvor.dev/run=backup-shop-1");
   EXPECT_EQ(PhaseOf("b"), "InProgress") << "nothing was done to it";
 }
 
 TEST_F(VeleroBackupTest, SaysWhatItWaitedForWhenItsTimeIsOver) {
   velero_.on_backup = [this](const std::string& name) { velero_.SetPhase(name, "Finalizing"); };
-  velero_.deadline = SteadyNow() + absl::Milliseconds(50);
+  velero_.on_progress = [this](const std::string&) { velero_.RunOutOfTime(); };
   const auto result = Run();
-  EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(MessageOf(result.status()), HasSubstr("was not over in time; Velero says Finalizing"));
+  EXPECT_FALSE(agent::ToError(result.status()).retryable()) << "it would wait for the same one once more";
 }
 
 TEST_F(VeleroBackupTest, WaitsForAnApiServerThatIsAway) {

@@ -1,5 +1,8 @@
 #include <algorithm>
 #include <optional>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "agent/kubernetes/client/wait.h"
 #include "agent/kubernetes/velero/actions/velero_actions.h"
@@ -26,11 +29,13 @@ class VeleroDeleteRun {
                      ListAll(cluster_, Backups(), velero_, std::string(kRunLabel) + "=" + action_.run(),
                              ReadBackup, call_));
     const std::vector<BackupState> found = FindTries(action_.name(), action_.run(), all);
+    std::set<std::string> others;
+    for (const BackupState& backup : all) others.insert(backup.name);
     for (const BackupState& backup : found) {
       RETURN_IF_ERROR(Remove(backup));
-      RETURN_IF_ERROR(RemovePolicy(backup.name));
+      others.erase(backup.name);
     }
-    RETURN_IF_ERROR(RemovePolicy(action_.name()));
+    RETURN_IF_ERROR(RemovePolicies(others));
     v1::ActionResult result;
     result.set_note(found.empty() ? "Velero has no backup " + action_.name()
                                   : "Velero deleted its backup " + action_.name());
@@ -93,6 +98,15 @@ class VeleroDeleteRun {
     return WithContext(
         cluster_.Create(DeleteRequests(), velero_, MakeDeleteRequest(backup, velero_), {}, call_).status(),
         "ask Velero to delete its backup " + backup.name);
+  }
+
+  // Those of all attempts: one that was stopped may have left a policy and no Backup. `others` are Backups that stay.
+  Status RemovePolicies(const std::set<std::string>& others) {
+    for (int number = 1; number <= kTriesAtMost; ++number) {
+      const std::string name = NameOfTry(FirstName(action_.name()), number);
+      if (others.count(name) == 0) RETURN_IF_ERROR(RemovePolicy(name));
+    }
+    return OkStatus();
   }
 
   Status RemovePolicy(const std::string& name) {

@@ -68,6 +68,27 @@ TEST_F(VeleroDeleteTest, RemovesTheDeadOnesOfItsRunToo) {
   EXPECT_THAT(velero_.Names(ConfigMaps()), IsEmpty());
 }
 
+TEST_F(VeleroDeleteTest, RemovesAPolicyThatAnAttemptLeftWithoutABackup) {
+  Have("b", "Completed");
+  const auto add_policy = [&](const std::string& name, const std::string& run) {
+    velero_.Add(ConfigMaps(), "velero",
+                {{"metadata", {{"name", name}, {"labels", {{"salvor.dev/run", run}}}}}});
+  };
+  add_policy("b-2", kRun);
+  add_policy("b-3", "another");
+  add_policy("c", kRun);
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(velero_.Names(ConfigMaps()), ElementsAre("b-3", "c"));
+}
+
+TEST_F(VeleroDeleteTest, LeavesThePolicyOfABackupThatStays) {
+  Have("b", "Failed");
+  Have("b-2", "Completed");
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(velero_.Names(Backups()), ElementsAre("b-2"));
+  EXPECT_THAT(velero_.Names(ConfigMaps()), ElementsAre("b-2"));
+}
+
 TEST_F(VeleroDeleteTest, RemovesTheObjectAloneWhereVeleroHasNotBegun) {
   Have("b", "Queued");
   velero_.on_delete = [](const std::string& request, const std::string&) {
@@ -126,9 +147,21 @@ TEST_F(VeleroDeleteTest, AdoptsARequestThatIsOpen) {
   velero_.Add(DeleteRequests(), "velero",
               {{"metadata", {{"name", "old"}, {"labels", {{"velero.io/backup-name", "b"}}}}},
                {"spec", {{"backupName", "c"}}}});
-  velero_.deadline = SteadyNow() + absl::Milliseconds(50);
-  EXPECT_EQ(Run().status().code(), absl::StatusCode::kDeadlineExceeded);
+  int looks = 0;
+  velero_.on_now = [&] {
+    if (++looks == 3) velero_.stop.request_stop();
+  };
+  EXPECT_EQ(Run().status().code(), absl::StatusCode::kCancelled);
   EXPECT_THAT(velero_.Names(DeleteRequests()), SizeIs(1));
+}
+
+TEST_F(VeleroDeleteTest, SaysThatVeleroTookTooLong) {
+  Have("b", "Completed");
+  velero_.on_delete = nullptr;
+  velero_.on_now = [this] { velero_.RunOutOfTime(); };
+  const auto result = Run();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(MessageOf(result.status()), HasSubstr("Velero did not delete its backup b in time"));
 }
 
 }  // namespace

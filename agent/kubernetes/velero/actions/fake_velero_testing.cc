@@ -74,9 +74,10 @@ void FakeVelero::AddCluster() {
        {"spec", {{"provider", "aws"}, {"default", true}, {"accessMode", "ReadWrite"}}},
        {"status", {{"phase", "Available"}}}});
   Add(Deployments(), "velero",
-      {{"metadata", {{"name", "velero"}}},
+      {{"metadata", {{"name", "velero"}, {"labels", {{"component", "velero"}}}}},
        {"spec",
-        {{"template",
+        {{"selector", {{"matchLabels", {{"deploy", "velero"}}}}},
+         {"template",
           {{"spec",
             {{"containers", {{{"name", "velero"}, {"args", {"server", "--features=EnableCSI"}}}}}}}}}}}});
   Add(Pods(), "velero",
@@ -136,14 +137,18 @@ VeleroOptions FakeVelero::Options() {
     if (record == records.end()) return NotFound("the storage location does not have it");
     return Gzip(record->second);
   };
-  options.now = [this] { return SteadyTime::At(elapsed); };
+  options.now = [this] {
+    if (on_now) on_now();
+    return SteadyTime::At(elapsed);
+  };
   options.look_every = absl::Milliseconds(2);
   options.answer_within = absl::Seconds(answers ? 600 : 0);
   return options;
 }
 
 agent::ActionContext FakeVelero::Context() {
-  agent::ActionContext context{config_, tools_, task, stop.get_token(), deadline, nullptr, nullptr};
+  agent::ActionContext context{config_, tools_, task, stop.get_token(), SteadyTime::InfiniteFuture(),
+                               nullptr, nullptr};
   context.progress = [this](const v1::Progress& told) {
     if (progress.empty() || progress.back() != told.message()) progress.push_back(told.message());
     // It may put another one in its place.

@@ -30,6 +30,8 @@ class FakeVelero {
   std::function<void(const std::string& name)> on_backup;
   // What becomes of a request to delete. Unless told otherwise the Backup and its requests go at once.
   std::function<void(const std::string& request, const std::string& backup)> on_delete;
+  // Called whenever an action reads the clock that patience is measured by.
+  std::function<void()> on_now;
   // Called with each message of progress.
   std::function<void(const std::string& message)> on_progress;
   // Velero's records of any Backup, as JSON, by the kind that it is asked for; one that is not here is not there.
@@ -39,6 +41,8 @@ class FakeVelero {
 
   void SetPhase(const std::string& backup, const std::string& phase, const Json& status = Json::object());
   void Add(const kubernetes::ResourceType& type, const std::string& name_space, Json object);
+  // The attempt that is running has no time left from now on.
+  void RunOutOfTime() { running_->deadline = SteadyTime::InfinitePast(); }
   // The object's state; null when it is not there.
   Json Get(const kubernetes::ResourceType& type, const std::string& name,
            const std::string& name_space = "velero");
@@ -50,12 +54,14 @@ class FakeVelero {
                                  const Message& message) {
     const VeleroOptions options = Options();
     agent::ActionContext context = Context();
-    return action(message, context, options);
+    running_ = &context;
+    StatusOr<v1::ActionResult> result = action(message, context, options);
+    running_ = nullptr;
+    return result;
   }
 
   std::vector<std::string> progress, log;
   std::stop_source stop;
-  SteadyTime deadline = SteadyTime::InfiniteFuture();
   v1::Task task;
 
  private:
@@ -67,6 +73,7 @@ class FakeVelero {
   kubernetes::FakeKubernetes cluster_;
   agent::AgentConfig config_;
   agent::SupervisedTools tools_{"none"};
+  agent::ActionContext* running_ = nullptr;
 };
 
 }  // namespace salvor::velero

@@ -10,8 +10,10 @@ namespace {
 
 constexpr char kPublishedPassword[] = "c3RhdGljLXBhc3N3MHJk";  // base64 of the one in Velero's source
 
-// When the program in a pod was started, which a restart of its container alone changes, too.
+// When the program in a pod was started, which a restart of its container alone changes, too; InfinitePast where it does not
+// run.
 absl::Time StartOf(const Json& pod) {
+  if (TextAt(pod, {"status", "phase"}) != "Running") return absl::InfinitePast();
   absl::Time start = TimeAt(pod, {"status", "startTime"});
   const Json& containers = At(pod, {"status", "containerStatuses"});
   if (!containers.is_array()) return start;
@@ -73,19 +75,39 @@ class Looker {
     for (const Pod& pod : agents) {
       if (pod.running) facts_.agent_nodes.insert(pod.node);
     }
-    ASSIGN_OR_RETURN(const std::vector<absl::Time> servers,
-                     ListAll(cluster_, Pods(), velero_, "deploy=velero", StartOf, call_));
-    if (!servers.empty()) {
-      const absl::Time newest = *std::max_element(servers.begin(), servers.end());
-      if (newest != absl::InfinitePast()) facts_.server_since = newest;
-    }
-    const auto deployment = cluster_.Get({Deployments(), velero_, "velero"}, call_);
-    if (!deployment.ok() && !kubernetes::IsNotFound(deployment.status())) return deployment.status();
-    facts_.has_csi = deployment.ok() && HasCsi(*deployment);
+    RETURN_IF_ERROR(LookAtServer());
     // Who may not read it can't warn of it, and no data are lost by that.
     const auto password = cluster_.Get({{"", "v1", "secrets"}, velero_, "velero-repo-credentials"}, call_);
     facts_.has_published_password =
         password.ok() && TextAt(*password, {"data", "repository-password"}) == kPublishedPassword;
+    return OkStatus();
+  }
+
+  // Each way of installing it names the Deployment, and labels its pods, in its own way. Who may not list Deployments may
+  // know the one that velero install makes.
+  Status LookAtServer() {
+    auto listed = ListAll(
+        cluster_, Deployments(), velero_, "component=velero", [](const Json& item) { return item; }, call_);
+    if (!listed.ok() && !kubernetes::IsForbidden(listed.status())) return listed.status();
+    std::vector<Json> servers;
+    if (listed.ok()) servers = *std::move(listed);
+    if (servers.empty()) {
+      const auto named = cluster_.Get({Deployments(), velero_, facts_.deployment}, call_);
+      if (kubernetes::IsNotFound(named.status())) return OkStatus();
+      RETURN_IF_ERROR(named.status());
+      servers.push_back(*named);
+    }
+    const Json& server = servers.front();
+    facts_.deployment = TextAt(server, {"metadata", "name"});
+    facts_.has_csi = HasCsi(server);
+    const std::string selector = PodSelector(server);
+    if (selector.empty()) return OkStatus();
+    ASSIGN_OR_RETURN(const std::vector<absl::Time> starts,
+                     ListAll(cluster_, Pods(), velero_, selector, StartOf, call_));
+    for (const absl::Time start : starts) {
+      if (start != absl::InfinitePast())
+        facts_.server_since = std::max(start, facts_.server_since.value_or(start));
+    }
     return OkStatus();
   }
 

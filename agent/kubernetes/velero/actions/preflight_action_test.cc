@@ -77,6 +77,51 @@ TEST_F(VeleroPreflightTest, LooksAtTheSnapshotsOfTheCluster) {
   EXPECT_THAT(Refusal(), HasSubstr("the cluster has no VolumeSnapshots"));
 }
 
+// Helm names the Deployment after its release, and labels the pods otherwise than velero install does.
+TEST_F(VeleroPreflightTest, FindsAVeleroThatHelmInstalled) {
+  EXPECT_TRUE(velero_.Cluster().Delete({Deployments(), "velero", "velero"}, {}, {}).ok());
+  EXPECT_TRUE(velero_.Cluster().Delete({Pods(), "velero", "velero-1"}, {}, {}).ok());
+  velero_.Add(
+      Deployments(), "velero",
+      {{"metadata",
+        {{"name", "backup-velero"},
+         {"labels", {{"app.kubernetes.io/name", "velero"}, {"component", "velero"}}}}},
+       {"spec",
+        {{"selector", {{"matchLabels", {{"app.kubernetes.io/instance", "backup"}, {"name", "velero"}}}}},
+         {"template",
+          {{"spec",
+            {{"containers", {{{"name", "velero"}, {"args", {"server", "--features=EnableCSI"}}}}}}}}}}}});
+  action_.mutable_volumes(0)->set_method(v1::VOLUME_METHOD_SNAPSHOT);
+  const auto without_pod = Run();
+  ASSERT_TRUE(without_pod.ok()) << without_pod.status();
+  EXPECT_THAT(without_pod->warnings(), ElementsAre(HasSubstr("no running pod of Velero's server was found")));
+  velero_.Add(Pods(), "velero",
+              {{"metadata",
+                {{"name", "backup-velero-1"},
+                 {"labels", {{"app.kubernetes.io/instance", "backup"}, {"name", "velero"}}}}},
+               {"status", {{"phase", "Running"}, {"startTime", "2026-06-01T00:00:00Z"}}}});
+  const auto well = Run();
+  ASSERT_TRUE(well.ok()) << well.status();
+  EXPECT_THAT(well->warnings(), IsEmpty());
+  EXPECT_TRUE(velero_.Cluster()
+                  .Change({Pods(), "velero", "backup-velero-1"},
+                          [](Json& pod) { pod["status"]["startTime"] = "2025-01-01T00:00:00Z"; })
+                  .ok());
+  const Status old = Run().status();
+  EXPECT_THAT(MessageOf(old), HasSubstr("Velero was started before the CRDs of snapshots were installed"));
+  EXPECT_THAT(HintOf(old), HasSubstr("rollout restart deployment backup-velero"));
+}
+
+TEST_F(VeleroPreflightTest, KnowsTheUsualDeploymentWithoutTheRightToListThem) {
+  const kubernetes::ApiRequest request{"list", "deployments.apps", "velero", ""};
+  velero_.Cluster().Fail("list", Deployments(),
+                         kubernetes::MakeApiError(403, "Forbidden", "no right", request));
+  action_.mutable_volumes(0)->set_method(v1::VOLUME_METHOD_SNAPSHOT);
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->warnings(), IsEmpty());
+}
+
 TEST_F(VeleroPreflightTest, SeesWhoMountsAClaimAndWhereTheNodeAgentRuns) {
   action_.mutable_volumes(0)->set_method(v1::VOLUME_METHOD_FILE_SYSTEM);
   EXPECT_TRUE(Run().ok());

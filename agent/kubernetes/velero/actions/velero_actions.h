@@ -13,11 +13,12 @@ StatusOr<v1::ActionResult> RunVeleroPreflight(const v1::VeleroPreflight& action,
                                               agent::ActionContext& context, const VeleroOptions& options);
 
 // Makes a Backup, or goes on with that of an earlier attempt, waits for its end, and judges what it holds. Aborted when
-// Velero gave it up: the next attempt makes another one. A stop ends the waiting alone, for Velero can't be stopped.
+// Velero gave it up: the next attempt makes another one. FailedPrecondition when it is not over in time, for the next attempt
+// would wait for the same one. A stop ends the waiting alone, for Velero can't be stopped.
 StatusOr<v1::ActionResult> RunVeleroBackup(const v1::VeleroBackup& action, agent::ActionContext& context,
                                            const VeleroOptions& options);
 
-// Removes a Backup with all that it kept, and the policy that it was made by. Done when it is gone.
+// Removes a Backup with all that it kept, and the policies that its attempts were made by. Done when it is gone.
 StatusOr<v1::ActionResult> RunVeleroDelete(const v1::VeleroDelete& action, agent::ActionContext& context,
                                            const VeleroOptions& options);
 
