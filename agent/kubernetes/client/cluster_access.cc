@@ -53,6 +53,7 @@ class Section {
     if (path.empty()) return std::string();
     ASSIGN_OR_RETURN_IN(std::string text, read_file_(path.front() == '/' ? path : folder_ + "/" + path),
                         fmt::format("{} of the kubeconfig", key));
+    if (Trim(text).empty()) return InvalidArgument("{} of the kubeconfig names an empty file", key);
     return text;
   }
 
@@ -63,6 +64,7 @@ class Section {
     if (!absl::Base64Unescape(data, &bytes)) {
       return InvalidArgument("{}-data of the kubeconfig is no base64", key);
     }
+    if (Trim(bytes).empty()) return InvalidArgument("{}-data of the kubeconfig is empty", key);
     return bytes;
   }
 
@@ -188,6 +190,9 @@ StatusOr<ClusterAccess> ParseInCluster(const std::string& host, const std::strin
   if (access.token.empty()) return FailedPrecondition("the pod's service account token is empty");
   RETURN_IF_ERROR(CheckToken(access.token));
   ASSIGN_OR_RETURN_IN(access.ca_pem, read_file(folder + "/ca.crt"), "the cluster's certificate authority");
+  if (Trim(access.ca_pem).empty()) {  // else any authority that the machine trusts would do
+    return FailedPrecondition("the cluster's certificate authority is empty");
+  }
   if (const auto name_space = read_file(folder + "/namespace"); name_space.ok()) {
     access.name_space = std::string(Trim(*name_space));
   }

@@ -15,7 +15,9 @@ const std::map<std::string, std::string>& Files() {
   static const std::map<std::string, std::string> kFiles = {
       {"/etc/k/ca.pem", "CA"},       {"/etc/k/token", " tok\n"}, {"/abs/key.pem", "KEY"},
       {"/pod/token", "pod-token\n"}, {"/pod/ca.crt", "POD CA"},  {"/pod/namespace", "salvor"},
-      {"/bad/token", "two\nlines"},  {"/bad/ca.crt", ""},        {"/empty/token", "\n"}};
+      {"/bad/token", "two\nlines"},  {"/bad/ca.crt", "CA"},      {"/empty/token", "\n"},
+      {"/empty/ca.crt", "CA"},       {"/trusting/token", "t"},   {"/trusting/ca.crt", "\n"},
+      {"/lost/token", "t"},          {"/etc/k/empty", " \n"}};
   return kFiles;
 }
 
@@ -139,9 +141,33 @@ TEST(InCluster, ReadsWhatAPodIsGiven) {
 TEST(InCluster, WhatIsMissingIsNamed) {
   EXPECT_FALSE(ParseInCluster("", "443", "/pod", ReadFake).ok());
   EXPECT_FALSE(ParseInCluster("h", "", "/pod", ReadFake).ok());
-  EXPECT_FALSE(ParseInCluster("h", "1", "/none", ReadFake).ok());
-  EXPECT_FALSE(ParseInCluster("h", "1", "/bad", ReadFake).ok());
-  EXPECT_FALSE(ParseInCluster("h", "1", "/empty", ReadFake).ok());
+  const char* const kCases[][2] = {
+      {"/none", "open /none/token: No such file or directory"},
+      {"/bad", "the token holds characters that no token has"},
+      {"/empty", "the pod's service account token is empty"},
+      {"/lost", "open /lost/ca.crt: No such file or directory"},
+      {"/trusting",
+       "the cluster's certificate authority is empty"},  // it would trust what the machine trusts
+  };
+  for (const auto& [folder, said] : kCases) {
+    const auto access = ParseInCluster("h", "1", folder, ReadFake);
+    ASSERT_FALSE(access.ok()) << folder;
+    EXPECT_NE(MessageOf(access.status()).find(said), std::string::npos) << access.status();
+  }
+}
+
+TEST(Kubeconfig, AnEmptyFileIsNotThatThereIsNone) {
+  const char* const kCases[][3] = {
+      {"server: 'https://h', certificate-authority: empty", "token: t", "certificate-authority"},
+      {"server: 'https://h', certificate-authority-data: IAo=", "token: t", "certificate-authority-data"},
+      {"server: 'https://h'", "client-certificate-data: Q1JU, client-key: empty", "client-key"},
+      {"server: 'https://h'", "tokenFile: empty, token: old", "tokenFile"},
+  };
+  for (const auto& [cluster, user, named] : kCases) {
+    const auto access = Parse(cluster, user);
+    ASSERT_FALSE(access.ok()) << cluster << " " << user;
+    EXPECT_TRUE(MessageOf(access.status()).starts_with(named)) << access.status();
+  }
 }
 
 // An AccessLoader that counts, and fails when told to.
