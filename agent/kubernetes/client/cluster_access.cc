@@ -143,6 +143,9 @@ Status ReadUser(const Section& user, ClusterAccess& access) {
   if (access.client_certificate_pem.empty() != access.client_key_pem.empty()) {
     return InvalidArgument("the kubeconfig's user has only one of client-certificate and client-key");
   }
+  if (access.client_key_pem.find("ENCRYPTED") != std::string::npos) {  // in both of PEM's ways to say so
+    return WithHint(FailedPrecondition("the client-key of the kubeconfig's user is encrypted"), kTokenHint);
+  }
   ASSIGN_OR_RETURN(const std::string from_file, user.File("tokenFile"));  // wins over token, as in kubectl
   access.token = std::string(Trim(from_file.empty() ? user.Text("token") : from_file));
   return CheckToken(access.token);

@@ -13,11 +13,22 @@ namespace {
 // Files that a kubeconfig names.
 const std::map<std::string, std::string>& Files() {
   static const std::map<std::string, std::string> kFiles = {
-      {"/etc/k/ca.pem", "CA"},       {"/etc/k/token", " tok\n"}, {"/abs/key.pem", "KEY"},
-      {"/pod/token", "pod-token\n"}, {"/pod/ca.crt", "POD CA"},  {"/pod/namespace", "salvor"},
-      {"/bad/token", "two\nlines"},  {"/bad/ca.crt", "CA"},      {"/empty/token", "\n"},
-      {"/empty/ca.crt", "CA"},       {"/trusting/token", "t"},   {"/trusting/ca.crt", "\n"},
-      {"/lost/token", "t"},          {"/etc/k/empty", " \n"}};
+      {"/etc/k/ca.pem", "CA"},
+      {"/etc/k/token", " tok\n"},
+      {"/abs/key.pem", "KEY"},
+      {"/pod/token", "pod-token\n"},
+      {"/pod/ca.crt", "POD CA"},
+      {"/pod/namespace", "salvor"},
+      {"/bad/token", "two\nlines"},
+      {"/bad/ca.crt", "CA"},
+      {"/empty/token", "\n"},
+      {"/empty/ca.crt", "CA"},
+      {"/trusting/token", "t"},
+      {"/trusting/ca.crt", "\n"},
+      {"/lost/token", "t"},
+      {"/k/8.pem", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nhunter2"},
+      {"/k/1.pem", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nhunter2"},
+      {"/etc/k/empty", " \n"}};
   return kFiles;
 }
 
@@ -86,6 +97,8 @@ TEST(Kubeconfig, WhatWouldBeUnsafeIsRefusedByNameWithWhatToDo) {
       {"server: 'https://h'", "token: t, as: admin", "acts as somebody else"},
       {"server: 'https://h', insecure-skip-tls-verify: true", "token: t", "insecure-skip-tls-verify"},
       {"server: 'https://h', tls-server-name: other", "token: t", "tls-server-name"},
+      {"server: 'https://h'", "client-certificate-data: Q1JU, client-key: /k/8.pem", "client-key"},
+      {"server: 'https://h'", "client-certificate-data: Q1JU, client-key: /k/1.pem", "client-key"},
       {"server: 'http://10.0.0.1:8080'", "token: t", "not encrypted"},
       {"server: 'http://localhost.example.org'", "token: t", "not encrypted"},
   };

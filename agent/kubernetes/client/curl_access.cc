@@ -48,6 +48,7 @@ void SetAccess(CURL* easy, const ClusterAccess& access, const std::string& url, 
   }
   SetPem(easy, CURLOPT_SSLCERT_BLOB, access.client_certificate_pem);
   SetPem(easy, CURLOPT_SSLKEY_BLOB, access.client_key_pem);
+  curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");  // without one, libcurl 7.88 dies of a key that is encrypted
 }
 
 Status CurlError(CURLcode code, const char* error_text) {
