@@ -131,11 +131,13 @@ class HttpKubernetes final : public Kubernetes {
             Patience& patience);
 
   // The body of a good answer, after as many tries as it takes.
-  StatusOr<std::string> Send(const HttpRequest& request, const BodySink& sink, absl::Duration timeout,
-                             Repeat repeat, const Call& call);
-  StatusOr<Json> Ask(const HttpRequest& request, Repeat repeat, const Call& call) {
-    ASSIGN_OR_RETURN(const std::string body, Send(request, nullptr, options_.answer_timeout, repeat, call));
-    return ParseAnswer(body, request.what);
+  StatusOr<std::string> Send(HttpRequest request, const BodySink& sink, absl::Duration timeout, Repeat repeat,
+                             const Call& call);
+  StatusOr<Json> Ask(HttpRequest request, Repeat repeat, const Call& call) {
+    const ApiRequest what = request.what;
+    ASSIGN_OR_RETURN(const std::string body,
+                     Send(std::move(request), nullptr, options_.answer_timeout, repeat, call));
+    return ParseAnswer(body, what);
   }
 
   // One connection of a watch, to its end.
@@ -172,8 +174,9 @@ HttpKubernetes::Tried HttpKubernetes::Try(const HttpRequest& request, const Body
   }
 }
 
-StatusOr<std::string> HttpKubernetes::Send(const HttpRequest& request, const BodySink& sink,
-                                           absl::Duration timeout, Repeat repeat, const Call& call) {
+StatusOr<std::string> HttpKubernetes::Send(HttpRequest request, const BodySink& sink, absl::Duration timeout,
+                                           Repeat repeat, const Call& call) {
+  request.may_repeat = repeat == Repeat::kAlways;
   const std::string what = request.what.verb + " " + request.what.resource;
   Patience patience(options_, options_.patience);
   while (true) {
@@ -193,7 +196,7 @@ StatusOr<std::string> HttpKubernetes::List(const ResourceType& type, const std::
   while (true) {
     HttpRequest request{.what = About("list", type, name_space)};
     request.path = type.Path(name_space) + ListQuery(options, token).Text();
-    ASSIGN_OR_RETURN(Json answer, Ask(request, Repeat::kAlways, call));
+    ASSIGN_OR_RETURN(Json answer, Ask(std::move(request), Repeat::kAlways, call));
     ASSIGN_OR_RETURN(ListPage page, ReadListPage(std::move(answer), type));
     for (Json& item : page.items) RETURN_IF_ERROR(on_item(std::move(item)));
     if (page.continue_token.empty()) return page.resource_version;
@@ -264,8 +267,8 @@ Status HttpKubernetes::Logs(const std::string& name_space, const std::string& po
   Lines lines(kLogPieceAtMost, Lines::Longer::kInPieces, on_line);
   const absl::Duration timeout = options.follow ? kForever : options_.answer_timeout;
   RETURN_IF_ERROR(Send(
-                      request, [&lines](std::string_view piece) { return lines.Add(piece); }, timeout,
-                      Repeat::kUnlessBegun, call)
+                      std::move(request), [&lines](std::string_view piece) { return lines.Add(piece); },
+                      timeout, Repeat::kUnlessBegun, call)
                       .status());
   return lines.Finish();
 }

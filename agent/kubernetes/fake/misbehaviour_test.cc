@@ -128,6 +128,32 @@ TEST_F(Misbehaving, WhatMayHaveHappenedIsNotDoneTwice) {
   EXPECT_EQ(Count("DELETE "), 1);
 }
 
+// libcurl sends a request again by itself where a connection that it has kept ends without a byte.
+TEST_F(Misbehaving, WhatMayHaveHappenedIsNotDoneTwiceOnAConnectionThatWasKept) {
+  const auto client = Client();
+  const auto once = [&](const char* method, const std::function<Status()>& change) {
+    EXPECT_TRUE(client->Get(kObject, Soon()).ok());
+    Order(Kind::kCloseUnanswered, method);
+    EXPECT_EQ(change().code(), Code::kUnavailable) << method;
+    EXPECT_EQ(Count(method), 1) << method;
+  };
+  once("POST ", [&] { return client->Create(kConfigMaps, "default", ConfigMap("b"), {}, Soon()).status(); });
+  EXPECT_TRUE(fake_.Get({kConfigMaps, "default", "b"}, {}).ok());
+  once("PATCH ", [&] {
+    const Json patch = Json::array({{{"op", "remove"}, {"path", "/data/x"}}});
+    return client->Patch(kObject, PatchKind::kJson, patch, {}, Soon()).status();
+  });
+  once("DELETE ", [&] { return client->Delete(kObject, {}, Soon()); });
+}
+
+TEST_F(Misbehaving, AQuestionOutlivesAConnectionThatWasKept) {
+  const auto client = Client();
+  EXPECT_TRUE(client->Get(kObject, Soon()).ok());
+  Order(Kind::kCloseUnanswered, "GET ");
+  EXPECT_TRUE(client->Get(kObject, Soon()).ok());
+  EXPECT_EQ(Count("GET "), 3);
+}
+
 TEST_F(Misbehaving, WhatMayBeDoneTwiceIsDoneUntilItIsSaidToBeDone) {
   const auto client = Client();
   Order(Kind::kAnswer, "PATCH ", 503, "ServiceUnavailable");
@@ -173,9 +199,9 @@ TEST_F(Misbehaving, SilenceEndsWithTheCall) {
     stop.request_stop();
   });
   EXPECT_EQ(client->Get(kObject, {stop.get_token()}).status().code(), Code::kCancelled);
-  options_.answer_timeout = absl::Milliseconds(200);
+  options_.answer_timeout = absl::Seconds(2);  // for the good answer, too, on a busy machine
   EXPECT_TRUE(Client()->Get(kObject, Soon()).ok());
-  EXPECT_EQ(Count("GET "), 4);
+  EXPECT_GE(Count("GET "), 4);
 }
 
 TEST_F(Misbehaving, AnswersThatAreNoneAreErrors) {
