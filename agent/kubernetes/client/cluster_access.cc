@@ -82,6 +82,9 @@ bool IsLoopback(std::string_view host) {
 }
 
 Status CheckServer(const std::string& server) {
+  if (server.find_first_of("@?#\\ \t\r\n") != std::string::npos) {  // not shown: a user part holds a password
+    return InvalidArgument("the address of the API server holds more than a host, a port and a path");
+  }
   constexpr std::string_view kPlain = "http://";
   if (server.starts_with("https://") && server.size() > 8) return OkStatus();
   if (!server.starts_with(kPlain))

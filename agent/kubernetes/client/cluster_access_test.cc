@@ -125,6 +125,12 @@ TEST(Kubeconfig, WhatIsBrokenIsNamedWithoutItsContent) {
       {"server: ftp://h", "token: t"},
       {"server: 'https://'", "token: t"},
       {"server: 'http://'", "token: t"},
+      {"server: 'http://127.0.0.1:hunter2@evil.example.org'", "token: t"},
+      {"server: 'https://hunter2:p@h'", "token: t"},
+      {"server: 'http://localhost\\\\@evil.example.org'", "token: t"},
+      {"server: 'http://localhost?hunter2'", "token: t"},
+      {"server: 'http://localhost#hunter2'", "token: t"},
+      {"server: \"http://localhost\\r\\nX-Evil: hunter2\"", "token: t"},
       {"proxy-url: x", "token: t"},
   };
   for (const auto& one : kCases) {
