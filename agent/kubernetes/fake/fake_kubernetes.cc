@@ -207,6 +207,7 @@ StatusOr<std::string> FakeKubernetes::List(const ResourceType& type, const std::
                                            const ListOptions& options,
                                            const std::function<Status(Json item)>& on_item,
                                            const Call& call) {
+  RETURN_IF_ERROR(kubernetes::CheckNamespace(type, name_space));
   const ApiRequest request = About("list", type, name_space);
   RETURN_IF_ERROR(Begin(request, type, call));
   std::vector<Json> selected;
@@ -237,6 +238,7 @@ Status FakeKubernetes::Watch(const ResourceType& type, const std::string& name_s
 Status FakeKubernetes::WatchFrom(const ResourceType& type, const std::string& name_space,
                                  const Selection& selection, std::string& resource_version,
                                  const std::function<bool(const Event& event)>& on_event, const Call& call) {
+  RETURN_IF_ERROR(kubernetes::CheckNamespace(type, name_space));
   const ApiRequest request = About("watch", type, name_space);
   int64_t from = 0;
   for (const char c : resource_version) from = c >= '0' && c <= '9' ? from * 10 + (c - '0') : from;
@@ -355,6 +357,7 @@ Status FakeKubernetes::Delete(const ObjectKey& key, const DeleteOptions& options
 Status FakeKubernetes::Logs(const std::string& name_space, const std::string& pod, const LogOptions& options,
                             const std::function<Status(std::string_view line)>& on_line, const Call& call) {
   const ObjectKey key{{"", "v1", "pods"}, name_space, pod};
+  RETURN_IF_ERROR(CheckKey(key));
   const ApiRequest request{"get", "pods/log", name_space, pod};
   RETURN_IF_ERROR(Begin(request, call));
   std::string text;
@@ -377,6 +380,7 @@ Status FakeKubernetes::Logs(const std::string& name_space, const std::string& po
 
 StatusOr<int> FakeKubernetes::Exec(const ExecCommand& command, const Call& call) {
   const ObjectKey key{{"", "v1", "pods"}, command.name_space, command.pod};
+  RETURN_IF_ERROR(CheckKey(key));
   const ApiRequest request{"create", "pods/exec", command.name_space, command.pod};
   RETURN_IF_ERROR(Begin(request, call));
   ExecHandler handler;
