@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <thread>
 
 #include "agent/kubernetes/client/call.h"
@@ -186,6 +187,23 @@ TEST_F(Misbehaving, PatienceHasAnEnd) {
   EXPECT_NE(HintOf(away), "");
   EXPECT_EQ(client->Create(kConfigMaps, "default", ConfigMap("b"), {}, Soon()).status().code(),
             Code::kUnavailable);
+}
+
+TEST_F(Misbehaving, TheKubeconfigAloneSaysWhichProxyIsUsed) {
+  options_.patience = absl::ZeroDuration();
+  ClusterAccess access = server_.Access();
+  const auto client = MakeHttpKubernetes([&access]() -> StatusOr<ClusterAccess> { return access; }, options_);
+  ASSERT_EQ(::setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
+  EXPECT_TRUE(client->Get(kObject, Soon()).ok());
+  ::unsetenv("http_proxy");
+  ASSERT_EQ(::setenv("NO_PROXY", "*", 1), 0);
+  ClusterAccess behind = access;
+  behind.proxy_url = "http://127.0.0.1:1";  // nobody is there
+  const auto proxied =
+      MakeHttpKubernetes([&behind]() -> StatusOr<ClusterAccess> { return behind; }, options_);
+  EXPECT_EQ(proxied->Get(kObject, Soon()).status().code(), Code::kUnavailable);
+  ::unsetenv("NO_PROXY");
+  EXPECT_EQ(Count("GET "), 1);
 }
 
 TEST_F(Misbehaving, SilenceEndsWithTheCall) {
