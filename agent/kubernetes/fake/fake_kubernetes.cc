@@ -101,6 +101,7 @@ void FakeKubernetes::StopServing(const ResourceType& type) {
   }
   for (const std::string& path : content) Remove(path);
   served_.erase(type.FullName());
+  changed_.NotifyAll();
 }
 
 void FakeKubernetes::OnCreate(const ResourceType& type, Reaction reaction) {
@@ -215,7 +216,7 @@ StatusOr<std::string> FakeKubernetes::List(const ResourceType& type, const std::
   {
     MutexLock lock(mutex_);
     version = std::to_string(version_);
-    const std::string kind = served_.at(type.FullName()).kind;
+    ASSIGN_OR_RETURN(const std::string kind, ServedKind(request, type));
     for (const auto& [path, stored] : objects_) {
       if (stored->key.type.FullName() != type.FullName()) continue;
       if (!name_space.empty() && stored->key.name_space != name_space) continue;
@@ -254,7 +255,7 @@ Status FakeKubernetes::WatchFrom(const ResourceType& type, const std::string& na
       MutexLock lock(mutex_);
       if (from < forgotten_) return MakeApiError(410, "Expired", "too old resource version", request);
       const auto next = NextEvent(type, name_space, selection, from);
-      if (!next.ok()) return BadRequest(request, next.status());
+      if (!next.ok()) return ApiErrorOf(next.status()) ? next.status() : BadRequest(request, next.status());
       event = *next;
       resource_version = std::to_string(from);
       if (!event) {
