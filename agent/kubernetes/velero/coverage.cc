@@ -129,7 +129,7 @@ class CoverageJudge {
             : ". A snapshot needs a CSI driver with a VolumeSnapshotClass, and a Velero that was "
               "started after the snapshot CRDs were installed";
     if (skipped.empty()) return "Velero has no record of its data" + SaidOf(volume, "") + advice;
-    const std::string reason = skipped.front()->skipped_reason;
+    const std::string& reason = skipped.front()->skipped_reason;
     return "Velero skipped its data: " + (reason.empty() ? "without a reason" : CleanText(reason)) +
            SaidOf(volume, "") + advice;
   }

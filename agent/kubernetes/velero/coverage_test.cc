@@ -90,7 +90,7 @@ TEST_F(Coverage, OfAWholeBackupHasAnArtifactForEachVolumeAndTheReport) {
   EXPECT_EQ(result.velero().phase(), "Completed");
   EXPECT_EQ(result.velero().velero_version(), "v1.18.2");
   EXPECT_EQ(result.velero().volumes_size(), 1);
-  EXPECT_EQ(result.note(), "Velero's backup b: 3 objects, 1 of 1 volumes, 4 KiB");
+  EXPECT_EQ(result.note(), "Velero's backup b: 3 objects, 1 of 1 volumes, 4.00 KiB");
 }
 
 TEST_F(Coverage, IsByEachMethod) {

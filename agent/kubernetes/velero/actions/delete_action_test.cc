@@ -109,8 +109,7 @@ TEST_F(VeleroDeleteTest, AsksAgainWhereAServerDiedOverARequest) {
   velero_.Add(DeleteRequests(), "velero",
               {{"metadata", {{"name", "old"}, {"labels", {{"velero.io/backup-name", "b"}}}}},
                {"status", {{"phase", "InProgress"}}}});
-  const VeleroOptions fake = velero_.Options();
-  VeleroOptions options = fake;
+  VeleroOptions options = velero_.Options();
   options.now = [this] { return SteadyTime::At(velero_.elapsed += absl::Minutes(4)); };
   const agent::AgentConfig config;
   agent::SupervisedTools tools("none");
