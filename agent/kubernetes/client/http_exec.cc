@@ -148,13 +148,25 @@ class Conversation {
         Send(Opcode::kPing, "");
         ping_at_ = now + kPingEvery;
       }
-      RETURN_IF_ERROR(wire_.Flush());
+      RETURN_IF_ERROR(Flush());
+      if (exit_code_) return *exit_code_;
       const bool wants_input = input_ >= 0 && wire_.Unsent() < kUnsentAtMost;
       if (wire_.Wait(wants_input ? input_ : -1, is_more ? now : ping_at_, call)) RETURN_IF_ERROR(PassInput());
     }
   }
 
  private:
+  // A command that ends without reading its input ends the connection while we write: its exit code then lies unread
+  // behind what has come.
+  Status Flush() {
+    const Status flushed = wire_.Flush();
+    if (flushed.ok()) return flushed;
+    for (bool is_more = true; is_more && !exit_code_;) {
+      ASSIGN_OR_RETURN(is_more, Listen());
+    }
+    return exit_code_ ? OkStatus() : flushed;
+  }
+
   // Takes what has come, but not for ever; true when there may be more. The end of the connection before the command's
   // status is an error.
   StatusOr<bool> Listen() {
