@@ -50,7 +50,10 @@ StatusOr<ActionRegistry> ActionsFor(v1::Runtime runtime, v1::AgentKind kind, con
     return HostActions();
   }
   if (kind == v1::AGENT_KIND_EXECUTOR) return ExecutorActions(options);
-  if (kind == v1::AGENT_KIND_NODE) return NodeActions();
+  if (kind == v1::AGENT_KIND_NODE) {
+    if (!options.kubeconfig.empty()) return InvalidArgument("an agent of a node speaks to no API server");
+    return NodeActions();
+  }
   return InvalidArgument("an agent of a cluster is of the kind executor or node");
 }
 

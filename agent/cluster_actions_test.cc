@@ -34,6 +34,9 @@ TEST(ClusterActions, GoWithARuntimeAndAKind) {
     EXPECT_EQ(ActionsFor(one.runtime, one.kind, {}).ok(), one.ok) << one.runtime << " " << one.kind;
   }
   EXPECT_FALSE(ActionsFor(v1::RUNTIME_HOST, v1::AGENT_KIND_HOST, {"/k"}).ok());
+  EXPECT_EQ(ActionsFor(v1::RUNTIME_KUBERNETES, v1::AGENT_KIND_NODE, {"/k"}).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(ActionsFor(v1::RUNTIME_KUBERNETES, v1::AGENT_KIND_EXECUTOR, {"/k"}).ok());
 }
 
 TEST(ClusterActions, ReadNoKubeconfigButTheirOwn) {

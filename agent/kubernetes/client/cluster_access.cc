@@ -53,6 +53,7 @@ class Section {
     if (path.empty()) return std::string();
     ASSIGN_OR_RETURN_IN(std::string text, read_file_(path.front() == '/' ? path : folder_ + "/" + path),
                         fmt::format("{} of the kubeconfig", key));
+    if (Trim(text).empty()) return InvalidArgument("{} of the kubeconfig names an empty file", key);
     return text;
   }
 
@@ -63,6 +64,7 @@ class Section {
     if (!absl::Base64Unescape(data, &bytes)) {
       return InvalidArgument("{}-data of the kubeconfig is no base64", key);
     }
+    if (Trim(bytes).empty()) return InvalidArgument("{}-data of the kubeconfig is empty", key);
     return bytes;
   }
 
@@ -80,6 +82,9 @@ bool IsLoopback(std::string_view host) {
 }
 
 Status CheckServer(const std::string& server) {
+  if (server.find_first_of("@?#\\ \t\r\n") != std::string::npos) {  // not shown: a user part holds a password
+    return InvalidArgument("the address of the API server holds more than a host, a port and a path");
+  }
   constexpr std::string_view kPlain = "http://";
   if (server.starts_with("https://") && server.size() > 8) return OkStatus();
   if (!server.starts_with(kPlain))
@@ -141,6 +146,9 @@ Status ReadUser(const Section& user, ClusterAccess& access) {
   if (access.client_certificate_pem.empty() != access.client_key_pem.empty()) {
     return InvalidArgument("the kubeconfig's user has only one of client-certificate and client-key");
   }
+  if (access.client_key_pem.find("ENCRYPTED") != std::string::npos) {  // in both of PEM's ways to say so
+    return WithHint(FailedPrecondition("the client-key of the kubeconfig's user is encrypted"), kTokenHint);
+  }
   ASSIGN_OR_RETURN(const std::string from_file, user.File("tokenFile"));  // wins over token, as in kubectl
   access.token = std::string(Trim(from_file.empty() ? user.Text("token") : from_file));
   return CheckToken(access.token);
@@ -188,6 +196,9 @@ StatusOr<ClusterAccess> ParseInCluster(const std::string& host, const std::strin
   if (access.token.empty()) return FailedPrecondition("the pod's service account token is empty");
   RETURN_IF_ERROR(CheckToken(access.token));
   ASSIGN_OR_RETURN_IN(access.ca_pem, read_file(folder + "/ca.crt"), "the cluster's certificate authority");
+  if (Trim(access.ca_pem).empty()) {  // else any authority that the machine trusts would do
+    return FailedPrecondition("the cluster's certificate authority is empty");
+  }
   if (const auto name_space = read_file(folder + "/namespace"); name_space.ok()) {
     access.name_space = std::string(Trim(*name_space));
   }

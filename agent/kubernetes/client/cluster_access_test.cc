@@ -13,9 +13,22 @@ namespace {
 // Files that a kubeconfig names.
 const std::map<std::string, std::string>& Files() {
   static const std::map<std::string, std::string> kFiles = {
-      {"/etc/k/ca.pem", "CA"},       {"/etc/k/token", " tok\n"}, {"/abs/key.pem", "KEY"},
-      {"/pod/token", "pod-token\n"}, {"/pod/ca.crt", "POD CA"},  {"/pod/namespace", "salvor"},
-      {"/bad/token", "two\nlines"},  {"/bad/ca.crt", ""},        {"/empty/token", "\n"}};
+      {"/etc/k/ca.pem", "CA"},
+      {"/etc/k/token", " tok\n"},
+      {"/abs/key.pem", "KEY"},
+      {"/pod/token", "pod-token\n"},
+      {"/pod/ca.crt", "POD CA"},
+      {"/pod/namespace", "salvor"},
+      {"/bad/token", "two\nlines"},
+      {"/bad/ca.crt", "CA"},
+      {"/empty/token", "\n"},
+      {"/empty/ca.crt", "CA"},
+      {"/trusting/token", "t"},
+      {"/trusting/ca.crt", "\n"},
+      {"/lost/token", "t"},
+      {"/k/8.pem", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nhunter2"},
+      {"/k/1.pem", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nhunter2"},
+      {"/etc/k/empty", " \n"}};
   return kFiles;
 }
 
@@ -84,6 +97,8 @@ TEST(Kubeconfig, WhatWouldBeUnsafeIsRefusedByNameWithWhatToDo) {
       {"server: 'https://h'", "token: t, as: admin", "acts as somebody else"},
       {"server: 'https://h', insecure-skip-tls-verify: true", "token: t", "insecure-skip-tls-verify"},
       {"server: 'https://h', tls-server-name: other", "token: t", "tls-server-name"},
+      {"server: 'https://h'", "client-certificate-data: Q1JU, client-key: /k/8.pem", "client-key"},
+      {"server: 'https://h'", "client-certificate-data: Q1JU, client-key: /k/1.pem", "client-key"},
       {"server: 'http://10.0.0.1:8080'", "token: t", "not encrypted"},
       {"server: 'http://localhost.example.org'", "token: t", "not encrypted"},
   };
@@ -110,6 +125,12 @@ TEST(Kubeconfig, WhatIsBrokenIsNamedWithoutItsContent) {
       {"server: ftp://h", "token: t"},
       {"server: 'https://'", "token: t"},
       {"server: 'http://'", "token: t"},
+      {"server: 'http://127.0.0.1:hunter2@evil.example.org'", "token: t"},
+      {"server: 'https://hunter2:p@h'", "token: t"},
+      {"server: 'http://localhost\\\\@evil.example.org'", "token: t"},
+      {"server: 'http://localhost?hunter2'", "token: t"},
+      {"server: 'http://localhost#hunter2'", "token: t"},
+      {"server: \"http://localhost\\r\\nX-Evil: hunter2\"", "token: t"},
       {"proxy-url: x", "token: t"},
   };
   for (const auto& one : kCases) {
@@ -139,9 +160,33 @@ TEST(InCluster, ReadsWhatAPodIsGiven) {
 TEST(InCluster, WhatIsMissingIsNamed) {
   EXPECT_FALSE(ParseInCluster("", "443", "/pod", ReadFake).ok());
   EXPECT_FALSE(ParseInCluster("h", "", "/pod", ReadFake).ok());
-  EXPECT_FALSE(ParseInCluster("h", "1", "/none", ReadFake).ok());
-  EXPECT_FALSE(ParseInCluster("h", "1", "/bad", ReadFake).ok());
-  EXPECT_FALSE(ParseInCluster("h", "1", "/empty", ReadFake).ok());
+  const char* const kCases[][2] = {
+      {"/none", "open /none/token: No such file or directory"},
+      {"/bad", "the token holds characters that no token has"},
+      {"/empty", "the pod's service account token is empty"},
+      {"/lost", "open /lost/ca.crt: No such file or directory"},
+      {"/trusting",
+       "the cluster's certificate authority is empty"},  // it would trust what the machine trusts
+  };
+  for (const auto& [folder, said] : kCases) {
+    const auto access = ParseInCluster("h", "1", folder, ReadFake);
+    ASSERT_FALSE(access.ok()) << folder;
+    EXPECT_NE(MessageOf(access.status()).find(said), std::string::npos) << access.status();
+  }
+}
+
+TEST(Kubeconfig, AnEmptyFileIsNotThatThereIsNone) {
+  const char* const kCases[][3] = {
+      {"server: 'https://h', certificate-authority: empty", "token: t", "certificate-authority"},
+      {"server: 'https://h', certificate-authority-data: IAo=", "token: t", "certificate-authority-data"},
+      {"server: 'https://h'", "client-certificate-data: Q1JU, client-key: empty", "client-key"},
+      {"server: 'https://h'", "tokenFile: empty, token: old", "tokenFile"},
+  };
+  for (const auto& [cluster, user, named] : kCases) {
+    const auto access = Parse(cluster, user);
+    ASSERT_FALSE(access.ok()) << cluster << " " << user;
+    EXPECT_TRUE(MessageOf(access.status()).starts_with(named)) << access.status();
+  }
 }
 
 // An AccessLoader that counts, and fails when told to.

@@ -39,6 +39,7 @@ void SetAccess(CURL* easy, const ClusterAccess& access, const std::string& url, 
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, kIdleBeforeProbeS);
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, kBetweenProbesS);
   curl_easy_setopt(easy, CURLOPT_PROXY, access.proxy_url.c_str());  // "" is none, also with http_proxy set
+  curl_easy_setopt(easy, CURLOPT_NOPROXY, "");  // neither is a way around the proxy taken from there
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error_text);
   error_text[0] = '\0';
   if (!access.ca_pem.empty()) {
@@ -48,6 +49,7 @@ void SetAccess(CURL* easy, const ClusterAccess& access, const std::string& url, 
   }
   SetPem(easy, CURLOPT_SSLCERT_BLOB, access.client_certificate_pem);
   SetPem(easy, CURLOPT_SSLKEY_BLOB, access.client_key_pem);
+  curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");  // without one, libcurl 7.88 dies of a key that is encrypted
 }
 
 Status CurlError(CURLcode code, const char* error_text) {

@@ -1,4 +1,4 @@
-// The access as libcurl's options. Used by the two files that speak to libcurl.
+// The access as libcurl's options. Used by the files that speak to libcurl.
 #pragma once
 
 #include <curl/curl.h>

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <deque>
 #include <utility>
 
 #include "agent/kubernetes/client/call.h"
@@ -62,21 +63,28 @@ class Wire {
     return OkStatus();
   }
 
-  void Write(std::string_view bytes) { unsent_.append(bytes); }
-  size_t Unsent() const { return unsent_.size(); }
+  void Write(std::string bytes) {
+    unsent_bytes_ += bytes.size();
+    unsent_.push_back(std::move(bytes));
+  }
+  size_t Unsent() const { return unsent_bytes_; }
 
-  // Sends what the socket takes now.
+  // Sends what the socket takes now. A piece that was not taken stays where it is, whole and unmoved: OpenSSL wants the
+  // same bytes from the same place again, else the connection is broken ("bad write retry").
   Status Flush() {
-    size_t sent_in_all = 0;
-    while (sent_in_all < unsent_.size()) {
+    while (!unsent_.empty()) {
+      const std::string& front = unsent_.front();
       size_t sent = 0;
       const CURLcode code =
-          curl_easy_send(easy_.get(), unsent_.data() + sent_in_all, unsent_.size() - sent_in_all, &sent);
-      if (code == CURLE_AGAIN) break;
+          curl_easy_send(easy_.get(), front.data() + front_sent_, front.size() - front_sent_, &sent);
+      if (code == CURLE_AGAIN) return OkStatus();
       if (code != CURLE_OK) return Unavailable("the connection broke: {}", curl_easy_strerror(code));
-      sent_in_all += sent;
+      unsent_bytes_ -= sent;
+      front_sent_ += sent;
+      if (front_sent_ < front.size()) continue;
+      unsent_.pop_front();
+      front_sent_ = 0;
     }
-    unsent_.erase(0, sent_in_all);
     return OkStatus();
   }
 
@@ -115,7 +123,9 @@ class Wire {
   UniqueFd wake_;
   CurlEasy easy_;
   curl_socket_t socket_ = -1;
-  std::string unsent_;
+  std::deque<std::string> unsent_;  // a deque moves no piece when others come and go
+  size_t front_sent_ = 0;           // of the first piece
+  size_t unsent_bytes_ = 0;         // of all
 };
 
 // The conversation, once the connection is a WebSocket.
@@ -140,13 +150,25 @@ class Conversation {
         Send(Opcode::kPing, "");
         ping_at_ = now + patience_.ping_every;
       }
-      RETURN_IF_ERROR(wire_.Flush());
+      RETURN_IF_ERROR(Flush());
+      if (exit_code_) return *exit_code_;
       const bool wants_input = input_ >= 0 && wire_.Unsent() < kUnsentAtMost;
       if (wire_.Wait(wants_input ? input_ : -1, is_more ? now : ping_at_, call)) RETURN_IF_ERROR(PassInput());
     }
   }
 
  private:
+  // A command that ends without reading its input ends the connection while we write: its exit code then lies unread
+  // behind what has come.
+  Status Flush() {
+    const Status flushed = wire_.Flush();
+    if (flushed.ok()) return flushed;
+    for (bool is_more = true; is_more && !exit_code_;) {
+      ASSIGN_OR_RETURN(is_more, Listen());
+    }
+    return exit_code_ ? OkStatus() : flushed;
+  }
+
   // Takes what has come, but not for ever; true when there may be more. The end of the connection before the command's
   // status is an error.
   StatusOr<bool> Listen() {

@@ -183,6 +183,7 @@ StatusOr<std::string> HttpKubernetes::List(const ResourceType& type, const std::
                                            const ListOptions& options,
                                            const std::function<Status(Json item)>& on_item,
                                            const Call& call) {
+  RETURN_IF_ERROR(CheckNamespace(type, name_space));
   std::string token;
   while (true) {
     HttpRequest request{.what = About("list", type, name_space)};
@@ -215,6 +216,7 @@ Status HttpKubernetes::Watch(const ResourceType& type, const std::string& name_s
                              const WatchOptions& options,
                              const std::function<bool(const Event& event)>& on_event, const Call& call) {
   const std::string what = "watch " + type.FullName();
+  RETURN_IF_ERROR(CheckNamespace(type, name_space));
   if (options.resource_version.empty()) return InvalidArgument("{}: no resourceVersion to begin at", what);
   WatchProgress progress(options.resource_version);
   Patience patience(options_, kForever);

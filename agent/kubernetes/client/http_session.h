@@ -20,8 +20,8 @@ struct HttpRequest {
   std::string path = {};  // with its query
   std::string content_type = {};
   std::string body = {};
-  bool is_repeatable =
-      true;  // without harm; else it gets a new connection, for libcurl repeats what an old one lost
+  // Without harm. Else it gets a new connection, for libcurl itself sends once more what an old one lost.
+  bool is_repeatable = true;
 };
 
 struct HttpOutcome {

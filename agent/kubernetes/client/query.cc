@@ -69,6 +69,10 @@ Status CheckKey(const ObjectKey& key) {
   return CheckPathName("name", key.name);
 }
 
+Status CheckNamespace(const ResourceType& type, const std::string& name_space) {
+  return type.is_namespaced && !name_space.empty() ? CheckPathName("namespace", name_space) : OkStatus();
+}
+
 Query ListQuery(const ListOptions& options, std::string_view continue_token) {
   Query query;
   AddSelection(query, options.selection);

@@ -27,6 +27,8 @@ class Query {
 // take for something else. The API server judges the rest.
 Status CheckPathName(std::string_view what, std::string_view name);
 Status CheckKey(const ObjectKey& key);
+// A namespace to list or watch; "" is all of them.
+Status CheckNamespace(const ResourceType& type, const std::string& name_space);
 
 Query ListQuery(const ListOptions& options, std::string_view continue_token);
 Query WatchQuery(const Selection& selection, std::string_view resource_version, int64_t timeout_s);

@@ -52,6 +52,28 @@ TEST_P(Objects, ThatCannotBeAreRefused) {
   EXPECT_FALSE(kubernetes().Get(Key("../secrets/a"), Soon()).ok());
 }
 
+TEST_P(Objects, ANamespaceIsNoWayToAnotherPath) {
+  const auto no_item = [](const Json&) { return OkStatus(); };
+  const auto no_event = [](const Event&) { return false; };
+  const auto no_line = [](std::string_view) { return OkStatus(); };
+  const std::string version = VersionNow();
+  for (const char* name_space : {"..", ".", "a/b", "../secrets", "%2e%2e"}) {
+    EXPECT_EQ(kubernetes().List(kConfigMaps, name_space, {}, no_item, Soon()).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << name_space;
+    EXPECT_EQ(
+        kubernetes().Watch(kConfigMaps, name_space, {.resource_version = version}, no_event, Soon()).code(),
+        absl::StatusCode::kInvalidArgument)
+        << name_space;
+    EXPECT_EQ(kubernetes().Logs(name_space, "pod", {}, no_line, Soon()).code(),
+              absl::StatusCode::kInvalidArgument)
+        << name_space;
+    EXPECT_EQ(kubernetes().Exec({name_space, "pod", "main", {"true"}}, Soon()).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << name_space;
+  }
+}
+
 TEST_P(Objects, AreListedPageByPage) {
   for (const char* name : {"a", "b", "c", "d", "e"}) Make(ConfigMap(name, {}, {{"salvor.dev/test", name}}));
   ListOptions options;

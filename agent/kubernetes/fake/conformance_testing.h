@@ -22,6 +22,7 @@ namespace salvor::kubernetes {
 
 inline const ResourceType kConfigMaps{"", "v1", "configmaps"};
 inline const ResourceType kPods{"", "v1", "pods"};
+inline const ResourceType kServiceAccounts{"", "v1", "serviceaccounts"};
 inline const ResourceType kNamespaces{"", "v1", "namespaces", false};
 
 // Long enough for a busy cluster; no test waits for it to pass.
@@ -48,7 +49,7 @@ class Conformance : public testing::TestWithParam<std::string> {
       server_ = std::make_unique<FakeApiServer>(fake_);
       client_ = MakeHttpKubernetes([this]() -> StatusOr<ClusterAccess> { return server_->Access(); });
     }
-    PlayKubelet();
+    PlayControllers();
     const Json name_space = {
         {"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", name_space_}}}};
     const auto created = kubernetes().Create(kNamespaces, "", name_space, {}, Soon());
@@ -97,6 +98,11 @@ class Conformance : public testing::TestWithParam<std::string> {
 
   // A pod that has written "one" and "two" and goes on.
   void MakePod(const std::string& name) {
+    // An API server refuses pods in a new namespace until a controller has made this.
+    const auto account = WaitUntil(
+        kubernetes(), {kServiceAccounts, name_space_, "default"},
+        [](const Json* now) -> StatusOr<bool> { return now != nullptr; }, Soon());
+    ASSERT_TRUE(account.ok()) << account.status();
     const char* image = std::getenv("SALVOR_TEST_IMAGE");
     const Json container = {{"name", "main"},
                             {"image", image == nullptr ? "salvor.test/busybox:1" : image},
@@ -122,7 +128,13 @@ class Conformance : public testing::TestWithParam<std::string> {
   const std::string name_space_ = "salvor-test-" + ToHex(RandomBytes(6));
 
  private:
-  void PlayKubelet() {
+  void PlayControllers() {
+    fake_.OnCreate(kNamespaces, [this](const Json& object) {
+      const Json account = {
+          {"apiVersion", "v1"}, {"kind", "ServiceAccount"}, {"metadata", {{"name", "default"}}}};
+      const std::string name = TextAt(object, {"metadata", "name"});
+      EXPECT_TRUE(fake_.Create(kServiceAccounts, name, account, {}, {}).ok());
+    });
     fake_.OnExec(RunLocally);
     fake_.OnCreate(kPods, [this](const Json& pod) {
       const std::string name = TextAt(pod, {"metadata", "name"});

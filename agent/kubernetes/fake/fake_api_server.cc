@@ -42,8 +42,8 @@ std::string BodyOf(mg_connection* connection) {
 
 void Write(mg_connection* connection, const ApiAnswer& answer, const std::string& headers = "",
            bool is_cut = false) {
-  mg_printf(connection,
-            "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%sConnection: close\r\n\r\n",
+  if (is_cut) mg_disable_connection_keep_alive(connection);
+  mg_printf(connection, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s\r\n",
             answer.http_status, mg_get_response_code_text(connection, answer.http_status),
             answer.content_type.c_str(), answer.body.size(), headers.c_str());
   mg_write(connection, answer.body.data(), is_cut ? answer.body.size() / 2 : answer.body.size());
@@ -70,6 +70,7 @@ class WatchAnswer {
 
   bool Chunk(const std::string& text) {
     if (!has_begun_) {
+      mg_disable_connection_keep_alive(connection_);
       mg_printf(connection_,
                 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
                 "Connection: close\r\n\r\n");
@@ -216,6 +217,7 @@ bool FakeApiServer::State::Refuse(mg_connection* connection, const Misbehaviour&
       Write(connection, {302, ""}, "Location: /api/v1/namespaces/default\r\n");
       return true;
     case Kind::kSilence:
+      mg_disable_connection_keep_alive(connection);
       static_cast<void>(Pause({stop.get_token()}, absl::Hours(1), "silence"));
       return true;
     default:
@@ -241,6 +243,7 @@ void FakeApiServer::State::Handle(mg_connection* connection) {
   const ApiQuestion question = QuestionOf(connection, *route);
   if (question.parameters.Get("watch") == "1") return HandleWatch(connection, question, order);
   const ApiAnswer answer = answers.Answer(question, {stop.get_token()});
+  if (order.kind == Kind::kCloseUnanswered) return mg_disable_connection_keep_alive(connection);
   Write(connection, answer, "", order.kind == Kind::kCut);
 }
 
@@ -323,7 +326,9 @@ void FakeApiServer::State::StartExec(mg_connection* connection) {
 }
 
 FakeApiServer::FakeApiServer(FakeKubernetes& kubernetes) : state_(std::make_unique<State>(kubernetes)) {
-  const char* options[] = {"listening_ports", "127.0.0.1:0", "num_threads", "24", nullptr};
+  const char* options[] = {
+      "listening_ports",       "127.0.0.1:0", "num_threads", "24", "enable_keep_alive", "yes",
+      "keep_alive_timeout_ms", "60000",       nullptr};
   mg_callbacks callbacks;
   std::memset(&callbacks, 0, sizeof callbacks);
   state_->context = mg_start(&callbacks, nullptr, options);

@@ -13,19 +13,20 @@ namespace salvor::kubernetes {
 // What happens to the next request whose method and path ("GET /api/v1/…") contain `to`, instead of a good answer.
 struct Misbehaviour {
   enum class Kind {
-    kAnswer,        // a Status with `http_status`, `reason` and, unless 0, Retry-After
-    kProxyAnswer,   // `http_status` with a page of HTML
-    kCut,           // half of the body, then the connection ends
-    kGarbage,       // a body that is no JSON
-    kSilence,       // no answer at all, until the server ends
-    kRedirect,      // to another path of this server
-    kDropWatch,     // a watch breaks in the middle of a line, after `count` events
-    kRepeatEvents,  // a watch sends each event twice, and the first one again after each
-    kLongLine,      // a watch sends a line of `count` bytes
-    kGoneEvent,     // a watch sends an ERROR event with 410
-    kDropExec,      // an exec's connection ends without a Status, after the command's output
-    kMuteExec,      // an exec's connection answers no ping, and the command does not end
-    kOldExec,       // an exec's connection speaks v4.channel.k8s.io
+    kAnswer,           // a Status with `http_status`, `reason` and, unless 0, Retry-After
+    kProxyAnswer,      // `http_status` with a page of HTML
+    kCloseUnanswered,  // the request is done, and the connection ends without a byte
+    kCut,              // half of the body, then the connection ends
+    kGarbage,          // a body that is no JSON
+    kSilence,          // no answer at all, until the server ends
+    kRedirect,         // to another path of this server
+    kDropWatch,        // a watch breaks in the middle of a line, after `count` events
+    kRepeatEvents,     // a watch sends each event twice, and the first one again after each
+    kLongLine,         // a watch sends a line of `count` bytes
+    kGoneEvent,        // a watch sends an ERROR event with 410
+    kDropExec,         // an exec's connection ends without a Status, after the command's output
+    kMuteExec,         // an exec's connection answers no ping, and the command does not end
+    kOldExec,          // an exec's connection speaks v4.channel.k8s.io
   };
   Kind kind = Kind::kAnswer;
   std::string to;
@@ -35,7 +36,8 @@ struct Misbehaviour {
   int count = 0;
 };
 
-// Thread-safe. Its end ends every connection, also those that are silent.
+// Thread-safe. Connections are kept, as an API server keeps them. Its end ends every connection, also those that are
+// silent.
 class FakeApiServer {
  public:
   explicit FakeApiServer(FakeKubernetes& kubernetes);

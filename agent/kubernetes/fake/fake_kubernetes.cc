@@ -101,6 +101,7 @@ void FakeKubernetes::StopServing(const ResourceType& type) {
   }
   for (const std::string& path : content) Remove(path);
   served_.erase(type.FullName());
+  changed_.NotifyAll();
 }
 
 void FakeKubernetes::OnCreate(const ResourceType& type, Reaction reaction) {
@@ -207,6 +208,7 @@ StatusOr<std::string> FakeKubernetes::List(const ResourceType& type, const std::
                                            const ListOptions& options,
                                            const std::function<Status(Json item)>& on_item,
                                            const Call& call) {
+  RETURN_IF_ERROR(kubernetes::CheckNamespace(type, name_space));
   const ApiRequest request = About("list", type, name_space);
   RETURN_IF_ERROR(Begin(request, type, call));
   std::vector<Json> selected;
@@ -214,7 +216,7 @@ StatusOr<std::string> FakeKubernetes::List(const ResourceType& type, const std::
   {
     MutexLock lock(mutex_);
     version = std::to_string(version_);
-    const std::string kind = served_.at(type.FullName()).kind;
+    ASSIGN_OR_RETURN(const std::string kind, ServedKind(request, type));
     const auto is_sound = IsSelected(options.selection, kind, Json::object());
     if (!is_sound.ok()) return BadRequest(request, is_sound.status());
     for (const auto& [path, stored] : objects_) {
@@ -239,6 +241,7 @@ Status FakeKubernetes::Watch(const ResourceType& type, const std::string& name_s
 Status FakeKubernetes::WatchFrom(const ResourceType& type, const std::string& name_space,
                                  const Selection& selection, std::string& resource_version,
                                  const std::function<bool(const Event& event)>& on_event, const Call& call) {
+  RETURN_IF_ERROR(kubernetes::CheckNamespace(type, name_space));
   const ApiRequest request = About("watch", type, name_space);
   int64_t from = 0;
   for (const char c : resource_version) from = c >= '0' && c <= '9' ? from * 10 + (c - '0') : from;
@@ -257,7 +260,7 @@ Status FakeKubernetes::WatchFrom(const ResourceType& type, const std::string& na
       MutexLock lock(mutex_);
       if (from < forgotten_) return MakeApiError(410, "Expired", "too old resource version", request);
       const auto next = NextEvent(type, name_space, selection, from);
-      if (!next.ok()) return BadRequest(request, next.status());
+      if (!next.ok()) return ApiErrorOf(next.status()) ? next.status() : BadRequest(request, next.status());
       event = *next;
       resource_version = std::to_string(from);
       if (!event) {
@@ -360,6 +363,7 @@ Status FakeKubernetes::Delete(const ObjectKey& key, const DeleteOptions& options
 Status FakeKubernetes::Logs(const std::string& name_space, const std::string& pod, const LogOptions& options,
                             const std::function<Status(std::string_view line)>& on_line, const Call& call) {
   const ObjectKey key{{"", "v1", "pods"}, name_space, pod};
+  RETURN_IF_ERROR(CheckKey(key));
   const ApiRequest request{"get", "pods/log", name_space, pod};
   RETURN_IF_ERROR(Begin(request, call));
   std::string text;
@@ -382,6 +386,7 @@ Status FakeKubernetes::Logs(const std::string& name_space, const std::string& po
 
 StatusOr<int> FakeKubernetes::Exec(const ExecCommand& command, const Call& call) {
   const ObjectKey key{{"", "v1", "pods"}, command.name_space, command.pod};
+  RETURN_IF_ERROR(CheckKey(key));
   const ApiRequest request{"create", "pods/exec", command.name_space, command.pod};
   RETURN_IF_ERROR(Begin(request, call));
   ExecHandler handler;

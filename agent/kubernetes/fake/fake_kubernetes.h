@@ -125,6 +125,8 @@ class FakeKubernetes final : public Kubernetes {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status CheckNamespace(const ApiRequest& request, const ObjectKey& key)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  StatusOr<std::string> ServedKind(const ApiRequest& request, const ResourceType& type)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   StatusOr<ObjectKey> NewKey(const ApiRequest& request, const ResourceType& type,
                              const std::string& name_space, const Json& object)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <thread>
+
+#include "agent/kubernetes/client/call.h"
 #include "agent/kubernetes/client/wait.h"
 #include "agent/kubernetes/fake/conformance_testing.h"
 
@@ -26,6 +30,43 @@ TEST(FakeKubernetes, ServesACrdWhileItIsThere) {
   EXPECT_TRUE(fake.Create(kBackups, "default", Backup("b"), {}, {}).ok());
   fake.StopServing(kBackups);
   EXPECT_TRUE(kubernetes::IsNotFound(fake.Get({kBackups, "default", "b"}, {}).status()));
+}
+
+TEST(FakeKubernetes, AWatchEndsWithItsType) {
+  FakeKubernetes fake;
+  fake.Serve(kBackups, "Backup");
+  const auto none = [](const Json&) { return OkStatus(); };
+  const std::string from = fake.List(kBackups, "", {}, none, {}).value();
+  EXPECT_TRUE(fake.Create(kBackups, "default", Backup("b"), {}, {}).ok());
+  std::vector<Event::Type> seen;
+  const auto stop_serving = [&](const Event& event) {
+    seen.push_back(event.type);
+    if (event.type == Event::Type::kAdded) fake.StopServing(kBackups);
+    return true;
+  };
+  const Status ended = fake.Watch(kBackups, "", {.resource_version = from}, stop_serving, Soon());
+  EXPECT_TRUE(kubernetes::IsNotFound(ended)) << ended;
+  EXPECT_EQ(seen, (std::vector<Event::Type>{Event::Type::kAdded, Event::Type::kDeleted}));
+}
+
+TEST(FakeKubernetes, AWatchThatWaitsEndsWithItsType) {
+  FakeKubernetes fake;
+  fake.Serve(kBackups, "Backup");
+  const auto none = [](const Json&) { return OkStatus(); };
+  const std::string from = fake.List(kBackups, "", {}, none, {}).value();
+  const std::jthread other([&fake] {
+    const auto is_watched = [&fake] {
+      const std::vector<ApiRequest> asked = fake.Requests();
+      return std::any_of(asked.begin(), asked.end(),
+                         [](const ApiRequest& one) { return one.verb == "watch"; });
+    };
+    const Call call = Soon();
+    while (!is_watched()) ASSERT_TRUE(Pause(call, absl::Milliseconds(5), "a watch").ok());
+    fake.StopServing(kBackups);
+  });
+  const auto go_on = [](const Event&) { return true; };
+  const Status ended = fake.Watch(kBackups, "", {.resource_version = from}, go_on, Soon());
+  EXPECT_TRUE(kubernetes::IsNotFound(ended)) << ended;
 }
 
 TEST(FakeKubernetes, ATestPlaysTheController) {

@@ -74,9 +74,15 @@ Status FakeKubernetes::CheckNamespace(const ApiRequest& request, const ObjectKey
       request);
 }
 
+StatusOr<std::string> FakeKubernetes::ServedKind(const ApiRequest& request, const ResourceType& type) {
+  const auto served = served_.find(type.FullName());
+  if (served != served_.end()) return served->second.kind;
+  return MakeApiError(404, "NotFound", "the server could not find the requested resource", request);
+}
+
 StatusOr<ObjectKey> FakeKubernetes::NewKey(const ApiRequest& request, const ResourceType& type,
                                            const std::string& name_space, const Json& object) {
-  const std::string& kind = served_.at(type.FullName()).kind;
+  ASSIGN_OR_RETURN(const std::string kind, ServedKind(request, type));
   if (TextAt(object, {"apiVersion"}) != type.ApiVersion() || TextAt(object, {"kind"}) != kind) {
     return MakeApiError(400, "BadRequest",
                         fmt::format("the object provided is no {} of {}", kind, type.ApiVersion()), request);
@@ -226,7 +232,6 @@ void FakeKubernetes::EndNamespaceIfEmpty(const std::string& name) {
 StatusOr<std::optional<Event>> FakeKubernetes::NextEvent(const ResourceType& type,
                                                          const std::string& name_space,
                                                          const Selection& selection, int64_t& from) {
-  const std::string& kind = served_.at(type.FullName()).kind;
   auto past = std::partition_point(past_.begin(), past_.end(),
                                    [from](const Past& one) { return one.version <= from; });
   for (; past != past_.end(); ++past) {
@@ -236,10 +241,10 @@ StatusOr<std::optional<Event>> FakeKubernetes::NextEvent(const ResourceType& typ
     bool was = false;
     bool is = false;
     if (!past->before.is_null()) {
-      ASSIGN_OR_RETURN(was, IsSelected(selection, kind, past->before));
+      ASSIGN_OR_RETURN(was, IsSelected(selection, TextAt(past->before, {"kind"}), past->before));
     }
     if (!past->after.is_null()) {
-      ASSIGN_OR_RETURN(is, IsSelected(selection, kind, past->after));
+      ASSIGN_OR_RETURN(is, IsSelected(selection, TextAt(past->after, {"kind"}), past->after));
     }
     if (!was && !is) continue;
     const Event::Type what = !was ? Event::Type::kAdded : is ? Event::Type::kModified : Event::Type::kDeleted;
@@ -247,6 +252,8 @@ StatusOr<std::optional<Event>> FakeKubernetes::NextEvent(const ResourceType& typ
     event.object["metadata"]["resourceVersion"] = std::to_string(past->version);
     return std::optional<Event>(std::move(event));
   }
+  // A type that is no longer served has told the end of its objects, and nothing will come.
+  RETURN_IF_ERROR(ServedKind(About("watch", type, name_space), type).status());
   return std::optional<Event>();
 }
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <thread>
 
 #include "agent/kubernetes/client/call.h"
@@ -128,6 +129,32 @@ TEST_F(Misbehaving, WhatMayHaveHappenedIsNotDoneTwice) {
   EXPECT_EQ(Count("DELETE "), 1);
 }
 
+// libcurl sends a request again by itself where a connection that it has kept ends without a byte.
+TEST_F(Misbehaving, WhatMayHaveHappenedIsNotDoneTwiceOnAConnectionThatWasKept) {
+  const auto client = Client();
+  const auto once = [&](const char* method, const std::function<Status()>& change) {
+    EXPECT_TRUE(client->Get(kObject, Soon()).ok());
+    Order(Kind::kCloseUnanswered, method);
+    EXPECT_EQ(change().code(), Code::kUnavailable) << method;
+    EXPECT_EQ(Count(method), 1) << method;
+  };
+  once("POST ", [&] { return client->Create(kConfigMaps, "default", ConfigMap("b"), {}, Soon()).status(); });
+  EXPECT_TRUE(fake_.Get({kConfigMaps, "default", "b"}, {}).ok());
+  once("PATCH ", [&] {
+    const Json patch = Json::array({{{"op", "remove"}, {"path", "/data/x"}}});
+    return client->Patch(kObject, PatchKind::kJson, patch, {}, Soon()).status();
+  });
+  once("DELETE ", [&] { return client->Delete(kObject, {}, Soon()); });
+}
+
+TEST_F(Misbehaving, AQuestionOutlivesAConnectionThatWasKept) {
+  const auto client = Client();
+  EXPECT_TRUE(client->Get(kObject, Soon()).ok());
+  Order(Kind::kCloseUnanswered, "GET ");
+  EXPECT_TRUE(client->Get(kObject, Soon()).ok());
+  EXPECT_EQ(Count("GET "), 3);
+}
+
 TEST_F(Misbehaving, WhatMayBeDoneTwiceIsDoneUntilItIsSaidToBeDone) {
   const auto client = Client();
   Order(Kind::kAnswer, "PATCH ", 503, "ServiceUnavailable");
@@ -162,6 +189,23 @@ TEST_F(Misbehaving, PatienceHasAnEnd) {
             Code::kUnavailable);
 }
 
+TEST_F(Misbehaving, TheKubeconfigAloneSaysWhichProxyIsUsed) {
+  options_.patience = absl::ZeroDuration();
+  ClusterAccess access = server_.Access();
+  const auto client = MakeHttpKubernetes([&access]() -> StatusOr<ClusterAccess> { return access; }, options_);
+  ASSERT_EQ(::setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
+  EXPECT_TRUE(client->Get(kObject, Soon()).ok());
+  ::unsetenv("http_proxy");
+  ASSERT_EQ(::setenv("NO_PROXY", "*", 1), 0);
+  ClusterAccess behind = access;
+  behind.proxy_url = "http://127.0.0.1:1";  // nobody is there
+  const auto proxied =
+      MakeHttpKubernetes([&behind]() -> StatusOr<ClusterAccess> { return behind; }, options_);
+  EXPECT_EQ(proxied->Get(kObject, Soon()).status().code(), Code::kUnavailable);
+  ::unsetenv("NO_PROXY");
+  EXPECT_EQ(Count("GET "), 1);
+}
+
 TEST_F(Misbehaving, SilenceEndsWithTheCall) {
   for (const char* to : {"GET ", "GET ", "GET "}) Order(Kind::kSilence, to);
   const auto client = Client();
@@ -173,9 +217,9 @@ TEST_F(Misbehaving, SilenceEndsWithTheCall) {
     stop.request_stop();
   });
   EXPECT_EQ(client->Get(kObject, {stop.get_token()}).status().code(), Code::kCancelled);
-  options_.answer_timeout = absl::Milliseconds(200);
+  options_.answer_timeout = absl::Seconds(2);  // for the good answer, too, on a busy machine
   EXPECT_TRUE(Client()->Get(kObject, Soon()).ok());
-  EXPECT_EQ(Count("GET "), 4);
+  EXPECT_GE(Count("GET "), 4);
 }
 
 TEST_F(Misbehaving, AnswersThatAreNoneAreErrors) {

@@ -153,13 +153,8 @@ class Preflight {
       LookAtSnapshot(*claim, volume.method());
   }
 
-<<<<<<< HEAD
-  // Velero reads the files of a volume through a pod that runs and has it mounted. It skips it in silence where there
-  // is none.
-=======
   // Velero reads the files of a volume through a pod that runs and has it mounted, whichever of several it comes to first. It
   // skips the volume in silence where there is none, and leaves out a pod on a node without its node-agent.
->>>>>>> vfix
   void LookAtFiles(const Claim& claim) {
     const std::string key = Key(claim);
     if (claim.block) {

@@ -1,12 +1,12 @@
 #include "agent/kubernetes/velero/actions/artefacts.h"
 
-#include <curl/curl.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <memory>
 #include <vector>
 
+#include "agent/kubernetes/client/curl_access.h"
 #include "agent/kubernetes/client/wait.h"
 #include "agent/kubernetes/velero/resources.h"
 #include "base/text.h"
@@ -39,7 +39,16 @@ int StopIfAsked(void* target, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
 Status ErrorOf(CURLcode code, long answer, const Transfer& transfer) {
   if (transfer.stop.stop_requested()) return Cancelled("stopped on request");
   if (transfer.too_large) return ResourceExhausted("it is larger than {}", HumanBytes(kCompressedAtMost));
-  if (code != CURLE_OK) {
+  const Status failed = code == CURLE_OK ? OkStatus() : kubernetes::CurlError(code, "");
+  if (failed.code() == absl::StatusCode::kFailedPrecondition) {  // waiting mends no certificate
+    return WithHint(
+        FailedPrecondition("the storage location's certificate is not trusted: {}", curl_easy_strerror(code)),
+        "Make the agent's host or image trust the authority that signed it: caCert of the storage location is for "
+        "Velero alone.");
+  }
+  if (failed.code() == absl::StatusCode::kInvalidArgument)
+    return InvalidArgument("the storage location's address cannot be used: {}", curl_easy_strerror(code));
+  if (!failed.ok()) {
     return WithHint(
         Unavailable("the storage location does not answer: {}", curl_easy_strerror(code)),
         "Salvor's agent has to reach the address that Velero signs: publicUrl of the storage location if "
@@ -77,8 +86,7 @@ StatusOr<std::string> AwaitAddress(kubernetes::Kubernetes& cluster, const kubern
 }  // namespace
 
 StatusOr<std::string> DownloadSigned(const std::string& url, const kubernetes::Call& call) {
-  static const bool ready = curl_global_init(CURL_GLOBAL_DEFAULT) == 0;
-  const std::unique_ptr<CURL, void (*)(CURL*)> curl(ready ? curl_easy_init() : nullptr, curl_easy_cleanup);
+  const kubernetes::CurlEasy curl = kubernetes::NewCurlEasy();
   if (!curl) return Internal("libcurl does not start");
   const absl::Duration left = std::min(call.deadline - SteadyNow(), kTransferAtMost);
   if (left <= absl::ZeroDuration()) return DeadlineExceeded("there was no time left to fetch it");

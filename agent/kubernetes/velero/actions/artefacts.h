@@ -9,8 +9,8 @@
 
 namespace salvor::velero {
 
-// An address over HTTP or HTTPS, without redirects, in bounded time and size. NotFound when nothing is there,
-// Unavailable for other answers. The address is a key to what it leads to: no message has it.
+// An address over HTTP or HTTPS, without redirects, in bounded time and size. NotFound when nothing is there, Unavailable for
+// other answers, FailedPrecondition where this machine does not trust the certificate. The address is a key to what it leads to: no message has it.
 StatusOr<std::string> DownloadSigned(const std::string& url, const kubernetes::Call& call);
 
 // The content of a gzip file. DataLoss for what is none or is cut short; ResourceExhausted beyond `at_most` bytes.

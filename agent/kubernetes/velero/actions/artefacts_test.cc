@@ -121,7 +121,7 @@ TEST(DownloadSigned, SaysWhatIsWrongWithoutTheAddress) {
 }
 
 TEST(DownloadSigned, TakesNoFilesOfThisMachine) {
-  EXPECT_FALSE(DownloadSigned("file:///etc/passwd", {}).ok());
+  EXPECT_EQ(DownloadSigned("file:///etc/passwd", {}).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(DownloadSigned, EndsWithItsTime) {
