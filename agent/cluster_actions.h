@@ -11,8 +11,8 @@ struct ClusterOptions {
   std::string kubeconfig;  // empty: the service account of the pod that the agent runs in
 };
 
-// Of an executor, which has rights at the API server and holds nothing that another one could not take over. An action that
-// names a kubeconfig is refused unless it is this one: no other file is read.
+// Of an executor, which has rights at the API server and holds nothing that another one could not take over. An action
+// that names a kubeconfig is refused unless it is this one: no other file is read.
 ActionRegistry ExecutorActions(const ClusterOptions& options);
 
 // Of a node's agent, which has none of these rights.

@@ -44,11 +44,10 @@ v1::ManifestWrite WithParts(v1::ManifestWrite write, const v1::Task& task) {
   return write;
 }
 
-const v1::PlannedArtifact* PlanOf(const v1::ManifestWrite& write, const v1::Artifact& artifact) {
-  for (const v1::PlannedArtifact& planned : write.planned()) {
-    if (planned.component() == artifact.component() && planned.artifact() == artifact.name()) return &planned;
-  }
-  return nullptr;
+bool IsPlanned(const v1::ManifestWrite& write, const std::string& component, const std::string& artifact) {
+  return std::any_of(write.planned().begin(), write.planned().end(), [&](const v1::PlannedArtifact& planned) {
+    return planned.component() == component && planned.artifact() == artifact;
+  });
 }
 
 void AddMissing(v1::Manifest* manifest, const std::string& component, const std::string& title,
@@ -59,9 +58,9 @@ void AddMissing(v1::Manifest* manifest, const std::string& component, const std:
   missing->set_why(why);
 }
 
-// What the input steps say they kept. What should be in the repository is believed when it is there; who has something kept
-// elsewhere has looked itself. Steps in the order of their names. What several of them warn of, as of the one preflight that
-// they go by, is said once.
+// What the input steps say they kept. What should be in the repository is believed when it is there; who has something
+// kept elsewhere has looked itself. Steps in the order of their names. What several of them warn of, as of the one
+// preflight that they go by, is said once.
 void CollectArtifacts(const v1::Task& task, const v1::ManifestWrite& write,
                       const std::vector<ResticSnapshot>& snapshots, v1::Manifest* manifest) {
   const std::map<std::string, v1::ActionResult> inputs(task.inputs().begin(), task.inputs().end());
@@ -72,9 +71,9 @@ void CollectArtifacts(const v1::Task& task, const v1::ManifestWrite& write,
     }
     const bool is_of_a_capture = !result.velero().backup().empty();  // a preflight knows of none yet
     if (is_of_a_capture) *manifest->add_velero() = result.velero();
-    // What no plan has an artifact of: objects of a cluster.
-    for (const v1::MissingArtifact& missing : result.missing()) {
-      if (missing.artifact().empty()) *manifest->add_missing() = missing;
+    for (const v1::MissingArtifact& missing : result.missing()) {  // what was planned is looked for below
+      if (!IsPlanned(write, missing.component(), missing.artifact()))
+        AddMissing(manifest, missing.component(), missing.title(), missing.why());
     }
     for (const v1::Artifact& artifact : result.artifacts()) {
       if (!IsInRepository(artifact)) {
@@ -85,7 +84,7 @@ void CollectArtifacts(const v1::Task& task, const v1::ManifestWrite& write,
       if (id.has_value()) {
         *manifest->add_artifacts() = artifact;
         manifest->mutable_artifacts(manifest->artifacts_size() - 1)->set_snapshot(*id);
-      } else if (PlanOf(write, artifact) == nullptr) {
+      } else if (!IsPlanned(write, artifact.component(), artifact.name())) {
         AddMissing(manifest, artifact.component(), artifact.name(),
                    fmt::format("snapshot {} is not in the repository", artifact.snapshot()));
       }

@@ -132,9 +132,9 @@ TEST_F(ManifestWrite, NamesWhatIsKeptElsewhereAndWhichOfIt) {
   missing.set_component("db");
   missing.set_artifact("logs");
   missing.set_why("no pod has it mounted");
-  v1::MissingArtifact& objects = *velero.add_missing();  // no plan has an artifact of them
+  v1::MissingArtifact& objects = *velero.add_missing();  // nobody planned them one by one
   objects.set_title("objects of namespace shop");
-  objects.set_why("no right to read widgets");
+  objects.set_why("Velero says error");
   velero.mutable_velero()->set_backup("shop-1");
   velero.mutable_velero()->set_objects(42);
   Input("volumes.preflight").mutable_velero()->set_velero_version("v1.18.2");
@@ -148,7 +148,7 @@ TEST_F(ManifestWrite, NamesWhatIsKeptElsewhereAndWhichOfIt) {
   EXPECT_EQ(manifest.velero(0).objects(), 42);
   ASSERT_EQ(manifest.missing_size(), 3);
   EXPECT_EQ(manifest.missing(0).title(), "objects of namespace shop");
-  EXPECT_EQ(manifest.missing(0).why(), "no right to read widgets");
+  EXPECT_EQ(manifest.missing(0).why(), "Velero says error");
   EXPECT_EQ(manifest.missing(1).title(), "database logs");
   EXPECT_EQ(manifest.missing(1).why(), "no pod has it mounted");
   EXPECT_EQ(manifest.missing(2).title(), "database silent");
@@ -166,7 +166,8 @@ TEST_F(ManifestWrite, NamesWhatIsKeptElsewhereAndWhichOfIt) {
   EXPECT_THAT(checked->checks(0).compared(), HasSubstr("all 0 snapshots"));
 }
 
-// What a version does not know may be anywhere, so it is not believed to be missing; what should be in the repository is.
+// What a version does not know may be anywhere, so it is not believed to be missing; what should be in the repository
+// is.
 TEST_F(ManifestWrite, OnlyWhatResticKeepsIsLookedForInTheRepository) {
   for (int keeper = 0; keeper <= 3; ++keeper) {
     const std::string name = "a" + std::to_string(keeper);

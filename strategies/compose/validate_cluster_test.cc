@@ -13,7 +13,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 constexpr char kVault[] = R"(metadata { name: "vault" } location { restic {
-    repository: "/srv/vault" password_file: "/etc/salvor/password" } })";
+    repository: "/vault" password_file: "/etc/salvor/password" } })";
 constexpr char kHosts[] =
     R"(metadata { name: "hosts" } environment { runtime: RUNTIME_HOST location: "vault" })";
 constexpr char kCluster[] = R"(metadata { name: "cluster" } environment {

@@ -92,9 +92,9 @@ Judgement JudgeBackup(const v1::Run& run) {
   if (CoverageOf(run) == v1::Backup::COVERAGE_PARTIAL) {
     if (manifest->missing().empty()) return {v1::VERDICT_PARTIAL, GapOf(*manifest), run.hint()};
     const v1::MissingArtifact& first = manifest->missing(0);
+    const std::string of = first.component().empty() ? "" : first.component() + " ";  // or of them all
     return {v1::VERDICT_PARTIAL,
-            fmt::format("{} {}: {}{}", first.component(), first.title(), first.why(),
-                        AndMore(manifest->missing_size() - 1)),
+            fmt::format("{}{}: {}{}", of, first.title(), first.why(), AndMore(manifest->missing_size() - 1)),
             run.hint()};
   }
   if (run.phase() != v1::RUN_PHASE_SUCCEEDED) return Unfinished(run);

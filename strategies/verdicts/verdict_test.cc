@@ -250,6 +250,10 @@ TEST(Verdict, ABackupThatLacksAVolumeIsPartialByItsName) {
   EXPECT_EQ(Judge(run, nullptr).verdict, v1::VERDICT_PARTIAL);
   EXPECT_EQ(Judge(run, nullptr).reason,
             "uploads volume logs of shop: no pod has it mounted, and Velero passed over it");
+  missing.clear_component();
+  missing.set_title("objects of namespace shop");
+  EXPECT_EQ(Judge(run, nullptr).reason,
+            "objects of namespace shop: no pod has it mounted, and Velero passed over it");
 }
 
 // A drill whose last step, which writes down what was found, ended so.

@@ -20,6 +20,8 @@ struct HttpRequest {
   std::string path = {};  // with its query
   std::string content_type = {};
   std::string body = {};
+  bool is_repeatable =
+      true;  // without harm; else it gets a new connection, for libcurl repeats what an old one lost
 };
 
 struct HttpOutcome {

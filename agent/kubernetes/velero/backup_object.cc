@@ -48,8 +48,8 @@ Json MakeBackup(const v1::VeleroBackup& action, const std::string& name, const s
        {{"name", name}, {"namespace", NamespaceOf(action.cluster())}, {"labels", Labels(action)}}},
       {"spec",
        {{"includedNamespaces", namespaces},
-        // The newer of the two kinds of filters, which alone goes with a policy; of what is in no namespace, Velero then
-        // takes what belongs to what it takes: the volumes of claims.
+        // The newer of the two kinds of filters, which alone goes with a policy; of what is in no namespace, Velero
+        // then takes what belongs to what it takes: the volumes of claims.
         {"includedNamespaceScopedResources", {"*"}},
         {"storageLocation", location},
         {"ttl", kLongestTtl},

@@ -1,5 +1,5 @@
-// Reads objects that come from outside: nothing about their shape is taken for granted, and what is missing or of another
-// type is the empty value. Text is read by kubernetes::TextAt. Pure.
+// Reads objects that come from outside: nothing about their shape is taken for granted, and what is missing or of
+// another type is the empty value. Text is read by kubernetes::TextAt. Pure.
 #pragma once
 
 #include <absl/time/time.h>

@@ -36,7 +36,8 @@ inline constexpr char kBackupUidLabel[] = "velero.io/backup-uid";
 inline constexpr char kClaimUidLabel[] = "velero.io/pvc-uid";
 inline constexpr char kExcludeLabel[] = "velero.io/exclude-from-backup";
 
-// Ours, on each object that we make: by them it is known whose it is, also in another cluster that sees the same bucket.
+// Ours, on each object that we make: by them it is known whose it is, also in another cluster that sees the same
+// bucket.
 inline constexpr char kRunLabel[] = "salvor.dev/run";
 inline constexpr char kBackupLabel[] = "salvor.dev/backup";
 inline constexpr char kApplicationLabel[] = "salvor.dev/application";

@@ -1,5 +1,5 @@
-// The transfers of a Backup: Velero's PodVolumeBackups and DataUploads. Only here bytes are counted; a Backup itself counts
-// objects. Pure.
+// The transfers of a Backup: Velero's PodVolumeBackups and DataUploads. Only here bytes are counted; a Backup itself
+// counts objects. Pure.
 #pragma once
 
 #include <optional>
@@ -31,8 +31,8 @@ Transfer ReadDataUpload(const Json& object);
 bool IsOver(const Transfer& transfer);
 bool Succeeded(const Transfer& transfer);
 
-// What a person sees of the Backup now: bytes of the transfers, and in words what is waited for. `ahead`: how many backups
-// Velero takes before it.
+// What a person sees of the Backup now: bytes of the transfers, and in words what is waited for. `ahead`: how many
+// backups Velero takes before it.
 v1::Progress DescribeProgress(const BackupState& backup, const std::vector<Transfer>& transfers, int ahead);
 
 // Notices that nothing moves: Velero itself would wait for hours for a transfer whose pod died. Not thread-safe.
@@ -40,8 +40,8 @@ class StallWatch {
  public:
   explicit StallWatch(absl::Duration patience) : patience_(patience) {}
 
-  // To be called again and again. A sentence when nothing has changed for longer than the patience, what is waited for in
-  // it; nothing while something moves, or while it waits in the queue for others.
+  // To be called again and again. A sentence when nothing has changed for longer than the patience, what is waited for
+  // in it; nothing while something moves, or while it waits in the queue for others.
   std::optional<std::string> Look(const BackupState& backup, const std::vector<Transfer>& transfers,
                                   SteadyTime now);
 

@@ -16,8 +16,8 @@ constexpr auto kFiles = v1::VOLUME_METHOD_FILE_SYSTEM;
 constexpr auto kSnapshot = v1::VOLUME_METHOD_SNAPSHOT;
 constexpr auto kMoved = v1::VOLUME_METHOD_SNAPSHOT_MOVED;
 
-// What Velero 1.18 does with a volume by such a policy: the first rule of which all conditions fit. `claim` is null for a
-// volume without one.
+// What Velero 1.18 does with a volume by such a policy: the first rule of which all conditions fit. `claim` is null for
+// a volume without one.
 std::string ActionFor(const std::string& policy, const Claim* claim) {
   const Json parsed = Json::parse(policy);
   for (const Json& rule : parsed["volumePolicies"]) {

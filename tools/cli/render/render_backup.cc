@@ -59,7 +59,9 @@ std::vector<ComponentSummary> Summarize(const v1::Manifest& manifest) {
   for (const v1::Artifact& artifact : manifest.artifacts()) {
     if (!artifact.component().empty()) AddArtifact(artifact, Named(all, artifact.component()));
   }
-  for (const v1::MissingArtifact& missing : manifest.missing()) ++Named(all, missing.component()).missing;
+  for (const v1::MissingArtifact& missing : manifest.missing()) {
+    if (!missing.component().empty()) ++Named(all, missing.component()).missing;
+  }
   return all;
 }
 
@@ -272,7 +274,8 @@ std::string RenderMissing(const v1::Manifest& manifest, const Style& style) {
   if (manifest.missing().empty()) return "";
   std::string text = "\n" + Paint(style, Tone::kBad, "missing") + "\n";
   for (const v1::MissingArtifact& missing : manifest.missing()) {
-    std::string line = CleanText(missing.component()) + " " + CleanText(missing.title());
+    std::string line = CleanText(missing.component()) + (missing.component().empty() ? "" : " ");
+    line += CleanText(missing.title());
     if (!missing.why().empty()) line += ": " + CleanText(missing.why());
     text += Indented(line, 2, style.width);
   }

@@ -1,11 +1,11 @@
 #include "agent/kubernetes/velero/actions/artefacts.h"
 
 #include <curl/curl.h>
-#include <google/protobuf/io/gzip_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <memory>
+#include <vector>
 
 #include "agent/kubernetes/client/wait.h"
 #include "agent/kubernetes/velero/resources.h"
@@ -103,18 +103,26 @@ StatusOr<std::string> DownloadSigned(const std::string& url, const kubernetes::C
 }
 
 StatusOr<std::string> Gunzip(std::string_view compressed, size_t at_most) {
-  google::protobuf::io::ArrayInputStream file(compressed.data(), static_cast<int>(compressed.size()));
-  google::protobuf::io::GzipInputStream stream(&file, google::protobuf::io::GzipInputStream::GZIP);
+  constexpr int kGzip = 16 + MAX_WBITS;
+  z_stream stream{};
+  if (inflateInit2(&stream, kGzip) != Z_OK) return Internal("zlib does not start");
+  const std::unique_ptr<z_stream, int (*)(z_stream*)> end(&stream, inflateEnd);
+  stream.next_in = const_cast<Bytef*>(reinterpret_cast<const Bytef*>(compressed.data()));  // it only reads
+  stream.avail_in = static_cast<uInt>(compressed.size());
   std::string content;
-  const void* piece = nullptr;
-  int size = 0;
-  while (stream.Next(&piece, &size)) {
-    if (content.size() + static_cast<size_t>(size) > at_most)
+  std::vector<char> piece(64 << 10);
+  int state = Z_OK;
+  while (state == Z_OK) {
+    stream.next_out = reinterpret_cast<Bytef*>(piece.data());
+    stream.avail_out = static_cast<uInt>(piece.size());
+    state = inflate(&stream, Z_NO_FLUSH);
+    const size_t size = piece.size() - stream.avail_out;
+    if (content.size() + size > at_most)
       return ResourceExhausted("it is larger than {}", HumanBytes(static_cast<int64_t>(at_most)));
-    content.append(static_cast<const char*>(piece), static_cast<size_t>(size));
+    content.append(piece.data(), size);
   }
-  constexpr int kEndOfStream = 1;  // zlib's Z_STREAM_END
-  if (stream.ZlibErrorCode() != kEndOfStream) return DataLoss("it is no gzip file, or it is cut short");
+  // Its end comes only after the sum at the end of the file was found right.
+  if (state != Z_STREAM_END) return DataLoss("it is no gzip file, or it is cut short");
   return content;
 }
 

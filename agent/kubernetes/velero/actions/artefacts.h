@@ -1,5 +1,5 @@
-// Velero's records of a Backup, fetched from the storage location as the velero command does: Velero signs an address, and
-// the agent gets it, for it is often reachable from inside of the cluster only.
+// Velero's records of a Backup, fetched from the storage location as the velero command does: Velero signs an address,
+// and the agent gets it, for it is often reachable from inside of the cluster only.
 #pragma once
 
 #include <string>
@@ -9,15 +9,16 @@
 
 namespace salvor::velero {
 
-// An address over HTTP or HTTPS, without redirects, in bounded time and size. NotFound when nothing is there, Unavailable for
-// other answers. The address is a key to what it leads to: no message has it.
+// An address over HTTP or HTTPS, without redirects, in bounded time and size. NotFound when nothing is there,
+// Unavailable for other answers. The address is a key to what it leads to: no message has it.
 StatusOr<std::string> DownloadSigned(const std::string& url, const kubernetes::Call& call);
 
 // The content of a gzip file. DataLoss for what is none or is cut short; ResourceExhausted beyond `at_most` bytes.
 StatusOr<std::string> Gunzip(std::string_view compressed, size_t at_most);
 
-// One record of a Backup, decompressed; `kind` as Velero calls it ("BackupResults"). The request is removed afterwards; one
-// that a killed agent leaves, Velero removes after ten minutes. NotFound when Velero signs an address that leads to nothing.
+// One record of a Backup, decompressed; `kind` as Velero calls it ("BackupResults"). The request is removed afterwards;
+// one that a killed agent leaves, Velero removes after ten minutes. NotFound when Velero signs an address that leads to
+// nothing.
 StatusOr<std::string> FetchRecord(kubernetes::Kubernetes& cluster, const std::string& velero_namespace,
                                   const std::string& backup, const std::string& kind,
                                   const VeleroOptions& options, const kubernetes::Call& call);

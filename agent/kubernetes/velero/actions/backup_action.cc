@@ -50,8 +50,8 @@ class VeleroBackupRun {
     if (context_.log) context_.log("salvor-agent", line);
   }
 
-  // The methods and skips that the preflight decided on, the place that it looked at, and what it warns of: the manifest is
-  // written from what captures say, and not from preflights.
+  // The methods and skips that the preflight decided on, the place that it looked at, and what it warns of: the
+  // manifest is written from what captures say, and not from preflights.
   void TakeFromPreflight() {
     for (const auto& [step, result] : context_.task.inputs()) {
       if (!result.has_velero() || !result.velero().backup().empty()) continue;
@@ -227,7 +227,8 @@ class VeleroBackupRun {
     return OkStatus();
   }
 
-  // A server that was restarted forgets a Backup that was to begin at once, and takes it up on any change of the object.
+  // A server that was restarted forgets a Backup that was to begin at once, and takes it up on any change of the
+  // object.
   void Nudge(const BackupState& backup) {
     if (backup.stage != Stage::kReady) {
       ready_since_.reset();

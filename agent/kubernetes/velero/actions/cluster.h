@@ -18,8 +18,8 @@
 
 namespace salvor::velero {
 
-// Reaches the cluster that an action names. Asked once an attempt, from any thread. FailedPrecondition for a cluster that
-// this agent may not speak to.
+// Reaches the cluster that an action names. Asked once an attempt, from any thread. FailedPrecondition for a cluster
+// that this agent may not speak to.
 using ClusterFactory =
     std::function<StatusOr<std::shared_ptr<kubernetes::Kubernetes>>(const v1::KubernetesCluster& cluster)>;
 

@@ -1,5 +1,5 @@
-// A cluster with a Velero in it that does what a test tells it. Tests only. It runs on the thread of the action: when an
-// object is made, and whenever the action tells its progress.
+// A cluster with a Velero in it that does what a test tells it. Tests only. It runs on the thread of the action: when
+// an object is made, and whenever the action tells its progress.
 #pragma once
 
 #include <functional>
@@ -18,14 +18,15 @@ std::string Gzip(const std::string& content);
 
 class FakeVelero {
  public:
-  // Namespaces velero and shop; a Velero that is well, with the storage location "main"; snapshots of CSI; in shop the claim
-  // "uploads", which a pod has mounted.
+  // Namespaces velero and shop; a Velero that is well, with the storage location "main"; snapshots of CSI; in shop the
+  // claim "uploads", which a pod has mounted.
   FakeVelero();
 
   kubernetes::FakeKubernetes& Cluster() { return cluster_; }
   VeleroOptions Options();
 
-  // What becomes of each Backup when it is made. Unless told otherwise it is Completed at once, and its volume is whole.
+  // What becomes of each Backup when it is made. Unless told otherwise it is Completed at once, and its volume is
+  // whole.
   std::function<void(const std::string& name)> on_backup;
   // What becomes of a request to delete. Unless told otherwise the Backup and its requests go at once.
   std::function<void(const std::string& request, const std::string& backup)> on_delete;
