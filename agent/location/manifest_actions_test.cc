@@ -166,8 +166,7 @@ TEST_F(ManifestWrite, NamesWhatIsKeptElsewhereAndWhichOfIt) {
   EXPECT_THAT(checked->checks(0).compared(), HasSubstr("all 0 snapshots"));
 }
 
-// What a version does not know may be anywhere, so it is not believed to be missing; what should be in the repository
-// is.
+// What a version does not know may be anywhere, so it is not believed to be missing; what should be in the repository is.
 TEST_F(ManifestWrite, OnlyWhatResticKeepsIsLookedForInTheRepository) {
   for (int keeper = 0; keeper <= 3; ++keeper) {
     const std::string name = "a" + std::to_string(keeper);

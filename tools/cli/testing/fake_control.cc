@@ -20,8 +20,8 @@ std::string KeyOf(const v1::Object& object) { return KindOf(object) + "/" + obje
 
 grpc::Status Missing(const std::string& what) { return {grpc::StatusCode::NOT_FOUND, "there is no " + what}; }
 
-// Leaves the page that the request asks for, of two items at most, and gives the token of the next one: who does not
-// read on sees too little.
+// Leaves the page that the request asks for, of two items at most, and gives the token of the next one: who does not read
+// on sees too little.
 template <typename Item, typename Request>
 std::string TakePage(std::vector<Item>& items, const Request& request) {
   const size_t first = request.page_token().empty() ? 0 : std::stoul(request.page_token());
