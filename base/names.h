@@ -14,8 +14,8 @@ namespace salvor {
 // DNS label, as for Kubernetes objects: [a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?
 Status CheckObjectName(std::string_view name);
 
-// DNS subdomain, as for objects of Kubernetes that are not ours: at most 253 characters, and with dots between its parts.
-// `of` is for the message: "a claim".
+// DNS subdomain, as for objects of Kubernetes that are not ours: at most 253 characters, and with dots between its
+// parts. `of` is for the message: "a claim".
 Status CheckDottedName(std::string_view name, std::string_view of);
 
 // One object's name, or the beginning of several and a '*' after it: "web-1", "node-*", "*".

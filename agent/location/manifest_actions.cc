@@ -58,9 +58,9 @@ void AddMissing(v1::Manifest* manifest, const std::string& component, const std:
   missing->set_why(why);
 }
 
-// What the input steps say they kept. What should be in the repository is believed when it is there; who has something kept
-// elsewhere has looked itself. Steps in the order of their names. What several of them warn of, as of the one preflight that
-// they go by, is said once.
+// What the input steps say they kept. What should be in the repository is believed when it is there; who has something
+// kept elsewhere has looked itself. Steps in the order of their names. What several of them warn of, as of the one
+// preflight that they go by, is said once.
 void CollectArtifacts(const v1::Task& task, const v1::ManifestWrite& write,
                       const std::vector<ResticSnapshot>& snapshots, v1::Manifest* manifest) {
   const std::map<std::string, v1::ActionResult> inputs(task.inputs().begin(), task.inputs().end());

@@ -17,9 +17,9 @@ namespace salvor::velero {
 // "velero" where the cluster names none.
 std::string NamespaceOf(const v1::KubernetesCluster& cluster);
 
-// All that it is to keep stands in it, for the server has defaults of its own. Velero would delete by its TTL even the last
-// good backup, so it has the longest: it goes when somebody deletes it. `location` is never empty; the policy has the
-// Backup's name.
+// All that it is to keep stands in it, for the server has defaults of its own. Velero would delete by its TTL even the
+// last good backup, so it has the longest: it goes when somebody deletes it. `location` is never empty; the policy has
+// the Backup's name.
 Json MakeBackup(const v1::VeleroBackup& action, const std::string& name, const std::string& location);
 
 // The ConfigMap with the policy of the Backup of that name. It can't be changed once it is made.
@@ -65,8 +65,8 @@ bool IsOfRun(const BackupState& backup, const std::string& run);
 // Whether it is one that this action may have made: of its run, and of its namespaces.
 bool IsOfAction(const BackupState& backup, const v1::VeleroBackup& action);
 
-// Whether it is over without a backup, or was given up: then it never counts again, whatever it says later. A server that
-// was restarted calls it Failed, and it may come back from the dead as Completed with that reason still in it.
+// Whether it is over without a backup, or was given up: then it never counts again, whatever it says later. A server
+// that was restarted calls it Failed, and it may come back from the dead as Completed with that reason still in it.
 bool IsDead(const BackupState& backup);
 
 inline constexpr int kTriesAtMost = 9;
@@ -79,8 +79,8 @@ struct Choice {
   bool exists = false;
 };
 
-// Which Backup a new attempt goes on with: the newest of the action that is not dead, or the next name. `existing` are all
-// with the run's label. ResourceExhausted after nine that died.
+// Which Backup a new attempt goes on with: the newest of the action that is not dead, or the next name. `existing` are
+// all with the run's label. ResourceExhausted after nine that died.
 StatusOr<Choice> ChooseBackup(const v1::VeleroBackup& action, const std::vector<BackupState>& existing);
 
 // How many backups Velero takes before this one, out of all that it has.

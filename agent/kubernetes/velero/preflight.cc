@@ -153,8 +153,8 @@ class Preflight {
       LookAtSnapshot(*claim, volume.method());
   }
 
-  // Velero reads the files of a volume through a pod that runs and has it mounted, whichever of several it comes to first. It
-  // skips the volume in silence where there is none, and leaves out a pod on a node without its node-agent.
+  // Velero reads the files of a volume through a pod that runs and has it mounted, whichever of several it comes to
+  // first. It skips the volume in silence where there is none, and leaves out a pod on a node without its node-agent.
   void LookAtFiles(const Claim& claim) {
     const std::string key = Key(claim);
     if (claim.block) {

@@ -1,10 +1,10 @@
 // The policy by which Velero treats each volume as it was planned. Pure.
 //
 // A policy of Velero 1.18 selects volumes by the labels of their claim, by storage class, capacity, driver with its
-// attributes, and NFS share: never by a claim's name. So each rule names all of these of one claim, and a rule with more
-// labels and attributes stands before one with fewer, for the first that fits is taken. Two claims that agree in all of it
-// can't be told apart. Nothing is ever written to an application's claims or pods to tell them apart: who wants two such
-// volumes kept in two ways labels one of the claims.
+// attributes, and NFS share: never by a claim's name. So each rule names all of these of one claim, and a rule with
+// more labels and attributes stands before one with fewer, for the first that fits is taken. Two claims that agree in
+// all of it can't be told apart. Nothing is ever written to an application's claims or pods to tell them apart: who
+// wants two such volumes kept in two ways labels one of the claims.
 #pragma once
 
 #include <string>

@@ -50,8 +50,8 @@ class VeleroBackupRun {
     if (context_.log) context_.log("salvor-agent", line);
   }
 
-  // The methods and skips that the preflight decided on, the place that it looked at, and what it warns of: the manifest is
-  // written from what captures say, and not from preflights.
+  // The methods and skips that the preflight decided on, the place that it looked at, and what it warns of: the
+  // manifest is written from what captures say, and not from preflights.
   void TakeFromPreflight() {
     for (const auto& [step, result] : context_.task.inputs()) {
       if (!result.has_velero() || !result.velero().backup().empty()) continue;

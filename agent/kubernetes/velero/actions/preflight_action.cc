@@ -10,8 +10,8 @@ namespace {
 
 constexpr char kPublishedPassword[] = "c3RhdGljLXBhc3N3MHJk";  // base64 of the one in Velero's source
 
-// When the program in a pod was started, which a restart of its container alone changes, too; InfinitePast where it does not
-// run.
+// When the program in a pod was started, which a restart of its container alone changes, too; InfinitePast where it
+// does not run.
 absl::Time StartOf(const Json& pod) {
   if (TextAt(pod, {"status", "phase"}) != "Running") return absl::InfinitePast();
   absl::Time start = TimeAt(pod, {"status", "startTime"});
@@ -83,8 +83,8 @@ class Looker {
     return OkStatus();
   }
 
-  // Each way of installing it names the Deployment, and labels its pods, in its own way. Who may not list Deployments may
-  // know the one that velero install makes.
+  // Each way of installing it names the Deployment, and labels its pods, in its own way. Who may not list Deployments
+  // may know the one that velero install makes.
   Status LookAtServer() {
     auto listed = ListAll(
         cluster_, Deployments(), velero_, "component=velero", [](const Json& item) { return item; }, call_);
