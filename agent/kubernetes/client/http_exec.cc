@@ -18,6 +18,7 @@
 #include "agent/kubernetes/client/websocket.h"
 #include "base/io/files.h"
 #include "base/io/steady_clock.h"
+#include "base/text.h"
 
 namespace salvor::kubernetes {
 namespace {
@@ -27,8 +28,7 @@ constexpr size_t kErrorBodyAtMost = 1 << 20;
 constexpr size_t kPiece = 32 << 10;
 constexpr int kPiecesInARow = 32;
 constexpr size_t kUnsentAtMost = 256 << 10;  // then the command's input is not read
-constexpr absl::Duration kPingEvery = absl::Seconds(5);
-constexpr absl::Duration kSilenceAtMost = absl::Seconds(61);
+constexpr absl::Duration kHandshakeAtMost = absl::Minutes(1);
 
 std::string HostOf(const std::string& server) {
   const std::string host = server.substr(server.find("://") + 3);
@@ -131,8 +131,9 @@ class Wire {
 // The conversation, once the connection is a WebSocket.
 class Conversation {
  public:
-  Conversation(Wire& wire, const ExecCommand& command, std::string_view first_bytes)
-      : wire_(wire), command_(command), input_(command.stdin_fd) {
+  Conversation(Wire& wire, const ExecCommand& command, const ExecPatience& patience,
+               std::string_view first_bytes)
+      : wire_(wire), command_(command), patience_(patience), input_(command.stdin_fd) {
     reader_.Add(first_bytes);
   }
 
@@ -142,11 +143,12 @@ class Conversation {
       ASSIGN_OR_RETURN(const bool is_more, Listen());
       if (exit_code_) return *exit_code_;
       const SteadyTime now = SteadyNow();
-      if (now - heard_at_ > kSilenceAtMost)
-        return Unavailable("the API server has not been heard of for a minute");
+      if (now - heard_at_ > patience_.silence_at_most)
+        return Unavailable("the API server has not been heard of for {}",
+                           HumanDuration(patience_.silence_at_most));
       if (now >= ping_at_) {
         Send(Opcode::kPing, "");
-        ping_at_ = now + kPingEvery;
+        ping_at_ = now + patience_.ping_every;
       }
       RETURN_IF_ERROR(Flush());
       if (exit_code_) return *exit_code_;
@@ -242,16 +244,17 @@ class Conversation {
 
   Wire& wire_;
   const ExecCommand& command_;
+  const ExecPatience patience_;
   int input_;  // -1 after its end
   WebSocketReader reader_;
   std::optional<StatusOr<int>> exit_code_;
   SteadyTime heard_at_ = SteadyNow();
-  SteadyTime ping_at_ = SteadyNow() + kPingEvery;
+  SteadyTime ping_at_ = SteadyNow() + patience_.ping_every;
 };
 
 // Reads until `text` holds `wanted` bytes or, for npos, an empty line.
 Status ReadUntil(Wire& wire, std::string& text, size_t wanted, size_t at_most, const Call& call) {
-  const SteadyTime give_up_at = SteadyNow() + kSilenceAtMost;
+  const SteadyTime give_up_at = SteadyNow() + kHandshakeAtMost;
   while (wanted == std::string::npos ? text.find("\r\n\r\n") == std::string::npos : text.size() < wanted) {
     RETURN_IF_ERROR(CheckCall(call, "exec"));
     if (SteadyNow() > give_up_at) return Unavailable("the API server does not answer");
@@ -289,7 +292,7 @@ StatusOr<std::string> Upgrade(Wire& wire, const ClusterAccess& access, const std
 }  // namespace
 
 ExecOutcome ExecOverWebSocket(const ClusterAccess& access, const std::string& path, const ApiRequest& what,
-                              const ExecCommand& command, const Call& call) {
+                              const ExecCommand& command, const ExecPatience& patience, const Call& call) {
   const std::string where = fmt::format("exec in pod {}/{}", what.name_space, what.name);
   Wire wire;
   if (const Status opened = wire.Open(access, call); !opened.ok()) {
@@ -301,7 +304,7 @@ ExecOutcome ExecOverWebSocket(const ClusterAccess& access, const std::string& pa
     const bool is_untouched = refused && (refused->http_status == 401 || refused->http_status == 429);
     return {WithContext(first_bytes.status(), where), !is_untouched};
   }
-  const StatusOr<int> exit_code = Conversation(wire, command, *first_bytes).Run(call);
+  const StatusOr<int> exit_code = Conversation(wire, command, patience, *first_bytes).Run(call);
   if (exit_code.ok()) return {exit_code};
   return {WithContext(exit_code.status(), where)};
 }

@@ -13,9 +13,14 @@ struct ExecOutcome {
   bool may_have_begun = true;
 };
 
-// Opens `path`, runs the command and waits for its end. A server that is not heard of for 61 s is given up; it is asked
-// every 5 s.
+// A server that is asked so often, and is not heard of for so long, is given up.
+struct ExecPatience {
+  absl::Duration ping_every = absl::Seconds(5);
+  absl::Duration silence_at_most = absl::Seconds(61);
+};
+
+// Opens `path`, runs the command and waits for its end.
 ExecOutcome ExecOverWebSocket(const ClusterAccess& access, const std::string& path, const ApiRequest& what,
-                              const ExecCommand& command, const Call& call);
+                              const ExecCommand& command, const ExecPatience& patience, const Call& call);
 
 }  // namespace salvor::kubernetes

@@ -7,7 +7,6 @@
 
 #include "agent/kubernetes/client/access_cache.h"
 #include "agent/kubernetes/client/call.h"
-#include "agent/kubernetes/client/http_exec.h"
 #include "agent/kubernetes/client/http_requests.h"
 #include "agent/kubernetes/client/http_session.h"
 #include "agent/kubernetes/client/lines.h"
@@ -21,9 +20,6 @@ namespace {
 
 constexpr size_t kLogPieceAtMost = 64 << 10;
 constexpr absl::Duration kForever = absl::InfiniteDuration();
-
-// What a request may suffer without being sent again.
-enum class Repeat { kUnlessBegun, kAlways };
 
 // Ends a connection whose callback has seen enough; never leaves this file.
 Status SeenEnough() { return Aborted("seen enough"); }
@@ -70,7 +66,7 @@ class HttpKubernetes final : public Kubernetes {
 
   StatusOr<Json> Get(const ObjectKey& key, const Call& call) override {
     RETURN_IF_ERROR(CheckKey(key));
-    return Ask({.what = About("get", key), .path = key.Path()}, Repeat::kAlways, call);
+    return Ask({.what = About("get", key), .path = key.Path()}, call);
   }
 
   StatusOr<std::string> List(const ResourceType& type, const std::string& name_space,
@@ -83,19 +79,19 @@ class HttpKubernetes final : public Kubernetes {
   StatusOr<Json> Create(const ResourceType& type, const std::string& name_space, const Json& object,
                         const WriteOptions& options, const Call& call) override {
     if (type.is_namespaced) RETURN_IF_ERROR(CheckPathName("namespace", name_space));
-    return Ask(CreateRequest(type, name_space, object, options), Repeat::kUnlessBegun, call);
+    return Ask(CreateRequest(type, name_space, object, options), call);
   }
 
   StatusOr<Json> Apply(const ObjectKey& key, const Json& object, const ApplyOptions& options,
                        const Call& call) override {
     RETURN_IF_ERROR(CheckKey(key));
-    return Ask(ApplyRequest(key, object, options), Repeat::kAlways, call);
+    return Ask(ApplyRequest(key, object, options), call);
   }
 
   StatusOr<Json> Patch(const ObjectKey& key, PatchKind kind, const Json& patch, const WriteOptions& options,
                        const Call& call) override {
     RETURN_IF_ERROR(CheckKey(key));
-    return Ask(PatchRequest(key, kind, patch, options), Repeat::kUnlessBegun, call);
+    return Ask(PatchRequest(key, kind, patch, options), call);
   }
 
   Status Delete(const ObjectKey& key, const DeleteOptions& options, const Call& call) override;
@@ -106,15 +102,14 @@ class HttpKubernetes final : public Kubernetes {
   StatusOr<int> Exec(const ExecCommand& command, const Call& call) override;
 
   StatusOr<ServerVersion> Version(const Call& call) override {
-    ASSIGN_OR_RETURN(const Json answer,
-                     Ask({.what = {"get", "/version", "", ""}, .path = "/version"}, Repeat::kAlways, call));
+    ASSIGN_OR_RETURN(const Json answer, Ask({.what = {"get", "/version", "", ""}, .path = "/version"}, call));
     return ReadServerVersion(answer);
   }
 
   StatusOr<std::vector<ServedResource>> Discover(const std::string& group, const std::string& version,
                                                  const Call& call) override {
     const std::string path = ResourceType{group, version, "", false}.ApiPath();
-    const StatusOr<Json> answer = Ask({.what = {"get", path, "", ""}, .path = path}, Repeat::kAlways, call);
+    const StatusOr<Json> answer = Ask({.what = {"get", path, "", ""}, .path = path}, call);
     if (kubernetes::IsNotFound(answer.status())) return std::vector<ServedResource>();
     RETURN_IF_ERROR(answer.status());
     return ReadServedResources(*answer, group, version);
@@ -131,13 +126,11 @@ class HttpKubernetes final : public Kubernetes {
             Patience& patience);
 
   // The body of a good answer, after as many tries as it takes.
-  StatusOr<std::string> Send(HttpRequest request, const BodySink& sink, absl::Duration timeout, Repeat repeat,
+  StatusOr<std::string> Send(const HttpRequest& request, const BodySink& sink, absl::Duration timeout,
                              const Call& call);
-  StatusOr<Json> Ask(HttpRequest request, Repeat repeat, const Call& call) {
-    const ApiRequest what = request.what;
-    ASSIGN_OR_RETURN(const std::string body,
-                     Send(std::move(request), nullptr, options_.answer_timeout, repeat, call));
-    return ParseAnswer(body, what);
+  StatusOr<Json> Ask(const HttpRequest& request, const Call& call) {
+    ASSIGN_OR_RETURN(const std::string body, Send(request, nullptr, options_.answer_timeout, call));
+    return ParseAnswer(body, request.what);
   }
 
   // One connection of a watch, to its end.
@@ -151,9 +144,8 @@ class HttpKubernetes final : public Kubernetes {
 };
 
 // Whether the error may go away by itself, and the request may be sent again.
-bool MayTryAgain(const Status& error, bool may_have_begun, Repeat repeat) {
-  if (error.code() != absl::StatusCode::kUnavailable) return false;
-  return repeat == Repeat::kAlways || !may_have_begun;
+bool MayTryAgain(const Status& error, bool is_safe) {
+  return is_safe && error.code() == absl::StatusCode::kUnavailable;
 }
 
 HttpKubernetes::Tried HttpKubernetes::Try(const HttpRequest& request, const BodySink& sink,
@@ -174,16 +166,15 @@ HttpKubernetes::Tried HttpKubernetes::Try(const HttpRequest& request, const Body
   }
 }
 
-StatusOr<std::string> HttpKubernetes::Send(HttpRequest request, const BodySink& sink, absl::Duration timeout,
-                                           Repeat repeat, const Call& call) {
-  request.may_repeat = repeat == Repeat::kAlways;
+StatusOr<std::string> HttpKubernetes::Send(const HttpRequest& request, const BodySink& sink,
+                                           absl::Duration timeout, const Call& call) {
   const std::string what = request.what.verb + " " + request.what.resource;
   Patience patience(options_, options_.patience);
   while (true) {
     RETURN_IF_ERROR(CheckCall(call, what));
     Tried tried = Try(request, sink, timeout, call, patience);
     if (tried.status.ok()) return std::move(tried.body);
-    if (!MayTryAgain(tried.status, tried.may_have_begun, repeat)) return tried.status;
+    if (!MayTryAgain(tried.status, request.is_repeatable || !tried.may_have_begun)) return tried.status;
     RETURN_IF_ERROR(patience.Wait(tried.status, call, what));
   }
 }
@@ -197,7 +188,7 @@ StatusOr<std::string> HttpKubernetes::List(const ResourceType& type, const std::
   while (true) {
     HttpRequest request{.what = About("list", type, name_space)};
     request.path = type.Path(name_space) + ListQuery(options, token).Text();
-    ASSIGN_OR_RETURN(Json answer, Ask(std::move(request), Repeat::kAlways, call));
+    ASSIGN_OR_RETURN(Json answer, Ask(request, call));
     ASSIGN_OR_RETURN(ListPage page, ReadListPage(std::move(answer), type));
     for (Json& item : page.items) RETURN_IF_ERROR(on_item(std::move(item)));
     if (page.continue_token.empty()) return page.resource_version;
@@ -244,8 +235,7 @@ Status HttpKubernetes::Watch(const ResourceType& type, const std::string& name_s
     if (is_over) return OkStatus();
     // A line that is no event is a proxy's complaint, or the end of a connection that broke.
     const bool is_broken = tried.status.code() == absl::StatusCode::kInternal;
-    if (!tried.status.ok() && !is_broken && !MayTryAgain(tried.status, true, Repeat::kAlways))
-      return tried.status;
+    if (!tried.status.ok() && !is_broken && !MayTryAgain(tried.status, true)) return tried.status;
     if (is_broken) LogWarning("{}: {}", what, MessageOf(tried.status));
     const Status reason =
         tried.status.ok() ? Unavailable("{}: the server ends each watch at once", what) : tried.status;
@@ -255,9 +245,7 @@ Status HttpKubernetes::Watch(const ResourceType& type, const std::string& name_s
 
 Status HttpKubernetes::Delete(const ObjectKey& key, const DeleteOptions& options, const Call& call) {
   RETURN_IF_ERROR(CheckKey(key));
-  // Without a precondition a second request may meet another object of that name.
-  const Repeat repeat = options.uid || options.resource_version ? Repeat::kAlways : Repeat::kUnlessBegun;
-  return Send(DeleteRequest(key, options), nullptr, options_.answer_timeout, repeat, call).status();
+  return Send(DeleteRequest(key, options), nullptr, options_.answer_timeout, call).status();
 }
 
 Status HttpKubernetes::Logs(const std::string& name_space, const std::string& pod, const LogOptions& options,
@@ -266,11 +254,11 @@ Status HttpKubernetes::Logs(const std::string& name_space, const std::string& po
   RETURN_IF_ERROR(CheckKey(key));
   HttpRequest request{.what = {"get", "pods/log", name_space, pod}};
   request.path = key.Path() + "/log" + LogQuery(options).Text();
+  request.is_repeatable = false;  // a second answer would tell the same lines again
   Lines lines(kLogPieceAtMost, Lines::Longer::kInPieces, on_line);
   const absl::Duration timeout = options.follow ? kForever : options_.answer_timeout;
   RETURN_IF_ERROR(Send(
-                      std::move(request), [&lines](std::string_view piece) { return lines.Add(piece); },
-                      timeout, Repeat::kUnlessBegun, call)
+                      request, [&lines](std::string_view piece) { return lines.Add(piece); }, timeout, call)
                       .status());
   return lines.Finish();
 }
@@ -285,14 +273,14 @@ StatusOr<int> HttpKubernetes::Exec(const ExecCommand& command, const Call& call)
   while (true) {
     RETURN_IF_ERROR(CheckCall(call, "exec"));
     ASSIGN_OR_RETURN(const auto access, access_.Current(SteadyNow()));
-    ExecOutcome outcome = ExecOverWebSocket(*access, path, what, command, call);
+    ExecOutcome outcome = ExecOverWebSocket(*access, path, what, command, options_.exec, call);
     if (outcome.exit_code.ok()) return outcome.exit_code;
     const Status error = outcome.exit_code.status();
     if (error.code() == absl::StatusCode::kUnauthenticated && !outcome.may_have_begun) {
       access_.Refused(access);
       if (patience.MayLogInAgain()) continue;
     }
-    if (!MayTryAgain(error, outcome.may_have_begun, Repeat::kUnlessBegun)) return error;
+    if (!MayTryAgain(error, !outcome.may_have_begun)) return error;
     RETURN_IF_ERROR(patience.Wait(error, call, "exec"));
   }
 }

@@ -5,6 +5,7 @@
 
 #include "agent/kubernetes/client/backoff.h"
 #include "agent/kubernetes/client/cluster_access.h"
+#include "agent/kubernetes/client/http_exec.h"
 #include "agent/kubernetes/client/kubernetes.h"
 
 namespace salvor::kubernetes {
@@ -14,6 +15,7 @@ struct HttpOptions {
   absl::Duration patience = absl::Minutes(1);  // how long a call is repeated, counted from its first failure
   absl::Duration answer_timeout = absl::Minutes(1);    // for one answer: a page of a list, an object
   absl::Duration watch_connection = absl::Minutes(5);  // then the server ends it, and it is opened again
+  ExecPatience exec = {};
   size_t body_at_most = 64 << 20;
   size_t line_at_most = 8 << 20;  // of a watch: etcd keeps no object of that size
 };

@@ -21,6 +21,11 @@ HttpRequest Writing(ApiRequest what, std::string method, std::string path, std::
   return request;
 }
 
+HttpRequest NotRepeatable(HttpRequest request) {
+  request.is_repeatable = false;
+  return request;
+}
+
 // The number at the start of a text: minor versions are "34" or "34+".
 int LeadingNumber(const std::string& text) {
   int number = 0;
@@ -47,8 +52,8 @@ HttpRequest CreateRequest(const ResourceType& type, const std::string& name_spac
                           const WriteOptions& options) {
   ApiRequest what = About("create", type, name_space);
   what.name = TextAt(object, {"metadata", "name"});
-  return Writing(std::move(what), "POST", type.Path(name_space) + WriteQuery(options).Text(), kJsonType,
-                 object);
+  return NotRepeatable(Writing(std::move(what), "POST", type.Path(name_space) + WriteQuery(options).Text(),
+                               kJsonType, object));
 }
 
 HttpRequest ApplyRequest(const ObjectKey& key, const Json& object, const ApplyOptions& options) {
@@ -62,11 +67,14 @@ HttpRequest PatchRequest(const ObjectKey& key, PatchKind kind, const Json& patch
                          const WriteOptions& options) {
   const char* type =
       kind == PatchKind::kMerge ? "application/merge-patch+json" : "application/json-patch+json";
-  return Writing(About("patch", key), "PATCH", key.Path() + WriteQuery(options).Text(), type, patch);
+  return NotRepeatable(
+      Writing(About("patch", key), "PATCH", key.Path() + WriteQuery(options).Text(), type, patch));
 }
 
 HttpRequest DeleteRequest(const ObjectKey& key, const DeleteOptions& options) {
-  return Writing(About("delete", key), "DELETE", key.Path(), kJsonType, DeleteBody(options));
+  HttpRequest request = Writing(About("delete", key), "DELETE", key.Path(), kJsonType, DeleteBody(options));
+  // Without a precondition a second request may meet another object of that name.
+  return options.uid || options.resource_version ? request : NotRepeatable(std::move(request));
 }
 
 StatusOr<ServerVersion> ReadServerVersion(const Json& answer) {

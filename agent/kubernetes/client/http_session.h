@@ -20,9 +20,8 @@ struct HttpRequest {
   std::string path = {};  // with its query
   std::string content_type = {};
   std::string body = {};
-  // False: the request is sent once and never more. libcurl itself sends a request again where a connection that was
-  // used before ends without a byte, so such a request has a new connection.
-  bool may_repeat = true;
+  bool is_repeatable =
+      true;  // without harm; else it gets a new connection, for libcurl repeats what an old one lost
 };
 
 struct HttpOutcome {

@@ -99,6 +99,17 @@ TEST(Requests, OfPatchesSayTheirKind) {
   EXPECT_EQ(apply.what.verb, "patch");
 }
 
+TEST(Requests, OnlyThoseThatDoTheSameTwiceAreRepeatable) {
+  const ObjectKey key{kPods, "shop", "db-0"};
+  EXPECT_TRUE(HttpRequest().is_repeatable);
+  EXPECT_TRUE(ApplyRequest(key, {}, {}).is_repeatable);
+  EXPECT_TRUE(DeleteRequest(key, {.uid = "u"}).is_repeatable);
+  EXPECT_TRUE(DeleteRequest(key, {.resource_version = "7"}).is_repeatable);
+  EXPECT_FALSE(DeleteRequest(key, {}).is_repeatable);
+  EXPECT_FALSE(CreateRequest(kPods, "shop", {}, {}).is_repeatable);
+  EXPECT_FALSE(PatchRequest(key, PatchKind::kMerge, {}, {}).is_repeatable);
+}
+
 TEST(Answers, VersionsAreNumbersWhateverFollows) {
   const auto version = ReadServerVersion({{"major", "1"}, {"minor", "34+"}, {"gitVersion", "v1.34.4"}});
   ASSERT_TRUE(version.ok());

@@ -2,8 +2,8 @@
 
 #include <civetweb.h>
 #include <fmt/core.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -16,6 +16,7 @@
 #include "agent/kubernetes/client/http_requests.h"
 #include "agent/kubernetes/fake/api_answers.h"
 #include "agent/kubernetes/fake/exec_session.h"
+#include "base/io/files.h"
 #include "base/io/steady_clock.h"
 
 namespace salvor::kubernetes {
@@ -93,6 +94,18 @@ class WatchAnswer {
   bool is_dropped_ = false;
 };
 
+// civetweb looks at its stop flag every two seconds, or when somebody comes.
+void KnockUntil(const std::stop_token& is_over, int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  do {
+    const UniqueFd knock(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    static_cast<void>(::connect(knock.Get(), reinterpret_cast<const sockaddr*>(&address), sizeof address));
+  } while (Pause({is_over}, absl::Milliseconds(20), "knock").ok());
+}
+
 Json GoneStatus() { return StatusObject(MakeApiError(410, "Expired", "too old resource version", {})); }
 
 }  // namespace
@@ -108,7 +121,7 @@ struct FakeApiServer::State {
   std::vector<Misbehaviour> orders ABSL_GUARDED_BY(mutex);
   std::vector<std::string> seen ABSL_GUARDED_BY(mutex);
   std::map<const mg_connection*, std::shared_ptr<ExecSession>> execs ABSL_GUARDED_BY(mutex);
-  std::map<const mg_connection*, bool> drops_exec ABSL_GUARDED_BY(mutex);
+  std::map<const mg_connection*, Misbehaviour> exec_orders ABSL_GUARDED_BY(mutex);
   int port = 0;
   mg_context* context = nullptr;
 
@@ -156,25 +169,31 @@ struct FakeApiServer::State {
     static_cast<State*>(state)->StartExec(connection);
   }
   static int OnData(mg_connection* connection, int bits, char* data, size_t size, void* state) {
-    std::shared_ptr<ExecSession> exec;
-    {
-      MutexLock lock(static_cast<State*>(state)->mutex);
-      exec = static_cast<State*>(state)->execs[connection];
-    }
-    if ((bits & 0xF) == MG_WEBSOCKET_OPCODE_PING) {
+    const std::shared_ptr<ExecSession> exec = static_cast<State*>(state)->ExecOf(connection);
+    const int opcode = bits & 0xF;
+    if (opcode == MG_WEBSOCKET_OPCODE_PING && !static_cast<State*>(state)->IsMute(connection)) {
       mg_websocket_write(connection, MG_WEBSOCKET_OPCODE_PONG, data, size);
-    } else if (exec && (bits & 0xF) == MG_WEBSOCKET_OPCODE_BINARY) {
+    } else if (exec && opcode == MG_WEBSOCKET_OPCODE_BINARY) {
       exec->Take(std::string_view(data, size));
     }
-    return (bits & 0xF) == MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE ? 0 : 1;
+    return opcode == MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE ? 0 : 1;
   }
   static void OnClose(const mg_connection* connection, void* state) {
-    std::shared_ptr<ExecSession> exec;
-    {
-      MutexLock lock(static_cast<State*>(state)->mutex);
-      exec = std::exchange(static_cast<State*>(state)->execs[connection], nullptr);
-    }
-    if (exec) exec->End();
+    auto* self = static_cast<State*>(state);
+    if (const auto exec = self->ExecOf(connection)) exec->End();
+    MutexLock lock(self->mutex);
+    self->execs.erase(connection);
+  }
+
+  bool IsMute(const mg_connection* connection) {
+    MutexLock lock(mutex);
+    return exec_orders[connection].kind == Kind::kMuteExec;
+  }
+
+  std::shared_ptr<ExecSession> ExecOf(const mg_connection* connection) {
+    MutexLock lock(mutex);
+    const auto found = execs.find(connection);
+    return found == execs.end() ? nullptr : found->second;
   }
 };
 
@@ -287,7 +306,7 @@ int FakeApiServer::State::AcceptExec(mg_connection* connection) {
     return 1;
   }
   MutexLock lock(mutex);
-  drops_exec[connection] = order && order->kind == Kind::kDropExec;
+  exec_orders[connection] = order.value_or(Misbehaviour());
   return 0;
 }
 
@@ -301,8 +320,9 @@ void FakeApiServer::State::StartExec(mg_connection* connection) {
   command.container = parameters.Get("container");
   command.argv = parameters.All("command");
   MutexLock lock(mutex);
-  execs[connection] = std::make_shared<ExecSession>(kubernetes, connection, std::move(command),
-                                                    parameters.Has("stdin"), drops_exec[connection]);
+  execs[connection] =
+      std::make_shared<ExecSession>(kubernetes, connection, std::move(command), parameters.Has("stdin"),
+                                    exec_orders[connection].kind == Kind::kDropExec);
 }
 
 FakeApiServer::FakeApiServer(FakeKubernetes& kubernetes) : state_(std::make_unique<State>(kubernetes)) {
@@ -332,7 +352,10 @@ FakeApiServer::~FakeApiServer() {
       if (exec) exec->Stop();
     }
   }
-  if (state_->context != nullptr) mg_stop(state_->context);
+  if (state_->context == nullptr) return;
+  const std::jthread knocking(
+      [port = state_->port](const std::stop_token& is_over) { KnockUntil(is_over, port); });
+  mg_stop(state_->context);
 }
 
 ClusterAccess FakeApiServer::Access() const {

@@ -25,6 +25,7 @@ struct Misbehaviour {
     kLongLine,         // a watch sends a line of `count` bytes
     kGoneEvent,        // a watch sends an ERROR event with 410
     kDropExec,         // an exec's connection ends without a Status, after the command's output
+    kMuteExec,         // an exec's connection answers no ping, and the command does not end
     kOldExec,          // an exec's connection speaks v4.channel.k8s.io
   };
   Kind kind = Kind::kAnswer;

@@ -217,6 +217,8 @@ StatusOr<std::string> FakeKubernetes::List(const ResourceType& type, const std::
     MutexLock lock(mutex_);
     version = std::to_string(version_);
     ASSIGN_OR_RETURN(const std::string kind, ServedKind(request, type));
+    const auto is_sound = IsSelected(options.selection, kind, Json::object());
+    if (!is_sound.ok()) return BadRequest(request, is_sound.status());
     for (const auto& [path, stored] : objects_) {
       if (stored->key.type.FullName() != type.FullName()) continue;
       if (!name_space.empty() && stored->key.name_space != name_space) continue;
@@ -245,6 +247,9 @@ Status FakeKubernetes::WatchFrom(const ResourceType& type, const std::string& na
   for (const char c : resource_version) from = c >= '0' && c <= '9' ? from * 10 + (c - '0') : from;
   if (from == 0) return InvalidArgument("watch {}: no resourceVersion to begin at", type.FullName());
   RETURN_IF_ERROR(Begin(request, type, call));
+  if (const auto is_sound = IsSelected(selection, KindOf(type), Json::object()); !is_sound.ok()) {
+    return BadRequest(request, is_sound.status());
+  }
   const std::stop_callback wake(call.stop, [this] {
     MutexLock lock(mutex_);
     changed_.NotifyAll();

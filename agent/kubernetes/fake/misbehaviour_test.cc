@@ -407,5 +407,18 @@ TEST_F(Misbehaving, AnExecIsRunOnceOrNotAtAll) {
   EXPECT_EQ(runs, 2);
 }
 
+TEST_F(Misbehaving, AnExecWhoseServerIsNotHeardOfIsGivenUp) {
+  options_.exec = {absl::Milliseconds(10), absl::Milliseconds(100)};
+  fake_.OnExec([](const ExecCommand&, const Call& call) -> StatusOr<int> {
+    return Pause(call, absl::Hours(1), "a command that does not end");
+  });
+  const Json pod = {{"apiVersion", "v1"}, {"kind", "Pod"}, {"metadata", {{"name", "p"}}}};
+  ASSERT_TRUE(fake_.Create(kPods, "default", pod, {}, {}).ok());
+  Order(Kind::kMuteExec, "/exec");
+  const Status ended = Client()->Exec({"default", "p", "main", {"sleep"}}, Soon()).status();
+  EXPECT_EQ(ended.code(), Code::kUnavailable) << ended;
+  EXPECT_NE(MessageOf(ended).find("not been heard of"), std::string::npos) << ended;
+}
+
 }  // namespace
 }  // namespace salvor::kubernetes

@@ -74,6 +74,9 @@ StatusOr<bool> MatchesLabel(const std::string& requirement, const Json& object) 
     const Json* label = LabelOf(object, equation->key);
     return (label != nullptr && *label == equation->value) == equation->is_equal;
   }
+  if (requirement.find(' ') != std::string::npos) {
+    return InvalidArgument("unable to parse requirement: {}", requirement);
+  }
   if (requirement.starts_with('!'))
     return LabelOf(object, std::string(Trim(requirement.substr(1)))) == nullptr;
   return LabelOf(object, requirement) != nullptr;
