@@ -107,6 +107,7 @@ Status Journal::Begin(const v1::Task& task, const std::optional<v1::HeldObligati
     RETURN_IF_ERROR(Write("INSERT OR REPLACE INTO attempt(lease, task, task_checksum) VALUES(?, ?, ?)",
                           {key, body}, {ChecksumOf({key}, body)}));
     if (!obligation) return OkStatus();
+    has_no_obligation_ = false;
     const std::string held = obligation->SerializeAsString();
     return Write("INSERT OR REPLACE INTO obligation(run, name, body, checksum) VALUES(?, ?, ?, ?)",
                  {obligation->run(), obligation->name(), held},
@@ -185,12 +186,16 @@ Status Journal::MarkReleasedEarly(const std::string& run, const std::string& nam
 
 StatusOr<std::vector<JournalObligation>> Journal::Obligations() {
   MutexLock lock(mutex_);
+  if (has_no_obligation_) return std::vector<JournalObligation>();
   ASSIGN_OR_RETURN(SqliteStatement row,
                    database_->Prepare("SELECT run, name, body, checksum, released_early FROM obligation"));
   std::vector<JournalObligation> obligations;
   while (true) {
     ASSIGN_OR_RETURN(const bool more, row.Step());
-    if (!more) return obligations;
+    if (!more) {
+      has_no_obligation_ = obligations.empty();
+      return obligations;
+    }
     JournalObligation& obligation = obligations.emplace_back();
     const std::string run = row.Bytes(0), name = row.Bytes(1);
     obligation.damage = Read(row, 2, 3, {run, name}, &obligation.held);

@@ -69,6 +69,8 @@ class Journal {
   UniqueFd lock_;
   Mutex mutex_;
   std::unique_ptr<SqliteDatabase> database_ ABSL_GUARDED_BY(mutex_);
+  // Known since the last look: it is asked after every task, and mostly there is none.
+  bool has_no_obligation_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace salvor::agent

@@ -68,6 +68,21 @@ TEST_F(JournalTest, ObligationsOutliveTheirAttempt) {
   EXPECT_TRUE(journal_->Obligations()->empty());
 }
 
+// It is asked after every task, and the journal remembers that there was none.
+TEST_F(JournalTest, AnObligationThatComesAfterALookIsSeen) {
+  ASSERT_TRUE(journal_->Obligations()->empty());
+  ASSERT_TRUE(journal_->Obligations()->empty());
+  v1::HeldObligation obligation;
+  obligation.set_run("r1");
+  obligation.set_name("scratch");
+  ASSERT_TRUE(journal_->Begin(v1::Task(), obligation).ok());
+  ASSERT_EQ(journal_->Obligations()->size(), 1u);
+  ASSERT_TRUE(journal_->CloseObligation("r1", "scratch").ok());
+  EXPECT_TRUE(journal_->Obligations()->empty());
+  ASSERT_TRUE(journal_->Begin(v1::Task(), obligation).ok());
+  EXPECT_EQ(journal_->Obligations()->size(), 1u);
+}
+
 TEST_F(JournalTest, BelongsToOneAgent) {
   EXPECT_EQ(Journal::Open(directory_).status().code(), absl::StatusCode::kFailedPrecondition);
 }

@@ -9,7 +9,8 @@ namespace salvor::agent {
 namespace {
 
 const google::protobuf::OneofDescriptor& Kinds() {
-  return *v1::Action::descriptor()->FindOneofByName("kind");
+  static const auto* const kinds = v1::Action::descriptor()->FindOneofByName("kind");
+  return *kinds;
 }
 
 [[noreturn]] void EndProgram(const std::string& why) {

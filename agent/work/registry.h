@@ -26,7 +26,8 @@ std::string KindOfMessage(const google::protobuf::Descriptor& message);
 // The part of an Action that is of this type. Only where the action is of that kind.
 template <typename Message>
 const Message& PartOf(const v1::Action& action) {
-  const auto* field = v1::Action::descriptor()->FindFieldByName(KindOfMessage(*Message::descriptor()));
+  static const auto* const field =
+      v1::Action::descriptor()->FindFieldByName(KindOfMessage(*Message::descriptor()));
   return static_cast<const Message&>(action.GetReflection()->GetMessage(action, field));
 }
 

@@ -53,6 +53,17 @@ void CheckInvariants(const ActiveRun& run) {
   }
 }
 
+// Without its steps and obligations, which are the most of it and are not copied first.
+v1::Run SummaryOf(v1::Run& run) {
+  v1::Run parts;
+  parts.mutable_steps()->Swap(run.mutable_steps());
+  parts.mutable_obligations()->Swap(run.mutable_obligations());
+  v1::Run summary = run;
+  parts.mutable_steps()->Swap(run.mutable_steps());
+  parts.mutable_obligations()->Swap(run.mutable_obligations());
+  return summary;
+}
+
 // How long ago the run was requested. Across a restart there is only what people call the time; it never runs backwards
 // here.
 absl::Duration AgeOf(const flows::RunState& state, const std::vector<v1::Event>& events, absl::Time now) {
@@ -458,6 +469,7 @@ void Engine::Conclude(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     turn.dispatch.erase(turn.dispatch.begin());
     Dispatch(turn, environment);
   }
+  turn.batch.changes.reserve(turn.batch.changes.size() + turn.touched.size() + turn.finished.size());
   for (const RunPointer& run : turn.touched) {
     if (!run->pending.events().empty()) {
       const int64_t first = run->next_event;
@@ -470,10 +482,7 @@ void Engine::Conclude(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   }
   for (const RunPointer& run : turn.finished) {
     run->ended.set_revision(run->revision + 1);
-    v1::Run summary = run->ended;
-    summary.clear_steps();
-    summary.clear_obligations();
-    turn.batch.push_back(controlplane::FinishRun{std::move(summary), run->ended});
+    turn.batch.push_back(controlplane::FinishRun{SummaryOf(run->ended), run->ended});
   }
   if (turn.batch.empty() && turn.messages.empty()) return;
   store_.Commit(std::move(turn.batch),

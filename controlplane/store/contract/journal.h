@@ -85,7 +85,10 @@ struct Batch {
   Batch() = default;
   Batch(std::initializer_list<Change> list) : changes(list) {}
 
-  void push_back(Change change) { changes.push_back(std::move(change)); }
+  template <typename Part>
+  void push_back(Part&& change) {
+    changes.emplace_back(std::forward<Part>(change));
+  }
   bool empty() const { return changes.empty(); }
 
   std::vector<Change> changes;
