@@ -5,7 +5,7 @@ The second tier walks them through a backup and a drill with real data. SALVOR_F
 import os
 import unittest
 
-from stack import Stack, wait_for
+from stack import Stack
 
 AGENT_LIMIT_KIB = 128 * 1024
 VALUE_BYTES = 900_000_000  # a row that is sent as text must stay below PostgreSQL's gigabyte
@@ -23,17 +23,10 @@ def peak_memory_kib(process):
 
 
 class Bounds(unittest.TestCase):
-    def over(self, stack, run):
-        def is_over():
-            phase = stack.run(run)["phase"]
-            return phase if phase in ("SUCCEEDED", "FAILED", "CANCELLED") else None
-
-        return wait_for(f"{run} to be over", is_over, DEADLINE_S)
-
     def back_up_and_prove(self, stack):
         for command in (("backup", "create", "shop"), ("drill", "create", "--backup", "latest:shop")):
             run = stack.start_run(*command)
-            self.assertEqual(self.over(stack, run), "SUCCEEDED", stack.run(run).get("reason"))
+            self.assertEqual(stack.outcome(run, DEADLINE_S), "SUCCEEDED", stack.run(run).get("reason"))
         backup = stack.backup()
         self.assertEqual(backup["coverage"], "Complete")
         self.assertEqual(backup["verification"], "Proven", backup)

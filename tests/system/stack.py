@@ -337,12 +337,12 @@ spec:
     def wait_for_step(self, run, step, *phases):
         return wait_for(f"{step} to be {' or '.join(phases)}", lambda: self.steps(run)[step]["phase"] in phases)
 
-    def outcome(self, name):
+    def outcome(self, name, deadline_s=DEADLINE_S):
         """Waits for the end of a run: SUCCEEDED, FAILED or CANCELLED."""
         def over():
             phase = self.run(name)["phase"].upper()
             return phase if phase in ("SUCCEEDED", "FAILED", "CANCELLED") else None
-        return wait_for(f"run {name} to end", over)
+        return wait_for(f"run {name} to end", over, deadline_s)
 
     def backup(self, reference="latest:shop"):
         return json.loads(self.cli("backup", "show", reference, "-o", "json").stdout)
