@@ -8,8 +8,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <future>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "agent/process/pump.h"
@@ -41,23 +41,26 @@ class SigpipeBlocked {
   sigset_t sigpipe_{}, before_{};
 };
 
+// A consumer that failed closes its input first, then clears up (restic removes its lock), and says why at its end:
+// stopped at once, it would name the signal instead of the full disk. So it has this long to end by itself.
+constexpr absl::Duration kLastWords = absl::Minutes(1);
+
 // Waits for a process beside the pump, which keeps its stderr drained.
 class Waiter {
  public:
   Waiter(RunningTool& tool, std::stop_token stop, SteadyTime deadline)
-      : thread_([this, &tool, stop = std::move(stop), deadline] { result_ = tool.Wait(stop, deadline); }) {}
-  ~Waiter() { Join(); }
-  Waiter(const Waiter&) = delete;
-  Waiter& operator=(const Waiter&) = delete;
-
-  const StatusOr<ExitStatus>& Join() {
-    if (thread_.joinable()) thread_.join();
-    return result_;
+      : result_(std::async(std::launch::async,
+                           [&tool, stop = std::move(stop), deadline] { return tool.Wait(stop, deadline); })) {
   }
 
+  bool EndsWithin(absl::Duration time) {
+    return result_.wait_for(absl::ToChronoNanoseconds(time)) == std::future_status::ready;
+  }
+
+  const StatusOr<ExitStatus>& Join() { return result_.get(); }
+
  private:
-  StatusOr<ExitStatus> result_ = Internal("not waited for");
-  std::thread thread_;
+  std::shared_future<StatusOr<ExitStatus>> result_;  // its end waits for the process
 };
 
 struct Ends {
@@ -124,7 +127,7 @@ class OwnedPipe {
       consumer_->ReleaseInput();
       MutexLock lock(closing_);
       to_.Reset();
-    } else {
+    } else if (!verdict.ok() || !consumer.EndsWithin(kLastWords)) {
       consumer_->Stop();
     }
     const StatusOr<ExitStatus>& consumed = consumer.Join();

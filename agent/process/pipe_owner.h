@@ -3,7 +3,8 @@
 // Bytes pass through the agent, which hashes and counts them and shows them to an observer. The consumer sees
 // end of file only after the producer has exited 0 and the observer agreed that the stream is whole; on
 // anything else the consumer is stopped while its input is still open, so that it keeps nothing: end of file after
-// a failed dump makes restic 0.14 commit a truncated snapshot (measured). What holds when the agent itself is killed
+// a failed dump makes restic 0.14 commit a truncated snapshot (measured). A consumer that closes its input by itself is
+// given a minute to end and to say why. What holds when the agent itself is killed
 // stands in docs/adr/0002-supervisor-owns-child-processes.md.
 #pragma once
 

@@ -121,6 +121,36 @@ TEST_F(PipeTest, AConsumerThatDiesIsTheRootCause) {
   EXPECT_EQ(MessageOf(outcome.status()), "sh: no space left (exit code 7)");
 }
 
+// restic closes its input, removes its lock and only then says what went wrong. This consumer takes so long that the
+// producer has been stopped meanwhile, and is asked to stop before it has said anything if anybody asks at all.
+TEST_F(PipeTest, AConsumerThatClosesItsInputMaySayWhyBeforeItEnds) {
+  const std::string pid = directory_ / "producer";
+  const auto outcome =
+      Execute(Shell("echo $$ >" + pid + "; exec cat /dev/zero"),
+              Shell("head -c 1000 >/dev/null; exec <&-; while kill -0 $(cat " + pid +
+                    "); do sleep 0.01; done 2>/dev/null; sleep 0.3; echo 'no space left' >&2; exit 7"));
+  EXPECT_EQ(MessageOf(outcome.status()), "sh: no space left (exit code 7)");
+}
+
+TEST_F(PipeTest, AConsumerThatClosesItsInputAtItsEndMaySayWhyBeforeItEnds) {
+  const auto outcome =
+      Execute(Shell("head -c 3000000 /dev/zero"),
+              Shell("head -c 1000 >/dev/null; exec <&-; sleep 0.3; echo 'no space left' >&2; exit 7"));
+  EXPECT_EQ(MessageOf(outcome.status()), "sh: no space left (exit code 7)");
+}
+
+TEST_F(PipeTest, AConsumerThatClosedItsInputIsStillStoppedOnRequest) {
+  std::stop_source stop;
+  std::jthread request([&] {
+    EXPECT_TRUE(Eventually([&] { return Exists(directory_ / "closed"); }));
+    stop.request_stop();
+  });
+  const auto outcome =
+      Execute(Shell("exec cat /dev/zero"),
+              Shell("exec <&-; touch " + directory_ / "closed" + "; exec sleep 1000"), {}, stop.get_token());
+  EXPECT_EQ(outcome.status().code(), absl::StatusCode::kCancelled) << outcome.status();
+}
+
 TEST_F(PipeTest, AConsumerThatDiesWhileTheProducerIsSilentIsNoticedAtOnce) {
   const SteadyTime start = SteadyNow();
   const auto outcome = Execute(Shell("exec sleep 1000"), Shell("echo 'wrong password' >&2; exit 1"));

@@ -280,6 +280,11 @@ TEST_F(ResticTest, AFullDiskIsToldAsSuch) {
   const auto stored = restic.StoreText("x", noise, kTags);
   EXPECT_EQ(stored.status().code(), absl::StatusCode::kResourceExhausted) << stored.status();
   EXPECT_THAT(HintOf(stored.status()), HasSubstr("Free space"));
+  // It closes its input before it says so, and there is more to come.
+  const Status stopped = RunPipe(Tools(), Shell("exec cat /dev/urandom"), restic.StdinBackup("x", kTags), {},
+                                 {}, SteadyTime::InfiniteFuture())
+                             .status();
+  EXPECT_EQ(stopped.code(), absl::StatusCode::kResourceExhausted) << stopped;
   EXPECT_TRUE(restic.Find(kTags).value().empty());
   EXPECT_EQ(::umount2(small.c_str(), MNT_DETACH), 0);
 }
