@@ -208,6 +208,8 @@ TEST(Records, CompleteOnlyWhenTheManifestMissesNothing) {
   tree->mutable_coverage()->set_not_covered_total(0);
   step->mutable_result()->mutable_manifest()->add_missing()->set_title("database shop");
   EXPECT_EQ(coverage(), v1::Backup::COVERAGE_PARTIAL);
+  step->mutable_result()->mutable_manifest()->clear_artifacts();
+  EXPECT_EQ(coverage(), v1::Backup::COVERAGE_FAILED) << "it only says what is missing";
 }
 
 TEST(Records, ARunWhoseRecordWasLostFailsTheBackupThatItMade) {

@@ -105,18 +105,28 @@ std::string GapOf(const v1::Manifest& manifest) {
   return "";
 }
 
+// "shop volume uploads: no pod has it mounted (and 2 more)".
+std::string MissingIn(const v1::Manifest& manifest) {
+  const v1::MissingArtifact& first = manifest.missing(0);
+  const std::string of = first.component().empty() ? "" : first.component() + " ";  // or of them all
+  return fmt::format("{}{}: {}{}", of, first.title(), first.why(), AndMore(manifest.missing_size() - 1));
+}
+
+// A manifest that only says what is missing is no backup: nothing can be restored from it.
+bool KeptNothing(const v1::Manifest& manifest) {
+  return manifest.artifacts().empty() && !manifest.missing().empty();
+}
+
 Judgement JudgeBackup(const v1::Run& run) {
   if (run.phase() == v1::RUN_PHASE_CANCELLED) return Unfinished(run);
   const v1::Manifest* manifest = ManifestOf(run);
   if (CoverageOf(run) == v1::Backup::COVERAGE_PARTIAL) {
-    if (manifest->missing().empty()) return {v1::VERDICT_PARTIAL, GapOf(*manifest), run.hint()};
-    const v1::MissingArtifact& first = manifest->missing(0);
-    const std::string of = first.component().empty() ? "" : first.component() + " ";  // or of them all
-    return {v1::VERDICT_PARTIAL,
-            fmt::format("{}{}: {}{}", of, first.title(), first.why(), AndMore(manifest->missing_size() - 1)),
+    return {v1::VERDICT_PARTIAL, manifest->missing().empty() ? GapOf(*manifest) : MissingIn(*manifest),
             run.hint()};
   }
   if (run.phase() != v1::RUN_PHASE_SUCCEEDED) return Unfinished(run);
+  if (manifest != nullptr && KeptNothing(*manifest))
+    return {v1::VERDICT_FAILED, MissingIn(*manifest), run.hint()};
   if (manifest == nullptr) return {v1::VERDICT_FAILED, "no manifest was written, so nothing was kept", ""};
   return {v1::VERDICT_COMPLETE, "", ""};
 }
@@ -231,7 +241,7 @@ std::string WhyNotProvable(const v1::Backup* backup) {
 
 v1::Backup::Coverage CoverageOf(const v1::Run& run) {
   const v1::Manifest* manifest = ManifestOf(run);
-  if (manifest == nullptr) return v1::Backup::COVERAGE_FAILED;
+  if (manifest == nullptr || KeptNothing(*manifest)) return v1::Backup::COVERAGE_FAILED;
   const bool whole = manifest->missing().empty() && GapOf(*manifest).empty();
   return whole ? v1::Backup::COVERAGE_COMPLETE : v1::Backup::COVERAGE_PARTIAL;
 }

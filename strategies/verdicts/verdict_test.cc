@@ -52,6 +52,11 @@ void Missing(v1::Run& run) {
   missing->set_title("database audit");
   missing->set_why("permission denied");
 }
+// A manifest that only says what is missing.
+void OnlyMissing(v1::Run& run) {
+  Missing(run);
+  run.mutable_steps(0)->mutable_result()->mutable_manifest()->clear_artifacts();
+}
 C& AddCheck(v1::Run& run, C::Verdict verdict) {
   C& check = *run.mutable_steps(0)->mutable_result()->add_checks();
   check.set_component("db");
@@ -124,6 +129,7 @@ std::vector<Row> Table() {
       {v1::RUN_KIND_BACKUP, NotCompared, kComplete, kFailed, kCancelled},
       {v1::RUN_KIND_BACKUP, NoGap, kComplete, kFailed, kCancelled},
       {v1::RUN_KIND_BACKUP, Missing, kPartial, kPartial, kCancelled},
+      {v1::RUN_KIND_BACKUP, OnlyMissing, kFailed, kFailed, kCancelled},
       {v1::RUN_KIND_DRILL, Nothing, kUnverifiable, kFailed, kCancelled},
       {v1::RUN_KIND_DRILL, Passed, kProven, kFailed, kCancelled},
       {v1::RUN_KIND_DRILL, NotMade, kUnverifiable, kFailed, kCancelled},
