@@ -114,7 +114,8 @@ StatusOr<ProcessSpec> Enclose(ProcessSpec spec, const Sandbox& sandbox) {
     arguments.insert(arguments.end(), {mount.writable ? "--bind" : "--ro-bind", mount.outside, mount.inside});
     directories.Cover(mount.inside);
   }
-  arguments.push_back("--");
+  // Its root is a file system of its own in memory, which belongs to an agent that is not root.
+  arguments.insert(arguments.end(), {"--remount-ro", "/", "--"});
   // Root makes the namespaces, and only then becomes the user: the folders need not be open to it outside.
   if (IsRoot()) {
     arguments.insert(arguments.end(), {"/usr/bin/setpriv", fmt::format("--reuid={}", sandbox.user->uid),

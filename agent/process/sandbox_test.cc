@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -115,6 +116,44 @@ TEST_F(SandboxTest, ExitCodesComeThroughAndAProgramThatIsNotThereIsTold) {
   ASSERT_TRUE(process.ok());
   EXPECT_THAT(SandboxFailure(*(*process)->Wait({}, SteadyTime::InfiniteFuture())),
               HasSubstr("/nonexistent/program"));
+}
+
+// The answer of a sandbox that an agent without root's rights makes; the exit code is 77 where this host allows none.
+int ExitOfUnprivileged(const SandboxUser& agent, const std::string& directory, const std::string& script) {
+  if (::setgid(agent.gid) != 0 || ::setuid(agent.uid) != 0) return 1;
+  ::setenv("SALVOR_SUPERVISE", (directory + "/supervise").c_str(), 1);
+  Sandbox sandbox;
+  sandbox.identity_directory = directory + "/etc";
+  sandbox.mounts = {{directory + "/own", "/scratch/own", true}};
+  if (!WriteIdentity(sandbox.identity_directory, agent).ok() || !MakeDirectories(directory + "/own").ok())
+    return 2;
+  SupervisedTools tools{Supervisor()};
+  if (!TrySandbox(tools, sandbox).ok()) return 77;
+  auto spec = Enclose(Shell(script), sandbox);
+  if (!spec.ok()) return 3;
+  const auto exit = tools.Run(*std::move(spec), {}, SteadyNow() + absl::Seconds(60));
+  if (!exit.ok()) return 4;
+  return exit->output == "ok\n" ? 0 : 5;
+}
+
+TEST_F(SandboxTest, AnAgentWithoutRootsRightsMakesOneThatIsAsTight) {
+  if (::geteuid() != 0) GTEST_SKIP() << "every test here is of such an agent";
+  const std::string open = testing::TempDir() + "/salvor-unprivileged-" + std::to_string(::getpid());
+  ASSERT_TRUE(MakeDirectories(open).ok());
+  ASSERT_EQ(::chown(open.c_str(), user_.uid, user_.gid), 0);
+  ASSERT_TRUE(WriteFileAtomically(open + "/supervise", *ReadFile(Supervisor()), 0755).ok());
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0)
+    ::_exit(
+        ExitOfUnprivileged(user_, open,
+                           "for p in / /etc /usr /scratch; do touch $p/x 2>/dev/null && echo wrote $p; done; "
+                           "echo ok >/scratch/own/y; cat /scratch/own/y"));
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(RemoveTree(open).ok());
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "this host allows no sandbox to those who are not root";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST_F(SandboxTest, NothingIsEverEnclosedAsRoot) {
