@@ -160,20 +160,21 @@ int CountAhead(const BackupState& ours, const std::vector<BackupState>& all) {
 Status JudgeEnd(const BackupState& backup, const std::string& in) {
   const std::string log = fmt::format("Its log says more: velero -n {} backup logs {}", in, backup.name);
   if (backup.being_deleted || backup.stage == Stage::kDeleting) {
-    return WithHint(Aborted("somebody deletes Velero's backup {} while it is made", backup.name),
+    return WithHint(Unavailable("somebody deletes Velero's backup {} while it is made", backup.name),
                     "The next attempt makes another one; see who deletes backups that Salvor makes.");
   }
   if (!backup.given_up.empty())
-    return Aborted("Velero's backup {} was given up: {}", backup.name, backup.given_up);
+    return Unavailable("Velero's backup {} was given up: {}", backup.name, backup.given_up);
   if (backup.failure_reason.find(kRestarted) != std::string::npos) {
     return WithHint(
-        Aborted("Velero was restarted while it made the backup {}, and does not go on with it", backup.name),
+        Unavailable("Velero was restarted while it made the backup {}, and does not go on with it",
+                    backup.name),
         "The next attempt makes another one. If this comes again, see why Velero's pod restarts.");
   }
   if (backup.stage == Stage::kFailed || !backup.failure_reason.empty()) {
     const std::string why =
         backup.failure_reason.empty() ? "without a reason" : CleanText(backup.failure_reason);
-    return WithHint(Aborted("Velero's backup {} failed: {}", backup.name, why), log);
+    return WithHint(Unavailable("Velero's backup {} failed: {}", backup.name, why), log);
   }
   if (backup.stage == Stage::kInvalid) {
     std::vector<std::string> reasons;

@@ -86,5 +86,20 @@ TEST(ResourceList, IsReadByKind) {
   EXPECT_FALSE(ReadResourceList("no").ok());
 }
 
+TEST(NumberAt, TakesNoNonsenseForANumber) {
+  for (const auto& [text, number] :
+       std::vector<std::pair<std::string, int64_t>>{{"7", 7},
+                                                    {"0", 0},
+                                                    {"-1", 0},
+                                                    {"1e300", 0},
+                                                    {"2.5", 0},
+                                                    {"\"7\"", 0},
+                                                    {"9007199254740992", 9007199254740992},
+                                                    {"9007199254740993", 0},
+                                                    {"18446744073709551615", 0},
+                                                    {"null", 0}})
+    EXPECT_EQ(NumberAt(Json::parse("{\"n\": " + text + "}"), {"n"}), number) << text;
+}
+
 }  // namespace
 }  // namespace salvor::velero

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from bed import binaries, image_command, settings
 
 sys.path.insert(0, str(ROOT / "tools/image"))
 import make_image  # noqa: E402
-from stack import BIN, free_ports  # noqa: E402  # salvor made it known
+from stack import BIN  # noqa: E402  # salvor made it known
 
 DEPLOY = ROOT / "deploy/kubernetes"
 EXAMPLE = ROOT / "deploy/examples/kubernetes-shop.yaml"
@@ -111,12 +112,18 @@ class Deployed(ClusterTest):
 
     def forwarded(self) -> tuple[str, list[str]]:
         """The near end of a port-forward, and how the command line on this machine comes through it."""
-        port = free_ports(1)[0]
-        forward = subprocess.Popen([str(binaries.program("kubectl")), "-n", SALVOR, "port-forward", "service/salvord",
-                                    f"{port}:8443"], env={**os.environ, "KUBECONFIG": str(settings.KUBECONFIG)},
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        errors = self.folder / "port-forward.log"
+        with errors.open("w") as to:
+            forward = subprocess.Popen([str(binaries.program("kubectl")), "-n", SALVOR, "port-forward", "--address=127.0.0.1",
+                                        "service/salvord", ":8443"],
+                                       env={**os.environ, "KUBECONFIG": str(settings.KUBECONFIG)},
+                                       stdout=subprocess.PIPE, stderr=to, text=True)
+        self.addCleanup(forward.stdout.close)
         self.addCleanup(forward.wait)
         self.addCleanup(forward.kill)
+        says = forward.stdout.readline()  # "Forwarding from 127.0.0.1:40123 -> 8443"
+        self.assertRegex(says, r"127\.0\.0\.1:\d+ ->", errors.read_text())
+        port = re.search(r"127\.0\.0\.1:(\d+) ->", says)[1]
         authority, token = self.folder / "ca.crt", self.folder / "api.token"
         secret = get(SALVOR, "secret", "salvord-tls") or {}
         authority.write_bytes(base64.b64decode(secret["data"]["ca.crt"]))

@@ -258,7 +258,8 @@ class SomebodyIsKilled(ClusterTest):
             told = "waiting for 1 backup of Velero before ours"
             wait_for("the second run to say what it waits for", lambda: told in shown(stack, second), BACKUP_SECONDS,
                      lambda: (shown(stack, second), hold.phases()))
-            self.assertEqual(sorted(hold.phases().values()), ["InProgress", "Queued"])
+            wait_for("Velero to queue the second", lambda: sorted(hold.phases().values()) == ["InProgress", "Queued"],
+                     BACKUP_SECONDS, hold.phases)
             hold.release()
             for run, name in ((first, "shop"), (second, "wiki")):
                 self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))

@@ -157,7 +157,7 @@ class VeleroBackupRun {
           kubernetes::WaitUntil(cluster_, KeyOf(name), is_over, CallWithin(context_, options_.look_every));
       if (context_.stop.stop_requested()) return StoppedAt(name);
       if (seen.ok() && seen->is_null()) {
-        return WithHint(Aborted("somebody removed Velero's backup {} while it was made", name),
+        return WithHint(Unavailable("somebody removed Velero's backup {} while it was made", name),
                         "The next attempt makes it again; see who removes backups that Salvor makes.");
       }
       if (seen.ok()) return backup;
