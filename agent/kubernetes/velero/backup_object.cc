@@ -144,7 +144,8 @@ StatusOr<Choice> ChooseBackup(const v1::VeleroBackup& action, const std::vector<
   if (last == kTriesAtMost) {
     return WithHint(
         ResourceExhausted("Velero gave up {} backups of this run, the last one {}", last, newest->name),
-        "Its log says why: velero backup logs " + newest->name);
+        fmt::format("Its log says why: velero -n {} backup logs {}", NamespaceOf(action.cluster()),
+                    newest->name));
   }
   return Choice{NameOfTry(action.name(), last + 1), false};
 }

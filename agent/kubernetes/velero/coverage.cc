@@ -46,6 +46,10 @@ class CoverageJudge {
   }
 
  private:
+  std::string LogCommand() const {
+    return fmt::format("velero -n {} backup logs {}", NamespaceOf(action_.cluster()), evidence_.backup.name);
+  }
+
   int Wanted() const {
     return static_cast<int>(
         std::count_if(volumes_.begin(), volumes_.end(),
@@ -172,8 +176,8 @@ class CoverageJudge {
     const std::string advice =
         volume.method() == v1::VOLUME_METHOD_FILE_SYSTEM
             ? ". A file-system backup needs a running pod that mounts the volume, and Velero's "
-              "node-agent on that node; a volume that no pod uses needs SNAPSHOT or "
-              "SNAPSHOT_MOVED"
+              "node-agent on that node; a volume that no pod uses needs Snapshot or "
+              "SnapshotMoved"
             : ". A snapshot needs a CSI driver with a VolumeSnapshotClass, and a Velero that was "
               "started after the snapshot CRDs were installed";
     if (skipped.empty()) return "Velero has no record of its data" + SaidOf(volume, "") + advice;
@@ -195,7 +199,7 @@ class CoverageJudge {
       if (its && !Succeeded(transfer) && !transfer.message.empty())
         return why + ": " + CleanText(transfer.message) + ". Mend that, and make the backup again";
     }
-    return why + SaidOf(volume, record.pod) + ". See: velero backup logs " + evidence_.backup.name;
+    return why + SaidOf(volume, record.pod) + ". See: " + LogCommand();
   }
 
   void JudgeVolume(const v1::VeleroVolume& volume) {
@@ -269,10 +273,9 @@ class CoverageJudge {
     v1::MissingArtifact* missing = result_.add_missing();
     missing->set_title("objects of namespace " +
                        Join({action_.namespaces().begin(), action_.namespaces().end()}, ", "));
-    missing->set_why(fmt::format("Velero says {}: {}{}. See: velero backup logs {}",
-                                 CleanText(evidence_.backup.phase),
+    missing->set_why(fmt::format("Velero says {}: {}{}. See: {}", CleanText(evidence_.backup.phase),
                                  texts.empty() ? "its errors are not in its results" : Join(texts, "; "),
-                                 more > 0 ? fmt::format("; and {} more", more) : "", evidence_.backup.name));
+                                 more > 0 ? fmt::format("; and {} more", more) : "", LogCommand()));
   }
 
   bool IsClean() const { return evidence_.backup.stage == Stage::kCompleted; }

@@ -175,8 +175,10 @@ TEST_F(Coverage, NamesATransferThatFailedByItsOwnWords) {
   evidence_.transfers = {transfer};
   EXPECT_THAT(Missing(), HasSubstr("Velero failed to keep its data: its transfer is Failed: no space left"));
   evidence_.transfers.clear();
-  EXPECT_THAT(Missing(),
-              HasSubstr("Velero failed to keep its data: its transfer is Failed. See: velero backup logs b"));
+  EXPECT_THAT(
+      Missing(),
+      HasSubstr(
+          "Velero failed to keep its data: its transfer is Failed. See: velero -n velero backup logs b"));
 }
 
 // Velero writes no record where the pod that the files were read through is gone at the end.

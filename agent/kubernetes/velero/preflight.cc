@@ -96,7 +96,9 @@ class Preflight {
       return Refuse(
           named.empty() ? "Velero has no default storage location"
                         : "Velero has no storage location " + named,
-          "Make one, or name in the Environment one of those that velero backup-location get shows.");
+          fmt::format(
+              "Make one, or name in the Environment one of those that are there: velero -n {} backup-location get",
+              NamespaceOf(action_.cluster())));
     }
     if (location->phase != "Available") {
       Refuse(fmt::format("Velero's storage location {} is {}{}", location->name,
@@ -159,7 +161,7 @@ class Preflight {
     const std::string key = Key(claim);
     if (claim.block) {
       return Refuse(fmt::format("the volume of {} is a raw device, and has no files to copy", key),
-                    "Keep it by SNAPSHOT or SNAPSHOT_MOVED.");
+                    "Keep it by Snapshot or SnapshotMoved.");
     }
     if (claim.source == "hostPath") {
       return Refuse(fmt::format("the volume of {} is a folder of its node, which Velero does not copy", key),
@@ -176,12 +178,12 @@ class Preflight {
       return Refuse(
           fmt::format("the volume of {} is mounted on node {}, where Velero's node-agent does not run", key,
                       pod.node),
-          "Let the node-agent's DaemonSet run on that node, or keep the volume by SNAPSHOT_MOVED.");
+          "Let the node-agent's DaemonSet run on that node, or keep the volume by SnapshotMoved.");
     }
     if (mounted) return;
     Refuse(fmt::format("the volume of {} is mounted by no running pod, and Velero would leave its files out",
                        key),
-           "Start a pod that mounts it by its claim, or keep it by SNAPSHOT or SNAPSHOT_MOVED.");
+           "Start a pod that mounts it by its claim, or keep it by Snapshot or SnapshotMoved.");
   }
 
   void LookAtSnapshot(const Claim& claim, v1::VolumeMethod method) {
@@ -189,7 +191,7 @@ class Preflight {
     if (claim.driver.empty()) {
       return Refuse(
           fmt::format("the volume of {} is of no CSI driver, and can't be kept by {}", key, Describe(method)),
-          "Keep it by FILE_SYSTEM.");
+          "Keep it by FileSystem.");
     }
     if (!facts_.snapshots_since.has_value()) return;  // that is said once for all
     if (ClassFor(claim, facts_.snapshot_classes) != nullptr) return;
@@ -206,7 +208,7 @@ class Preflight {
   void LookAtSnapshots() {
     if (!facts_.has_csi) {
       Refuse("Velero runs without EnableCSI, and makes no CSI snapshots",
-             "Add --features=EnableCSI to its arguments, or keep the volumes by FILE_SYSTEM.");
+             "Add --features=EnableCSI to its arguments, or keep the volumes by FileSystem.");
     }
     if (!facts_.snapshots_since.has_value()) {
       Refuse("the cluster has no VolumeSnapshots: their CRDs are not installed",

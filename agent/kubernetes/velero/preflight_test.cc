@@ -182,7 +182,7 @@ TEST(Preflight, RefusesTheFilesOfAnEphemeralVolume) {
   action.mutable_volumes(0)->set_claim("web-1-data");
   const Status refused = JudgePreflight(action, facts).status();
   EXPECT_THAT(MessageOf(refused), HasSubstr("the volume of shop/web-1-data is mounted by no running pod"));
-  EXPECT_THAT(HintOf(refused), HasSubstr("keep it by SNAPSHOT"));
+  EXPECT_THAT(HintOf(refused), HasSubstr("keep it by Snapshot or SnapshotMoved"));
 }
 
 TEST(Preflight, LooksOnlyAtNodesOfPodsThatVeleroWouldReadThrough) {

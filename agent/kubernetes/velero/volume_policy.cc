@@ -98,7 +98,7 @@ Status CheckOneWayOfSnapshots(const std::vector<v1::VeleroVolume>& planned) {
           "the snapshot of {} is to be moved, that of {} is to stay, and Velero moves the data of all "
           "snapshots of a backup or of none",
           Key(*moved), Key(*left)),
-      "Give both components the same method, or keep one of them by FILE_SYSTEM.");
+      "Give both components the same method, or keep one of them by FileSystem.");
 }
 
 // Adds the rule, or joins it with one that selects the same volumes.

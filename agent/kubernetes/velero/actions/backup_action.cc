@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 #include <optional>
 
 #include "agent/kubernetes/client/wait.h"
@@ -36,7 +38,7 @@ class VeleroBackupRun {
       GiveUp(MessageOf(end));
       return end;
     }
-    RETURN_IF_ERROR(Collect(name));
+    RETURN_IF_ERROR(WithWhatStays(Collect(name), name));
     v1::ActionResult result =
         JudgeCoverage(action_, {action_.volumes().begin(), action_.volumes().end()}, evidence_);
     for (const std::string& warning : warnings_) result.add_warnings(warning);
@@ -147,6 +149,7 @@ class VeleroBackupRun {
   StatusOr<BackupState> Await(const std::string& name) {
     BackupState backup;
     const auto is_over = [&](const Json* object) -> StatusOr<bool> {
+      refused_since_.reset();
       if (object == nullptr) return true;
       backup = ReadBackup(*object);
       Tell(backup);
@@ -161,10 +164,35 @@ class VeleroBackupRun {
                         "The next attempt makes it again; see who removes backups that Salvor makes.");
       }
       if (seen.ok()) return backup;
-      if (!IsPassing(seen.status())) return seen.status();
+      if (!IsPassing(seen.status()) && !MayPass(seen.status())) return seen.status();
       if (SteadyNow() >= context_.deadline) return LateAt(name);
       if (!backup.name.empty()) Look(backup);
     }
+  }
+
+  // An API server that is started anew refuses everybody until it knows the rights, and what stands before one answers with
+  // pages of its own meanwhile (kubernetes/kubernetes#121635). Velero goes on, so it is worth waiting for a while.
+  bool MayPass(const Status& refusal) {
+    const bool is_refusal = refusal.code() == absl::StatusCode::kPermissionDenied ||
+                            refusal.code() == absl::StatusCode::kUnauthenticated ||
+                            refusal.code() == absl::StatusCode::kInternal;
+    if (!is_refusal) return false;
+    if (!refused_since_.has_value()) {
+      refused_since_ = options_.now();
+      Log("waiting for Velero's backup all the same: " + MessageOf(refusal));
+    }
+    if (options_.now() - *refused_since_ >= options_.refusals_pass_within) return false;
+    Pause();
+    return true;
+  }
+
+  // As long as between two looks; a stop request ends it.
+  void Pause() const {
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    std::condition_variable_any changed;
+    changed.wait_for(lock, context_.stop, absl::ToChronoMilliseconds(options_.look_every),
+                     [] { return false; });
   }
 
   Status StoppedAt(const std::string& name) const {
@@ -188,9 +216,11 @@ class VeleroBackupRun {
                     velero_, name));
   }
 
+  // That nothing moves is said until something does: whoever looks sees the last message alone.
   void Tell(const BackupState& backup) {
-    const v1::Progress progress = DescribeProgress(backup, evidence_.transfers, ahead_);
+    v1::Progress progress = DescribeProgress(backup, evidence_.transfers, ahead_);
     told_ = progress.message();
+    if (!stalled_.empty()) progress.set_message(stalled_);
     if (context_.progress) context_.progress(progress);
   }
 
@@ -201,15 +231,10 @@ class VeleroBackupRun {
       const auto all = ListAll(cluster_, Backups(), velero_, "", ReadBackup, CallWithin(context_, kAside));
       if (all.ok()) ahead_ = CountAhead(backup, *all);
     }
-    Tell(backup);
     const auto stalled = stall_.Look(backup, evidence_.transfers, options_.now());
     if (stalled.has_value() && stalled_.empty()) Log(*stalled);
     stalled_ = stalled.value_or("");
-    if (stalled.has_value() && context_.progress) {
-      v1::Progress progress = DescribeProgress(backup, evidence_.transfers, ahead_);
-      progress.set_message(*stalled);
-      context_.progress(progress);
-    }
+    Tell(backup);
     Nudge(backup);
   }
 
@@ -266,7 +291,21 @@ class VeleroBackupRun {
     ASSIGN_OR_RETURN(const std::string resources, fetch("BackupResourceList"));
     ASSIGN_OR_RETURN(evidence_.resources, ReadResourceList(resources));
     RETURN_IF_ERROR(ListTransfers(name));
-    return ListClaimsOfAll();
+    const std::vector<Claim> before = evidence_.claims;
+    Status listed = ListClaimsOfAll();
+    if (!kubernetes::IsForbidden(listed) && !kubernetes::IsNotFound(listed)) return listed;
+    // This may be the last good backup of a namespace that is gone, and of its owner's word with it.
+    evidence_.claims = before;
+    warnings_.push_back("the namespace's claims could not be looked at once more when the backup was over: " +
+                        MessageOf(listed));
+    return OkStatus();
+  }
+
+  Status WithWhatStays(Status error, const std::string& name) const {
+    if (error.ok() || !HintOf(error).empty()) return error;
+    return WithHint(
+        error,
+        fmt::format("Velero's backup {0} stays: velero -n {1} backup describe {0} --details", name, velero_));
   }
 
   v1::VeleroBackup action_;
@@ -281,7 +320,7 @@ class VeleroBackupRun {
   StallWatch stall_;
   std::string stalled_, told_;
   int ahead_ = 0;
-  std::optional<SteadyTime> ready_since_;
+  std::optional<SteadyTime> ready_since_, refused_since_;
 };
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "agent/kubernetes/velero/actions/fake_velero_testing.h"
 #include "agent/kubernetes/velero/backup_object.h"
 #include "agent/kubernetes/velero/resources.h"
@@ -257,6 +259,52 @@ TEST_F(VeleroBackupTest, SaysWhenNothingMovesAndGoesOn) {
   EXPECT_THAT(velero_.log, Contains(HasSubstr(
                                "waiting: for the copy of volume data of pod shop/web-1 (InProgress, on node "
                                "node-1")));
+}
+
+// Whoever looks sees the last message alone.
+TEST_F(VeleroBackupTest, GoesOnSayingThatNothingMoves) {
+  velero_.on_backup = [this](const std::string& name) { velero_.SetPhase(name, "InProgress"); };
+  std::vector<std::string> told;
+  velero_.on_progress = [&](const std::string& message) {
+    velero_.elapsed += absl::Minutes(1);
+    told.push_back(message);
+    if (told.size() < 30) return;
+    velero_.on_progress = nullptr;
+    velero_.SetPhase("b", "Completed");
+  };
+  ASSERT_TRUE(Run().ok());
+  const auto first = std::find_if(told.begin(), told.end(), [](const std::string& message) {
+    return message.find("nothing has moved") != std::string::npos;
+  });
+  ASSERT_NE(first, told.end());
+  EXPECT_THAT(std::vector<std::string>(first, told.end()), testing::Each(HasSubstr("nothing has moved")));
+}
+
+TEST_F(VeleroBackupTest, WaitsForAnApiServerThatIsStartedAnewAndKnowsNoRightsYet) {
+  const kubernetes::ApiRequest request{"list", "backups.velero.io", "velero", ""};
+  const Status refusal = kubernetes::MakeApiError(
+      403, "Forbidden", "backups.velero.io is forbidden: User \"salvor\" cannot list resource \"backups\"",
+      request);
+  velero_.on_backup = [&](const std::string& name) {
+    velero_.SetPhase(name, "Completed");
+    velero_.Cluster().Fail("list", Backups(), refusal);
+  };
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(velero_.log, Contains(HasSubstr("waiting for Velero's backup all the same")));
+}
+
+TEST_F(VeleroBackupTest, IsKeptWhenTheNamespaceIsGoneBeforeItsLastLook) {
+  const kubernetes::ApiRequest request{"list", "persistentvolumeclaims", "shop", ""};
+  velero_.on_backup = [&](const std::string& name) {
+    velero_.SetPhase(name, "Completed");
+    velero_.Cluster().Fail(
+        "list", PersistentVolumeClaims(),
+        kubernetes::MakeApiError(403, "Forbidden", "User \"salvor\" cannot list", request));
+  };
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->artifacts_size(), 1);
+  EXPECT_THAT(result->warnings(), Contains(HasSubstr("could not be looked at once more")));
 }
 
 TEST_F(VeleroBackupTest, TouchesOneThatARestartedVeleroForgot) {

@@ -34,6 +34,8 @@ struct VeleroOptions {
   std::function<SteadyTime()> now = SteadyNow;      // that the rest is measured by
   absl::Duration nudge_after = absl::Minutes(2);    // a Backup that is to begin at once, and does not
   absl::Duration stalled_after = absl::Minutes(5);  // a Backup that nothing moves of
+  absl::Duration refusals_pass_within =
+      absl::Minutes(10);  // an API server that is started anew knows no rights yet
   absl::Duration deletion_patience =
       absl::Minutes(10);  // a request to delete that a dead server may have begun
 };
