@@ -20,6 +20,8 @@ void RegisterVeleroActions(agent::ActionRegistry& registry, const VeleroOptions&
   RegisterWithOptions<v1::VeleroPreflight>(registry, options, RunVeleroPreflight);
   RegisterWithOptions<v1::VeleroBackup>(registry, options, RunVeleroBackup);
   RegisterWithOptions<v1::VeleroDelete>(registry, options, RunVeleroDelete);
+  RegisterWithOptions<v1::VeleroRestore>(registry, options, RunVeleroRestore);
+  RegisterWithOptions<v1::VeleroRestoreCheck>(registry, options, RunVeleroRestoreCheck);
 }
 
 }  // namespace salvor::velero
