@@ -35,6 +35,13 @@ bool IsManaged(const Json& managed, const Json& port) {
   });
 }
 
+// Why nothing can be restored from it: "is being deleted".
+std::string WhyNone(const BackupState& backup) {
+  if (backup.being_deleted) return "is being deleted";
+  if (!backup.given_up.empty()) return "was given up: " + CleanText(backup.given_up);
+  return "is " + (backup.phase.empty() ? "new" : CleanText(backup.phase));
+}
+
 class RestoreCheck {
  public:
   RestoreCheck(const v1::VeleroRestore& action, const RestoreFacts& facts)
@@ -92,10 +99,7 @@ class RestoreCheck {
     }
     const bool is_whole = found->stage == Stage::kCompleted || found->stage == Stage::kPartiallyFailed;
     if (!is_whole || IsDead(*found)) {
-      return Refuse(fmt::format("Velero's backup {} is {}", found->name,
-                                found->being_deleted   ? "being deleted"
-                                : found->phase.empty() ? "new"
-                                                       : CleanText(found->phase)),
+      return Refuse(fmt::format("Velero's backup {} {}", found->name, WhyNone(*found)),
                     "Restore another backup.");
     }
     LookAtLocation(found->location);

@@ -76,6 +76,9 @@ TEST(RestoreCheck, RefusesByNameWhatWouldNotComeBackOrWouldBeInTheWay) {
                   f.velero.backups[0].phase = "Failed";
                 },
                 "Velero's backup b is Failed"},
+           Case{"given up", kFiles,
+                [](RestoreFacts& f) { f.velero.backups[0].given_up = "a plugin crashed"; },
+                "Velero's backup b was given up: a plugin crashed"},
            Case{"being deleted", kFiles, [](RestoreFacts& f) { f.velero.backups[0].being_deleted = true; },
                 "Velero's backup b is being deleted"},
            Case{"its location is away", kFiles,
