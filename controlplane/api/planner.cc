@@ -168,6 +168,7 @@ StatusOr<Planner::Plan> Planner::PlanRestore(const v1::CreateRestoreRequest& req
   wanted.run = plan.header.name();
   wanted.environment = target.environment;
   wanted.to_cluster = target.cluster.has_value();
+  wanted.cluster = target.cluster;
   wanted.location = location.restic();
   wanted.manifest = &backup.manifest();
   wanted.asked = request;

@@ -11,7 +11,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 
 v1::Component Claims(const std::string& name, const std::string& in_namespace,
                      const std::vector<std::string>& claims) {
@@ -133,50 +132,6 @@ TEST(ClusterBackup, RefusesWhatIsOfHostsAndOnHostsWhatIsOfAClusterAndTwiceTheSam
       ErrorText(
           Compile({Claims("a", "shop", {"uploads"}), Claims("b", "shop", {"logs", "uploads"})}).status()),
       "components 'a' and 'b' both have volume uploads of shop | Leave the claim to one of them.");
-}
-
-v1::Manifest Kept() {
-  v1::Manifest manifest = Header();
-  *manifest.add_components() = Claims("uploads", "shop", {"uploads"});
-  manifest.add_velero()->set_backup("shop-20261121-101500-4f2a");
-  return manifest;
-}
-
-TEST(ClusterBackup, IsNeitherRestoredNorDrilledYetAndSaysWhatCanBeDone) {
-  const v1::Manifest manifest = Kept();
-  const std::string hint =
-      " | What it holds is in Velero's Backup shop-20261121-101500-4f2a: Velero itself restores it, with velero "
-      "restore create --from-backup.";
-  EXPECT_EQ(
-      ErrorText(CompileRestore(BuiltInStrategies(), ARestoreRequest(manifest),
-                               {{"uploads", manifest.components(0)}}, {})
-                    .status()),
-      "backup 'shop-20261121-101500-4f2a' is of a cluster, and a restore of such a backup is not in this "
-      "version yet" +
-          hint);
-  EXPECT_EQ(ErrorText(CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest, "drill-shop-1")).status()),
-            "backup 'shop-20261121-101500-4f2a' is of a cluster, and a drill of such a backup is not in this "
-            "version yet" +
-                hint);
-}
-
-TEST(ClusterBackup, ThatKeptNothingIsRefusedLikewise) {
-  v1::Manifest manifest = Kept();
-  manifest.clear_velero();
-  const auto drill = CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest, "drill-shop-1"));
-  EXPECT_EQ(drill.status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(MessageOf(drill.status()), HasSubstr("cannot restore those yet"));
-}
-
-TEST(ClusterBackup, NothingOfAHostIsRestoredIntoAClusterYet) {
-  const v1::Manifest manifest = AManifest({FilesComponent()});
-  RestoreRequest request = ARestoreRequest(manifest);
-  request.environment = "cluster-a";
-  request.to_cluster = true;
-  EXPECT_EQ(
-      ErrorText(CompileRestore(BuiltInStrategies(), request, {{"files", FilesComponent()}}, {}).status()),
-      "environment 'cluster-a' is a cluster, and a restore there is not in this version yet | Restore to "
-      "an application in an environment of hosts.");
 }
 
 }  // namespace

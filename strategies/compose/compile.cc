@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "flows/graph/graces.h"
 #include "proto/kind.h"
+#include "strategies/compose/manifest_check.h"
 #include "strategies/compose/manifest_parts.h"
 #include "strategies/compose/places.h"
 #include "strategies/compose/restore_options.h"
@@ -23,9 +24,7 @@
 namespace salvor::strategies {
 namespace {
 
-constexpr char kLocationOpen[] = "location.open";
 constexpr char kManifestWrite[] = "manifest.write";
-constexpr char kManifestCheck[] = "manifest.check";
 constexpr int kQuickStepTimeout_s = 600;
 
 const std::initializer_list<v1::Purpose> kBeforeAnythingIsWritten = {v1::PURPOSE_PREFLIGHT,
@@ -78,40 +77,6 @@ void Settle(const Places& places, Part* part) {
       effect.set_detail(
           fmt::format("{}{}on host {}", effect.detail(), effect.detail().empty() ? "" : ", ", part->host));
   }
-}
-
-// Keeps what the manifest says of itself and of as many artifacts as fit.
-void KeepEssentials(v1::ManifestCheck* check) {
-  const v1::Manifest whole = check->manifest();
-  check->set_essentials_only(true);
-  v1::Manifest* lean = check->mutable_manifest();
-  lean->clear_components();
-  lean->clear_missing();
-  lean->clear_warnings();
-  lean->clear_artifacts();
-  size_t bytes = lean->ByteSizeLong();
-  for (const v1::Artifact& artifact : whole.artifacts()) {
-    v1::Artifact one = ForAction(artifact);
-    bytes += one.ByteSizeLong() + 8;
-    if (bytes > kMostManifestBytesToCheck) break;
-    *lean->add_artifacts() = std::move(one);
-  }
-  check->set_artifacts_left_out(whole.artifacts_size() - lean->artifacts_size());
-}
-
-// Whatever is restored, be it to look or to use: it begins with what a stranger would begin with.
-v1::Step CheckManifest(const RestoreRequest& request, const std::vector<std::string>& components) {
-  v1::Step step = MakeStep(kManifestCheck, v1::PURPOSE_VERIFY, "", "check manifest");
-  v1::ManifestCheck* check = step.mutable_action()->mutable_manifest_check();
-  *check->mutable_location() = request.location;
-  *check->mutable_manifest() = request.recorded != nullptr ? *request.recorded : *request.manifest;
-  for (const std::string& component : components) check->add_components(component);
-  if (check->manifest().ByteSizeLong() > kMostManifestBytesToCheck) KeepEssentials(check);
-  After(&step, kLocationOpen);
-  UseLocation(&step, request.location);
-  Retry(&step, 3, 2, 30);
-  SetAttemptTimeout(&step, kQuickStepTimeout_s);
-  return step;
 }
 
 bool Contains(const std::vector<std::string>& names, const std::string& name) {
@@ -256,6 +221,11 @@ StatusOr<std::vector<Part>> RestoreParts(const StrategyRegistry& strategies, con
   for (const v1::Component& component : request.manifest->components()) {
     if (!chosen.empty() && !Contains(chosen, component.name())) continue;
     ASSIGN_OR_RETURN(const Strategy* strategy, StrategyOf(strategies, component));
+    if (request.to_cluster && !ProblemsWithRuntime(strategy, component, v1::RUNTIME_KUBERNETES).empty()) {
+      return FailedPrecondition(
+          "component '{}' is of hosts, and a restore of it to a cluster is not in this version yet",
+          component.name());
+    }
     RestoreRequest one = request;
     const auto own = options.find(component.name());
     one.options = own == options.end() ? v1::RestoreOptions() : own->second;
@@ -380,6 +350,16 @@ Status AddVolumes(const v1::Manifest& header, const BackupRequest& request, std:
   return OkStatus();
 }
 
+// Appends what brings the volumes of all parts back.
+Status AddReturns(const RestoreRequest& request, std::vector<Part>* parts) {
+  std::vector<ComponentVolumes> wanted;
+  for (const Part& part : *parts) wanted.push_back({part.component->name(), part.fragment.volumes});
+  ASSIGN_OR_RETURN(Fragment volumes, ReturnVolumes(wanted, request));
+  if (!volumes.steps.empty() || !volumes.missing.empty())
+    parts->push_back({&v1::Component::default_instance(), std::move(volumes), "", ""});
+  return OkStatus();
+}
+
 }  // namespace
 
 StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
@@ -436,10 +416,13 @@ StatusOr<RestorePlan> CompileRestore(const StrategyRegistry& strategies, const R
   ASSIGN_OR_RETURN(const OptionsByComponent options,
                    ResolveRestoreOptions(strategies, request.asked, *request.manifest, components));
   ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(strategies, restore, &to, components, options));
+  RETURN_IF_ERROR(AddReturns(restore, &parts));
   RETURN_IF_ERROR(RefuseMissing(*request.manifest, parts));
   RestorePlan plan;
   plan.effects.push_back(ReadBackup(*request.manifest));
-  const Places places(EnvironmentOf(request), HostsOf(parts));
+  const std::string& environment = EnvironmentOf(request);
+  const Places places =
+      request.to_cluster ? Places::OfCluster(environment) : Places(environment, HostsOf(parts));
   *plan.flow.add_steps() = OpenLocation(request.location, false);
   *plan.flow.add_steps() = CheckManifest(request, components);
   OpenOnOtherHosts(places, kManifestCheck, &parts, &plan.flow);

@@ -41,11 +41,13 @@ struct RestorePlan {
   std::vector<v1::PlannedEffect> effects;
 };
 
-// Restore of these components (empty: all) of request.manifest; `to` holds the target application's
-// components by name. It begins with manifest.check, as a drill does: what the Location holds is compared with
-// request.manifest. Each component's steps are on the host that `to` names for it. All guardrails of all components come before anything is written. FailedPrecondition
-// when the backup lacks something of them, naming it, or when `to` has no place for a component that needs one.
-// InvalidArgument, with all problems, when request.asked has options that cannot be meant (restore_options.h).
+// Restore of these components (empty: all) of request.manifest; `to` holds the target application's components by
+// name. It begins with manifest.check, as a drill does: what the Location holds is compared with request.manifest.
+// Each component's steps are on the host that `to` names for it. All guardrails of all components come before
+// anything is written. To a cluster the volumes that components want back come back by one Restore of Velero's for
+// each of its Backups (strategies/volumes). FailedPrecondition when the backup lacks something of them, naming it, or
+// when `to` has no place for a component that needs one. InvalidArgument, with all problems, when request.asked has
+// options that cannot be meant (restore_options.h).
 StatusOr<RestorePlan> CompileRestore(const StrategyRegistry& strategies, const RestoreRequest& request,
                                      const std::map<std::string, v1::Component>& to,
                                      const std::vector<std::string>& components);

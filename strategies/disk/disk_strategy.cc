@@ -319,39 +319,81 @@ struct DiskRestorePlan {
 
 }  // namespace
 
-std::vector<FieldProblem> DiskStrategy::ValidateOptions(const v1::Component&,
+std::vector<FieldProblem> DiskStrategy::ValidateOptions(const v1::Component& component,
                                                         const v1::RestoreOptions& options) const {
+  const v1::DiskRestoreOptions& disk = options.disk();
+  const bool has_claims = !component.disk().claims().empty();
   Problems problems;
-  problems.CheckPath("disk.root", options.disk().root());
+  problems.CheckPath("disk.root", disk.root());
+  if (!disk.root().empty() && has_claims)
+    problems.Add("disk.root",
+                 "is for files of a host, and these are claims of a cluster; name disk.namespace");
+  if (disk.namespace_().empty()) return problems.Take();
+  problems.Check("disk.namespace", CheckObjectName(disk.namespace_()));
+  if (!has_claims)
+    problems.Add("disk.namespace",
+                 "is for claims of a cluster, and these are files of a host; name disk.root");
   return problems.Take();
 }
 
 std::vector<FieldProblem> DiskStrategy::ValidateCommonOptions(const v1::CreateRestoreRequest& asked,
                                                               const v1::Manifest& manifest) const {
   Problems problems;
-  if (asked.disk_root().empty()) return {};
   const auto& all = manifest.components();
-  if (std::none_of(all.begin(), all.end(), [](const v1::Component& one) { return one.has_disk(); }))
+  if (!asked.disk_root().empty() &&
+      std::none_of(all.begin(), all.end(), [](const v1::Component& one) { return one.has_disk(); }))
     problems.Add("diskRoot", fmt::format("backup '{}' has no files", manifest.backup()));
+  const auto has_claims = [](const v1::Component& one) { return !one.disk().claims().empty(); };
+  if (!asked.namespace_().empty() && std::none_of(all.begin(), all.end(), has_claims))
+    problems.Add("namespace", fmt::format("backup '{}' has no volumes of a cluster", manifest.backup()));
   return problems.Take();
 }
 
 v1::RestoreOptions DiskStrategy::CommonOptions(const v1::CreateRestoreRequest& asked,
-                                               const v1::Component&) const {
+                                               const v1::Component& component) const {
   v1::RestoreOptions options;
   if (!asked.disk_root().empty()) options.mutable_disk()->set_root(asked.disk_root());
+  if (!asked.namespace_().empty() && !component.disk().claims().empty())
+    options.mutable_disk()->set_namespace_(asked.namespace_());
   return options;
 }
 
 bool DiskStrategy::NeedsTarget(const RestoreRequest& request) const {
-  return !request.drill && request.options.disk().root().empty();
+  return !request.drill && request.options.disk().root().empty() &&
+         request.options.disk().namespace_().empty();
 }
+
+namespace {
+
+// They come back by their own names, into the namespace that was asked for or that the target declares.
+StatusOr<Fragment> ReturnClaims(const v1::Component& component, const RestoreRequest& request) {
+  if (request.drill || !request.to_cluster)
+    return FailedPrecondition("its volumes are of a cluster, and this version cannot restore those {}",
+                              request.drill ? "in a drill yet" : "to hosts");
+  const std::string& asked = request.options.disk().namespace_();
+  const std::string target = !asked.empty() ? asked : request.to ? request.to->namespace_() : "";
+  if (target.empty())
+    return WithHint(FailedPrecondition("the target says no namespace for it"),
+                    "Declare one in the target, or name it with --namespace.");
+  Fragment fragment;
+  for (const std::string& claim : component.disk().claims())
+    fragment.volumes.push_back({component.namespace_(), claim, component.disk().method(), target});
+  const auto& checks = request.to ? request.to->checks() : component.checks();
+  if (!checks.empty()) {
+    fragment.effects.push_back(MakeEffect(
+        "skip",
+        fmt::format("{} of component {}", CountOf(checks.size(), "application check"), component.name()),
+        "which this version does not run on a cluster"));
+  }
+  return fragment;
+}
+
+}  // namespace
 
 StatusOr<Fragment> DiskStrategy::Restore(const v1::Component& component,
                                          const RestoreRequest& request) const {
+  if (!component.disk().claims().empty()) return ReturnClaims(component, request);
   Fragment fragment;
-  if (!component.disk().claims().empty())
-    return FailedPrecondition("its volumes are of a cluster, and this version cannot restore those yet");
   const v1::Artifact* tree = FindArtifact(*request.manifest, component.name(), v1::Artifact::KIND_TREE);
   const v1::Artifact* details =
       FindArtifact(*request.manifest, component.name(), v1::Artifact::KIND_TREE_DETAILS);

@@ -142,7 +142,7 @@ std::string CountOf(int64_t number, std::string_view noun) {
 }
 
 std::string DescribeArtifact(const v1::Artifact& artifact, std::vector<std::string> contents) {
-  contents.push_back("snapshot " + artifact.snapshot().substr(0, 8));
+  if (!artifact.snapshot().empty()) contents.push_back("snapshot " + artifact.snapshot().substr(0, 8));
   if (artifact.has_consistent_at()) {
     std::string state = "state of " + UtcTime(artifact.consistent_at());
     if (artifact.has_consistent_until()) state += " to " + UtcTime(artifact.consistent_until());

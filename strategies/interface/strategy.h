@@ -52,9 +52,10 @@ struct RestoreRequest {
   v1::CreateRestoreRequest asked;  // restore only; the composer takes the options of each component from it
   v1::RestoreOptions options;      // restore only; of the component, valid; filled by the composer
   std::string drill_folder;  // drill only; "/web-1" where several hosts may have the same paths; else empty
-  bool require_isolation = false;  // drill only; of the environment
-  bool to_cluster = false;         // the environment that it goes to is one
-  std::string not_provable;        // drill only; VerificationWrite.not_provable
+  bool require_isolation = false;                // drill only; of the environment
+  bool to_cluster = false;                       // the environment that it goes to is one
+  std::optional<v1::KubernetesCluster> cluster;  // restore only; it
+  std::string not_provable;                      // drill only; VerificationWrite.not_provable
 };
 
 // One place that a restore writes to. Two of one run must not meet: they may not be the same and, in a space of
@@ -83,11 +84,13 @@ struct ScratchPlace {
   void (*join)(const ScratchPlace& other, ScratchPlace* place) = nullptr;
 };
 
-// A volume of a cluster that a component wants kept. The composer has it kept together with the objects of its namespace.
+// A volume of a cluster that a component wants kept, or brought back. The composer has that done together with the
+// objects of its namespace.
 struct Volume {
   std::string in_namespace;
   std::string claim;
-  v1::VolumeMethod method = v1::VOLUME_METHOD_AUTO;
+  v1::VolumeMethod method = v1::VOLUME_METHOD_AUTO;  // backup
+  std::string to_namespace = {};                     // restore: where it goes
 };
 
 // What one component adds to a run. Its steps stand in an order in which they could be done.
@@ -96,9 +99,9 @@ struct Volume {
 struct Fragment {
   std::vector<v1::Step> steps;
   std::vector<v1::PlannedArtifact> artifacts;  // backup: what the plan promises
-  std::vector<Volume> volumes;                 // backup: likewise, beside the artifacts of its steps
-  std::vector<v1::PlannedEffect> effects;      // what it would do, for people
-  std::vector<Destination> destinations;       // restore: everything that it writes to
+  std::vector<Volume> volumes;  // backup: likewise, beside the artifacts of its steps; restore: to bring back
+  std::vector<v1::PlannedEffect> effects;  // what it would do, for people
+  std::vector<Destination> destinations;   // restore: everything that it writes to
   // What its steps leave to be undone, each with its undo: the action of `released_by`, which is one of the steps, for
   // PURPOSE_UNDO and without edges.
   std::vector<v1::Obligation> obligations;

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -16,6 +17,7 @@ constexpr char kPreflight[] = "volumes.preflight";
 constexpr int kPreflightTimeout_s = 600;
 // Longer than Velero itself works on a volume (four hours), and waits in its queue behind others.
 constexpr int kBackupTimeout_s = 24 * 3600;
+constexpr int kRestoreTimeout_s = 24 * 3600;
 // Velero cuts labels at 63 characters; an attempt after one that Velero gave up adds "-2".
 constexpr size_t kLongestName = 56;
 
@@ -60,18 +62,20 @@ bool IsLikeATry(const std::string& name) {
   return name.size() > 2 && name[name.size() - 2] == '-' && name.back() >= '2' && name.back() <= '9';
 }
 
-// The backup's own name, so that people find one by the other; a namespace is added where there are several. The second
-// attempt in namespace web must not have the name of the first in namespace web-2.
-std::string NameIn(const BackupRequest& request, const std::string& in_namespace, bool is_only) {
-  const std::string name = is_only ? request.backup : fmt::format("{}-{}", request.backup, in_namespace);
+// The name of a Backup of Velero's is the backup's own, so that people find one by the other, and that of a Restore
+// the run's; a namespace is added where there are several. The second attempt in namespace web must not have the name
+// of the first in namespace web-2.
+std::string NameIn(const std::string& of, const std::string& in_namespace, bool is_only) {
+  const std::string name = is_only ? of : fmt::format("{}-{}", of, in_namespace);
   if (name.size() <= kLongestName && (is_only || !IsLikeATry(name))) return name;
   const std::string digest = DigestOf(name);
   return fmt::format("{}-{}", name.substr(0, kLongestName - digest.size() - 1), digest);
 }
 
-// Backups go together, restores exclude them.
-void UseVelero(v1::Step* step, const std::string& environment) {
+// Backups go together, restores exclude them and each other.
+void UseVelero(v1::Step* step, const std::string& environment, bool alone) {
   UseKey(step, "velero:" + environment, 0, "this cluster's Velero");
+  step->mutable_keys(step->keys_size() - 1)->set_exclusive(alone);
 }
 
 v1::Step Preflight(const ByNamespace& gathered, const BackupRequest& request) {
@@ -102,7 +106,7 @@ v1::Step Backup(const std::string& in_namespace, const std::vector<v1::VeleroVol
   backup->set_environment(request.environment);
   After(&step, kPreflight);
   step.add_inputs(kPreflight);
-  UseVelero(&step, request.environment);
+  UseVelero(&step, request.environment, false);
   Retry(&step, 4, 10, 120);
   SetAttemptTimeout(&step, kBackupTimeout_s);
   return step;
@@ -115,6 +119,132 @@ void Promise(const v1::Step& step, const v1::VeleroVolume& volume, Fragment* fra
   planned.set_artifact(volume.artifact());
   planned.set_title(TitleOfVolume(volume.claim(), volume.namespace_()));
   fragment->effects.push_back(MakeEffect("read", planned.title(), std::string(WordOf(volume.method()))));
+}
+
+const std::string& EnvironmentOf(const RestoreRequest& request) {
+  return request.environment.empty() ? request.manifest->environment() : request.environment;
+}
+
+// What comes back by one Restore of Velero's.
+struct Return {
+  std::string backup;  // Velero's
+  std::string from, to;
+  std::vector<const v1::Artifact*> volumes;
+};
+
+const v1::Artifact* FindVolume(const v1::Manifest& manifest, const std::string& component,
+                               const Volume& volume) {
+  for (const v1::Artifact& artifact : manifest.artifacts()) {
+    if (artifact.has_velero() && artifact.component() == component &&
+        artifact.velero().namespace_() == volume.in_namespace && artifact.velero().claim() == volume.claim)
+      return &artifact;
+  }
+  return nullptr;
+}
+
+// By Velero's Backup. What the manifest has not is added to `missing`.
+StatusOr<std::map<std::string, Return>> GatherReturns(const std::vector<ComponentVolumes>& wanted,
+                                                      const v1::Manifest& manifest,
+                                                      std::vector<v1::MissingArtifact>* missing) {
+  std::map<std::string, Return> returns;
+  for (const ComponentVolumes& component : wanted) {
+    for (const Volume& volume : component.volumes) {
+      const v1::Artifact* artifact = FindVolume(manifest, component.component, volume);
+      if (artifact == nullptr) {
+        missing->push_back(
+            MakeMissing(manifest, component.component, TitleOfVolume(volume.claim, volume.in_namespace)));
+        continue;
+      }
+      Return& one = returns[artifact->velero().backup()];
+      if (!one.volumes.empty() && one.to != volume.to_namespace) {
+        return WithHint(
+            FailedPrecondition("components '{}' and '{}' are both of namespace {}, and would go to {} and {}",
+                               one.volumes.front()->component(), component.component, one.from, one.to,
+                               volume.to_namespace),
+            "What was one namespace comes back as one: name the same namespace for both.");
+      }
+      one.backup = artifact->velero().backup();
+      one.from = volume.in_namespace;
+      one.to = volume.to_namespace;
+      one.volumes.push_back(artifact);
+    }
+  }
+  return returns;
+}
+
+// One of Velero's Backups comes back as a whole, and two can't come back as one.
+Status CheckReturns(const std::map<std::string, Return>& returns, const v1::Manifest& manifest) {
+  std::map<std::string, std::string> taken;  // by where it goes
+  for (const auto& [backup, one] : returns) {
+    for (const v1::Artifact& artifact : manifest.artifacts()) {
+      if (!artifact.has_velero() || artifact.velero().backup() != backup) continue;
+      if (std::find(one.volumes.begin(), one.volumes.end(), &artifact) != one.volumes.end()) continue;
+      return WithHint(
+          FailedPrecondition("{} of component '{}' is of the same namespace, and would come back, too",
+                             TitleOfVolume(artifact.velero().claim(), artifact.velero().namespace_()),
+                             artifact.component()),
+          "This version restores the whole of a namespace: name all of its components, or none.");
+    }
+    const auto [other, is_free] = taken.emplace(one.to, one.from);
+    if (is_free) continue;
+    return WithHint(
+        FailedPrecondition("namespaces {} and {} would both go to {}", other->second, one.from, one.to),
+        "Restore one after the other, or name another namespace for one of them.");
+  }
+  return OkStatus();
+}
+
+v1::VeleroRestore ActionOf(const Return& one, const std::string& name, const RestoreRequest& request) {
+  v1::VeleroRestore restore;
+  if (request.cluster.has_value()) *restore.mutable_cluster() = *request.cluster;
+  restore.set_name(name);
+  restore.set_velero_backup(one.backup);
+  restore.set_namespace_(one.from);
+  restore.set_target_namespace(one.to);
+  for (const v1::Artifact* volume : one.volumes) *restore.add_volumes() = ForAction(*volume);
+  restore.set_run(request.run);
+  restore.set_backup(request.manifest->backup());
+  restore.set_application(request.asked.to());
+  restore.set_environment(EnvironmentOf(request));
+  return restore;
+}
+
+v1::Step CheckTarget(const v1::VeleroRestore& restore) {
+  v1::Step step = MakeStep("volumes.check-target." + restore.target_namespace(), v1::PURPOSE_GUARD, "",
+                           "check namespace " + restore.target_namespace());
+  *step.mutable_action()->mutable_velero_restore_check()->mutable_restore() = restore;
+  Retry(&step, 3, 2, 30);
+  SetAttemptTimeout(&step, kPreflightTimeout_s);
+  return step;
+}
+
+v1::Step Restore(const v1::VeleroRestore& restore) {
+  v1::Step step = MakeStep("volumes.restore." + restore.target_namespace(), v1::PURPOSE_RESTORE, "",
+                           "restore namespace " + restore.target_namespace());
+  *step.mutable_action()->mutable_velero_restore() = restore;
+  UseVelero(&step, restore.environment(), true);
+  Retry(&step, 4, 10, 120);
+  SetAttemptTimeout(&step, kRestoreTimeout_s);
+  return step;
+}
+
+void DescribeReturn(const Return& one, Fragment* fragment) {
+  fragment->effects.push_back(MakeEffect(
+      "create", "objects of namespace " + one.to,
+      fmt::format("from Velero's Backup {} of {}; pods start at once, CronJobs too", one.backup, one.from)));
+  fragment->effects.push_back(MakeEffect("keep", "objects that are in namespace " + one.to, "as they are"));
+  if (one.to != one.from) {
+    fragment->effects.push_back(MakeEffect("keep", "settings that name namespace " + one.from,
+                                           "as they are: what starts may still speak to it"));
+  }
+  for (const v1::Artifact* volume : one.volumes) {
+    fragment->effects.push_back(
+        MakeEffect("create", TitleOfVolume(volume->velero().claim(), one.to),
+                   fmt::format("from a {}, {}", WordOf(volume->velero().method()),
+                               DescribeArtifact(*volume, {HumanBytes(volume->bytes())}))));
+  }
+  fragment->effects.push_back(MakeEffect(
+      "check", "these claims", fmt::format("must not be in {} yet, or the restore is refused", one.to)));
 }
 
 }  // namespace
@@ -146,7 +276,7 @@ StatusOr<Fragment> KeepVolumes(const std::vector<ComponentVolumes>& wanted, cons
   if (gathered.empty()) return fragment;
   fragment.steps.push_back(Preflight(gathered, request));
   for (const auto& [in_namespace, volumes] : gathered) {
-    const std::string name = NameIn(request, in_namespace, gathered.size() == 1);
+    const std::string name = NameIn(request.backup, in_namespace, gathered.size() == 1);
     v1::Step step = Backup(in_namespace, volumes, name, header, request);
     for (const std::string& before : earlier) After(&step, before, v1::Edge::CONDITION_FINISHED);
     fragment.effects.push_back(MakeEffect(
@@ -158,24 +288,50 @@ StatusOr<Fragment> KeepVolumes(const std::vector<ComponentVolumes>& wanted, cons
   return fragment;
 }
 
+StatusOr<Fragment> ReturnVolumes(const std::vector<ComponentVolumes>& wanted, const RestoreRequest& request) {
+  Fragment fragment;
+  ASSIGN_OR_RETURN(const auto returns, GatherReturns(wanted, *request.manifest, &fragment.missing));
+  RETURN_IF_ERROR(CheckReturns(returns, *request.manifest));
+  std::vector<v1::Step> restores;
+  for (const auto& [backup, one] : returns) {
+    const v1::VeleroRestore action = ActionOf(one, NameIn(request.run, one.to, returns.size() == 1), request);
+    fragment.steps.push_back(CheckTarget(action));
+    restores.push_back(Restore(action));
+    DescribeReturn(one, &fragment);
+  }
+  std::move(restores.begin(), restores.end(), std::back_inserter(fragment.steps));
+  return fragment;
+}
+
 Status RefuseRestore(const RestoreRequest& request) {
   const v1::Manifest& manifest = *request.manifest;
-  const char* what = request.drill ? "a drill" : "a restore";
-  if (!manifest.velero().empty()) {
-    std::vector<std::string> names;
-    for (const v1::VeleroReport& report : manifest.velero()) names.push_back(report.backup());
+  const std::string& environment = EnvironmentOf(request);
+  if (manifest.velero().empty()) {
+    if (!request.to_cluster) return OkStatus();
     return WithHint(
-        FailedPrecondition("backup '{}' is of a cluster, and {} of such a backup is not in this version yet",
-                           manifest.backup(), what),
-        fmt::format("What it holds is in Velero's {} {}: Velero itself restores it, with velero restore "
-                    "create --from-backup.",
-                    names.size() == 1 ? "Backup" : "Backups", Join(names, ", ")));
+        FailedPrecondition(
+            "environment '{}' is a cluster, and {} there of what Velero does not keep is not in this "
+            "version yet",
+            environment, request.drill ? "a drill" : "a restore"),
+        "Restore to an application in an environment of hosts.");
   }
-  if (!request.to_cluster) return OkStatus();
+  std::vector<std::string> names;
+  for (const v1::VeleroReport& report : manifest.velero()) names.push_back(report.backup());
+  if (request.drill) {
+    return WithHint(
+        FailedPrecondition(
+            "backup '{}' is of a cluster, and a drill of such a backup is not in this version yet",
+            manifest.backup()),
+        "Restore it into a namespace of its own, look at it there, and remove that: salvor restore create "
+        "--namespace.");
+  }
+  if (request.to_cluster) return OkStatus();
   return WithHint(
-      FailedPrecondition("environment '{}' is a cluster, and {} there is not in this version yet",
-                         request.environment.empty() ? manifest.environment() : request.environment, what),
-      "Restore to an application in an environment of hosts.");
+      FailedPrecondition("backup '{}' is of a cluster, and environment '{}' is a set of hosts",
+                         manifest.backup(), environment),
+      fmt::format("Restore to an application in an environment that is a cluster. What it holds is in "
+                  "Velero's {} {}.",
+                  names.size() == 1 ? "Backup" : "Backups", Join(names, ", ")));
 }
 
 }  // namespace salvor::strategies

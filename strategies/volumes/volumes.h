@@ -1,5 +1,5 @@
-// The volumes that the components of a run on a cluster want kept: Velero keeps them, with the objects of their namespaces.
-// Pure.
+// The volumes that the components of a run on a cluster want kept or brought back: Velero does it, with the objects
+// of their namespaces. Pure.
 #pragma once
 
 #include <string>
@@ -27,7 +27,14 @@ struct ComponentVolumes {
 StatusOr<Fragment> KeepVolumes(const std::vector<ComponentVolumes>& wanted, const v1::Manifest& header,
                                const BackupRequest& request, const std::vector<std::string>& earlier);
 
-// FailedPrecondition for what this version cannot do yet: restore to a cluster, or what a cluster's Velero keeps.
+// volumes.check-target.NAMESPACE (which looks) → volumes.restore.NAMESPACE, one pair for each of Velero's Backups in
+// the manifest that has volumes of these components; NAMESPACE is where it goes to. A Backup comes back as a whole,
+// so it is refused, by name, where only some of its components are wanted, or want to go to several places. What the
+// manifest has not is among the fragment's missing. Nothing where nobody wants a volume.
+StatusOr<Fragment> ReturnVolumes(const std::vector<ComponentVolumes>& wanted, const RestoreRequest& request);
+
+// FailedPrecondition for what this version cannot do yet: drills on clusters, and restores from a cluster to hosts or
+// from hosts to a cluster.
 Status RefuseRestore(const RestoreRequest& request);
 
 }  // namespace salvor::strategies

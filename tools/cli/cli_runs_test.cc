@@ -308,6 +308,10 @@ TEST_F(CliTest, WhatAnOlderControlPlaneWouldPassOverIsRefused) {
                               "files.disk.root=/srv/copy"});
   EXPECT_EQ(restore.code, 7) << restore.err;
   EXPECT_THAT(restore.err, HasSubstr("version 0.1.3, does not know --option"));
+  const Result elsewhere =
+      Run({"restore", "create", "--backup", "latest:shop", "--to", "shop", "--namespace", "shop-copy"});
+  EXPECT_EQ(elsewhere.code, 7) << elsewhere.err;
+  EXPECT_THAT(elsewhere.err, HasSubstr("version 0.1.3, does not know --namespace"));
   EXPECT_EQ(control_.last_restore().backup(), "") << "it was not asked to restore";
   EXPECT_EQ(Run({"run", "list", "--verdict", "disproven"}).code, 7);
   EXPECT_EQ(Run({"run", "list"}).code, 0);
@@ -344,6 +348,14 @@ TEST_F(CliTest, RestoreTakesOptionsOfOneComponent) {
        "files.disk.root=/srv/copy"});
   EXPECT_EQ(control_.last_restore().options().at("files").disk().root(), "/srv/copy");
   EXPECT_EQ(Run({"restore", "create", "--backup", "b", "--to", "a", "--option", "files=/srv"}).code, 2);
+}
+
+TEST_F(CliTest, RestoreTakesANamespace) {
+  control_.AddScript(ScriptTo(PartialRestore()));
+  EXPECT_EQ(Run({"restore", "create", "--backup", "b", "--to", "a", "--namespace", "Shop/Copy"}).code, 2);
+  EXPECT_EQ(control_.last_restore().backup(), "");
+  Run({"restore", "create", "--backup", "latest:shop", "--to", "shop", "--namespace", "shop-copy"});
+  EXPECT_EQ(control_.last_restore().namespace_(), "shop-copy");
 }
 
 TEST_F(CliTest, RestoreRefusesARenameThatCannotBeMeant) {

@@ -14,6 +14,9 @@ inline kubernetes::ResourceType DownloadRequests() { return OfVelero("downloadre
 inline kubernetes::ResourceType DeleteRequests() { return OfVelero("deletebackuprequests"); }
 inline kubernetes::ResourceType PodVolumeBackups() { return OfVelero("podvolumebackups"); }
 inline kubernetes::ResourceType DataUploads() { return {"velero.io", "v2alpha1", "datauploads"}; }
+inline kubernetes::ResourceType Restores() { return OfVelero("restores"); }
+inline kubernetes::ResourceType PodVolumeRestores() { return OfVelero("podvolumerestores"); }
+inline kubernetes::ResourceType DataDownloads() { return {"velero.io", "v2alpha1", "datadownloads"}; }
 
 inline kubernetes::ResourceType Claims() { return {"", "v1", "persistentvolumeclaims"}; }
 inline kubernetes::ResourceType Volumes() { return {"", "v1", "persistentvolumes", false}; }
@@ -21,6 +24,10 @@ inline kubernetes::ResourceType Pods() { return {"", "v1", "pods"}; }
 inline kubernetes::ResourceType Namespaces() { return {"", "v1", "namespaces", false}; }
 inline kubernetes::ResourceType ConfigMaps() { return {"", "v1", "configmaps"}; }
 inline kubernetes::ResourceType Deployments() { return {"apps", "v1", "deployments"}; }
+inline kubernetes::ResourceType Services() { return {"", "v1", "services"}; }
+inline kubernetes::ResourceType StorageClasses() {
+  return {"storage.k8s.io", "v1", "storageclasses", false};
+}
 inline kubernetes::ResourceType SnapshotClasses() {
   return {"snapshot.storage.k8s.io", "v1", "volumesnapshotclasses", false};
 }
@@ -33,6 +40,7 @@ inline constexpr char kSnapshotDefinition[] = "volumesnapshots.snapshot.storage.
 // Labels and annotations of Velero's.
 inline constexpr char kBackupNameLabel[] = "velero.io/backup-name";
 inline constexpr char kBackupUidLabel[] = "velero.io/backup-uid";
+inline constexpr char kRestoreNameLabel[] = "velero.io/restore-name";
 inline constexpr char kClaimUidLabel[] = "velero.io/pvc-uid";
 inline constexpr char kExcludeLabel[] = "velero.io/exclude-from-backup";
 

@@ -32,12 +32,56 @@ std::string Describe(const Transfer& transfer) {
                      HumanBytes(transfer.bytes_done));
 }
 
-// One character that changes makes it another.
-std::string Fingerprint(const BackupState& backup, const std::vector<Transfer>& transfers) {
-  std::string print = fmt::format("{} {} {}", backup.phase, backup.items_done, backup.items_total);
+std::string DescribeReturn(const Transfer& transfer) {
+  const std::string of = transfer.is_upload
+                             ? fmt::format("the data of claim {}/{}", transfer.name_space, transfer.source)
+                             : fmt::format("the files of volume {} of pod {}/{}", transfer.source,
+                                           transfer.name_space, transfer.pod);
+  const std::string where = transfer.node.empty() ? "on no node yet" : "on node " + transfer.node;
+  return fmt::format("{} ({}, {}, {} of {} done)", of, transfer.phase.empty() ? "New" : transfer.phase, where,
+                     HumanBytes(transfer.bytes_done), HumanBytes(transfer.bytes_total));
+}
+
+// What Velero works on: a Backup or a Restore.
+template <typename Work>
+std::string Fingerprint(const Work& work, const std::vector<Transfer>& transfers) {
+  std::string print = fmt::format("{} {} {}", work.phase, work.items_done, work.items_total);
   for (const Transfer& one : transfers)
     print += fmt::format("|{} {} {} {}", one.name, one.phase, one.bytes_done, one.bytes_total);
   return print;
+}
+
+template <typename Words>
+std::vector<std::string> WaitedFor(const std::vector<Transfer>& transfers, Words&& words) {
+  std::vector<std::string> waited_for;
+  for (const Transfer& one : transfers) {
+    if (!IsOver(one)) waited_for.push_back(words(one));
+  }
+  return waited_for;
+}
+
+struct Sum {
+  v1::Progress bytes;
+  size_t over = 0;
+};
+
+Sum SumOf(const std::vector<Transfer>& transfers) {
+  Sum sum;
+  bool all_known = !transfers.empty();
+  int64_t total = 0;
+  for (const Transfer& one : transfers) {
+    sum.bytes.set_bytes_done(sum.bytes.bytes_done() + one.bytes_done);
+    total += one.bytes_total;
+    all_known = all_known && (one.bytes_total > 0 || IsOver(one));
+    sum.over += IsOver(one) ? 1 : 0;
+  }
+  if (all_known) sum.bytes.set_bytes_total(total);
+  return sum;
+}
+
+std::string Queued(int ahead, std::string_view noun) {
+  if (ahead <= 0) return "waiting for Velero to begin";
+  return fmt::format("waiting for {} {}{} of Velero before ours", ahead, noun, ahead == 1 ? "" : "s");
 }
 
 }  // namespace
@@ -66,25 +110,33 @@ bool IsOver(const Transfer& transfer) {
 
 bool Succeeded(const Transfer& transfer) { return transfer.phase == "Completed"; }
 
+Transfer ReadPodVolumeRestore(const Json& object) {
+  Transfer transfer = ReadCommon(object);
+  transfer.name_space = TextAt(object, {"spec", "pod", "namespace"});
+  transfer.pod = TextAt(object, {"spec", "pod", "name"});
+  transfer.source = TextAt(object, {"spec", "volume"});
+  transfer.handle = TextAt(object, {"spec", "snapshotID"});
+  transfer.node = TextAt(object, {"status", "node"});
+  return transfer;
+}
+
+Transfer ReadDataDownload(const Json& object) {
+  Transfer transfer = ReadCommon(object);
+  transfer.is_upload = true;
+  transfer.name_space = TextAt(object, {"spec", "targetVolume", "namespace"});
+  transfer.source = TextAt(object, {"spec", "targetVolume", "pvc"});
+  transfer.handle = TextAt(object, {"spec", "snapshotID"});
+  transfer.node = TextAt(object, {"status", "node"});
+  return transfer;
+}
+
 v1::Progress DescribeProgress(const BackupState& backup, const std::vector<Transfer>& transfers, int ahead) {
-  v1::Progress progress;
-  bool all_known = !transfers.empty();
-  int64_t total = 0;
-  size_t over = 0;
-  for (const Transfer& one : transfers) {
-    progress.set_bytes_done(progress.bytes_done() + one.bytes_done);
-    total += one.bytes_total;
-    all_known = all_known && (one.bytes_total > 0 || IsOver(one));
-    over += IsOver(one) ? 1 : 0;
-  }
-  if (all_known) progress.set_bytes_total(total);
-  if (backup.stage == Stage::kWaiting && ahead > 0) {
-    progress.set_message(
-        fmt::format("waiting for {} backup{} of Velero before ours", ahead, ahead == 1 ? "" : "s"));
-  } else if (backup.stage == Stage::kWaiting || backup.stage == Stage::kReady) {
-    progress.set_message("waiting for Velero to begin");
-  } else if (over < transfers.size()) {
-    progress.set_message(fmt::format("{} of {} volumes copied", over, transfers.size()));
+  const Sum sum = SumOf(transfers);
+  v1::Progress progress = sum.bytes;
+  if (backup.stage == Stage::kWaiting || backup.stage == Stage::kReady) {
+    progress.set_message(Queued(backup.stage == Stage::kWaiting ? ahead : 0, "backup"));
+  } else if (sum.over < transfers.size()) {
+    progress.set_message(fmt::format("{} of {} volumes copied", sum.over, transfers.size()));
   } else if (backup.items_done < backup.items_total) {
     progress.set_message(fmt::format("{} of {} objects collected", backup.items_done, backup.items_total));
   } else {
@@ -93,22 +145,46 @@ v1::Progress DescribeProgress(const BackupState& backup, const std::vector<Trans
   return progress;
 }
 
+v1::Progress DescribeProgress(const RestoreState& restore, const std::vector<Transfer>& transfers,
+                              int ahead) {
+  const Sum sum = SumOf(transfers);
+  v1::Progress progress = sum.bytes;
+  if (restore.stage == RestoreStage::kWaiting) {
+    progress.set_message(Queued(ahead, "restore"));
+  } else if (sum.over < transfers.size()) {
+    progress.set_message(fmt::format("{} of {} volumes brought back", sum.over, transfers.size()));
+  } else if (restore.items_done < restore.items_total) {
+    progress.set_message(fmt::format("{} of {} objects looked at", restore.items_done, restore.items_total));
+  } else {
+    progress.set_message(fmt::format("Velero says {}", CleanText(restore.phase)));
+  }
+  return progress;
+}
+
 std::optional<std::string> StallWatch::Look(const BackupState& backup, const std::vector<Transfer>& transfers,
                                             SteadyTime now) {
-  std::string print = Fingerprint(backup, transfers);
-  if (print != seen_ || since_ == SteadyTime::InfiniteFuture()) {
-    seen_ = std::move(print);
+  const bool counts = backup.stage != Stage::kWaiting && !IsOver(backup.stage);
+  return Note({Fingerprint(backup, transfers), backup.phase, counts}, WaitedFor(transfers, Describe), now);
+}
+
+std::optional<std::string> StallWatch::Look(const RestoreState& restore,
+                                            const std::vector<Transfer>& transfers, SteadyTime now) {
+  const bool counts = restore.stage != RestoreStage::kWaiting && !IsOver(restore.stage);
+  return Note({Fingerprint(restore, transfers), restore.phase, counts}, WaitedFor(transfers, DescribeReturn),
+              now);
+}
+
+std::optional<std::string> StallWatch::Note(State state, const std::vector<std::string>& waited_for,
+                                            SteadyTime now) {
+  if (state.print != seen_ || since_ == SteadyTime::InfiniteFuture()) {
+    seen_ = std::move(state.print);
     since_ = now;
     return std::nullopt;
   }
   const absl::Duration still = now - since_;
-  if (still < patience_ || backup.stage == Stage::kWaiting || IsOver(backup.stage)) return std::nullopt;
-  std::vector<std::string> waited_for;
-  for (const Transfer& one : transfers) {
-    if (!IsOver(one)) waited_for.push_back(Describe(one));
-  }
+  if (still < patience_ || !state.counts) return std::nullopt;
   const std::string what =
-      waited_for.empty() ? "Velero says " + CleanText(backup.phase) : "for " + Join(waited_for, ", ");
+      waited_for.empty() ? "Velero says " + CleanText(state.phase) : "for " + Join(waited_for, ", ");
   return fmt::format("nothing has moved for {}, waiting: {}", HumanDuration(still), what);
 }
 

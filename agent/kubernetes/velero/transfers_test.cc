@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "agent/kubernetes/velero/restore_objects_testing.h"
 #include "agent/kubernetes/velero/velero_objects_testing.h"
 
 namespace salvor::velero {
@@ -88,6 +89,74 @@ TEST(Progress, CountsBytesAndSaysWhatIsWaitedFor) {
   }
 }
 
+RestoreState Restoring(const std::string& phase, const Json& status = Json::object()) {
+  return ReadRestore(RestoreObject("r", phase, status));
+}
+
+Transfer Return(const std::string& phase, int64_t done, int64_t total) {
+  return ReadPodVolumeRestore(
+      {{"metadata", {{"name", "r-x7"}, {"labels", {{"velero.io/pvc-uid", "uid-new"}}}}},
+       {"spec",
+        {{"volume", "data"},
+         {"snapshotID", "9d2e"},
+         {"pod", {{"namespace", "shop-copy"}, {"name", "web-1"}}}}},
+       {"status",
+        {{"phase", phase}, {"node", "node-1"}, {"progress", {{"bytesDone", done}, {"totalBytes", total}}}}}});
+}
+
+Transfer Download(const std::string& phase, int64_t done, int64_t total) {
+  return ReadDataDownload(
+      {{"metadata", {{"name", "r-d"}}},
+       {"spec", {{"snapshotID", "77aa"}, {"targetVolume", {{"namespace", "shop-copy"}, {"pvc", "db"}}}}},
+       {"status", {{"phase", phase}, {"progress", {{"bytesDone", done}, {"totalBytes", total}}}}}});
+}
+
+TEST(Returns, SayWhatTheyBringWhere) {
+  const Transfer files = Return("Completed", 5, 5);
+  EXPECT_EQ(files.handle, "9d2e");
+  EXPECT_EQ(files.claim_uid, "uid-new");
+  EXPECT_EQ(files.name_space, "shop-copy");
+  EXPECT_FALSE(files.is_upload);
+  const Transfer moved = Download("Completed", 7, 7);
+  EXPECT_EQ(moved.handle, "77aa");
+  EXPECT_EQ(moved.source, "db");
+  EXPECT_EQ(moved.bytes_done, 7);
+  EXPECT_TRUE(moved.is_upload);
+}
+
+TEST(RestoreProgress, CountsBytesAndSaysWhatIsWaitedFor) {
+  struct Case {
+    RestoreState restore;
+    std::vector<Transfer> transfers;
+    int ahead;
+    int64_t done, total;
+    std::string message;
+  };
+  for (const Case& one : {
+           Case{Restoring(""), {}, 0, 0, 0, "waiting for Velero to begin"},
+           Case{Restoring("New"), {}, 1, 0, 0, "waiting for 1 restore of Velero before ours"},
+           Case{Restoring("New"), {}, 2, 0, 0, "waiting for 2 restores of Velero before ours"},
+           Case{Restoring("InProgress", {{"progress", {{"itemsRestored", 4}, {"totalItems", 9}}}}),
+                {},
+                0,
+                0,
+                0,
+                "4 of 9 objects looked at"},
+           Case{Restoring("InProgress"),
+                {Return("InProgress", 10, 100), Download("Completed", 50, 50)},
+                0,
+                60,
+                150,
+                "1 of 2 volumes brought back"},
+           Case{Restoring("Finalizing"), {Return("Completed", 5, 5)}, 0, 5, 5, "Velero says Finalizing"},
+       }) {
+    const v1::Progress progress = DescribeProgress(one.restore, one.transfers, one.ahead);
+    EXPECT_EQ(progress.message(), one.message);
+    EXPECT_EQ(progress.bytes_done(), one.done) << one.message;
+    EXPECT_EQ(progress.bytes_total(), one.total) << one.message;
+  }
+}
+
 class Stall : public testing::Test {
  protected:
   std::string Look(const BackupState& backup, const std::vector<Transfer>& transfers, int minute) {
@@ -125,6 +194,23 @@ TEST_F(Stall, IsNoneInTheQueueOrAtTheEnd) {
     EXPECT_EQ(Look(State(phase), {}, 0), "") << phase;
     EXPECT_EQ(Look(State(phase), {}, 60), "") << phase;
   }
+}
+
+TEST_F(Stall, OfARestoreIsSaidLikewise) {
+  const auto look = [&](const std::string& phase, const std::vector<Transfer>& transfers, int minute) {
+    return watch_.Look(Restoring(phase), transfers, SteadyTime::At(absl::Minutes(minute))).value_or("");
+  };
+  EXPECT_EQ(look("New", {}, 0), "");
+  EXPECT_EQ(look("New", {}, 60), "") << "it waits for others";
+  EXPECT_EQ(look("InProgress", {Return("InProgress", 1024, 4096)}, 61), "");
+  EXPECT_EQ(
+      look("InProgress", {Return("InProgress", 1024, 4096)}, 67),
+      "nothing has moved for 6m00s, waiting: for the files of volume data of pod shop-copy/web-1 (InProgress, on "
+      "node node-1, 1.00 KiB of 4.00 KiB done)");
+  EXPECT_EQ(look("Finalizing", {}, 68), "");
+  EXPECT_THAT(look("Finalizing", {}, 80), HasSubstr("Velero says Finalizing"));
+  EXPECT_EQ(look("Completed", {}, 81), "");
+  EXPECT_EQ(look("Completed", {}, 200), "");
 }
 
 TEST_F(Stall, OfATransferThatNoNodeTookIsSaid) {

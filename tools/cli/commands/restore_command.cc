@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <memory>
+#include <utility>
 
 #include "base/names.h"
 #include "tools/cli/commands/commands.h"
@@ -12,7 +13,7 @@ namespace salvor::cli {
 namespace {
 
 struct RestoreOptions {
-  std::string backup, to, disk_root;
+  std::string backup, to, disk_root, name_space;
   std::vector<std::string> renames, components, options;
   bool accept_disproven = false, keep_going = false;
   StartOptions start;
@@ -41,6 +42,8 @@ StatusOr<v1::CreateRestoreRequest> MakeRequest(const RestoreOptions& options) {
   for (const std::string& rename : options.renames) RETURN_IF_ERROR(AddRename(rename, request));
   if (!options.disk_root.empty()) RETURN_IF_ERROR_IN(CheckAbsolutePath(options.disk_root), "--disk-root");
   request.set_disk_root(options.disk_root);
+  if (!options.name_space.empty()) RETURN_IF_ERROR_IN(CheckObjectName(options.name_space), "--namespace");
+  request.set_namespace_(options.name_space);
   request.set_accept_disproven(options.accept_disproven);
   request.set_keep_going(options.keep_going);
   for (const std::string& component : options.components) request.add_components(component);
@@ -58,8 +61,11 @@ ExitCode Create(Context& context, const RestoreOptions& options) {
   const StatusOr<Client*> client = context.Connect();
   if (!client.ok()) return context.Fail(what, client.status());
   // Without the option it would restore to where things were.
-  const Status knows = options.options.empty() ? OkStatus() : (*client)->RefuseVersion0_1("--option");
-  if (!knows.ok()) return context.Fail(what, knows);
+  for (const auto& [flag, is_given] : {std::pair{"--option", !options.options.empty()},
+                                       std::pair{"--namespace", !options.name_space.empty()}}) {
+    const Status knows = is_given ? (*client)->RefuseVersion0_1(flag) : OkStatus();
+    if (!knows.ok()) return context.Fail(what, knows);
+  }
   const StatusOr<v1::CreateRunResponse> response = (*client)->Call(&ControlStub::CreateRestore, *request);
   if (!response.ok()) return context.Fail(what, response.status());
   if (request->look() && !response->run().empty()) return AfterLook(context, *response, options.start);
@@ -78,6 +84,7 @@ void AddRestoreCommands(CommandLine& line) {
                                  "    --rename-database shop=shop_old",
                                  "salvor restore create --backup proven:shop --to shop --component files \\",
                                  "    --disk-root /srv/restored",
+                                 "salvor restore create --backup latest:shop --to shop --namespace shop-copy",
                                  "salvor restore create --backup latest:shop --to shop --wait --keep-going"},
                                 [options](Context& context) { return Create(context, *options); });
   create.add_option("--backup", options->backup, "its name, latest:APPLICATION or proven:APPLICATION")
@@ -93,6 +100,10 @@ void AddRestoreCommands(CommandLine& line) {
       ->allow_extra_args(false);
   create.add_option("--disk-root", options->disk_root, "lay files below this directory")
       ->type_name("DIRECTORY");
+  create
+      .add_option("--namespace", options->name_space,
+                  "on a cluster: restore into this namespace, not the one that --to declares")
+      ->type_name("NAMESPACE");
   create.add_option("--component", options->components, "only this component; may be repeated")
       ->type_name("NAME")
       ->allow_extra_args(false);

@@ -40,7 +40,7 @@ TEST(RestoreOption, SaysWhatMayStandInThePlaceOfWhatCannot) {
   EXPECT_EQ(refused("files.disc.root=/x"),
             "--option files.disc.root=/x: 'disc' is none of postgres, disk; did you mean 'disk'?");
   EXPECT_EQ(refused("files.disk.rot=/x"),
-            "--option files.disk.rot=/x: 'rot' is none of root; did you mean 'root'?");
+            "--option files.disk.rot=/x: 'rot' is none of root, namespace; did you mean 'root'?");
   EXPECT_THAT(refused("car.extension.file=/x"), HasSubstr("'extension' is none of postgres, disk"));
   EXPECT_THAT(refused("files.disk.root.more=/x"), HasSubstr("root has no parts"));
   EXPECT_THAT(refused("files.disk.root.=/x"), HasSubstr("root has no parts"));

@@ -326,7 +326,11 @@ std::string NextForBackup(const v1::Backup& backup) {
   const std::string name = CleanText(backup.name());
   if (backup.coverage() == v1::Backup::COVERAGE_RUNNING) return "salvor run watch " + CleanText(backup.run());
   if (backup.coverage() == v1::Backup::COVERAGE_FAILED) return "salvor run show " + CleanText(backup.run());
-  if (!backup.manifest().velero().empty()) return "";  // this version neither drills nor restores it
+  if (!backup.manifest().velero().empty()) {  // this version does not drill it
+    if (backup.coverage() != v1::Backup::COVERAGE_COMPLETE) return "";
+    return fmt::format("salvor restore create --backup {} --to {} --dry-run", name,
+                       CleanText(backup.application()));
+  }
   switch (backup.verification()) {
     case v1::Backup::VERIFICATION_PROVEN:
       return fmt::format("salvor restore create --backup {} --to {} --dry-run", name,

@@ -144,8 +144,12 @@ TEST(BackupScreen, TellsTheVolumesThatVeleroKeeps) {
   ExpectFits(RenderBackup(ClusterBackup(), StyleOf(80)), 80);
 }
 
-TEST(NextStep, IsNoneForABackupThatNothingCanBeDoneWithYet) {
-  EXPECT_EQ(NextForBackup(ClusterBackup()), "");
+TEST(NextStep, OfAClustersBackupIsARestoreWhereItIsWholeAndNoDrillYet) {
+  EXPECT_EQ(NextForBackup(ClusterBackup()), "") << "one that is partial is not restored";
+  v1::Backup whole = ClusterBackup();
+  whole.set_coverage(v1::Backup::COVERAGE_COMPLETE);
+  EXPECT_EQ(NextForBackup(whole),
+            "salvor restore create --backup shop-20261121-101500-4f2a --to shop --dry-run");
   v1::Backup running = ClusterBackup();
   running.set_coverage(v1::Backup::COVERAGE_RUNNING);
   EXPECT_EQ(NextForBackup(running), "salvor run watch backup-shop-20261121-101500-4f2a");

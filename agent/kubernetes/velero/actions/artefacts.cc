@@ -59,11 +59,11 @@ Status ErrorOf(CURLcode code, long answer, const Transfer& transfer) {
   return OkStatus();
 }
 
-Json MakeRequest(const std::string& velero_namespace, const std::string& backup, const std::string& kind) {
+Json MakeRequest(const std::string& velero_namespace, const std::string& name, const std::string& kind) {
   return {{"apiVersion", "velero.io/v1"},
           {"kind", "DownloadRequest"},
           {"metadata", {{"generateName", "salvor-"}, {"namespace", velero_namespace}}},
-          {"spec", {{"target", {{"kind", kind}, {"name", backup}}}}}};
+          {"spec", {{"target", {{"kind", kind}, {"name", name}}}}}};
 }
 
 // The address, once Velero has signed it.
@@ -138,12 +138,13 @@ StatusOr<std::string> Gunzip(std::string_view compressed, size_t at_most) {
 }
 
 StatusOr<std::string> FetchRecord(kubernetes::Kubernetes& cluster, const std::string& velero_namespace,
-                                  const std::string& backup, const std::string& kind,
+                                  const std::string& name, const std::string& kind,
                                   const VeleroOptions& options, const kubernetes::Call& call) {
-  const std::string what = fmt::format("fetch Velero's {} of backup {}", kind, backup);
+  const std::string what = fmt::format("fetch Velero's {} of {} {}", kind,
+                                       kind.rfind("Restore", 0) == 0 ? "restore" : "backup", name);
   ASSIGN_OR_RETURN_IN(const Json made,
                       cluster.Create(DownloadRequests(), velero_namespace,
-                                     MakeRequest(velero_namespace, backup, kind), {}, call),
+                                     MakeRequest(velero_namespace, name, kind), {}, call),
                       what);
   const kubernetes::ObjectKey request{DownloadRequests(), velero_namespace,
                                       TextAt(made, {"metadata", "name"})};

@@ -16,11 +16,11 @@ StatusOr<std::string> DownloadSigned(const std::string& url, const kubernetes::C
 // The content of a gzip file. DataLoss for what is none or is cut short; ResourceExhausted beyond `at_most` bytes.
 StatusOr<std::string> Gunzip(std::string_view compressed, size_t at_most);
 
-// One record of a Backup, decompressed; `kind` as Velero calls it ("BackupResults"). The request is removed afterwards;
-// one that a killed agent leaves, Velero removes after ten minutes. NotFound when Velero signs an address that leads to
-// nothing.
+// One record of a Backup or a Restore, decompressed; `kind` as Velero calls it ("BackupResults", "RestoreResults").
+// The request is removed afterwards; one that a killed agent leaves, Velero removes after ten minutes. NotFound when
+// Velero signs an address that leads to nothing.
 StatusOr<std::string> FetchRecord(kubernetes::Kubernetes& cluster, const std::string& velero_namespace,
-                                  const std::string& backup, const std::string& kind,
+                                  const std::string& name, const std::string& kind,
                                   const VeleroOptions& options, const kubernetes::Call& call);
 
 }  // namespace salvor::velero

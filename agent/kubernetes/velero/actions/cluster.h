@@ -11,10 +11,12 @@
 
 #include "agent/kubernetes/client/kubernetes.h"
 #include "agent/kubernetes/velero/claims.h"
+#include "agent/kubernetes/velero/preflight.h"
 #include "agent/kubernetes/velero/reading.h"
 #include "agent/work/action.h"
 #include "base/io/steady_clock.h"
 #include "salvor/v1/object.pb.h"
+#include "salvor/v1/velero.pb.h"
 
 namespace salvor::velero {
 
@@ -67,6 +69,10 @@ auto ListAll(kubernetes::Kubernetes& cluster, const kubernetes::ResourceType& ty
 // The claims of a namespace, each with what its volume says.
 StatusOr<std::vector<Claim>> ListClaims(kubernetes::Kubernetes& cluster, const std::string& name_space,
                                         const kubernetes::Call& call);
+
+// What there is to know of Velero, of the volumes of these namespaces, and of who uses them; nothing is changed.
+StatusOr<PreflightFacts> LookAtCluster(const v1::VeleroPreflight& action, agent::ActionContext& context,
+                                       const VeleroOptions& options, kubernetes::Kubernetes& cluster);
 
 // Whether it is worth waiting on: the API server, or the way to it, is away for a while.
 inline bool IsPassing(const Status& status) {

@@ -48,8 +48,16 @@ FakeVelero::FakeVelero() {
   records = {
       {"BackupVolumeInfos", kWholeVolumes},
       {"BackupResults", R"({"errors": {}, "warnings": {}})"},
-      {"BackupResourceList", R"({"v1/PersistentVolumeClaim": ["shop/uploads"], "v1/Pod": ["shop/web-1"]})"}};
+      {"BackupResourceList", R"({"v1/PersistentVolumeClaim": ["shop/uploads"], "v1/Pod": ["shop/web-1"]})"},
+      {"RestoreResults", R"({"errors": {}, "warnings": {}})"},
+      {"RestoreVolumeInfo", "[]"},
+      {"RestoreResourceList", R"json({"v1/PersistentVolumeClaim": ["shop-copy/uploads(created)"],
+                                      "v1/Pod": ["shop-copy/web-1(created)"]})json"}};
   on_backup = [this](const std::string& name) { SetPhase(name, "Completed"); };
+  on_restore = [this](const std::string& name) {
+    BringBack(name);
+    SetRestorePhase(name, "Completed");
+  };
   on_delete = [this](const std::string& request, const std::string& backup) {
     EXPECT_TRUE(cluster_.Delete({Backups(), "velero", backup}, {}, {}).ok());
     EXPECT_TRUE(cluster_.Delete({DeleteRequests(), "velero", request}, {}, {}).ok());
@@ -67,6 +75,9 @@ void FakeVelero::AddCluster() {
   cluster_.Serve(DeleteRequests(), "DeleteBackupRequest");
   cluster_.Serve(PodVolumeBackups(), "PodVolumeBackup");
   cluster_.Serve(DataUploads(), "DataUpload");
+  cluster_.Serve(Restores(), "Restore");
+  cluster_.Serve(PodVolumeRestores(), "PodVolumeRestore");
+  cluster_.Serve(DataDownloads(), "DataDownload");
   cluster_.Serve(SnapshotClasses(), "VolumeSnapshotClass");
   Add(Namespaces(), "", {{"metadata", {{"name", "velero"}}}});
   Add(StorageLocations(), "velero",
@@ -89,6 +100,7 @@ void FakeVelero::AddCluster() {
        {"status", {{"phase", "Running"}}}});
   Add(ResourceDefinitions(), "", {{"metadata", {{"name", kSnapshotDefinition}}}});
   Add(SnapshotClasses(), "", {{"metadata", {{"name", "salvor-csi"}}}, {"driver", "csi.salvor.dev"}});
+  Add(StorageClasses(), "", {{"metadata", {{"name", "salvor-csi"}}}, {"provisioner", "csi.salvor.dev"}});
 }
 
 void FakeVelero::AddShop() {
@@ -103,6 +115,9 @@ void FakeVelero::AnswerRequests() {
   // What a test puts there has a state already.
   cluster_.OnCreate(Backups(), [this, name_of](const Json& object) {
     if (!object.contains("status")) on_backup(name_of(object));
+  });
+  cluster_.OnCreate(Restores(), [this, name_of](const Json& object) {
+    if (!object.contains("status")) on_restore(name_of(object));
   });
   cluster_.OnCreate(ServerStatusRequests(), [this, name_of](const Json& object) {
     if (!answers) return;
@@ -159,14 +174,38 @@ agent::ActionContext FakeVelero::Context() {
 }
 
 void FakeVelero::SetPhase(const std::string& backup, const std::string& phase, const Json& status) {
+  SetPhaseOf({Backups(), "velero", backup}, phase, status);
+}
+
+void FakeVelero::SetRestorePhase(const std::string& restore, const std::string& phase, const Json& status) {
+  SetPhaseOf({Restores(), "velero", restore}, phase, status);
+}
+
+void FakeVelero::SetPhaseOf(const kubernetes::ObjectKey& key, const std::string& phase, const Json& status) {
   EXPECT_TRUE(cluster_
-                  .Change({Backups(), "velero", backup},
+                  .Change(key,
                           [&](Json& object) {
                             if (!object.contains("status")) object["status"] = Json::object();
                             object["status"].update(status);
                             object["status"]["phase"] = phase;
                           })
                   .ok());
+}
+
+void FakeVelero::BringBack(const std::string& restore, int64_t bytes) {
+  const std::string target = TextAt(Get(Restores(), restore), {"spec", "namespaceMapping", "shop"});
+  if (Get(Namespaces(), target, "").is_null()) Add(Namespaces(), "", {{"metadata", {{"name", target}}}});
+  const Json labels = {{kRestoreNameLabel, restore}};
+  Add(Claims(), target, {{"metadata", {{"name", "uploads"}, {"labels", labels}}}, {"spec", Json::object()}});
+  const std::string uid = TextAt(Get(Claims(), "uploads", target), {"metadata", "uid"});
+  Add(PodVolumeRestores(), "velero",
+      {{"metadata",
+        {{"name", restore + "-x7"}, {"labels", {{kRestoreNameLabel, restore}, {kClaimUidLabel, uid}}}}},
+       {"spec",
+        {{"pod", {{"namespace", target}, {"name", "web-1"}}},
+         {"volume", "data"},
+         {"snapshotID", "handle-uploads"}}},
+       {"status", {{"phase", "Completed"}, {"progress", {{"bytesDone", bytes}, {"totalBytes", bytes}}}}}});
 }
 
 void FakeVelero::Add(const kubernetes::ResourceType& type, const std::string& name_space, Json object) {

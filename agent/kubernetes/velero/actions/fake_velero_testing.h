@@ -28,6 +28,9 @@ class FakeVelero {
   // What becomes of each Backup when it is made. Unless told otherwise it is Completed at once, and its volume is
   // whole.
   std::function<void(const std::string& name)> on_backup;
+  // What becomes of each Restore when it is made. Unless told otherwise it is Completed at once, and BringBack was
+  // done.
+  std::function<void(const std::string& name)> on_restore;
   // What becomes of a request to delete. Unless told otherwise the Backup and its requests go at once.
   std::function<void(const std::string& request, const std::string& backup)> on_delete;
   // Called whenever an action reads the clock that patience is measured by.
@@ -40,6 +43,11 @@ class FakeVelero {
   absl::Duration elapsed = absl::ZeroDuration();  // of the clock that patience is measured by
 
   void SetPhase(const std::string& backup, const std::string& phase, const Json& status = Json::object());
+  void SetRestorePhase(const std::string& restore, const std::string& phase,
+                       const Json& status = Json::object());
+  // What a Restore does with the claim "uploads" of shop, kept by its files: the namespace that it goes to, the claim
+  // there, and a transfer into it that has moved so many bytes.
+  void BringBack(const std::string& restore, int64_t bytes = 4096);
   void Add(const kubernetes::ResourceType& type, const std::string& name_space, Json object);
   // The attempt that is running has no time left from now on.
   void RunOutOfTime() { running_->deadline = SteadyTime::InfinitePast(); }
@@ -69,6 +77,7 @@ class FakeVelero {
   void AddCluster();
   void AddShop();
   void AnswerRequests();
+  void SetPhaseOf(const kubernetes::ObjectKey& key, const std::string& phase, const Json& status);
 
   kubernetes::FakeKubernetes cluster_;
   agent::AgentConfig config_;

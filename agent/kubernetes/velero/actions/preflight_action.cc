@@ -146,10 +146,15 @@ class Looker {
 
 }  // namespace
 
+StatusOr<PreflightFacts> LookAtCluster(const v1::VeleroPreflight& action, agent::ActionContext& context,
+                                       const VeleroOptions& options, kubernetes::Kubernetes& cluster) {
+  return Looker(action, context, options, cluster).Look();
+}
+
 StatusOr<v1::ActionResult> RunVeleroPreflight(const v1::VeleroPreflight& action,
                                               agent::ActionContext& context, const VeleroOptions& options) {
   ASSIGN_OR_RETURN(const std::shared_ptr<kubernetes::Kubernetes> cluster, options.clusters(action.cluster()));
-  ASSIGN_OR_RETURN(const PreflightFacts facts, Looker(action, context, options, *cluster).Look());
+  ASSIGN_OR_RETURN(const PreflightFacts facts, LookAtCluster(action, context, options, *cluster));
   return JudgePreflight(action, facts);
 }
 

@@ -19,6 +19,8 @@ void RegisterWithOptions(agent::ActionRegistry& registry, const VeleroOptions& o
 void RegisterVeleroActions(agent::ActionRegistry& registry, const VeleroOptions& options) {
   RegisterWithOptions<v1::VeleroPreflight>(registry, options, RunVeleroPreflight);
   RegisterWithOptions<v1::VeleroBackup>(registry, options, RunVeleroBackup);
+  RegisterWithOptions<v1::VeleroRestore>(registry, options, RunVeleroRestore);
+  RegisterWithOptions<v1::VeleroRestoreCheck>(registry, options, RunVeleroRestoreCheck);
   // VeleroDelete is not among them until a run deletes: whoever held the executor's token could delete every backup.
 }
 

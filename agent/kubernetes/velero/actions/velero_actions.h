@@ -22,6 +22,18 @@ StatusOr<v1::ActionResult> RunVeleroBackup(const v1::VeleroBackup& action, agent
 StatusOr<v1::ActionResult> RunVeleroDelete(const v1::VeleroDelete& action, agent::ActionContext& context,
                                            const VeleroOptions& options);
 
+// Looks whether Velero could bring back what it will be asked for. FailedPrecondition names all that it could not,
+// and what is in the way.
+StatusOr<v1::ActionResult> RunVeleroRestoreCheck(const v1::VeleroRestoreCheck& action,
+                                                 agent::ActionContext& context, const VeleroOptions& options);
+
+// Makes a Restore, or goes on with that of an earlier attempt, waits for its end, and judges what came back.
+// Unavailable when Velero refused it: the next attempt makes another one. FailedPrecondition when it failed or is not
+// over in time, for another one would write over nothing that is there. A stop ends the waiting, and takes a Restore
+// back that Velero has not begun.
+StatusOr<v1::ActionResult> RunVeleroRestore(const v1::VeleroRestore& action, agent::ActionContext& context,
+                                            const VeleroOptions& options);
+
 void RegisterVeleroActions(agent::ActionRegistry& registry, const VeleroOptions& options);
 
 }  // namespace salvor::velero
