@@ -21,6 +21,10 @@ inline kubernetes::ResourceType Pods() { return {"", "v1", "pods"}; }
 inline kubernetes::ResourceType Namespaces() { return {"", "v1", "namespaces", false}; }
 inline kubernetes::ResourceType ConfigMaps() { return {"", "v1", "configmaps"}; }
 inline kubernetes::ResourceType Deployments() { return {"apps", "v1", "deployments"}; }
+inline kubernetes::ResourceType StatefulSets() { return {"apps", "v1", "statefulsets"}; }
+inline kubernetes::ResourceType DaemonSets() { return {"apps", "v1", "daemonsets"}; }
+inline kubernetes::ResourceType CronJobs() { return {"batch", "v1", "cronjobs"}; }
+inline kubernetes::ResourceType Services() { return {"", "v1", "services"}; }
 inline kubernetes::ResourceType SnapshotClasses() {
   return {"snapshot.storage.k8s.io", "v1", "volumesnapshotclasses", false};
 }

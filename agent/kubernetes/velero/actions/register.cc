@@ -20,6 +20,7 @@ void RegisterVeleroActions(agent::ActionRegistry& registry, const VeleroOptions&
   RegisterWithOptions<v1::VeleroPreflight>(registry, options, RunVeleroPreflight);
   RegisterWithOptions<v1::VeleroBackup>(registry, options, RunVeleroBackup);
   RegisterWithOptions<v1::VeleroDelete>(registry, options, RunVeleroDelete);
+  RegisterWithOptions<v1::Discover>(registry, options, RunDiscover);
 }
 
 }  // namespace salvor::velero
