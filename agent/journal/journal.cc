@@ -1,12 +1,9 @@
 #include "agent/journal/journal.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-
-#include <cerrno>
 #include <cstdlib>
 #include <initializer_list>
 
+#include "base/io/files.h"
 #include "base/io/sqlite/migrations.h"
 #include "base/io/sqlite/row_checksum.h"
 #include "base/text.h"
@@ -29,7 +26,6 @@ ALTER TABLE obligation ADD COLUMN released_early BLOB;
 CREATE TABLE put_aside(number INTEGER PRIMARY KEY, lease BLOB NOT NULL, result BLOB NOT NULL, why BLOB NOT NULL);
 )sql";
 
-constexpr char kDamaged[] = "its checksum differs: the bytes changed on the disk";
 constexpr char kNoMessage[] = "its bytes can't be parsed";
 
 std::string KeyOf(const v1::LeaseKey& lease) {
@@ -54,8 +50,7 @@ std::string Read(const SqliteStatement& row, int body_column, int checksum_colum
   const std::string body = row.Bytes(body_column);
   std::string joined;
   for (const std::string_view part : key) joined.append(part).push_back('\n');
-  if (!row.IsNull(checksum_column) && row.Int(checksum_column) != RowChecksum({joined, body}))
-    return kDamaged;
+  if (std::string damage = RowDamage(row, checksum_column, {joined, body}); !damage.empty()) return damage;
   return message->ParseFromString(body) ? "" : kNoMessage;
 }
 
@@ -69,13 +64,7 @@ int64_t ChecksumOf(std::initializer_list<std::string_view> key, const std::strin
 
 StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& directory) {
   RETURN_IF_ERROR(MakeDirectories(directory, 0700));
-  const std::string lock_path = directory + "/agent.lock";
-  UniqueFd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!lock.Valid()) return ErrnoStatus(errno, "open " + lock_path);
-  if (::flock(lock.Get(), LOCK_EX | LOCK_NB) != 0) {
-    return WithHint(FailedPrecondition("state directory {} is used by another agent", directory),
-                    "Stop the other one, or give this one a --state-directory of its own.");
-  }
+  ASSIGN_OR_RETURN(UniqueFd lock, LockStateDirectory(directory, "agent.lock", "agent"));
   ASSIGN_OR_RETURN(auto database,
                    SqliteDatabase::Open(directory + "/agent.db", SqliteDatabase::Mode::kDurable));
   RETURN_IF_ERROR(Migrate(*database, {{1, kFirstSchema}, {2, kChecksums}}));

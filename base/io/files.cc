@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -127,6 +128,16 @@ Status RemoveTree(const std::string& path) {
   }
   if (error) return ErrnoStatus(error.value(), "remove " + path);
   return OkStatus();
+}
+
+StatusOr<UniqueFd> LockStateDirectory(const std::string& directory, const std::string& lock_name,
+                                      std::string_view program) {
+  const std::string path = directory + "/" + lock_name;
+  UniqueFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock.Valid()) return ErrnoStatus(errno, "open " + path);
+  if (::flock(lock.Get(), LOCK_EX | LOCK_NB) == 0) return lock;
+  return WithHint(FailedPrecondition("state directory {} is used by another {}", directory, program),
+                  "Stop the other one, or give this one a --state-directory of its own.");
 }
 
 StatusOr<UniqueFd> MemoryFile(std::string_view text) {

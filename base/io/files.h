@@ -46,6 +46,11 @@ Status MakeDirectories(const std::string& path, int mode = 0755);
 // rm -rf that never follows a symlink out of the tree. Not existing is fine.
 Status RemoveTree(const std::string& path);
 
+// Holds the lock of a state directory for as long as the descriptor lives; FailedPrecondition while another process
+// holds it. `program` is what uses such a directory: "agent".
+StatusOr<UniqueFd> LockStateDirectory(const std::string& directory, const std::string& lock_name,
+                                      std::string_view program);
+
 // An anonymous file in memory that holds this text, at its start: what a child reads as its stdin.
 StatusOr<UniqueFd> MemoryFile(std::string_view text);
 

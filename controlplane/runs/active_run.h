@@ -23,7 +23,8 @@ struct ActiveRun {
   int64_t next_event = 0;  // its sequence number
   int64_t revision = 0;
   bool finish_is_durable = false;
-  v1::Run ended;           // how it is shown once its end is durable; empty before
+  std::shared_ptr<v1::Run>
+      ended;               // how it is shown once its end is durable; not changed once that is in a batch
   absl::Duration began;    // when it was requested, by the clock that nobody sets
   StepHolders holders;     // who was ever granted a step
   std::vector<int> keyed;  // steps with concurrency keys
@@ -47,6 +48,9 @@ struct ActiveRun {
   // The agent that the step's place is bound to; without a name as long as that is nobody.
   AgentKey BoundAt(int step) const { return {EnvironmentOf(step), state.BoundAt(step)}; }
   AgentKey Holder(int step) const { return {EnvironmentOf(step), At(step).agent}; }
+  bool IsHeldBy(int step, const std::string& environment, const std::string& agent) const {
+    return At(step).agent == agent && EnvironmentOf(step) == environment;
+  }
   // Who made what the obligation undoes.
   AgentKey ObligationHolder(size_t obligation) const {
     return Holder(state.graph->Obligations()[obligation].opened_by);

@@ -159,14 +159,13 @@ void Engine::GiveUpQuarantined(const std::string& name, const std::string& by, c
   Turn turn;
   run = KeepRecords(turn, verdicts::RecordsOf(std::move(run), {backups_.MadeBy(name), nullptr}));
   answers_.Note(run);
-  turn.batch.push_back(controlplane::FinishRun{run, run});
+  turn.batch.push_back(controlplane::FinishRun{run, std::make_shared<v1::Run>(run)});
   turn.given_up.push_back(name);
   Conclude(turn);
 }
 
 Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location,
                         Durable durable) {
-  PutRun put{header, flow};
   ASSIGN_OR_RETURN(flows::Graph graph, flows::Graph::Make(std::move(flow)));
   Status known = store_.LoadRunSummary(header.name()).status();
   if (known.ok()) return AlreadyExists("run {} exists already", header.name());
@@ -175,9 +174,9 @@ Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& 
     MutexLock lock(mutex_);
     if (runs_.count(header.name()) > 0) return AlreadyExists("run {} exists already", header.name());
     Turn turn;
-    turn.batch.push_back(std::move(put));
-    if (!backup_location.empty()) RecordBackup(turn, verdicts::BeginBackup(header, backup_location));
     RunPointer run = MakeRun(std::move(header), std::move(graph));
+    turn.batch.push_back(PutRun{run->header, {run->state.graph, &run->state.graph->Flow()}});
+    if (!backup_location.empty()) RecordBackup(turn, verdicts::BeginBackup(run->header, backup_location));
     run->began = clock_.Monotonic();
     run->revision = FirstRevision(clock_.Now());
     runs_[run->header.name()] = run;
@@ -438,15 +437,16 @@ void Engine::FinishRun(Turn& turn, const RunPointer& run) ABSL_EXCLUSIVE_LOCKS_R
   Touch(turn, run);
   const v1::Backup* backup = backups_.Find(run->header.backup());
   const v1::Backup* believed = backup == nullptr ? nullptr : backups_.LatestBelieved(backup->application());
-  run->ended =
+  v1::Run& ended = *(run->ended = std::make_shared<v1::Run>());
+  ended =
       KeepRecords(turn, verdicts::RecordsOf(flows::View(run->header, run->state, true), {backup, believed}));
-  answers_.Note(run->ended);
+  answers_.Note(ended);
   for (size_t i = 0; i < run->state.obligations.size(); ++i) {
     if (run->state.obligations[i].phase == v1::ObligationStatus::PHASE_UNCONFIRMED)
       KeepObligation(turn, run, i);
   }
-  LogInfo("run {} is over: {}{}{}", run->header.name(), verdicts::WordOf(run->ended.verdict()),
-          run->ended.verdict_reason().empty() ? "" : ": ", run->ended.verdict_reason());
+  LogInfo("run {} is over: {}{}{}", run->header.name(), verdicts::WordOf(ended.verdict()),
+          ended.verdict_reason().empty() ? "" : ": ", ended.verdict_reason());
 }
 
 v1::Run Engine::KeepRecords(Turn& turn, verdicts::Records records) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -481,8 +481,8 @@ void Engine::Conclude(Turn& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     run->changed.NotifyAll();
   }
   for (const RunPointer& run : turn.finished) {
-    run->ended.set_revision(run->revision + 1);
-    turn.batch.push_back(controlplane::FinishRun{SummaryOf(run->ended), run->ended});
+    run->ended->set_revision(run->revision + 1);
+    turn.batch.push_back(controlplane::FinishRun{SummaryOf(*run->ended), run->ended});
   }
   if (turn.batch.empty() && turn.messages.empty()) return;
   store_.Commit(std::move(turn.batch),
@@ -532,7 +532,7 @@ bool Engine::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& r
     binding->set_agent(granted->agent());
   }
   if (!RecordEvent(turn, run, std::move(event))) return false;  // what is not on record is not sent
-  run->holders.insert({step.id(), session->Key()});
+  run->holders.Note(step.id(), session->status.environment(), session->status.name());
   v1::Task* task = turn.messages[session].add_tasks();
   *task->mutable_lease() = run->Lease(ready.step);
   *task->mutable_action() = step.action();
@@ -553,7 +553,7 @@ bool Engine::Grant(Turn& turn, const SessionPointer& session, const ReadyStep& r
 
 v1::Run Engine::ViewOf(ActiveRun& run, bool steps) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
   if (run.finish_is_durable) {
-    v1::Run ended = run.ended;
+    v1::Run ended = *run.ended;
     ended.set_revision(run.revision);  // a watcher's never go back
     return ended;
   }

@@ -206,7 +206,9 @@ void Engine::ResumeLeases(Turn& turn, const SessionPointer& session, const v1::A
   for (const auto& [name, run] : runs) {
     for (int step = 0; step < run->state.graph->StepCount(); ++step) {
       const flows::StepState& at = run->At(step);
-      if (at.phase != v1::STEP_PHASE_RUNNING || run->Holder(step) != session->Key()) continue;
+      if (at.phase != v1::STEP_PHASE_RUNNING ||
+          !run->IsHeldBy(step, session->status.environment(), session->status.name()))
+        continue;
       if (held.count({name, run->Step(step).id(), at.attempt}) == 0) {
         ReportLost(turn, run, step);
       } else {
@@ -262,8 +264,7 @@ v1::HeldObligation Engine::OrderOf(const AgentKey& agent, v1::HeldObligation hel
   const RunPointer run = FindActive(held.run());  // its end is not durable yet
   const StepHolders* holders = run != nullptr ? &run->holders : FinishedRun(held.run());
   // No agent makes us read, or learns of, a run that it has had no part in.
-  const auto is_agent = [&](const auto& holder) { return holder.second == agent; };
-  if (holders == nullptr || std::none_of(holders->begin(), holders->end(), is_agent)) return held;
+  if (holders == nullptr || !holders->HadAny(agent)) return held;
   StatusOr<StoredRun> stored = store_.LoadRun(held.run());
   if (!stored.ok()) return held;
   const StatusOr<flows::Graph> graph = flows::Graph::Make(std::move(stored->flow));
@@ -272,7 +273,7 @@ v1::HeldObligation Engine::OrderOf(const AgentKey& agent, v1::HeldObligation hel
   if (obligation < 0) return held;
   const std::string& opener =
       graph->Step(graph->Obligations()[static_cast<size_t>(obligation)].opened_by).id();
-  if (holders->count({opener, agent}) > 0) *held.mutable_undo() = graph->UndoOf(obligation);
+  if (holders->Had(opener, agent)) *held.mutable_undo() = graph->UndoOf(obligation);
   return held;
 }
 
@@ -351,14 +352,16 @@ RunPointer Engine::FindHeld(const SessionPointer& session, const std::string& ru
   const RunPointer active = FindActive(run);
   if (active == nullptr) return nullptr;
   const int index = active->state.graph->Find(step);
-  return index >= 0 && active->Holder(index) == session->Key() ? active : nullptr;
+  return index >= 0 && active->IsHeldBy(index, session->status.environment(), session->status.name())
+             ? active
+             : nullptr;
 }
 
 // The last lines of a run may come when it is over, and of one that ended before this start.
 bool Engine::MayLog(const SessionPointer& session, const v1::LogLines& lines) {
   const RunPointer run = FindActive(lines.run());
   const StepHolders* holders = run != nullptr ? &run->holders : FinishedRun(lines.run());
-  const bool may = holders != nullptr && holders->count({lines.step(), session->Key()}) > 0;
+  const bool may = holders != nullptr && holders->Had(lines.step(), session->Key());
   if (!may) {
     LogWarning("agent {} logs to {} of run {}, which it never held: not taken", session->status.name(),
                lines.step(), lines.run());

@@ -92,7 +92,9 @@ TEST_F(EnginePlacesTest, ARunOf02GoesOnWithTheAgentThatBeganItAlthoughNoGrantSai
   granted->set_epoch(1);
   granted->set_agent("web-1");
   for (v1::Event& event : *events.mutable_events()) *event.mutable_at() = ToProto(clock_.Now());
-  ASSERT_TRUE(CommitAndWait(store_, {PutRun{header, Chain(2)}, AppendEvents{"r1", 0, events}}).ok());
+  ASSERT_TRUE(CommitAndWait(store_, {PutRun{header, std::make_shared<v1::Flow>(Chain(2))},
+                                     AppendEvents{"r1", 0, events}})
+                  .ok());
   Restart();
   const Agent other = ConnectOf("local", "web-2");
   v1::LeaseKey a;

@@ -65,15 +65,16 @@ TEST_F(FinishedRunsTest, ARunReadsAsItEndedWhateverTodaysReducerWouldSay) {
   const v1::Run ended = *engine_->GetRun("drill-1");
   EXPECT_EQ(ended.SerializeAsString(), store_.LoadRunView("drill-1")->SerializeAsString());
   // Another reducer ended it, and judged by other rules.
-  FinishRun finish{*store_.LoadRunSummary("drill-1"), ended};
+  v1::Run shown = ended;
+  shown.set_verdict(v1::VERDICT_DISPROVEN);
+  shown.mutable_steps(0)->set_phase(v1::STEP_PHASE_SKIPPED);
+  shown.mutable_steps(0)->set_reason("as it was said then");
+  FinishRun finish{*store_.LoadRunSummary("drill-1"), std::make_shared<v1::Run>(shown)};
   finish.summary.set_verdict(v1::VERDICT_DISPROVEN);
-  finish.view.set_verdict(v1::VERDICT_DISPROVEN);
-  finish.view.mutable_steps(0)->set_phase(v1::STEP_PHASE_SKIPPED);
-  finish.view.mutable_steps(0)->set_reason("as it was said then");
   ASSERT_TRUE(CommitAndWait(store_, {finish}).ok());
   for (const char* when : {"at once", "after a restart"}) {
     SCOPED_TRACE(when);
-    EXPECT_EQ(engine_->GetRun("drill-1")->SerializeAsString(), finish.view.SerializeAsString());
+    EXPECT_EQ(engine_->GetRun("drill-1")->SerializeAsString(), shown.SerializeAsString());
     EXPECT_EQ(engine_->WaitForChange("drill-1", -2, absl::ZeroDuration())->steps(0).reason(),
               "as it was said then");
     EXPECT_EQ(Listed("drill-1").verdict(), v1::VERDICT_DISPROVEN);

@@ -4,6 +4,27 @@
 
 namespace salvor::controlplane {
 
+void StepHolders::Note(const std::string& step, const std::string& environment, const std::string& agent) {
+  for (auto& [known, steps] : steps_by_agent_) {
+    if (known.name == agent && known.environment == environment) return steps.push_back(step);
+  }
+  steps_by_agent_.push_back({{environment, agent}, {step}});
+}
+
+bool StepHolders::Had(const std::string& step, const AgentKey& agent) const {
+  const std::vector<std::string>* steps = StepsOf(agent);
+  return steps != nullptr && std::find(steps->begin(), steps->end(), step) != steps->end();
+}
+
+bool StepHolders::HadAny(const AgentKey& agent) const { return StepsOf(agent) != nullptr; }
+
+const std::vector<std::string>* StepHolders::StepsOf(const AgentKey& agent) const {
+  for (const auto& [known, steps] : steps_by_agent_) {
+    if (known == agent) return &steps;
+  }
+  return nullptr;
+}
+
 StepHolders HoldersIn(const std::string& environment, const v1::Flow& flow,
                       const std::vector<v1::Event>& events) {
   std::map<std::string, std::string> elsewhere;  // by place and then by step
@@ -16,8 +37,7 @@ StepHolders HoldersIn(const std::string& environment, const v1::Flow& flow,
   StepHolders holders;
   for (const v1::Event& event : events) {
     const v1::StepGranted& granted = event.step_granted();
-    if (event.has_step_granted())
-      holders.insert({granted.step(), AgentKey{environments[granted.step()], granted.agent()}});
+    if (event.has_step_granted()) holders.Note(granted.step(), environments[granted.step()], granted.agent());
   }
   return holders;
 }

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <deque>
 #include <map>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,7 +14,18 @@
 
 namespace salvor::controlplane {
 
-using StepHolders = std::set<std::pair<std::string, AgentKey>>;  // step, agent
+// A grant is noted for each step of each run, and hardly ever looked for: they are listed by agent, who are few.
+class StepHolders {
+ public:
+  void Note(const std::string& step, const std::string& environment, const std::string& agent);
+  bool Had(const std::string& step, const AgentKey& agent) const;
+  bool HadAny(const AgentKey& agent) const;
+
+ private:
+  const std::vector<std::string>* StepsOf(const AgentKey& agent) const;
+
+  std::vector<std::pair<AgentKey, std::vector<std::string>>> steps_by_agent_;
+};
 
 // The agents that the events grant steps of that flow to. Places that name no environment are in that of the run.
 StepHolders HoldersIn(const std::string& environment, const v1::Flow& flow,

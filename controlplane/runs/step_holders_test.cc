@@ -19,7 +19,12 @@ TEST(StepHolders, AreThoseWhoWereGrantedAStepEverAndNobodyElse) {
   flow.add_steps()->set_id("a");
   const StepHolders holders =
       HoldersIn("local", flow, {Granted("a", "agent-a"), Granted("a", "agent-b"), reported});
-  EXPECT_EQ(holders, (StepHolders{{"a", {"local", "agent-a"}}, {"a", {"local", "agent-b"}}}));
+  EXPECT_TRUE(holders.Had("a", {"local", "agent-a"}));
+  EXPECT_TRUE(holders.Had("a", {"local", "agent-b"}));
+  EXPECT_FALSE(holders.Had("a", {"local", "agent-c"}));
+  EXPECT_FALSE(holders.Had("c", {"local", "agent-a"}));
+  EXPECT_TRUE(holders.HadAny({"local", "agent-b"}));
+  EXPECT_FALSE(holders.HadAny({"local", ""}));
 }
 
 TEST(StepHolders, AreOfTheEnvironmentOfTheStepsPlace) {
@@ -31,18 +36,22 @@ TEST(StepHolders, AreOfTheEnvironmentOfTheStepsPlace) {
   flow.mutable_steps(0)->set_place("here");
   flow.mutable_steps(1)->set_place("there");
   const StepHolders holders = HoldersIn("local", flow, {Granted("a", "agent-a"), Granted("b", "agent-a")});
-  EXPECT_EQ(holders, (StepHolders{{"a", {"local", "agent-a"}}, {"b", {"cluster", "agent-a"}}}));
+  EXPECT_TRUE(holders.Had("a", {"local", "agent-a"}));
+  EXPECT_TRUE(holders.Had("b", {"cluster", "agent-a"}));
+  EXPECT_FALSE(holders.Had("a", {"cluster", "agent-a"}));
+  EXPECT_FALSE(holders.HadAny({"elsewhere", "agent-a"}));
 }
 
 TEST(FinishedHolders, KeepsTheNewestRuns) {
   FinishedHolders finished;
-  for (size_t i = 0; i <= FinishedHolders::kMostRuns; ++i)
-    finished.Put("r" + std::to_string(i), {{"a", {"local", "agent-a"}}});
+  StepHolders holders;
+  holders.Note("a", "local", "agent-a");
+  for (size_t i = 0; i <= FinishedHolders::kMostRuns; ++i) finished.Put("r" + std::to_string(i), holders);
   EXPECT_EQ(finished.Find("r0"), nullptr);
   ASSERT_NE(finished.Find("r1"), nullptr);
-  EXPECT_EQ(finished.Find("r1")->count({"a", {"local", "agent-a"}}), 1u);
+  EXPECT_TRUE(finished.Find("r1")->Had("a", {"local", "agent-a"}));
   finished.Put("r1", {});
-  EXPECT_TRUE(finished.Find("r1")->empty());
+  EXPECT_FALSE(finished.Find("r1")->HadAny({"local", "agent-a"}));
   EXPECT_NE(finished.Find("r2"), nullptr) << "the same run again takes no other's place";
 }
 

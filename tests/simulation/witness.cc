@@ -53,12 +53,12 @@ void Witness::OnDurable(const controlplane::Batch& batch, absl::Duration committ
 }
 
 void Witness::Begin(const controlplane::PutRun& put) {
-  auto graph = flows::Graph::Make(put.flow);
+  auto graph = flows::Graph::Make(*put.flow);
   if (!graph.ok()) std::abort();
   Run& run = runs_[put.header.name()];
   run.header = put.header;
   run.state = flows::NewRun(std::make_shared<const flows::Graph>(*std::move(graph)));
-  for (const v1::Place& place : put.flow.places()) {
+  for (const v1::Place& place : put.flow->places()) {
     if (!place.agent().empty()) run.bound[place.name()] = place.agent();
   }
   active_.insert(put.header.name());

@@ -62,8 +62,9 @@ absl::StatusCode CodeOf(int http_status, std::string_view reason, std::string_vi
 }
 
 std::string HintFor(absl::StatusCode code, const ApiRequest& request) {
-  const std::string where =
-      request.name_space.empty() ? "in the whole cluster" : "in namespace " + request.name_space;
+  // A namespace is of no namespace, and yet a right to it can be granted in itself.
+  const std::string& in = request.resource == "namespaces" ? request.name : request.name_space;
+  const std::string where = in.empty() ? "in the whole cluster" : "in namespace " + in;
   switch (code) {
     case absl::StatusCode::kPermissionDenied:
       return fmt::format("Grant Salvor's service account the verb '{}' on '{}' {}.", request.verb,

@@ -79,6 +79,15 @@ TEST(ApiError, TheMessageSaysWhatWasAskedAndWhatTheServerSaid) {
                                     {"list", "pods", "shop", ""});
   EXPECT_EQ(MessageOf(all), "list pods in namespace shop: User \"s\" cannot list");
   EXPECT_EQ(HintOf(all), "Grant Salvor's service account the verb 'list' on 'pods' in namespace shop.");
+  const auto hint_for = [](const ApiRequest& request) {
+    return HintOf(DecodeApiError(403, StatusBody(403, "Forbidden", "User \"s\" cannot get"), "", request));
+  };
+  EXPECT_EQ(hint_for({"get", "namespaces", "", "shop"}),
+            "Grant Salvor's service account the verb 'get' on 'namespaces' in namespace shop.");
+  EXPECT_EQ(hint_for({"list", "namespaces", "", ""}),
+            "Grant Salvor's service account the verb 'list' on 'namespaces' in the whole cluster.");
+  EXPECT_EQ(hint_for({"get", "nodes", "", "n1"}),
+            "Grant Salvor's service account the verb 'get' on 'nodes' in the whole cluster.");
 }
 
 TEST(ApiError, TheMessageIsOneHarmlessLineWithoutSecrets) {

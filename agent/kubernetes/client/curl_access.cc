@@ -64,8 +64,10 @@ Status CurlError(CURLcode code, const char* error_text) {
       return WithHint(FailedPrecondition("the certificates of the kubeconfig cannot be used: {}", why),
                       "Check that they are whole, in PEM, and that key and certificate belong together.");
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
       return InvalidArgument("the API server's address cannot be used: {}", why);
+    case CURLE_UNSUPPORTED_PROTOCOL:  // the address was checked before: this is about the answer
+      return WithHint(Unavailable("the API server answers in another protocol than HTTP: {}", why),
+                      "Check the server's address and port.");
     default:
       return WithHint(Unavailable("the API server does not answer: {}", why),
                       "Check that the API server runs and can be reached from this host.");

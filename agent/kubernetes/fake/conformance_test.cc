@@ -172,13 +172,28 @@ TEST_P(Objects, AreAppliedByManagersThatRespectEachOther) {
   ASSERT_TRUE(apply("first", {{"x", "1"}, {"y", "2"}}, false).ok());
   ASSERT_TRUE(apply("first", {{"x", "1"}}, false).ok());
   EXPECT_EQ(Read("a")["data"].dump(), R"({"x":"1"})");
-  EXPECT_TRUE(apply("second", {{"z", "3"}}, false).ok());
+  const auto beside = apply("second", {{"z", "3"}}, false);
+  EXPECT_TRUE(beside.ok()) << beside.status();
   const auto conflict = apply("second", {{"x", "7"}, {"z", "3"}}, false);
   EXPECT_TRUE(IsConflict(conflict.status())) << conflict.status();
   EXPECT_NE(MessageOf(conflict.status()).find("first"), std::string::npos) << conflict.status();
   EXPECT_EQ(Read("a")["data"].dump(), R"({"x":"1","z":"3"})");
   EXPECT_TRUE(apply("second", {{"x", "7"}, {"z", "3"}}, true).ok());
   EXPECT_EQ(Read("a")["data"].dump(), R"({"x":"7","z":"3"})");
+}
+
+TEST_P(Objects, AMapWithoutEntriesBelongsToWhoeverAppliedItFirst) {
+  Json empty = ConfigMap("a", {{"x", "1"}});
+  empty["metadata"]["labels"] = Json::object();
+  const auto apply = [&](const std::string& manager) {
+    return kubernetes().Apply(Key("a"), empty, {.write = {.field_manager = manager}}, Soon());
+  };
+  ASSERT_TRUE(apply("first").ok());
+  ASSERT_TRUE(apply("first").ok());
+  EXPECT_FALSE(Read("a")["metadata"].contains("labels"));
+  const auto conflict = apply("second");
+  EXPECT_TRUE(IsConflict(conflict.status())) << conflict.status();
+  EXPECT_NE(MessageOf(conflict.status()).find(".metadata.labels"), std::string::npos) << conflict.status();
 }
 
 TEST_P(Objects, AreOnlyRehearsedInADryRun) {

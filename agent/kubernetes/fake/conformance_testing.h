@@ -30,10 +30,9 @@ inline Call Soon() { return {{}, SteadyNow() + absl::Minutes(2)}; }
 
 inline Json ConfigMap(const std::string& name, const Json& data = Json::object(),
                       const Json& labels = Json::object()) {
-  return {{"apiVersion", "v1"},
-          {"kind", "ConfigMap"},
-          {"metadata", {{"name", name}, {"labels", labels}}},
-          {"data", data}};
+  Json map = {{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"metadata", {{"name", name}}}, {"data", data}};
+  if (!labels.empty()) map["metadata"]["labels"] = labels;
+  return map;
 }
 
 // Each test has a namespace of its own.

@@ -23,8 +23,14 @@ bool IsOwnedByNobody(const std::string& field) {
   return kOfTheServer.contains(field);
 }
 
+// A map that is applied without entries is owned as a whole, and yet not stored: the next who applies it so is in conflict.
+bool IsLeftOutWhenEmpty(const std::string& field) {
+  static const std::set<std::string> kMaps = {"/metadata/labels", "/metadata/annotations", "/data"};
+  return kMaps.contains(field);
+}
+
 void Collect(const Json& value, const Pointer& at, std::map<std::string, Json>& fields) {
-  if (!value.is_object()) {
+  if (!value.is_object() || (value.empty() && IsLeftOutWhenEmpty(at.to_string()))) {
     if (!IsOwnedByNobody(at.to_string())) fields[at.to_string()] = value;
     return;
   }
@@ -73,6 +79,7 @@ std::string FieldOwners::Apply(Json& object, const Json& applied, const std::str
   for (const auto& [field, value] : wanted) {
     const bool is_equal = object.contains(Pointer(field)) && object[Pointer(field)] == value;
     object[Pointer(field)] = value;
+    if (value.is_object()) Remove(object, field);
     if (!is_equal || !owners_.contains(field)) owners_[field] = manager;
     applied_[manager].insert(field);
   }

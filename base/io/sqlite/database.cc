@@ -156,6 +156,8 @@ StatusOr<SqliteStatement> SqliteDatabase::Prepare(std::string_view sql) {
   return SqliteStatement(statement);
 }
 
+int64_t SqliteDatabase::LastInsertedRow() const { return sqlite3_last_insert_rowid(database_); }
+
 StatusOr<std::string> SqliteDatabase::ReadPragma(const std::string& name) {
   ASSIGN_OR_RETURN(SqliteStatement statement, Prepare("PRAGMA " + name));
   ASSIGN_OR_RETURN(const bool row, statement.Step());

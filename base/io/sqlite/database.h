@@ -58,6 +58,8 @@ class SqliteDatabase {
   // One or more statements without parameters or rows.
   Status Execute(const std::string& sql);
   StatusOr<SqliteStatement> Prepare(std::string_view sql);
+  // The number of the row that the last INSERT of this connection made.
+  int64_t LastInsertedRow() const;
   StatusOr<std::string> ReadPragma(const std::string& name);
 
   const std::string& Path() const { return path_; }

@@ -19,4 +19,10 @@ int64_t RowChecksum(std::initializer_list<std::string_view> parts) {
   return static_cast<int64_t>(XXH3_64bits_digest(state.get()));
 }
 
+std::string RowDamage(const SqliteStatement& row, int checksum_column,
+                      std::initializer_list<std::string_view> parts) {
+  if (row.IsNull(checksum_column) || row.Int(checksum_column) == RowChecksum(parts)) return "";
+  return "its checksum differs: the bytes changed on the disk";
+}
+
 }  // namespace salvor

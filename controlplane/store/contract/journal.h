@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <string>
 #include <utility>
 #include <variant>
@@ -29,9 +30,10 @@
 
 namespace salvor::controlplane {
 
+// Flow and view are large, and their maker goes on showing them: both are shared, and nobody changes them from then on.
 struct PutRun {  // a run begins
   v1::RunHeader header;
-  v1::Flow flow;
+  std::shared_ptr<const v1::Flow> flow;  // never null
 };
 struct AppendEvents {  // `first` is the sequence number of the first: gapless from 0 within a run
   std::string run;
@@ -40,7 +42,8 @@ struct AppendEvents {  // `first` is the sequence number of the first: gapless f
 };
 struct FinishRun {  // it is not active any more
   v1::Run summary;  // without steps
-  v1::Run view;     // with them, as it is shown from now on; empty where nobody can say more than the summary
+  std::shared_ptr<const v1::Run>
+      view;  // with them, as it is shown from now on; null where nobody can say more
 };
 struct
     EraseRun {  // all that is stored of one that is over; nothing happens where there is none, or it is active

@@ -103,13 +103,14 @@ TEST_P(StoreTest, AFinishedRunIsShownAsItEnded) {
   FinishRun with_view, without;
   with_view.summary.mutable_header()->set_name("r1");
   with_view.summary.set_verdict(v1::VERDICT_DISPROVEN);
-  with_view.view = with_view.summary;
-  with_view.view.add_steps()->set_reason("as it was said then");
+  v1::Run shown = with_view.summary;
+  shown.add_steps()->set_reason("as it was said then");
+  with_view.view = std::make_shared<v1::Run>(shown);
   without.summary.mutable_header()->set_name("r2");
   ASSERT_TRUE(CommitAndWait(*store_, {Begin("r1"), Begin("r2"), Begin("r3"), with_view, without}).ok());
   const auto view = store_->LoadRunView("r1");
   ASSERT_TRUE(view.ok()) << view.status();
-  EXPECT_EQ(view->SerializeAsString(), with_view.view.SerializeAsString());
+  EXPECT_EQ(view->SerializeAsString(), shown.SerializeAsString());
   EXPECT_EQ(store_->LoadRunSummary("r1")->steps_size(), 0);
   EXPECT_EQ((*ReadAllRuns(*store_, {}))[2].verdict(), v1::VERDICT_DISPROVEN);
   for (const char* none : {"r2", "r3", "nobody"})

@@ -12,10 +12,11 @@
 namespace salvor::controlplane {
 
 inline PutRun Begin(const std::string& name, const std::string& application = "shop") {
-  PutRun put;
+  v1::Flow flow;
+  flow.add_steps()->set_id("a");
+  PutRun put{{}, std::make_shared<v1::Flow>(std::move(flow))};
   put.header.set_name(name);
   put.header.set_application(application);
-  put.flow.add_steps()->set_id("a");
   return put;
 }
 

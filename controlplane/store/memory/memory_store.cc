@@ -72,7 +72,7 @@ Status MemoryStore::Check(const Batch& batch) {
 void MemoryStore::Apply(const Change& change) {
   if (const auto* put = std::get_if<PutRun>(&change)) {
     Entry& entry = runs_[put->header.name()];
-    entry.run = {put->header, put->flow, {}};
+    entry.run = {put->header, *put->flow, {}};
     *entry.summary.mutable_header() = put->header;
     order_.push_back(put->header.name());
   } else if (const auto* append = std::get_if<AppendEvents>(&change)) {
@@ -140,9 +140,8 @@ StatusOr<v1::Run> MemoryStore::LoadRunSummary(const std::string& name) {
 StatusOr<v1::Run> MemoryStore::LoadRunView(const std::string& name) {
   MutexLock lock(mutex_);
   const auto found = runs_.find(name);
-  if (found == runs_.end() || found->second.view.ByteSizeLong() == 0)
-    return NotFound("run {} has no view", name);
-  return found->second.view;
+  if (found == runs_.end() || found->second.view == nullptr) return NotFound("run {} has no view", name);
+  return *found->second.view;
 }
 
 StatusOr<Page<v1::Run>> MemoryStore::ListRuns(const RunFilter& filter, const PageRequest& page) {

@@ -34,7 +34,8 @@ class MemoryStore final : public Store {
  private:
   struct Entry {
     StoredRun run;
-    v1::Run summary, view;
+    v1::Run summary;
+    std::shared_ptr<const v1::Run> view;
     bool finished = false;
   };
   struct Callback {

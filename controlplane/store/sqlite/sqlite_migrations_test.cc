@@ -27,7 +27,7 @@ class OldRows {
   // A run with two events; `summary` is null while it is active.
   std::string Run(int number, const std::string& name, const v1::Run* summary) const {
     const PutRun put = Begin(name);
-    const std::string header = put.header.SerializeAsString(), flow = put.flow.SerializeAsString();
+    const std::string header = put.header.SerializeAsString(), flow = put.flow->SerializeAsString();
     std::string columns = "number, name, application, header, flow, active, summary";
     std::string values = fmt::format("{}, {}, {}, {}, {}, {}, {}", number, Blob(name), Blob("shop"),
                                      Blob(header), Blob(flow), summary == nullptr ? 1 : 0,
@@ -89,7 +89,7 @@ TEST_P(SqliteMigrationsTest, AFinishedRunAndAnActiveOneAreReadAndTheActiveOneEnd
   }
   auto store = *OpenSqliteStore(directory_.Path());
   FinishRun finish = Finish("r2", v1::RUN_PHASE_FAILED);
-  finish.view = finish.summary;
+  finish.view = std::make_shared<v1::Run>(finish.summary);
   ASSERT_TRUE(CommitAndWait(*store, {Granted("r2", 2), finish, Begin("r3")}).ok());
   store.reset();
   store = *OpenSqliteStore(directory_.Path());

@@ -1,10 +1,6 @@
 #include "controlplane/store/sqlite/sqlite_store.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <deque>
 #include <limits>
 #include <optional>
@@ -75,7 +71,7 @@ class SqliteStore final : public Store {
     const auto read_run = [&name](SqliteStatement& row) {
       Row read{row.Int(0), "", {}};
       const std::string header = row.Bytes(1), flow = row.Bytes(2);
-      read.damage = Verify(row, 3, {name, header, flow});
+      read.damage = RowDamage(row, 3, {name, header, flow});
       if (read.damage.empty() &&
           !(read.run.header.ParseFromString(header) && read.run.flow.ParseFromString(flow)))
         read.damage = kNoMessage;
@@ -92,18 +88,25 @@ class SqliteStore final : public Store {
   }
 
   StatusOr<v1::Run> LoadRunSummary(const std::string& name) override {
-    ASSIGN_OR_RETURN(std::vector<v1::Run> runs,
-                     Read<v1::Run>(fmt::format("SELECT {} FROM run WHERE name = ?", kSummaryColumns), {name},
-                                   [this](SqliteStatement& row) { return SummaryOf(row); }));
-    if (runs.empty()) return NotFound("run {} does not exist", name);
-    return std::move(runs[0]);
+    MutexLock lock(reader_mutex_);
+    if (!find_summary_.has_value()) {
+      ASSIGN_OR_RETURN(find_summary_,
+                       reader_->Prepare(fmt::format("SELECT {} FROM run WHERE name = ?", kSummaryColumns)));
+    }
+    std::optional<v1::Run> run;
+    RETURN_IF_ERROR(ReadRows(*find_summary_, {name}, [&](SqliteStatement& row) {
+      run = SummaryOf(row);
+      return true;  // to the end, where the statement is reset
+    }));
+    if (!run.has_value()) return NotFound("run {} does not exist", name);
+    return *std::move(run);
   }
 
   StatusOr<v1::Run> LoadRunView(const std::string& name) override {
     const auto read_view = [&name](SqliteStatement& row) -> StatusOr<v1::Run> {
       const std::string view = row.Bytes(0);
       v1::Run run;
-      std::string damage = Verify(row, 1, {name, view});
+      std::string damage = RowDamage(row, 1, {name, view});
       if (damage.empty() && view.empty()) return NotFound("run {} has no view", name);
       if (damage.empty() && !run.ParseFromString(view)) damage = kNoMessage;
       if (damage.empty()) return run;
@@ -151,7 +154,7 @@ class SqliteStore final : public Store {
     std::vector<v1::Verification> verifications;
     const auto read = [&](SqliteStatement& row) {
       const std::string run = row.Bytes(0), body = row.Bytes(1);
-      std::string damage = Verify(row, 2, {backup, run, body});
+      std::string damage = RowDamage(row, 2, {backup, run, body});
       v1::Verification verification;
       if (damage.empty() && !verification.ParseFromString(body)) damage = kNoMessage;
       if (damage.empty()) {
@@ -187,7 +190,7 @@ class SqliteStore final : public Store {
         [this](SqliteStatement& row) {
           StoredObligation stored{row.Bytes(2), {}};
           const std::string run = row.Bytes(0), name = row.Bytes(1), body = row.Bytes(3);
-          std::string damage = Verify(row, 4, {run, name, stored.agent, body});
+          std::string damage = RowDamage(row, 4, {run, name, stored.agent, body});
           if (damage.empty() && !stored.obligation.ParseFromString(body)) damage = kNoMessage;
           if (damage.empty()) return stored;
           stored.obligation.Clear();
@@ -208,7 +211,7 @@ class SqliteStore final : public Store {
                                 next = row.Int(0);
                                 v1::LogLines lines;
                                 const std::string body = row.Bytes(1);
-                                std::string damage = Verify(row, 2, {run, body});
+                                std::string damage = RowDamage(row, 2, {run, body});
                                 if (damage.empty() && !lines.ParseFromString(body)) damage = kNoMessage;
                                 if (damage.empty()) {
                                   lines.set_next(next);
@@ -243,13 +246,6 @@ class SqliteStore final : public Store {
 
   static constexpr char kNoMessage[] = "its bytes can't be parsed";
 
-  // Why the row is not as it was written, or nothing.
-  static std::string Verify(SqliteStatement& row, int checksum_column,
-                            std::initializer_list<std::string_view> parts) {
-    if (row.IsNull(checksum_column) || row.Int(checksum_column) == RowChecksum(parts)) return "";
-    return "its checksum differs: the bytes changed on the disk";
-  }
-
   void NoteDamage(DamagedRecord record) {
     MutexLock lock(damaged_mutex_);
     if (damaged_.insert(record).second) LogError("store: {} {}: {}", record.kind, record.name, record.why);
@@ -259,8 +255,8 @@ class SqliteStore final : public Store {
   template <typename Message>
   std::optional<Message> Parse(const std::string& kind, SqliteStatement& row, int names) {
     const std::string first = row.Bytes(0), second = names == 2 ? row.Bytes(1) : "", body = row.Bytes(names);
-    std::string damage =
-        names == 2 ? Verify(row, names + 1, {first, second, body}) : Verify(row, names + 1, {first, body});
+    std::string damage = names == 2 ? RowDamage(row, names + 1, {first, second, body})
+                                    : RowDamage(row, names + 1, {first, body});
     Message message;
     if (damage.empty() && !message.ParseFromString(body)) damage = kNoMessage;
     if (damage.empty()) return message;
@@ -312,8 +308,8 @@ class SqliteStore final : public Store {
     const std::string name = row.Bytes(0), header = row.Bytes(2), summary = row.Bytes(6);
     v1::Run run;
     std::string damage =
-        row.IsNull(3) ? Verify(row, 5, {name, header, row.Bytes(4)}) : Verify(row, 3, {name, header});
-    if (damage.empty()) damage = Verify(row, 7, {name, summary});
+        row.IsNull(3) ? RowDamage(row, 5, {name, header, row.Bytes(4)}) : RowDamage(row, 3, {name, header});
+    if (damage.empty()) damage = RowDamage(row, 7, {name, summary});
     v1::RunHeader parsed;
     if (damage.empty() && !(run.ParseFromString(summary) && parsed.ParseFromString(header)))
       damage = kNoMessage;
@@ -324,7 +320,7 @@ class SqliteStore final : public Store {
     NoteDamage({"run", name, damage});
     // A run that was given up has its outcome, header included, although its own record is lost.
     const bool given_up =
-        !row.IsNull(6) && Verify(row, 7, {name, summary}).empty() && run.ParseFromString(summary);
+        !row.IsNull(6) && RowDamage(row, 7, {name, summary}).empty() && run.ParseFromString(summary);
     if (given_up && run.has_header()) return run;
     run.Clear();
     run.mutable_header()->set_name(name);
@@ -340,7 +336,7 @@ class SqliteStore final : public Store {
     const auto read_batch = [&](SqliteStatement& row) {
       const std::string first = std::to_string(row.Int(0)), events = row.Bytes(1);
       v1::EventBatch batch;
-      std::string found = Verify(row, 2, {name, first, events});
+      std::string found = RowDamage(row, 2, {name, first, events});
       if (found.empty() && !batch.ParseFromString(events)) found = kNoMessage;
       if (found.empty() && row.Int(0) != static_cast<int64_t>(run.events.size()))
         found = "events before it are missing";
@@ -372,6 +368,12 @@ class SqliteStore final : public Store {
   Status ReadWhile(const std::string& sql, const std::vector<std::string>& parameters, const Function& read) {
     MutexLock lock(reader_mutex_);
     ASSIGN_OR_RETURN(SqliteStatement statement, reader_->Prepare(sql));
+    return ReadRows(statement, parameters, read);
+  }
+
+  template <typename Function>
+  static Status ReadRows(SqliteStatement& statement, const std::vector<std::string>& parameters,
+                         const Function& read) {
     for (size_t i = 0; i < parameters.size(); ++i) statement.Bind(static_cast<int>(i), parameters[i]);
     while (true) {
       ASSIGN_OR_RETURN(const bool row, statement.Step());
@@ -457,27 +459,20 @@ class SqliteStore final : public Store {
   int64_t bytes_since_restart_ = 0;       // the writer thread's
   Mutex reader_mutex_;
   std::unique_ptr<SqliteDatabase> reader_ ABSL_GUARDED_BY(reader_mutex_);
-  Mutex checkpoint_mutex_;  // held during one, and not together with another lock
+  std::optional<SqliteStatement> find_summary_
+      ABSL_GUARDED_BY(reader_mutex_);  // once for each run that begins
+  Mutex checkpoint_mutex_;             // held during one, and not together with another lock
   Mutex damaged_mutex_;
   std::set<DamagedRecord> damaged_ ABSL_GUARDED_BY(damaged_mutex_);
   std::unique_ptr<SqliteDatabase> checkpointer_;  // the checkpoint thread's
   std::thread writer_thread_, checkpoint_thread_;
 };
 
-StatusOr<UniqueFd> LockDirectory(const std::string& directory) {
-  const std::string path = directory + "/lock";
-  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!fd.Valid()) return ErrnoStatus(errno, "open " + path);
-  if (::flock(fd.Get(), LOCK_EX | LOCK_NB) == 0) return fd;
-  return WithHint(FailedPrecondition("state directory {} is used by another process", directory),
-                  "Stop the other salvord, or give this one a --state-directory of its own.");
-}
-
 }  // namespace
 
 StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const std::string& directory) {
   RETURN_IF_ERROR(MakeDirectories(directory, 0700));
-  ASSIGN_OR_RETURN(UniqueFd lock, LockDirectory(directory));
+  ASSIGN_OR_RETURN(UniqueFd lock, LockStateDirectory(directory, "lock", "salvord"));
   const std::string path = directory + "/salvor.db";
   ASSIGN_OR_RETURN(auto database, SqliteDatabase::Open(path, SqliteDatabase::Mode::kDurable));
   ASSIGN_OR_RETURN(const std::string check, database->ReadPragma("quick_check"));

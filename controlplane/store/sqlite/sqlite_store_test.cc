@@ -101,7 +101,7 @@ TEST_F(SqliteStoreTest, AFlowThatChangedOnTheDiskIsFoundWhereItIsReadAndNotByLis
 TEST_F(SqliteStoreTest, AViewThatChangedOnTheDiskIsNotShownAndAVerificationIsLeftOut) {
   FinishRun finish;
   finish.summary.mutable_header()->set_name("r1");
-  finish.view = finish.summary;
+  finish.view = std::make_shared<v1::Run>(finish.summary);
   PutVerification one, two;
   one.verification.set_backup("b1");
   one.verification.set_run("d1");

@@ -18,7 +18,7 @@ Status SqliteWriter::Prepare() {
       {&commit_, "COMMIT"},
       {&put_run_,
        R"sql(INSERT INTO run(name, application, header, flow, active, checksum, header_checksum, kind)
-             VALUES(?, ?, ?, ?, 1, ?, ?, ?) RETURNING number)sql"},
+             VALUES(?, ?, ?, ?, 1, ?, ?, ?))sql"},
       {&find_run_, "SELECT number FROM run WHERE name = ?"},
       {&last_events_, "SELECT first, events FROM journal WHERE run = ? ORDER BY first DESC LIMIT 1"},
       {&append_, "INSERT INTO journal(run, first, events, checksum) VALUES(?, ?, ?, ?)"},
@@ -63,14 +63,13 @@ int64_t SqliteWriter::Checksum(std::initializer_list<std::string_view> parts) {
 
 Status SqliteWriter::Write(const PutRun& put) {
   const std::string& name = put.header.name();
-  const std::string header = put.header.SerializeAsString(), flow = put.flow.SerializeAsString();
+  const std::string header = put.header.SerializeAsString(), flow = put.flow->SerializeAsString();
   put_run_.Bind(0, name).Bind(1, put.header.application()).Bind(2, header).Bind(3, flow);
   put_run_.Bind(4, Checksum({name, header, flow}))
       .Bind(5, RowChecksum({name, header}))
       .Bind(6, put.header.kind());
-  ASSIGN_OR_RETURN(const bool row, put_run_.Step());
-  if (row) known_[name] = {put_run_.Int(0), 0};
-  put_run_.Reset();
+  RETURN_IF_ERROR(put_run_.Run());
+  known_[name] = {database_->LastInsertedRow(), 0};
   return OkStatus();
 }
 
@@ -92,7 +91,8 @@ Status SqliteWriter::Write(const FinishRun& finish) {
   known_.erase(name);
   const std::string summary = finish.summary.SerializeAsString();
   finish_.Bind(0, summary).Bind(1, Checksum({name, summary}));
-  const std::string view = finish.view.SerializeAsString();  // none is empty, which no reader takes for one
+  // None is empty, which no reader takes for one.
+  const std::string view = finish.view == nullptr ? "" : finish.view->SerializeAsString();
   return finish_.Bind(2, view).Bind(3, Checksum({name, view})).Bind(4, number).Run();
 }
 

@@ -114,8 +114,10 @@ TEST_F(VeleroPreflightTest, FindsAVeleroThatHelmInstalled) {
 
 TEST_F(VeleroPreflightTest, KnowsTheUsualDeploymentWithoutTheRightToListThem) {
   const kubernetes::ApiRequest request{"list", "deployments.apps", "velero", ""};
-  velero_.Cluster().Fail("list", Deployments(),
-                         kubernetes::MakeApiError(403, "Forbidden", "no right", request));
+  const std::string says =
+      "deployments.apps is forbidden: User \"system:serviceaccount:salvor:salvor-executor\" cannot list resource "
+      "\"deployments\" in API group \"apps\" in the namespace \"velero\"";
+  velero_.Cluster().Fail("list", Deployments(), kubernetes::MakeApiError(403, "Forbidden", says, request));
   action_.mutable_volumes(0)->set_method(v1::VOLUME_METHOD_SNAPSHOT);
   const auto result = Run();
   ASSERT_TRUE(result.ok()) << result.status();
