@@ -176,6 +176,14 @@ StatusOr<v1::CreateRunResponse> ControlApi::CreateDrill(const Principal& who,
   return request.dry_run() ? made : AuditedRun(who, "CreateDrill", request.backup(), std::move(made));
 }
 
+StatusOr<v1::CreateRunResponse> ControlApi::CreateDiscovery(const Principal& who,
+                                                            const v1::CreateDiscoveryRequest& request) {
+  const std::string on = request.environment() + "/" + request.namespace_();
+  RETURN_UNLESS_MAY_CHANGE(who, "CreateDiscovery", on);
+  return AuditedRun(who, "CreateDiscovery", on,
+                    planner_.Execute(planner_.PlanDiscovery(request, who.name), false));
+}
+
 StatusOr<v1::ListRunsResponse> ControlApi::ListRuns(const Principal& who,
                                                     const v1::ListRunsRequest& request) {
   RETURN_IF_ERROR(CheckAccess(who, "ListRuns"));

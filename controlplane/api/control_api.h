@@ -36,6 +36,8 @@ class ControlApi {
   StatusOr<v1::CreateRunResponse> CreateRestore(const Principal& who,
                                                 const v1::CreateRestoreRequest& request);
   StatusOr<v1::CreateRunResponse> CreateDrill(const Principal& who, const v1::CreateDrillRequest& request);
+  StatusOr<v1::CreateRunResponse> CreateDiscovery(const Principal& who,
+                                                  const v1::CreateDiscoveryRequest& request);
 
   StatusOr<v1::ListRunsResponse> ListRuns(const Principal& who, const v1::ListRunsRequest& request);
   StatusOr<v1::Run> GetRun(const Principal& who, const v1::GetRunRequest& request);

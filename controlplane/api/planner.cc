@@ -8,9 +8,11 @@
 #include "base/io/sha256.h"
 #include "base/names.h"
 #include "base/text.h"
+#include "controlplane/api/cluster_choice.h"
 #include "controlplane/runs/waiting_calls.h"
 #include "proto/time.h"
 #include "strategies/compose/compile.h"
+#include "strategies/compose/discovery.h"
 #include "strategies/compose/inspection.h"
 #include "strategies/verdicts/verdict.h"
 
@@ -238,6 +240,20 @@ StatusOr<Planner::Plan> Planner::PlanInspection(const Plan& plan, const std::str
   inspection.header.set_backup(plan.header.backup());
   ASSIGN_OR_RETURN(inspection.flow, strategies::WhatOnlyLooks(plan.flow));
   return inspection;
+}
+
+StatusOr<Planner::Plan> Planner::PlanDiscovery(const v1::CreateDiscoveryRequest& request,
+                                               const std::string& by) {
+  RETURN_IF_ERROR_IN(CheckObjectName(request.namespace_()), "namespace");
+  ASSIGN_OR_RETURN(const v1::Object environment,
+                   ChooseCluster(catalog_.List("Environment", ""), request.environment()));
+  Plan plan;
+  const std::string& name = environment.metadata().name();
+  plan.header = Header(v1::RUN_KIND_INSPECT, "inspect", request.namespace_(), name, by);
+  plan.header.clear_application();
+  ASSIGN_OR_RETURN(plan.flow, strategies::CompileDiscovery(name, environment.environment().cluster(),
+                                                           request.namespace_()));
+  return plan;
 }
 
 StatusOr<v1::CreateRunResponse> Planner::Execute(StatusOr<Plan> plan, bool dry_run) {

@@ -31,6 +31,9 @@ class Planner {
   StatusOr<Plan> PlanRestore(const v1::CreateRestoreRequest& request, const std::string& by);
   StatusOr<Plan> PlanDrill(const v1::CreateDrillRequest& request, const std::string& by);
 
+  // A run that looks what there is in a namespace of a cluster. It is of no application.
+  StatusOr<Plan> PlanDiscovery(const v1::CreateDiscoveryRequest& request, const std::string& by);
+
   // The part of the plan that only looks, as a run of its own.
   StatusOr<Plan> PlanInspection(const Plan& plan, const std::string& by);
 

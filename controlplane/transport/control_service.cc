@@ -60,6 +60,12 @@ grpc::Status ControlServiceImpl::CreateDrill(grpc::ServerContext* context,
   return Answer(*context, *request, *response, &ControlApi::CreateDrill);
 }
 
+grpc::Status ControlServiceImpl::CreateDiscovery(grpc::ServerContext* context,
+                                                 const v1::CreateDiscoveryRequest* request,
+                                                 v1::CreateRunResponse* response) {
+  return Answer(*context, *request, *response, &ControlApi::CreateDiscovery);
+}
+
 grpc::Status ControlServiceImpl::ListRuns(grpc::ServerContext* context, const v1::ListRunsRequest* request,
                                           v1::ListRunsResponse* response) {
   return Answer(*context, *request, *response, &ControlApi::ListRuns);

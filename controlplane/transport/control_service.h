@@ -31,6 +31,8 @@ class ControlServiceImpl final : public v1::ControlService::Service {
                              v1::CreateRunResponse*) override;
   grpc::Status CreateDrill(grpc::ServerContext*, const v1::CreateDrillRequest*,
                            v1::CreateRunResponse*) override;
+  grpc::Status CreateDiscovery(grpc::ServerContext*, const v1::CreateDiscoveryRequest*,
+                               v1::CreateRunResponse*) override;
   grpc::Status ListRuns(grpc::ServerContext*, const v1::ListRunsRequest*, v1::ListRunsResponse*) override;
   grpc::Status GetRun(grpc::ServerContext*, const v1::GetRunRequest*, v1::Run*) override;
   grpc::Status WatchRun(grpc::ServerContext*, const v1::GetRunRequest*,

@@ -96,6 +96,7 @@ void BuildCommandLine(CommandLine& line) {
   AddGlobalOptions(line);
   AddApplyCommands(line);
   AddObjectCommands(line);
+  AddDiscoverCommands(line);
   AddBackupCommands(line);
   AddRestoreCommands(line);
   AddDrillCommands(line);

@@ -28,6 +28,9 @@ inline kubernetes::ResourceType Services() { return {"", "v1", "services"}; }
 inline kubernetes::ResourceType StorageClasses() {
   return {"storage.k8s.io", "v1", "storageclasses", false};
 }
+inline kubernetes::ResourceType StatefulSets() { return {"apps", "v1", "statefulsets"}; }
+inline kubernetes::ResourceType DaemonSets() { return {"apps", "v1", "daemonsets"}; }
+inline kubernetes::ResourceType CronJobs() { return {"batch", "v1", "cronjobs"}; }
 inline kubernetes::ResourceType SnapshotClasses() {
   return {"snapshot.storage.k8s.io", "v1", "volumesnapshotclasses", false};
 }

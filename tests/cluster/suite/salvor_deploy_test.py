@@ -178,11 +178,17 @@ class Deployed(ClusterTest):
         self.assertEqual(refused.returncode, 1, refused.stdout + refused.stderr)
         self.assertIn("forbidden", (refused.stdout + refused.stderr).lower())
         self.assertIn(f"'get' on 'namespaces' in namespace {self.space}", " ".join(refused.stderr.split()))
+        refused = self.cli("discover", "--namespace", self.space, check=False, seconds=BACKUP_SECONDS)
+        self.assertEqual(refused.returncode, 1, refused.stdout + refused.stderr)
+        self.assertIn(f"kubectl -n {self.space} create rolebinding salvor --clusterrole=salvor-application "
+                      "--serviceaccount=salvor:salvor-executor", refused.stderr)
         kubectl("-n", self.space, "create", "rolebinding", "salvor", "--clusterrole=salvor-application",
                 "--serviceaccount=salvor:salvor-executor")
 
         wait_for("the volume to be written", lambda: volumes.has_file(self.space, "user", "/data/word"), READY_SECONDS,
                  lambda: pods_of(self.space))
+        proposed = self.cli("discover", "--namespace", self.space, seconds=BACKUP_SECONDS).stdout
+        self.assertIn("\n  - name: uploads\n", proposed)
         done = self.cli("backup", "create", "shop", "--wait", seconds=BACKUP_SECONDS)
         self.assertIn("complete", done.stdout)
         shown = self.cli("backup", "show", "latest:shop").stdout

@@ -7,6 +7,7 @@ namespace salvor::cli {
 
 void AddApplyCommands(CommandLine& line);   // apply, validate
 void AddObjectCommands(CommandLine& line);  // get, delete
+void AddDiscoverCommands(CommandLine& line);
 void AddBackupCommands(CommandLine& line);
 void AddRestoreCommands(CommandLine& line);
 void AddDrillCommands(CommandLine& line);

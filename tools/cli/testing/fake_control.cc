@@ -102,6 +102,11 @@ v1::CreateRestoreRequest FakeControl::last_restore() const {
   return last_restore_;
 }
 
+v1::CreateDiscoveryRequest FakeControl::last_discovery() const {
+  MutexLock lock(mutex_);
+  return last_discovery_;
+}
+
 grpc::Status FakeControl::Admit(grpc::ServerContext& context) {
   const auto header = context.client_metadata().find("authorization");
   if (header == context.client_metadata().end() ||
@@ -214,6 +219,15 @@ grpc::Status FakeControl::CreateDrill(grpc::ServerContext* context, const v1::Cr
   MutexLock lock(mutex_);
   if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   return Start(request->dry_run(), *response);
+}
+
+grpc::Status FakeControl::CreateDiscovery(grpc::ServerContext* context,
+                                          const v1::CreateDiscoveryRequest* request,
+                                          v1::CreateRunResponse* response) {
+  MutexLock lock(mutex_);
+  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  last_discovery_ = *request;
+  return Start(false, *response);
 }
 
 grpc::Status FakeControl::ListRuns(grpc::ServerContext* context, const v1::ListRunsRequest* request,

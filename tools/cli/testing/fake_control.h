@@ -46,6 +46,7 @@ class FakeControl final : public v1::ControlService::Service {
   int watches() const;
   int log_reads() const;
   v1::CreateRestoreRequest last_restore() const;
+  v1::CreateDiscoveryRequest last_discovery() const;
 
   grpc::Status GetVersion(grpc::ServerContext*, const v1::GetVersionRequest*,
                           v1::GetVersionResponse*) override;
@@ -60,6 +61,8 @@ class FakeControl final : public v1::ControlService::Service {
                              v1::CreateRunResponse*) override;
   grpc::Status CreateDrill(grpc::ServerContext*, const v1::CreateDrillRequest*,
                            v1::CreateRunResponse*) override;
+  grpc::Status CreateDiscovery(grpc::ServerContext*, const v1::CreateDiscoveryRequest*,
+                               v1::CreateRunResponse*) override;
   grpc::Status ListRuns(grpc::ServerContext*, const v1::ListRunsRequest*, v1::ListRunsResponse*) override;
   grpc::Status GetRun(grpc::ServerContext*, const v1::GetRunRequest*, v1::Run*) override;
   grpc::Status WatchRun(grpc::ServerContext*, const v1::GetRunRequest*,
@@ -103,6 +106,7 @@ class FakeControl final : public v1::ControlService::Service {
   std::string version_ ABSL_GUARDED_BY(mutex_) = "0.2.7";
   v1::CreateRunResponse plan_ ABSL_GUARDED_BY(mutex_);
   v1::CreateRestoreRequest last_restore_ ABSL_GUARDED_BY(mutex_);
+  v1::CreateDiscoveryRequest last_discovery_ ABSL_GUARDED_BY(mutex_);
   size_t allowed_ ABSL_GUARDED_BY(mutex_) = 1000;
   int watches_ ABSL_GUARDED_BY(mutex_) = 0;
   int log_reads_ ABSL_GUARDED_BY(mutex_) = 0;

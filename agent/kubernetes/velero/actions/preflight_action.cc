@@ -41,6 +41,12 @@ class Looker {
     return std::move(facts_);
   }
 
+  StatusOr<PreflightFacts> LookAtSnapshotMeans() {
+    RETURN_IF_ERROR(LookAtServer());
+    RETURN_IF_ERROR(LookAtSnapshots());
+    return std::move(facts_);
+  }
+
  private:
   // A cheap question that only a server answers that is well. Without an answer the rest is looked at all the same.
   Status AskServer() {
@@ -149,6 +155,14 @@ class Looker {
 StatusOr<PreflightFacts> LookAtCluster(const v1::VeleroPreflight& action, agent::ActionContext& context,
                                        const VeleroOptions& options, kubernetes::Kubernetes& cluster) {
   return Looker(action, context, options, cluster).Look();
+}
+
+StatusOr<PreflightFacts> LookAtSnapshotMeans(const v1::KubernetesCluster& where,
+                                             agent::ActionContext& context, const VeleroOptions& options,
+                                             kubernetes::Kubernetes& cluster) {
+  v1::VeleroPreflight of_nothing;
+  *of_nothing.mutable_cluster() = where;
+  return Looker(of_nothing, context, options, cluster).LookAtSnapshotMeans();
 }
 
 StatusOr<v1::ActionResult> RunVeleroPreflight(const v1::VeleroPreflight& action,

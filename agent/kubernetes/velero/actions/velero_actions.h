@@ -3,7 +3,9 @@
 #pragma once
 
 #include "agent/kubernetes/velero/actions/cluster.h"
+#include "agent/kubernetes/velero/preflight.h"
 #include "agent/work/action.h"
+#include "salvor/v1/discovery.pb.h"
 #include "salvor/v1/velero.pb.h"
 
 namespace salvor::velero {
@@ -33,6 +35,17 @@ StatusOr<v1::ActionResult> RunVeleroRestoreCheck(const v1::VeleroRestoreCheck& a
 // back that Velero has not begun.
 StatusOr<v1::ActionResult> RunVeleroRestore(const v1::VeleroRestore& action, agent::ActionContext& context,
                                             const VeleroOptions& options);
+
+// Lists what runs in a namespace, for a declaration to be proposed of it; changes nothing. PermissionDenied, with the
+// command that mends it, where the namespace has not opted in.
+StatusOr<v1::ActionResult> RunDiscover(const v1::Discover& action, agent::ActionContext& context,
+                                       const VeleroOptions& options);
+
+// The part of what a preflight looks at that decides whether a claim can be kept by a snapshot: Velero's server, and
+// the cluster's classes. Nothing is made for it, and nobody is asked but the API server.
+StatusOr<PreflightFacts> LookAtSnapshotMeans(const v1::KubernetesCluster& where,
+                                             agent::ActionContext& context, const VeleroOptions& options,
+                                             kubernetes::Kubernetes& cluster);
 
 void RegisterVeleroActions(agent::ActionRegistry& registry, const VeleroOptions& options);
 
