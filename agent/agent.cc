@@ -190,12 +190,11 @@ class AgentImpl final : public Agent {
 
   Status ServeMetrics() {
     if (options_.metrics_listen.empty()) return OkStatus();
-    ASSIGN_OR_RETURN(const Endpoint metrics, ParseEndpoint(options_.metrics_listen));
-    if (!metrics.local)
-      return FailedPrecondition("metrics on {} would be reachable beyond this machine", metrics.address);
+    ASSIGN_OR_RETURN(const std::string address,
+                     MetricsAddress(options_.metrics_listen, options_.metrics_open));
     metrics_.OnScrape(
         [this] { metrics_.Set("salvor_agent_control_plane_connected", {}, puller_->Connected() ? 1 : 0); });
-    return metrics_.Serve(metrics.address);
+    return metrics_.Serve(address);
   }
 
   static std::string HostName() {

@@ -17,6 +17,7 @@ struct AgentOptions {
   TlsFiles tls;
   std::string token_file;
   std::string metrics_listen;  // empty: no metrics
+  bool metrics_open = false;   // see MetricsAddress
   std::string version;
   ActionRegistry actions;  // what it can do: HostActions() and what is built beside them
 };

@@ -101,7 +101,10 @@ int main(int argc, char** argv) {
   app.add_option("--max-parallel", options.config.max_parallel, "tasks at once")
       ->capture_default_str()
       ->check(CLI::Range(1, 10000));
-  app.add_option("--metrics-listen", options.metrics_listen, "host:port for Prometheus, on this machine");
+  app.add_option("--metrics-listen", options.metrics_listen,
+                 "host:port for Prometheus; on this machine, unless --metrics-open is given");
+  app.add_flag("--metrics-open", options.metrics_open,
+               "metrics may be had beyond this machine: without TLS, by everybody who reaches that address");
   app.add_option("--log-level", log_level, "debug, info, warning or error")->capture_default_str();
   try {
     app.parse(argc, argv);

@@ -97,8 +97,9 @@ void MetricRegistry::OnScrape(std::function<void()> refresh) {
 
 Status MetricRegistry::Serve(const std::string& address) {
   try {
-    state_->server = std::make_unique<CivetServer>(
-        std::vector<std::string>{"listening_ports", address, "num_threads", "2"});
+    // Who connects and asks nothing holds a thread for as long as the timeout.
+    state_->server = std::make_unique<CivetServer>(std::vector<std::string>{
+        "listening_ports", address, "num_threads", "4", "request_timeout_ms", "5000"});
     state_->server->addHandler("/metrics", state_->handler);
   } catch (const std::exception&) {  // its words name no cause
     return WithHint(Unavailable("metrics cannot be served on {}", address),
