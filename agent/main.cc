@@ -3,15 +3,18 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "agent/agent.h"
 #include "agent/cluster_actions.h"
 #include "agent/host_actions.h"
+#include "agent/metrics/velero_metrics.h"
 #include "base/io/log.h"
 #include "base/io/mutex.h"
 #include "base/io/program/signals.h"
+#include "base/io/system_clock.h"
 
 namespace {
 
@@ -116,6 +119,13 @@ int main(int argc, char** argv) {
   salvor::InitLog("salvor-agent", log_level);
   options.config.runtime = runtime == "host" ? salvor::v1::RUNTIME_HOST : salvor::v1::RUNTIME_KUBERNETES;
   options.config.kind = KindFor(runtime, kind);
+  options.metrics = std::make_shared<salvor::MetricRegistry>();
+  const salvor::SystemClock clock;
+  if (options.config.kind == salvor::v1::AGENT_KIND_EXECUTOR) {
+    const auto velero = std::make_shared<salvor::agent::VeleroMetrics>(*options.metrics, clock);
+    options.refresh_metrics = [velero] { velero->Refresh(); };
+    cluster.observer = velero;
+  }
   auto actions = salvor::agent::ActionsFor(options.config.runtime, options.config.kind, cluster);
   if (!actions.ok())
     return salvor::ReportFailure(salvor::WithContext(actions.status(), "--runtime and --kind"));

@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <stdexcept>
+
 namespace salvor {
 namespace {
 
@@ -23,7 +25,7 @@ TEST(MetricRegistry, ATotalThatSomebodyElseCountsIsACounterThatNeverFalls) {
 
 TEST(MetricRegistry, ComputesAtEachScrapeAndRemovesSeriesWithTheirObject) {
   MetricRegistry registry;
-  registry.DeclareGauge("salvor_scrapes", "Scrapes.");
+  registry.DeclareGauge("salvor_scrapes", "Scrapes.", {"of"});
   int scrapes = 0;
   registry.OnScrape([&] { registry.Set("salvor_scrapes", {{"of", "a"}}, ++scrapes); });
   EXPECT_THAT(registry.Text(), HasSubstr("salvor_scrapes{of=\"a\"} 1\n"));
@@ -31,6 +33,25 @@ TEST(MetricRegistry, ComputesAtEachScrapeAndRemovesSeriesWithTheirObject) {
   registry.OnScrape(nullptr);
   registry.Remove("salvor_scrapes", {{"of", "a"}});
   EXPECT_THAT(registry.Text(), Not(HasSubstr("of=\"a\"")));
+}
+
+TEST(MetricRegistry, SeriesHaveTheLabelsThatWereDeclared) {
+  MetricRegistry registry;
+  registry.DeclareCounter("salvor_a_total", "A.", {"kind", "application"});
+  registry.DeclareGauge("salvor_b", "B.");
+  registry.DeclareHistogram("salvor_c_seconds", "C.", {1, 2}, {"kind"});
+  registry.Add("salvor_a_total", {{"application", "shop"}, {"kind", "backup"}});
+  EXPECT_THAT(registry.Text(), HasSubstr("salvor_a_total{application=\"shop\",kind=\"backup\"} 1\n"));
+  EXPECT_THROW(registry.Add("salvor_a_total", {{"kind", "backup"}}), std::logic_error);
+  EXPECT_THROW(registry.Add("salvor_a_total", {{"kind", "backup"}, {"other", "x"}}), std::logic_error);
+  EXPECT_THROW(registry.Set("salvor_b", {{"kind", "backup"}}, 1), std::logic_error);
+  EXPECT_THROW(registry.Observe("salvor_c_seconds", {}, 1), std::logic_error);
+  EXPECT_THROW(registry.Set("salvor_nobody", {}, 1), std::logic_error);
+  const std::vector<MetricDescription> declared = registry.Declared();
+  ASSERT_EQ(declared.size(), 3u);
+  EXPECT_EQ(declared[0].labels, (std::vector<std::string>{"kind", "application"}));
+  EXPECT_EQ(declared[1].type, "gauge");
+  EXPECT_EQ(declared[2].name, "salvor_c_seconds");
 }
 
 sockaddr_in Loopback(uint16_t port) {
