@@ -2,6 +2,7 @@
 import copy
 import json
 import os
+import re
 import sys
 import unittest
 
@@ -19,6 +20,25 @@ def dashboard(expression, legend="", **place):
               {"id": 2, "title": "second", "gridPos": {"x": 12, "y": 0, "w": 12, "h": 4, **place},
                "targets": [{"expr": expression, "legendFormat": legend, "datasource": SOURCE}]}]
     return {"panels": panels}
+
+# Each alert with series in which it fires and in which it does not; a day is 1440 values, and they are looked at after somewhat more than two.
+SUCCESS = "salvor_backup_last_success_timestamp_seconds %s"
+NOT_COVERED = 'salvor_velero_volumes_total{outcome="not_covered",application="shop"} %s'
+ALERTS = {
+    "SalvorIsAway": ("salvor_build_info 1x9", "salvor_build_info 1x2900"),
+    "SalvorBackupTooOld": (SUCCESS % "0x2900", SUCCESS % "86400x2900"),
+    "SalvorVolumeNotCovered": (NOT_COVERED % "_x2800 1x100", NOT_COVERED % "1x2900"),
+    "SalvorAgentAway": ('salvor_agent_connected{agent="a"} 0x2900', 'salvor_agent_connected{agent="a"} 1x2900'),
+    "SalvorStepWaits": ("salvor_queue_oldest_step_age_seconds 3601x2900", "salvor_queue_oldest_step_age_seconds 60x2900"),
+    "SalvorLeftSomethingBehind": ("salvor_open_obligations 1x2900; salvor_active_runs 0x2900",
+                                  "salvor_open_obligations 1x2900; salvor_active_runs 1x2900"),
+    "SalvorStoreDamaged": ("salvor_store_damaged_records 1x2900", "salvor_store_damaged_records 0x2900"),
+    "VeleroDoesNotAnswer": ("salvor_velero_server_up 0x2900", "salvor_velero_server_up 1x2900"),
+    "VeleroLocationUnavailable": ("salvor_velero_storage_location_available 0x2900",
+                                  "salvor_velero_storage_location_available 1x9"),
+    "VeleroMovesNothing": ("salvor_velero_stalled_backups 1x2900", "salvor_velero_stalled_backups 0x2900"),
+}
+MORE = {"SalvorVolumeNotCovered": (NOT_COVERED % "0x2800 1x100", NOT_COVERED % "0x2900")}
 
 
 class CheckDashboardsTest(unittest.TestCase):
@@ -40,6 +60,22 @@ class CheckDashboardsTest(unittest.TestCase):
         [alerts] = check_dashboards.blocks_of(ROOT, "groups:")
         self.assertGreater(len(check_dashboards.alerts_of(alerts)), 5)
         self.assertEqual(len(check_dashboards.blocks_of(ROOT, "scrape_configs:")), 1)
+
+    def answers(self, expression, series):
+        """Whether the alert's expression has an answer at the end of two days with these series."""
+        given = [dict(zip(("series", "values"), one.split(" ", 1))) for one in series.split("; ")]
+        asked = [{"expr": f"count({expression}) or vector(0)", "eval_time": "2890m",
+                  "exp_samples": [{"labels": "{}", "value": 1}]}]
+        tests = {"tests": [{"interval": "1m", "input_series": given, "promql_expr_test": asked}]}
+        return not check_dashboards.promtool("test", "rules", "tests", tests=tests)
+
+    def test_each_alert_fires_when_it_should_and_only_then(self):
+        [block] = check_dashboards.blocks_of(ROOT, "groups:")
+        alerts = dict(zip(re.findall(r"- alert: (\w+)", block), check_dashboards.alerts_of(block)))
+        self.assertEqual(set(alerts), set(ALERTS))
+        for name, (fires, quiet) in [*ALERTS.items(), *MORE.items()]:
+            self.assertTrue(self.answers(alerts[name], fires), f"{name} does not fire with {fires}")
+            self.assertFalse(self.answers(alerts[name], quiet), f"{name} fires with {quiet}")
 
     def test_the_catalogue_is_read_whole(self):
         series = check_dashboards.catalogue(ROOT)
