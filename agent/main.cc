@@ -15,6 +15,7 @@
 #include "base/io/mutex.h"
 #include "base/io/program/signals.h"
 #include "base/io/system_clock.h"
+#include "base/names.h"
 
 namespace {
 
@@ -58,8 +59,11 @@ int main(int argc, char** argv) {
       "\\\n"
       "    --token-file /var/lib/salvor/agent.token --state-directory /var/lib/salvor-agent");
   app.set_version_flag("--version", options.version);
-  app.add_option("--name", options.config.name, "this agent's name, the same after every restart")
-      ->required();
+  std::string node;
+  CLI::Option* name =
+      app.add_option("--name", options.config.name, "this agent's name, the same after every restart");
+  app.add_option("--node", node, "of the kind node, instead of a name: its node, which it is named after")
+      ->excludes(name);
   app.add_option("--environment", options.config.environment, "the Environment it serves")->required();
   app.add_option("--runtime", runtime, "host, or kubernetes: what it does its work on")
       ->capture_default_str()
@@ -111,6 +115,7 @@ int main(int argc, char** argv) {
   app.add_option("--log-level", log_level, "debug, info, warning or error")->capture_default_str();
   try {
     app.parse(argc, argv);
+    if (options.config.name.empty() && node.empty()) throw CLI::RequiredError("--name");
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
@@ -119,6 +124,13 @@ int main(int argc, char** argv) {
   salvor::InitLog("salvor-agent", log_level);
   options.config.runtime = runtime == "host" ? salvor::v1::RUNTIME_HOST : salvor::v1::RUNTIME_KUBERNETES;
   options.config.kind = KindFor(runtime, kind);
+  if (!node.empty()) {
+    if (options.config.kind != salvor::v1::AGENT_KIND_NODE)
+      return salvor::ReportFailure(salvor::InvalidArgument("--node goes with --kind node; give --name"));
+    auto named = salvor::MakeNodeAgentName(node);
+    if (!named.ok()) return salvor::ReportFailure(salvor::WithContext(named.status(), "--node"));
+    options.config.name = *std::move(named);
+  }
   options.metrics = std::make_shared<salvor::MetricRegistry>();
   const salvor::SystemClock clock;
   if (options.config.kind == salvor::v1::AGENT_KIND_EXECUTOR) {

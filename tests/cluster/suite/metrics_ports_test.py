@@ -11,7 +11,7 @@ PODS = re.compile(r"(?m)^kind: (StatefulSet|DaemonSet|Deployment)$")
 
 def documents() -> list[str]:
     found = []
-    for path in sorted(DEPLOY.glob("*.yaml")):
+    for path in sorted(DEPLOY.rglob("*.yaml")):
         found += re.sub(r"(?m)^\s*#.*$", "", path.read_text()).split("\n---\n")
     return found
 
@@ -29,7 +29,7 @@ class MetricsPorts(unittest.TestCase):
         self.services = [each for each in documents() if re.search(r"(?m)^kind: Service$", each)]
 
     def test_what_is_announced_is_what_is_served(self):
-        self.assertGreaterEqual(len(self.pods), 2)
+        self.assertGreaterEqual(len(self.pods), 3)
         for text in self.pods:
             port = one(r"- --metrics-listen=0\.0\.0\.0:(\d+)\n", text)
             self.assertEqual(text.count("- --metrics-open\n"), 1, "else it is refused beyond the pod")
