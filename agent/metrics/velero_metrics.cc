@@ -1,5 +1,7 @@
 #include "agent/metrics/velero_metrics.h"
 
+#include "base/text.h"
+
 namespace salvor::agent {
 namespace {
 
@@ -17,6 +19,7 @@ constexpr char kKeptBytes[] = "salvor_velero_kept_bytes_total";
 constexpr char kVelero[] = "velero_namespace";
 constexpr char kLocation[] = "storage_location";
 
+constexpr size_t kLongestVersion = 64;  // it is what somebody else's server says
 constexpr absl::Duration kTrusted = absl::Hours(1);
 
 }  // namespace
@@ -66,7 +69,9 @@ void VeleroMetrics::Show(const std::string& velero_namespace, const std::string&
 
 void VeleroMetrics::OnServer(const std::string& velero_namespace, const std::string& version) {
   std::map<Series, double> found = {{{kUp, {{kVelero, velero_namespace}}}, version.empty() ? 0.0 : 1.0}};
-  if (!version.empty()) found[{kVersion, {{kVelero, velero_namespace}, {"version", version}}}] = 1;
+  if (!version.empty())
+    found[{kVersion,
+           {{kVelero, velero_namespace}, {"version", Elide(CleanText(version), kLongestVersion)}}}] = 1;
   Show(velero_namespace, "server", found);
 }
 

@@ -53,6 +53,12 @@ TEST_F(VeleroMetricsTest, TellHowTheServerIsAndWhenItWasAsked) {
                             HasSubstr("server_up{velero_namespace=\"velero\"} 1\n")));
 }
 
+TEST_F(VeleroMetricsTest, ShowNoVersionWithoutEnd) {
+  metrics_.OnServer("velero", std::string(100000, 'v') + "\n# TYPE forged counter");
+  EXPECT_LT(Text().size(), 2000u);
+  EXPECT_THAT(Text(), Not(HasSubstr("\n# TYPE forged")));
+}
+
 TEST_F(VeleroMetricsTest, ForgetALocationThatIsGone) {
   metrics_.OnLocations("velero", {Location("default", "Available"), Location("old", "Unavailable", true)});
   metrics_.OnLocations("other", {Location("old", "Available")});

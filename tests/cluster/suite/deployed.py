@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ SALVOR = "salvor"  # the namespace that deploy/kubernetes has
 OVERLAY = """apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources: [{deploy}]
+components: [{components}]
 labels:
 - pairs: {{{label}: "{run}"}}
 """
@@ -38,6 +40,8 @@ def in_salvord(*words: str, seconds: float = 60) -> str:
 
 
 class DeployedSalvor(ClusterTest):
+    with_nodes = False  # an agent on each node
+
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory(prefix="salvor-deploy-")
         self.addCleanup(folder.cleanup)
@@ -64,7 +68,8 @@ class DeployedSalvor(ClusterTest):
         overlay = self.folder / "overlay"
         overlay.mkdir()
         deploy = os.path.relpath(DEPLOY, overlay.resolve())
-        (overlay / "kustomization.yaml").write_text(OVERLAY.format(deploy=deploy, label=LABEL, run=RUN))
+        (overlay / "kustomization.yaml").write_text(OVERLAY.format(
+            deploy=deploy, components=f"{deploy}/node" if self.with_nodes else "", label=LABEL, run=RUN))
         self.addCleanup(self.delete_all, overlay)
         kubectl("apply", "-k", str(overlay))
 
@@ -81,19 +86,26 @@ class DeployedSalvor(ClusterTest):
             self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("there already", done.stdout)
 
+    def make_token(self, name: str) -> None:
+        """Of the agents salvor-NAME-…, in the Secret that they wait for."""
+        token = in_salvord("salvor", "agent-token", "create", name, "--environment", "production", "--agent",
+                           f"salvor-{name}-*")
+        self.assertTrue(token.startswith("salvor_agent_"), "it says something else than the token")
+        kubectl("-n", SALVOR, "create", "secret", "generic", f"salvor-{name}-token", "--from-file=token=/dev/stdin",
+                text=token)
+        # The kubelet, which waited for the Secret, would look again in a minute or two.
+        kubectl("-n", SALVOR, "delete", "pod", "-l", f"app.kubernetes.io/name=salvor-{name}",
+                f"--timeout={GONE_SECONDS}s", seconds=GONE_SECONDS + 10)
+
     def make_secrets(self) -> None:
         (self.folder / "environment").write_text(credentials())
         kubectl("-n", SALVOR, "create", "secret", "generic", "salvor-vault", "--from-literal=password=of-a-test",
                 f"--from-file=environment={self.folder / 'environment'}")
         wait_until_ready(SALVOR, "statefulset/salvord")
-        token = in_salvord("salvor", "agent-token", "create", "executor", "--environment", "production", "--agent",
-                           "salvor-executor-*")
-        self.assertTrue(token.startswith("salvor_agent_"), "it says something else than the token")
-        kubectl("-n", SALVOR, "create", "secret", "generic", "salvor-executor-token", "--from-file=token=/dev/stdin",
-                text=token)
-        # The kubelet, which waited for the Secret, would look again in a minute or two.
-        kubectl("-n", SALVOR, "delete", "pod", "salvor-executor-0", f"--timeout={GONE_SECONDS}s",
-                seconds=GONE_SECONDS + 10)
+        self.make_token("executor")
+        if self.with_nodes:
+            self.make_token("node")
+            wait_until_ready(SALVOR, "daemonset/salvor-node")
 
     def wait_for_executor(self) -> None:
         def agents() -> str:
@@ -101,7 +113,7 @@ class DeployedSalvor(ClusterTest):
                 return in_salvord("salvor", "agent", "list")
             except AssertionError as failed:  # its pod is being made anew
                 return str(failed)
-        wait_for("the executor to connect", lambda: "salvor-executor-0" in agents() and " connected " in agents(),
+        wait_for("the executor to connect", lambda: re.search(r"salvor-executor-0 .* connected ", agents()),
                  READY_SECONDS, lambda: (agents(), pods_of(SALVOR), self.log_of("salvor-executor-0")))
 
     def log_of(self, name: str) -> str:

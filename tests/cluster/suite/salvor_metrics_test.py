@@ -1,4 +1,5 @@
-"""Prometheus scrapes Salvor inside of the cluster as docs/kubernetes.md says, and the dashboard shows what is so."""
+"""Prometheus scrapes Salvor inside of the cluster as docs/kubernetes.md says, and the dashboard shows what is so; there
+is an agent on each node, too."""
 
 import json
 import sys
@@ -8,7 +9,7 @@ from urllib.parse import quote
 
 from deployed import SALVOR, DeployedSalvor, in_salvord
 from salvor import ROOT
-from support import READY_SECONDS, VELERO, Json, apply, get, kubectl, pods_of, wait_for
+from support import READY_SECONDS, VELERO, Json, apply, find, get, kubectl, pods_of, succeeds, wait_for
 
 from bed import images
 from bed.configuration import s3_access
@@ -39,10 +40,13 @@ def prometheus(configuration: str) -> list[Json]:
 
 
 class Metrics(DeployedSalvor):
+    with_nodes = True
+
     def start_prometheus(self) -> None:
         self.watch = self.namespace("salvor-metrics")
         [scrape] = check_dashboards.blocks_of(str(ROOT), "scrape_configs:")
-        apply(self.watch, *prometheus(OFTEN + scrape))
+        self.assertEqual(scrape.count("# - {"), 1, "that of the agents on the nodes")
+        apply(self.watch, *prometheus(OFTEN + scrape.replace("# - {", "- {")))
         wait_for("Prometheus to be ready", lambda: condition(get(self.watch, "pod", POD) or {}, "Ready") == "True",
                  READY_SECONDS, lambda: (pods_of(self.watch), kubectl("-n", self.watch, "logs", POD, "--tail=20")))
 
@@ -102,10 +106,28 @@ class Metrics(DeployedSalvor):
             for secret in (token, "of-a-test", s3_access()["secret_key"], self.bucket):
                 self.assertNotIn(secret, text, pod)
 
+    def check_nodes(self) -> None:
+        """Each has an agent that shows as what it is, and that nobody gave a right."""
+        nodes = find("default", "nodes")
+
+        def agents() -> list[Json]:
+            listed = json.loads(self.cli("agent", "list", "-o", "json").stdout)["items"]
+            return [each for each in listed if each["kind"] == "Node" and each.get("connected")]
+        wait_for("an agent of each node", lambda: len(agents()) == len(nodes), READY_SECONDS,
+                 lambda: self.cli("agent", "list").stdout)
+        self.assertEqual({each["labels"]["node"] for each in agents()}, {each["metadata"]["name"] for each in nodes})
+        self.assertTrue(all(each["name"].startswith("salvor-node-") for each in agents()))
+        self.assertRegex(self.cli("agent", "list").stdout, r"salvor-node-\S+ +production +node +connected")
+        account = f"system:serviceaccount:{SALVOR}:salvor-node"
+        for verb, resource, space in (("list", "pods", SALVOR), ("get", "secrets", SALVOR), ("list", "nodes", SALVOR),
+                                      ("list", "backups.velero.io", VELERO)):
+            self.assertFalse(succeeds("auth", "can-i", verb, resource, "-n", space, f"--as={account}"), resource)
+
     def test_prometheus_scrapes_it_and_the_dashboard_shows_a_backup(self):
         self.put_beside_velero()
+        self.check_nodes()
         self.start_prometheus()
-        self.wait_for_value('count(up{job="salvor"} == 1)', [2])
+        self.wait_for_value('count(up{job="salvor"} == 1)', [3])
         self.opt_in()
         self.assertIn("complete", self.back_up_shop())
         self.check_what_is_seen()
