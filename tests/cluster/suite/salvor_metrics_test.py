@@ -2,6 +2,7 @@
 is an agent on each node, too."""
 
 import json
+import subprocess
 import sys
 import unittest
 from typing import Any
@@ -98,10 +99,13 @@ class Metrics(DeployedSalvor):
         for expression in check_dashboards.alerts_of(block):
             self.assertEqual(self.ask(expression), [], expression)
 
-    def check_no_secret(self) -> None:
+    def check_texts(self) -> None:
+        """Clean, and without a secret."""
         token = in_salvord("cat", "/var/lib/salvor/state/api.token").strip()
         for pod in (SALVORD, AGENT):
             text = self.served_by(pod)
+            lint = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True)
+            self.assertEqual((lint.returncode, lint.stdout + lint.stderr), (0, ""), pod)
             self.assertIn("salvor_", text)
             for secret in (token, "of-a-test", s3_access()["secret_key"], self.bucket):
                 self.assertNotIn(secret, text, pod)
@@ -133,7 +137,7 @@ class Metrics(DeployedSalvor):
         self.check_what_is_seen()
         self.check_dashboard()
         self.check_alerts()
-        self.check_no_secret()
+        self.check_texts()
 
 
 if __name__ == "__main__":
