@@ -10,6 +10,7 @@
 #include "agent/executor/executor.h"
 #include "agent/host_actions.h"
 #include "agent/journal/journal.h"
+#include "agent/metrics/agent_metrics.h"
 #include "agent/probes/application_check_room.h"
 #include "agent/process/orphaned_tools.h"
 #include "agent/process/process.h"
@@ -22,7 +23,6 @@
 #include "base/clock_jump.h"
 #include "base/io/files.h"
 #include "base/io/log.h"
-#include "base/io/metrics/registry.h"
 #include "base/io/steady_clock.h"
 #include "base/io/system_clock.h"
 #include "base/names.h"
@@ -31,40 +31,10 @@
 namespace salvor::agent {
 namespace {
 
-class AgentMetrics final : public ExecutorObserver {
- public:
-  AgentMetrics(MetricRegistry& registry, const std::string& version) : registry_(registry) {
-    registry.DeclareGauge("salvor_agent_build_info", "Version of this program, as a label.");
-    registry.DeclareCounter("salvor_agent_tasks_total",
-                            "Tasks that this agent ended, by action and outcome.");
-    registry.DeclareHistogram("salvor_agent_task_duration_seconds", "How long tasks took on this agent.",
-                              {0.01, 0.1, 1, 5, 15, 60, 300, 900, 3600, 10800});
-    registry.DeclareCounter("salvor_agent_data_bytes_total",
-                            "Bytes that went through this agent, by action.");
-    registry.DeclareGauge("salvor_agent_running_tasks", "Tasks that run now.");
-    registry.DeclareGauge("salvor_agent_control_plane_connected",
-                          "Whether the control plane is connected: 1 or 0.");
-    registry.Set("salvor_agent_build_info", {{"version", version}}, 1);
-    registry.Set("salvor_agent_running_tasks", {}, 0);
-  }
-  void OnTask(const std::string& kind, bool succeeded, absl::Duration took) override {
-    registry_.Add("salvor_agent_tasks_total",
-                  {{"action", kind}, {"outcome", succeeded ? "succeeded" : "failed"}});
-    registry_.Observe("salvor_agent_task_duration_seconds", {{"action", kind}}, absl::ToDoubleSeconds(took));
-  }
-  void OnProgress(const std::string& kind, int64_t bytes) override {
-    registry_.Add("salvor_agent_data_bytes_total", {{"action", kind}}, static_cast<double>(bytes));
-  }
-  void OnRunning(int running) override { registry_.Set("salvor_agent_running_tasks", {}, running); }
-
- private:
-  MetricRegistry& registry_;
-};
-
 // Members in order of need; destroyed in reverse.
 class AgentImpl final : public Agent {
  public:
-  explicit AgentImpl(AgentOptions options) : options_(std::move(options)) {}
+  explicit AgentImpl(AgentOptions options) : options_(WithRegistry(std::move(options))) {}
 
   ~AgentImpl() override {
     metrics_.OnScrape(nullptr);
@@ -110,6 +80,7 @@ class AgentImpl final : public Agent {
 
   Status Run() override {
     Status status = puller_->Run();
+    metrics_.OnScrape(nullptr);
     StopWatchdog();
     executor_.reset();  // waits for what runs, while the sink is still there
     return status;
@@ -117,6 +88,11 @@ class AgentImpl final : public Agent {
   void Stop() override { puller_->Stop(); }
 
  private:
+  static AgentOptions WithRegistry(AgentOptions options) {
+    if (options.metrics == nullptr) options.metrics = std::make_shared<MetricRegistry>();
+    return options;
+  }
+
   void StopWatchdog() {
     if (!watchdog_.joinable()) return;
     watchdog_.request_stop();
@@ -190,12 +166,13 @@ class AgentImpl final : public Agent {
 
   Status ServeMetrics() {
     if (options_.metrics_listen.empty()) return OkStatus();
-    ASSIGN_OR_RETURN(const Endpoint metrics, ParseEndpoint(options_.metrics_listen));
-    if (!metrics.local)
-      return FailedPrecondition("metrics on {} would be reachable beyond this machine", metrics.address);
-    metrics_.OnScrape(
-        [this] { metrics_.Set("salvor_agent_control_plane_connected", {}, puller_->Connected() ? 1 : 0); });
-    return metrics_.Serve(metrics.address);
+    ASSIGN_OR_RETURN(const std::string address,
+                     MetricsAddress(options_.metrics_listen, options_.metrics_open));
+    metrics_.OnScrape([this] {
+      agent_metrics_.Refresh(puller_->Connected(), executor_->Obligations().size());
+      if (options_.refresh_metrics) options_.refresh_metrics();
+    });
+    return metrics_.Serve(address);
   }
 
   static std::string HostName() {
@@ -206,7 +183,7 @@ class AgentImpl final : public Agent {
 
   const AgentOptions options_;
   SystemClock clock_;
-  MetricRegistry metrics_;
+  MetricRegistry& metrics_ = *options_.metrics;
   AgentMetrics agent_metrics_{metrics_, options_.version};
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<ToolRunner> tools_;

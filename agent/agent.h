@@ -1,11 +1,13 @@
 // The composition root of salvor-agent: builds everything in the order of need and binds it together.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "agent/work/action.h"
 #include "base/io/grpc/endpoint.h"
+#include "base/io/metrics/registry.h"
 #include "base/status.h"
 
 namespace salvor::agent {
@@ -17,6 +19,10 @@ struct AgentOptions {
   TlsFiles tls;
   std::string token_file;
   std::string metrics_listen;  // empty: no metrics
+  bool metrics_open = false;   // see MetricsAddress
+  std::shared_ptr<MetricRegistry>
+      metrics;                            // where other parts keep figures, too; null: one of the agent's own
+  std::function<void()> refresh_metrics;  // at each scrape, for those parts; may be null
   std::string version;
   ActionRegistry actions;  // what it can do: HostActions() and what is built beside them
 };

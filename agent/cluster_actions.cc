@@ -30,6 +30,7 @@ ActionRegistry ExecutorActions(const ClusterOptions& options) {
   velero::VeleroOptions velero;
   velero.clusters = OneCluster(options.kubeconfig);
   velero.download = velero::DownloadSigned;
+  velero.observer = options.observer;
   ActionRegistry registry;
   RegisterNoop(registry);
   RegisterLocationActions(registry);

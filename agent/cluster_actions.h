@@ -1,14 +1,17 @@
 // Everything that an agent of a cluster can do, by its kind. It needs no host's engine: Velero reads the volumes.
 #pragma once
 
+#include <memory>
 #include <string>
 
+#include "agent/kubernetes/velero/observer.h"
 #include "agent/work/action.h"
 
 namespace salvor::agent {
 
 struct ClusterOptions {
   std::string kubeconfig;  // empty: the service account of the pod that the agent runs in
+  std::shared_ptr<velero::VeleroObserver> observer;  // hears what an executor sees of Velero; may be null
 };
 
 // Of an executor, which has rights at the API server and holds nothing that another one could not take over. An action

@@ -33,14 +33,14 @@ TEST(ClusterActions, GoWithARuntimeAndAKind) {
                           Case{v1::RUNTIME_KUBERNETES, v1::AGENT_KIND_EXECUTOR, true}}) {
     EXPECT_EQ(ActionsFor(one.runtime, one.kind, {}).ok(), one.ok) << one.runtime << " " << one.kind;
   }
-  EXPECT_FALSE(ActionsFor(v1::RUNTIME_HOST, v1::AGENT_KIND_HOST, {"/k"}).ok());
-  EXPECT_EQ(ActionsFor(v1::RUNTIME_KUBERNETES, v1::AGENT_KIND_NODE, {"/k"}).status().code(),
+  EXPECT_FALSE(ActionsFor(v1::RUNTIME_HOST, v1::AGENT_KIND_HOST, {"/k", nullptr}).ok());
+  EXPECT_EQ(ActionsFor(v1::RUNTIME_KUBERNETES, v1::AGENT_KIND_NODE, {"/k", nullptr}).status().code(),
             absl::StatusCode::kInvalidArgument);
-  EXPECT_TRUE(ActionsFor(v1::RUNTIME_KUBERNETES, v1::AGENT_KIND_EXECUTOR, {"/k"}).ok());
+  EXPECT_TRUE(ActionsFor(v1::RUNTIME_KUBERNETES, v1::AGENT_KIND_EXECUTOR, {"/k", nullptr}).ok());
 }
 
 TEST(ClusterActions, ReadNoKubeconfigButTheirOwn) {
-  const ActionRegistry executor = ExecutorActions({"/etc/salvor/kubeconfig"});
+  const ActionRegistry executor = ExecutorActions({"/etc/salvor/kubeconfig", nullptr});
   v1::Action action;
   action.mutable_velero_backup()->mutable_cluster()->set_kubeconfig("/root/.kube/config");
   const AgentConfig config;

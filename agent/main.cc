@@ -3,15 +3,19 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "agent/agent.h"
 #include "agent/cluster_actions.h"
 #include "agent/host_actions.h"
+#include "agent/metrics/velero_metrics.h"
 #include "base/io/log.h"
 #include "base/io/mutex.h"
 #include "base/io/program/signals.h"
+#include "base/io/system_clock.h"
+#include "base/names.h"
 
 namespace {
 
@@ -55,8 +59,11 @@ int main(int argc, char** argv) {
       "\\\n"
       "    --token-file /var/lib/salvor/agent.token --state-directory /var/lib/salvor-agent");
   app.set_version_flag("--version", options.version);
-  app.add_option("--name", options.config.name, "this agent's name, the same after every restart")
-      ->required();
+  std::string node;
+  CLI::Option* name =
+      app.add_option("--name", options.config.name, "this agent's name, the same after every restart");
+  app.add_option("--node", node, "of the kind node, instead of a name: its node, which it is named after")
+      ->excludes(name);
   app.add_option("--environment", options.config.environment, "the Environment it serves")->required();
   app.add_option("--runtime", runtime, "host, or kubernetes: what it does its work on")
       ->capture_default_str()
@@ -101,10 +108,14 @@ int main(int argc, char** argv) {
   app.add_option("--max-parallel", options.config.max_parallel, "tasks at once")
       ->capture_default_str()
       ->check(CLI::Range(1, 10000));
-  app.add_option("--metrics-listen", options.metrics_listen, "host:port for Prometheus, on this machine");
+  app.add_option("--metrics-listen", options.metrics_listen,
+                 "host:port for Prometheus; on this machine, unless --metrics-open is given");
+  app.add_flag("--metrics-open", options.metrics_open,
+               "metrics may be had beyond this machine: without TLS, by everybody who reaches that address");
   app.add_option("--log-level", log_level, "debug, info, warning or error")->capture_default_str();
   try {
     app.parse(argc, argv);
+    if (options.config.name.empty() && node.empty()) throw CLI::RequiredError("--name");
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
@@ -113,6 +124,20 @@ int main(int argc, char** argv) {
   salvor::InitLog("salvor-agent", log_level);
   options.config.runtime = runtime == "host" ? salvor::v1::RUNTIME_HOST : salvor::v1::RUNTIME_KUBERNETES;
   options.config.kind = KindFor(runtime, kind);
+  if (!node.empty()) {
+    if (options.config.kind != salvor::v1::AGENT_KIND_NODE)
+      return salvor::ReportFailure(salvor::InvalidArgument("--node goes with --kind node; give --name"));
+    auto named = salvor::MakeNodeAgentName(node);
+    if (!named.ok()) return salvor::ReportFailure(salvor::WithContext(named.status(), "--node"));
+    options.config.name = *std::move(named);
+  }
+  options.metrics = std::make_shared<salvor::MetricRegistry>();
+  const salvor::SystemClock clock;
+  if (options.config.kind == salvor::v1::AGENT_KIND_EXECUTOR) {
+    const auto velero = std::make_shared<salvor::agent::VeleroMetrics>(*options.metrics, clock);
+    options.refresh_metrics = [velero] { velero->Refresh(); };
+    cluster.observer = velero;
+  }
   auto actions = salvor::agent::ActionsFor(options.config.runtime, options.config.kind, cluster);
   if (!actions.ok())
     return salvor::ReportFailure(salvor::WithContext(actions.status(), "--runtime and --kind"));

@@ -86,6 +86,20 @@ std::string MakeRunName(std::string_view kind, std::string_view application, abs
   return fmt::format("{}-{}{}", kind, part, end);
 }
 
+StatusOr<std::string> MakeNodeAgentName(std::string_view node) {
+  constexpr std::string_view kBeginning = "salvor-node-";
+  RETURN_IF_ERROR(CheckDottedName(node, "a node"));
+  if (IsLabel(node) && kBeginning.size() + node.size() <= kLongestName)
+    return fmt::format("{}{}", kBeginning, node);
+  uint32_t digest = 2166136261U;  // FNV-1a
+  for (const char c : node) digest = (digest ^ static_cast<unsigned char>(c)) * 16777619U;
+  const std::string end = fmt::format("-{:08x}", digest);
+  std::string_view part =
+      node.substr(0, node.find('.')).substr(0, kLongestName - kBeginning.size() - end.size());
+  while (!part.empty() && part.back() == '-') part.remove_suffix(1);
+  return fmt::format("{}{}{}", kBeginning, part, end);
+}
+
 std::string Slug(std::string_view text) {
   std::string slug;
   for (const char c : text.substr(0, 40)) {

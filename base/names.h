@@ -33,6 +33,11 @@ Status CheckAbsolutePath(std::string_view path);
 std::string MakeRunName(std::string_view kind, std::string_view application, absl::Time now,
                         uint64_t entropy);
 
+// The name of the agent on a node of a cluster, the same after every restart: "salvor-node-" and the node's. A node may
+// have dots in its name, and more characters than an object: then the end is a digest of the whole. InvalidArgument for
+// what is no node's name.
+StatusOr<std::string> MakeNodeAgentName(std::string_view node);
+
 // A part of a step or artifact id from any text: [a-z0-9.-] only, never empty; not unique by itself.
 std::string Slug(std::string_view text);
 

@@ -64,6 +64,23 @@ TEST(Names, RunsOfTheLongestApplicationsHaveLegalNames) {
   EXPECT_EQ(MakeRunName("backup", dashes, now, 0), "backup-a-20261121-101500-0000");
 }
 
+TEST(Names, OfANodesAgentIsAnObjectsNameAndTheNodesOwn) {
+  EXPECT_EQ(*MakeNodeAgentName("worker-1"), "salvor-node-worker-1");
+  const std::string dotted = *MakeNodeAgentName("ip-10-0-0-1.eu-west-1.compute.internal");
+  EXPECT_EQ(dotted.substr(0, dotted.size() - 9), "salvor-node-ip-10-0-0-1");
+  EXPECT_NE(dotted, *MakeNodeAgentName("ip-10-0-0-1.eu-west-2.compute.internal"));
+  const std::string parts = std::string(63, 'a') + "." + std::string(63, 'b');
+  for (const std::string& node :
+       {std::string("a"), std::string(51, 'a'), std::string(52, 'a'), std::string(63, 'a'),
+        std::string(41, 'a') + "--" + std::string(20, 'b'), parts, parts + "." + parts.substr(2)}) {
+    const auto name = MakeNodeAgentName(node);
+    ASSERT_TRUE(name.ok()) << node << ": " << name.status();
+    EXPECT_TRUE(CheckObjectName(*name).ok()) << *name;
+    EXPECT_EQ(*name, *MakeNodeAgentName(node));
+  }
+  for (const char* bad : {"", "Node", "a..b", "-a", "a b"}) EXPECT_FALSE(MakeNodeAgentName(bad).ok()) << bad;
+}
+
 TEST(Names, SlugsAreSafeEverywhere) {
   EXPECT_EQ(Slug("Shop Audit"), "shop-audit");
   EXPECT_EQ(Slug("--"), "x");

@@ -77,11 +77,10 @@ class ControlPlaneImpl final : public ControlPlane {
     StartTimer();
     RETURN_IF_ERROR(Listen(endpoint, credentials));
     if (options_.metrics_listen.empty()) return OkStatus();
-    ASSIGN_OR_RETURN(const Endpoint metrics, ParseEndpoint(options_.metrics_listen));
-    if (!metrics.local)
-      return FailedPrecondition("metrics on {} would be reachable beyond this machine", metrics.address);
+    ASSIGN_OR_RETURN(const std::string address,
+                     MetricsAddress(options_.metrics_listen, options_.metrics_open));
     metrics_.OnScrape([this] { run_metrics_.Refresh(*engine_, *store_); });
-    return metrics_.Serve(metrics.address);
+    return metrics_.Serve(address);
   }
 
   void Run() override {

@@ -15,6 +15,7 @@ struct ControlPlaneOptions {
   std::string listen;  // see ParseEndpoint
   TlsFiles tls;
   std::string metrics_listen;  // empty: no metrics
+  bool metrics_open = false;   // see MetricsAddress
   std::string version;
 };
 

@@ -19,7 +19,10 @@ int main(int argc, char** argv) {
   app.add_option("--listen", options.listen, "unix:///path, or host:port")->capture_default_str()->required();
   app.add_option("--tls-certificate", options.tls.certificate, "PEM; needed beyond this machine");
   app.add_option("--tls-private-key", options.tls.private_key, "PEM, mode 0600");
-  app.add_option("--metrics-listen", options.metrics_listen, "host:port for Prometheus, on this machine");
+  app.add_option("--metrics-listen", options.metrics_listen,
+                 "host:port for Prometheus; on this machine, unless --metrics-open is given");
+  app.add_flag("--metrics-open", options.metrics_open,
+               "metrics may be had beyond this machine: without TLS, by everybody who reaches that address");
   app.add_option("--log-level", log_level, "debug, info, warning or error")->capture_default_str();
   try {
     app.parse(argc, argv);

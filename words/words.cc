@@ -178,6 +178,20 @@ std::string Word(v1::Runtime runtime) {
   }
 }
 
+std::string Word(v1::AgentKind kind) {
+  switch (kind) {
+    case v1::AGENT_KIND_UNSPECIFIED:
+    case v1::AGENT_KIND_HOST:
+      return "host";
+    case v1::AGENT_KIND_NODE:
+      return "node";
+    case v1::AGENT_KIND_EXECUTOR:
+      return "executor";
+    default:
+      return "unknown";
+  }
+}
+
 std::string Word(v1::TokenClass token_class) {
   switch (token_class) {
     case v1::TOKEN_CLASS_VIEW:

@@ -20,6 +20,7 @@ std::string Word(v1::Backup::Verification verification);  // "unproven" for none
 std::string Word(v1::ObligationStatus::Phase phase);
 std::string Word(v1::RunKind kind);  // "run" for one that is not known
 std::string Word(v1::Runtime runtime);
+std::string Word(v1::AgentKind kind);          // "host" for one that does not say it
 std::string Word(v1::TokenClass token_class);  // "none" for one that is not known: its holder may do nothing
 
 // The kind of a component: "postgres", "disk".

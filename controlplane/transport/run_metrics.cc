@@ -21,29 +21,37 @@ double Seconds(const google::protobuf::Timestamp& time) {
 }  // namespace
 
 RunMetrics::RunMetrics(MetricRegistry& registry, const std::string& version) : registry_(registry) {
-  registry.DeclareGauge("salvor_build_info", "Version of this program, as a label.");
+  registry.DeclareGauge("salvor_build_info", "Version of this program, as a label.", {"version"});
   registry.DeclareCounter("salvor_runs_total",
                           "Finished runs, by kind and by what they found: complete, partial, proven, "
-                          "disproven, unverifiable, restored, failed, cancelled.");
+                          "disproven, unverifiable, restored, failed, cancelled.",
+                          {"application", "kind", "verdict"});
   registry.DeclareHistogram("salvor_run_duration_seconds", "How long runs took, from request to outcome.",
-                            {1, 5, 15, 60, 300, 900, 3600, 10800, 43200});
+                            {1, 5, 15, 60, 300, 900, 3600, 10800, 43200}, {"application", "kind"});
   registry.DeclareCounter("salvor_steps_total",
-                          "Attempts of steps that were reported, by action and outcome.");
+                          "Attempts of steps that were reported, by action and outcome.",
+                          {"action", "kind", "outcome"});
   registry.DeclareHistogram("salvor_step_duration_seconds", "How long attempts took, from grant to report.",
-                            {0.01, 0.1, 1, 5, 15, 60, 300, 900, 3600, 10800});
-  registry.DeclareCounter("salvor_step_retries_total", "Attempts that failed and will be tried again.");
+                            {0.01, 0.1, 1, 5, 15, 60, 300, 900, 3600, 10800}, {"action", "kind"});
+  registry.DeclareCounter("salvor_step_retries_total", "Attempts that failed and will be tried again.",
+                          {"kind"});
   registry.DeclareGauge(kLastSuccess,
-                        "When the newest backup that is complete and not disproven was finished; 0: never.");
-  registry.DeclareGauge(kLastProven, "When a drill last proved a backup that is still proven; 0: never.");
+                        "When the newest backup that is complete and not disproven was finished; 0: never.",
+                        {"application"});
+  registry.DeclareGauge(kLastProven, "When a drill last proved a backup that is still proven; 0: never.",
+                        {"application"});
   registry.DeclareGauge(kLastSize,
-                        "Bytes that the newest complete backup kept, before deduplication; 0: none.");
+                        "Bytes that the newest complete backup kept, before deduplication; 0: none.",
+                        {"application"});
   registry.DeclareGauge("salvor_active_runs", "Runs that are not finished.");
   registry.DeclareGauge("salvor_open_obligations",
                         "Things that a step left behind and that are not undone yet.");
   registry.DeclareGauge("salvor_queue_oldest_step_age_seconds",
                         "How long the oldest ready step has waited for an agent.");
-  registry.DeclareGauge("salvor_agent_connected", "Whether the agent is connected: 1 or 0.");
-  registry.DeclareGauge("salvor_agent_last_seen_timestamp_seconds", "When the agent was last heard from.");
+  registry.DeclareGauge("salvor_agent_connected", "Whether the agent is connected: 1 or 0.",
+                        {"agent", "environment"});
+  registry.DeclareGauge("salvor_agent_last_seen_timestamp_seconds", "When the agent was last heard from.",
+                        {"agent", "environment"});
   registry.DeclareCounter("salvor_store_commits_total", "Transactions of the store since the start.");
   registry.DeclareGauge("salvor_store_damaged_records", "Records that could not be read since the start.");
   registry.Set("salvor_build_info", {{"version", version}}, 1);

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "base/io/metrics/reference_testing.h"
 #include "base/text.h"
 #include "controlplane/store/memory/memory_store.h"
 #include "strategies/verdicts/records.h"
@@ -226,6 +227,12 @@ TEST(RunMetrics, ReadWhatIsDeclaredAndCountedAtEachScrape) {
   ASSERT_TRUE(CommitAndWait(store, {EraseObject{"Application", "shop"}}).ok());
   EXPECT_EQ(now.Of(kSuccess, "shop"), std::nullopt);
   now.registry().OnScrape(nullptr);
+}
+
+TEST(RunMetrics, AreThoseOfTheReference) {
+  MetricRegistry registry;
+  const RunMetrics metrics(registry, "1.2.3");
+  EXPECT_THAT(ReferenceRowsIn("salvord"), testing::ElementsAreArray(ReferenceRowsOf(registry)));
 }
 
 }  // namespace

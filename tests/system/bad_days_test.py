@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import unittest
 
 from stack import BIN, Stack, wait_for
@@ -332,6 +333,36 @@ spec:
                                   capture_output=True, text=True, check=False, timeout=30)
             self.assertEqual(done.returncode, 1)
             self.assertIn("unencrypted", done.stderr)
+
+    def test_metrics_beyond_the_machine_are_refused_unless_that_is_said(self):
+        with Stack() as stack:
+            at = f"0.0.0.0:{stack.ports[0]}"  # salvord's own, on loopback: nobody else has it
+            done = subprocess.run([BIN / "salvord", "--state-directory", stack.dir / "other", "--listen", "127.0.0.1:0",
+                                   "--metrics-listen", at], capture_output=True, text=True, check=False, timeout=30)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"metrics on {at} would be reachable beyond this machine", done.stderr)
+            done = subprocess.run([BIN / "salvor-agent", "--name", "host-z", "--environment", "local", "--server",
+                                   stack.server, "--token-file", stack.agent_token, "--state-directory",
+                                   stack.dir / "agent-z", "--metrics-listen", at],
+                                  capture_output=True, text=True, check=False, timeout=30)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"metrics on {at} would be reachable beyond this machine", done.stderr)
+            self.assertIn("salvor_agent_open_obligations 0", stack.metrics("agent"))
+
+    def test_an_agent_is_named_or_has_a_node_that_it_is_named_after(self):
+        with tempfile.TemporaryDirectory() as folder:
+            def ended(*options):
+                done = subprocess.run([BIN / "salvor-agent", "--environment", "local", "--server", f"unix://{folder}/s",
+                                       "--token-file", f"{folder}/t", "--state-directory", f"{folder}/a", *options],
+                                      capture_output=True, text=True, check=False, timeout=30)
+                return done.returncode, done.stdout + done.stderr
+            self.assertEqual(ended()[0], 2)
+            self.assertEqual(ended("--name", "a", "--node", "b")[0], 2)
+            of_a_node = ["--runtime", "kubernetes", "--kind", "node"]
+            for options, words in ((["--node", "b"], "--kind node"), (["--node", "B_", *of_a_node], "the name of a node")):
+                code, said = ended(*options)
+                self.assertEqual(code, 1, said)
+                self.assertIn(words, said)
 
     def test_a_call_without_the_token_is_refused(self):
         with Stack() as stack:

@@ -206,8 +206,8 @@ TEST_F(CliTest, VersionSaysBothOrTheClientsAlone) {
 
 TEST_F(CliTest, AgentsAreListed) {
   EXPECT_EQ(Run({"agent", "list"}).out,
-            "NAME   ENVIRONMENT  RUNTIME  STATE      RUNNING  LAST SEEN\n"
-            "vps-1  vps-1        host     connected        0  -\n");
+            "NAME   ENVIRONMENT  KIND  STATE      RUNNING  LAST SEEN\n"
+            "vps-1  vps-1        host  connected        0  -\n");
 }
 
 TEST_F(CliTest, AnAcceptedBackupIsToBeDrilledUnlessItIsOfACluster) {

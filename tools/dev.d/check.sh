@@ -18,7 +18,8 @@ check_includes() {
 }
 
 check_documents() {
-  python3 tools/tidy/check_documents.py "$ROOT" && python3 tools/tidy/object_reference.py "$ROOT" --check
+  python3 tools/tidy/check_documents.py "$ROOT" && python3 tools/tidy/object_reference.py "$ROOT" --check &&
+    python3 tools/tidy/check_dashboards.py "$ROOT"
 }
 
 # clang-tidy reads the compile commands of the dev build, and generated headers have to be there.

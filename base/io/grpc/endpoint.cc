@@ -44,6 +44,19 @@ StatusOr<Endpoint> ParseEndpoint(const std::string& text) {
   return Endpoint{text, IsLoopback(host), ""};
 }
 
+StatusOr<std::string> MetricsAddress(const std::string& text, bool open) {
+  ASSIGN_OR_RETURN(const Endpoint endpoint, ParseEndpoint(text));
+  if (!endpoint.socket_path.empty())
+    return WithHint(InvalidArgument("metrics are served by HTTP, and not at a unix socket"),
+                    "Give --metrics-listen as host:port.");
+  if (!endpoint.local && !open)
+    return WithHint(
+        FailedPrecondition("metrics on {} would be reachable beyond this machine", endpoint.address),
+        "Listen on a loopback address; or allow it with --metrics-open, where none but your monitoring "
+        "reaches that address.");
+  return endpoint.address;
+}
+
 StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentialsFor(const Endpoint& endpoint,
                                                                         const TlsFiles& tls) {
   if (tls.certificate.empty() && tls.private_key.empty()) {

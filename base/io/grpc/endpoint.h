@@ -26,6 +26,10 @@ struct TlsFiles {
   bool Empty() const { return certificate.empty() && private_key.empty() && authorities.empty(); }
 };
 
+// Where metrics are served, from host:port. They have no TLS and ask for no token, so beyond this machine they are served
+// only where that is said: FailedPrecondition otherwise.
+StatusOr<std::string> MetricsAddress(const std::string& text, bool open);
+
 // FailedPrecondition for an endpoint beyond this machine without TLS, with the reason.
 StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentialsFor(const Endpoint& endpoint,
                                                                         const TlsFiles& tls);

@@ -28,5 +28,16 @@ TEST(Endpoint, RefusesToListenBeyondTheMachineWithoutTls) {
   EXPECT_FALSE(ChannelCredentialsFor(*ParseEndpoint("salvor.example:7420"), {}).ok());
 }
 
+TEST(Endpoint, OfMetricsIsOpenOnlyWhereThatIsSaid) {
+  for (const bool open : {false, true}) EXPECT_EQ(*MetricsAddress("127.0.0.1:9471", open), "127.0.0.1:9471");
+  const auto refused = MetricsAddress("0.0.0.0:9471", false);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(MessageOf(refused.status()), "metrics on 0.0.0.0:9471 would be reachable beyond this machine");
+  EXPECT_NE(HintOf(refused.status()).find("--metrics-open"), std::string::npos);
+  EXPECT_EQ(*MetricsAddress("0.0.0.0:9471", true), "0.0.0.0:9471");
+  for (const char* bad : {"unix:///run/metrics.sock", "9471", ""})
+    EXPECT_FALSE(MetricsAddress(bad, true).ok()) << bad;
+}
+
 }  // namespace
 }  // namespace salvor

@@ -16,15 +16,28 @@ namespace salvor {
 
 using MetricLabels = std::map<std::string, std::string>;
 
+// One metric as it was declared.
+struct MetricDescription {
+  std::string name, type, help;  // type: in Prometheus' words, "counter"
+  std::vector<std::string> labels;
+};
+
 class MetricRegistry {
  public:
   MetricRegistry();
   ~MetricRegistry();
 
-  // Declares before use; `help` is a sentence. Declaring twice is a programming error.
-  void DeclareCounter(const std::string& name, const std::string& help);
-  void DeclareGauge(const std::string& name, const std::string& help);
-  void DeclareHistogram(const std::string& name, const std::string& help, const std::vector<double>& buckets);
+  // Declares before use; `help` is a sentence, `labels` are those that every series of it has. Declaring twice, and using
+  // other labels or what was not declared, is a programming error.
+  void DeclareCounter(const std::string& name, const std::string& help,
+                      const std::vector<std::string>& labels = {});
+  void DeclareGauge(const std::string& name, const std::string& help,
+                    const std::vector<std::string>& labels = {});
+  void DeclareHistogram(const std::string& name, const std::string& help, const std::vector<double>& buckets,
+                        const std::vector<std::string>& labels = {});
+
+  // What was declared, in that order: docs/reference/metrics.md is held to it.
+  std::vector<MetricDescription> Declared() const;
 
   void Add(const std::string& counter, const MetricLabels& labels, double by = 1);
   // Takes over a total that somebody else counts; never lowers the counter. One thread at a time for one series.

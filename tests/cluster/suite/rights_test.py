@@ -167,13 +167,15 @@ class Rights(unittest.TestCase):
 class Names(unittest.TestCase):
     def test_the_image_is_of_this_version(self):
         version = re.search(r"project\(salvor VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text())[1]
-        image = (DEPLOY / "kustomization.yaml").read_text()
-        self.assertIn(f"newName: salvor.test/salvor, newTag: {version}}}", image)
+        for kustomization in ("kustomization.yaml", "node/kustomization.yaml"):
+            image = (DEPLOY / kustomization).read_text()
+            self.assertIn(f"newName: salvor.test/salvor, newTag: {version}}}", image, kustomization)
 
     def test_options_of_the_programs_are_theirs(self):
-        for manifest, source in (("control-plane.yaml", "controlplane/main.cc"), ("executor.yaml", "agent/main.cc")):
+        for manifest, source in (("control-plane.yaml", "controlplane/main.cc"), ("executor.yaml", "agent/main.cc"),
+                                 ("node/node.yaml", "agent/main.cc")):
             known = re.findall(r'"(--[a-z-]+)"', (ROOT / source).read_text())
-            used = re.findall(r"(?m)^        - (--[a-z-]+)=", (DEPLOY / manifest).read_text())
+            used = re.findall(r"(?m)^        - (--[a-z-]+)(?:=|$)", (DEPLOY / manifest).read_text())
             self.assertGreater(len(used), 4, manifest)
             self.assertEqual([each for each in used if each not in known], [], manifest)
 

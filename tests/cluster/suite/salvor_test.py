@@ -134,6 +134,7 @@ class ThinThread(ClusterTest):
             shown = " ".join(stack.cli("backup", "show", "latest:shop").stdout.split())
             self.assertIn(f"volume uploads of {space}, file-system backup", shown)
             self.check_repository(stack, made)
+            self.assertIn('salvor_velero_volumes_total{application="shop",outcome="covered"} 1\n', stack.metrics("agent"))
 
     def check_repository(self, stack: ClusterStack, made: str) -> None:
         """Who has the repository alone learns from it which of Velero's backups has the data."""

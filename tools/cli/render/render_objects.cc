@@ -146,7 +146,7 @@ std::string LabelsOf(const v1::AgentStatus& agent) {
 std::string RenderAgentTable(const v1::ListAgentsResponse& agents, const Style& style) {
   std::vector<Table::Column> columns = {{.title = "NAME"},
                                         {.title = "ENVIRONMENT"},
-                                        {.title = "RUNTIME"},
+                                        {.title = "KIND"},
                                         {.title = "STATE"},
                                         {.title = "RUNNING", .align = Align::kRight},
                                         {.title = "LAST SEEN"}};
@@ -160,7 +160,7 @@ std::string RenderAgentTable(const v1::ListAgentsResponse& agents, const Style& 
     std::vector<Table::Cell> row = {
         agent.name(),
         agent.environment(),
-        Word(agent.runtime()),
+        Word(agent.kind()),
         agent.connected() ? Table::Cell("connected", Tone::kGood) : Table::Cell("offline", Tone::kBad),
         std::to_string(agent.running()),
         When(style, agent.has_last_seen_at(), agent.last_seen_at())};

@@ -197,7 +197,11 @@ TEST(AgentTable, ShowsWhoIsConnected) {
   const auto agents = FromText<v1::ListAgentsResponse>(R"(
     agents { name: "vps-1" environment: "vps-1" runtime: RUNTIME_HOST version: "0.1.0" connected: true running: 2
              host: "vps-1.example" last_seen_at { seconds: 1795256139 } }
-    agents { name: "vps-2" environment: "vps-2" runtime: RUNTIME_HOST last_seen_at { seconds: 1795169740 } })");
+    agents { name: "vps-2" environment: "vps-2" runtime: RUNTIME_HOST last_seen_at { seconds: 1795169740 } }
+    agents { name: "salvor-executor-0" environment: "production" runtime: RUNTIME_KUBERNETES connected: true
+             kind: AGENT_KIND_EXECUTOR last_seen_at { seconds: 1795256139 } }
+    agents { name: "salvor-node-a" environment: "production" runtime: RUNTIME_KUBERNETES connected: true
+             kind: AGENT_KIND_NODE last_seen_at { seconds: 1795256139 } })");
   ExpectGolden("agents_80.txt", RenderAgentTable(agents, StyleOf(80)));
 }
 

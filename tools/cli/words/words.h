@@ -28,6 +28,7 @@ Worded Word(v1::ObligationStatus::Phase phase);
 
 inline std::string Word(v1::RunKind kind) { return words::Word(kind); }
 inline std::string Word(v1::Runtime runtime) { return words::Word(runtime); }
+inline std::string Word(v1::AgentKind kind) { return words::Word(kind); }
 inline std::string Word(v1::TokenClass token_class) { return words::Word(token_class); }
 
 using words::ObligationText;

@@ -33,7 +33,9 @@ class VeleroBackupRun {
   StatusOr<v1::ActionResult> Run() {
     TakeFromPreflight();
     ASSIGN_OR_RETURN(const std::string name, FindOrMake());
-    ASSIGN_OR_RETURN(evidence_.backup, Await(name));
+    StatusOr<BackupState> ended = Await(name);
+    if (options_.observer != nullptr) options_.observer->OnStall(velero_, name, false);
+    ASSIGN_OR_RETURN(evidence_.backup, std::move(ended));
     if (Status end = JudgeEnd(evidence_.backup, velero_); !end.ok()) {
       GiveUp(MessageOf(end));
       return end;
@@ -41,6 +43,8 @@ class VeleroBackupRun {
     RETURN_IF_ERROR(WithWhatStays(Collect(name), name));
     v1::ActionResult result =
         JudgeCoverage(action_, {action_.volumes().begin(), action_.volumes().end()}, evidence_);
+    if (options_.observer != nullptr)
+      options_.observer->OnVolumes(action_.application(), CountVolumes(result));
     for (const std::string& warning : warnings_) result.add_warnings(warning);
     return result;
   }
@@ -229,12 +233,16 @@ class VeleroBackupRun {
     if (Status looked = ListTransfers(backup.name); !looked.ok()) Log(MessageOf(looked));
     if (backup.stage == Stage::kWaiting) {
       const auto all = ListAll(cluster_, Backups(), velero_, "", ReadBackup, CallWithin(context_, kAside));
-      if (all.ok()) ahead_ = CountAhead(backup, *all);
+      if (all.ok()) {
+        ahead_ = CountAhead(backup, *all);
+        if (options_.observer != nullptr) options_.observer->OnQueue(velero_, CountQueue(*all));
+      }
     }
     const auto stalled = stall_.Look(backup, evidence_.transfers, options_.now());
     if (stalled.has_value() && stalled_.empty()) Log(*stalled);
     stalled_ = stalled.value_or("");
     Tell(backup);
+    if (options_.observer != nullptr) options_.observer->OnStall(velero_, backup.name, stalled.has_value());
     Nudge(backup);
   }
 

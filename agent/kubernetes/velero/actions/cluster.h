@@ -11,6 +11,7 @@
 
 #include "agent/kubernetes/client/kubernetes.h"
 #include "agent/kubernetes/velero/claims.h"
+#include "agent/kubernetes/velero/observer.h"
 #include "agent/kubernetes/velero/preflight.h"
 #include "agent/kubernetes/velero/reading.h"
 #include "agent/work/action.h"
@@ -31,6 +32,7 @@ using Downloader = std::function<StatusOr<std::string>(const std::string& url, c
 struct VeleroOptions {
   ClusterFactory clusters;
   Downloader download;
+  std::shared_ptr<VeleroObserver> observer;         // may be null
   absl::Duration look_every = absl::Seconds(2);     // at transfers and at the queue, while a Backup is made
   absl::Duration answer_within = absl::Minutes(1);  // what Velero answers at once when it is well
   std::function<SteadyTime()> now = SteadyNow;      // that the rest is measured by

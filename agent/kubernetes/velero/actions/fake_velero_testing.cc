@@ -156,6 +156,7 @@ VeleroOptions FakeVelero::Options() {
     if (on_now) on_now();
     return SteadyTime::At(elapsed);
   };
+  options.observer = observer;
   options.look_every = absl::Milliseconds(2);
   options.answer_within = absl::Seconds(answers ? 600 : 0);
   return options;

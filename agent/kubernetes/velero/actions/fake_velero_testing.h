@@ -37,6 +37,7 @@ class FakeVelero {
   std::function<void()> on_now;
   // Called with each message of progress.
   std::function<void(const std::string& message)> on_progress;
+  std::shared_ptr<VeleroObserver> observer;  // that the actions are given; may be null
   // Velero's records of any Backup, as JSON, by the kind that it is asked for; one that is not here is not there.
   std::map<std::string, std::string> records;
   bool answers = true;                            // to requests

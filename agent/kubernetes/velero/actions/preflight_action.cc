@@ -55,6 +55,7 @@ class Looker {
                           {"metadata", {{"generateName", "salvor-"}, {"namespace", velero_}}}};
     const auto made = cluster_.Create(ServerStatusRequests(), velero_, request, {}, call_);
     if (kubernetes::IsNotFound(made.status())) {
+      if (options_.observer != nullptr) options_.observer->OnServer(velero_, "");
       return WithHint(FailedPrecondition("there is no Velero in namespace {}", velero_),
                       "Install Velero there, or name its namespace in the Environment.");
     }
@@ -69,6 +70,9 @@ class Looker {
     if (answer.ok()) facts_.server_version = TextAt(*answer, {"status", "serverVersion"});
     (void)cluster_.Delete(key, {}, CallWithin(context_, absl::Seconds(5)));  // else Velero does, in a minute
     if (context_.stop.stop_requested()) return Cancelled("stopped on request");
+    // An API server that is away says nothing of Velero.
+    const bool is_known = answer.ok() || absl::IsDeadlineExceeded(answer.status());
+    if (options_.observer != nullptr && is_known) options_.observer->OnServer(velero_, facts_.server_version);
     return answer.ok() || IsPassing(answer.status()) ? OkStatus() : answer.status();
   }
 
@@ -76,6 +80,10 @@ class Looker {
     ASSIGN_OR_RETURN(facts_.locations,
                      ListAll(cluster_, StorageLocations(), velero_, "", ReadStorageLocation, call_));
     ASSIGN_OR_RETURN(facts_.backups, ListAll(cluster_, Backups(), velero_, "", ReadBackup, call_));
+    if (options_.observer != nullptr) {
+      options_.observer->OnLocations(velero_, facts_.locations);
+      options_.observer->OnQueue(velero_, CountQueue(facts_.backups));
+    }
     ASSIGN_OR_RETURN(const std::vector<Pod> agents,
                      ListAll(cluster_, Pods(), velero_, "role=node-agent", ReadPod, call_));
     for (const Pod& pod : agents) {
