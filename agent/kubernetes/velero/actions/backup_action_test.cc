@@ -298,8 +298,7 @@ TEST_F(VeleroBackupTest, IsKeptWhenTheNamespaceIsGoneBeforeItsLastLook) {
   velero_.on_backup = [&](const std::string& name) {
     velero_.SetPhase(name, "Completed");
     velero_.Cluster().Fail(
-        "list", PersistentVolumeClaims(),
-        kubernetes::MakeApiError(403, "Forbidden", "User \"salvor\" cannot list", request));
+        "list", Claims(), kubernetes::MakeApiError(403, "Forbidden", "User \"salvor\" cannot list", request));
   };
   const auto result = Run();
   ASSERT_TRUE(result.ok()) << result.status();
