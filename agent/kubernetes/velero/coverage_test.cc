@@ -282,7 +282,7 @@ TEST_F(Coverage, OfAPartiallyFailedBackupKeepsWhatIsWholeAndNamesTheRest) {
   EXPECT_EQ(result.artifacts_size(), 1);
   EXPECT_EQ(
       Missing(),
-      "objects of namespace shop: Velero says PartiallyFailed: namespace shop: error getting widget w. See: velero "
+      "objects of namespace shop: Velero says PartiallyFailed: namespace shop: error getting widget w. See: velero -n velero "
       "backup logs b\n");
 }
 

@@ -241,8 +241,8 @@ class VeleroBackupRun {
     const auto stalled = stall_.Look(backup, evidence_.transfers, options_.now());
     if (stalled.has_value() && stalled_.empty()) Log(*stalled);
     stalled_ = stalled.value_or("");
-    Tell(backup);
     if (options_.observer != nullptr) options_.observer->OnStall(velero_, backup.name, stalled.has_value());
+    Tell(backup);
     Nudge(backup);
   }
 
