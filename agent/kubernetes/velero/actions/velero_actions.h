@@ -12,9 +12,9 @@ namespace salvor::velero {
 StatusOr<v1::ActionResult> RunVeleroPreflight(const v1::VeleroPreflight& action,
                                               agent::ActionContext& context, const VeleroOptions& options);
 
-// Makes a Backup, or goes on with that of an earlier attempt, waits for its end, and judges what it holds. Aborted when
-// Velero gave it up: the next attempt makes another one. FailedPrecondition when it is not over in time, for the next
-// attempt would wait for the same one. A stop ends the waiting alone, for Velero can't be stopped.
+// Makes a Backup, or goes on with that of an earlier attempt, waits for its end, and judges what it holds. Unavailable
+// when Velero gave it up: the next attempt makes another one, and counts. FailedPrecondition when it is not over in time,
+// for the next attempt would wait for the same one. A stop ends the waiting alone, for Velero can't be stopped.
 StatusOr<v1::ActionResult> RunVeleroBackup(const v1::VeleroBackup& action, agent::ActionContext& context,
                                            const VeleroOptions& options);
 
