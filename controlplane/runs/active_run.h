@@ -23,8 +23,8 @@ struct ActiveRun {
   int64_t next_event = 0;  // its sequence number
   int64_t revision = 0;
   bool finish_is_durable = false;
-  std::shared_ptr<v1::Run>
-      ended;               // how it is shown once its end is durable; not changed once that is in a batch
+  // How it is shown once its end is durable. It is not changed any more once a batch has it.
+  std::shared_ptr<v1::Run> ended;
   absl::Duration began;    // when it was requested, by the clock that nobody sets
   StepHolders holders;     // who was ever granted a step
   std::vector<int> keyed;  // steps with concurrency keys

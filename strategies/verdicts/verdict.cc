@@ -105,7 +105,7 @@ std::string GapOf(const v1::Manifest& manifest) {
   return "";
 }
 
-// "shop volume uploads: no pod has it mounted (and 2 more)".
+// "db database audit: permission denied and 2 more".
 std::string MissingIn(const v1::Manifest& manifest) {
   const v1::MissingArtifact& first = manifest.missing(0);
   const std::string of = first.component().empty() ? "" : first.component() + " ";  // or of them all

@@ -17,8 +17,8 @@ const Json& At(const Json& object, JsonPath path) {
 int64_t NumberAt(const Json& object, JsonPath path) {
   const Json& value = At(object, path);
   if (!value.is_number_integer() || (!value.is_number_unsigned() && value.get<int64_t>() < 0)) return 0;
-  constexpr auto kMost =
-      uint64_t{1} << 53;  // whoever wrote more wrote nonsense, and sums of a few stay in range
+  // Whoever wrote more wrote nonsense, and sums of a few stay in range.
+  constexpr auto kMost = uint64_t{1} << 53;
   const auto number = value.get<uint64_t>();
   return number <= kMost ? static_cast<int64_t>(number) : 0;
 }

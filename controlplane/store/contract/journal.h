@@ -42,8 +42,8 @@ struct AppendEvents {  // `first` is the sequence number of the first: gapless f
 };
 struct FinishRun {  // it is not active any more
   v1::Run summary;  // without steps
-  std::shared_ptr<const v1::Run>
-      view;  // with them, as it is shown from now on; null where nobody can say more
+  // With them, as it is shown from now on; null where nobody can say more than the summary.
+  std::shared_ptr<const v1::Run> view;
 };
 struct
     EraseRun {  // all that is stored of one that is over; nothing happens where there is none, or it is active

@@ -459,9 +459,9 @@ class SqliteStore final : public Store {
   int64_t bytes_since_restart_ = 0;       // the writer thread's
   Mutex reader_mutex_;
   std::unique_ptr<SqliteDatabase> reader_ ABSL_GUARDED_BY(reader_mutex_);
-  std::optional<SqliteStatement> find_summary_
-      ABSL_GUARDED_BY(reader_mutex_);  // once for each run that begins
-  Mutex checkpoint_mutex_;             // held during one, and not together with another lock
+  // Prepared once, for each run that begins is looked for.
+  std::optional<SqliteStatement> find_summary_ ABSL_GUARDED_BY(reader_mutex_);
+  Mutex checkpoint_mutex_;  // held during one, and not together with another lock
   Mutex damaged_mutex_;
   std::set<DamagedRecord> damaged_ ABSL_GUARDED_BY(damaged_mutex_);
   std::unique_ptr<SqliteDatabase> checkpointer_;  // the checkpoint thread's

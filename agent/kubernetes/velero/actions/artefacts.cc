@@ -86,8 +86,8 @@ StatusOr<std::string> AwaitAddress(kubernetes::Kubernetes& cluster, const kubern
 }  // namespace
 
 StatusOr<std::string> DownloadSigned(const std::string& url, const kubernetes::Call& call) {
-  if (!url.starts_with("https://") &&
-      !url.starts_with("http://"))  // the address holds a secret, and is not shown
+  // The address holds a secret, and is not shown.
+  if (!url.starts_with("https://") && !url.starts_with("http://"))
     return InvalidArgument("the storage location's address is of another protocol than HTTP");
   const kubernetes::CurlEasy curl = kubernetes::NewCurlEasy();
   if (!curl) return Internal("libcurl does not start");
