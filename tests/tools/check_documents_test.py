@@ -74,8 +74,16 @@ class CheckDocumentsTest(unittest.TestCase):
         self.assertEqual(code, 0, output)
         self.assert_found("--bogus', which is not understood: there is no flag",
                           readme=README + "```\nsalvor run show NAME \\\n    --bogus   # a comment\n```\n", salvor=program)
+        self.assert_found("--bogus', which is not understood",
+                          readme=README + "```\nsalvor run show NAME --bogus | less\n```\n", salvor=program)
         code, output = self.check(readme=README + "Prose may show a part of one: `salvor run show --bogus`.\n", salvor=program)
         self.assertEqual(code, 0, output)
+
+    def test_what_the_shell_does_with_the_output_is_none_of_salvors_words(self):
+        program = '#!/bin/sh\ncase "$*" in *">"*|*kept*|*"|"*|*next*) echo "one word too many"; exit 2;; esac\n'
+        for rest in (">kept.yaml", "> kept.yaml", "| grep kept", "&& next", "'a name' | kept"):
+            code, output = self.check(readme=README + f"```\nsalvor run show NAME {rest}\n```\n", salvor=program)
+            self.assertEqual(code, 0, output)
 
     def test_another_licence_is_found(self):
         self.assert_found("LICENSE", licence="Do what you like\n")

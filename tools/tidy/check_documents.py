@@ -6,6 +6,7 @@ the program understands, and the licence is the one the README names.
 Usage: check_documents.py ROOT [--salvor PROGRAM]   (with the program, its commands are looked up and tried in it)
 """
 import argparse
+import itertools
 import os
 import re
 import shlex
@@ -95,12 +96,19 @@ def check_commands(root: str, document: str, text: str, salvor: str) -> list:
     return found
 
 
+def own_words(line: str) -> list:
+    """The words that a program gets of a command line: those before a pipe, a redirection or a further command."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    return list(itertools.takewhile(lambda word: word.strip("();<>|&"), lexer))
+
+
 def examples(text: str) -> list:
     """Whole command lines of salvor in fenced blocks, continued ones joined, without their comments."""
     found = []
     for block in FENCE.findall(text):
         for line in re.sub(r"\\\n\s*", " ", block).splitlines():
-            words = shlex.split(line.strip().removeprefix("$ "), comments=True) if "salvor " in line else []
+            words = own_words(line.strip().removeprefix("$ ")) if "salvor " in line else []
             if words[:1] == ["salvor"] and len(words) > 1:
                 found.append(words)
     return found

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "absl/strings/str_join.h"
 #include "agent/kubernetes/velero/resources.h"
 #include "agent/kubernetes/velero/volume_policy.h"
 #include "base/text.h"
@@ -329,10 +330,7 @@ bool HasCsi(const Json& deployment) {
 }
 
 std::string PodSelector(const Json& deployment) {
-  std::vector<std::string> parts;
-  for (const auto& [key, value] : TextMapAt(deployment, {"spec", "selector", "matchLabels"}))
-    parts.push_back(key + "=" + value);
-  return Join(parts, ",");
+  return absl::StrJoin(TextMapAt(deployment, {"spec", "selector", "matchLabels"}), ",", absl::PairFormatter("="));
 }
 
 const StorageLocation* ChooseLocation(const v1::KubernetesCluster& cluster,
