@@ -80,3 +80,8 @@ spec:
         """Names of those that Salvor made of this namespace."""
         return [each["metadata"]["name"] for each in find(VELERO, "backups.velero.io", MADE_BY_SALVOR)
                 if each["spec"].get("includedNamespaces") == [self.space]]
+
+
+def shown(stack: ClusterStack, run: str) -> str:
+    """As people see it, without its line breaks."""
+    return " ".join(stack.cli("run", "show", run).stdout.split())

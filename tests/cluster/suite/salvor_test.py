@@ -10,9 +10,10 @@ from typing import Any
 
 import volumes
 from buckets import credentials, make_bucket, objects_in, remove_bucket, repository_in
-from salvor import ClusterStack
+from held import Hold, held_space, uid_of
+from salvor import ClusterStack, shown
 from support import (BACKUP_SECONDS, ENDED, RUN, VELERO, ClusterTest, Json, apply, backup_phase, delete_namespace, get,
-                     kubectl, phase, pods_of, stored, succeeds, wait_for)
+                     kubectl, phase, pods_of, stored, wait_for)
 from volumes import claim, pod, start, write
 
 WORD = f"of-{RUN}"
@@ -20,9 +21,6 @@ MEBIBYTE = 1 << 20
 # What the pod that uses the volume does: it writes something that cannot be made again, and idles.
 IDLE = "exec sleep 3600"
 USE = f"[ -e /data/word ] || {{ head -c {MEBIBYTE} /dev/urandom > /data/blob; echo {WORD} > /data/word; }}; {IDLE}"
-# A hook that holds Velero in the middle of a backup, for as long as a test wants.
-HELD = "touch /tmp/asked; until [ -e /tmp/go ]; do sleep 1; done"
-HOLD_SECONDS = 300
 BESIDE = [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"key": WORD}},
           {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"word": WORD}}]
 SECOND = """
@@ -60,35 +58,6 @@ class S3Stack(ClusterStack):
             super().__exit__(kind, value, trace)
         finally:
             remove_bucket(self.bucket)
-
-
-class Hold:
-    """While it lasts, Velero does not end its backup of the namespace: a hook waits in the pod that uses the volume."""
-
-    def __init__(self, space: str, stack: ClusterStack) -> None:
-        self.space, self.stack = space, stack
-
-    def __enter__(self) -> "Hold":
-        return self
-
-    def wait(self) -> str:
-        """Until Velero's backup is held; gives its name."""
-        wait_for("the backup to reach its hook", lambda: volumes.has_file(self.space, "user", "/tmp/asked"),
-                 BACKUP_SECONDS, lambda: f"{self.phases()}, {pods_of(self.space)}")
-        [name] = self.stack.velero_backups()
-        return name
-
-    def release(self) -> None:
-        kubectl("-n", self.space, "exec", "user", "--", "touch", "/tmp/go")
-
-    def phases(self) -> dict[str, str]:
-        return {name: backup_phase(name) for name in self.stack.velero_backups()}
-
-    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
-        """Whatever happened: what is not over can't be deleted."""
-        succeeds("-n", self.space, "exec", "user", "--", "touch", "/tmp/go")
-        wait_for("Velero's backups to be over", lambda: set(self.phases().values()) <= set(ENDED), HOLD_SECONDS,
-                 self.phases)
 
 
 class ThinThread(ClusterTest):
@@ -178,15 +147,6 @@ class ThinThread(ClusterTest):
 class SomebodyIsKilled(ClusterTest):
     """In the middle of Velero's backup, with SIGKILL. Each time Velero makes one backup alone, and it is complete."""
 
-    def held_space(self, name: str) -> str:
-        space = self.namespace(name)
-        apply(space, claim("uploads"))
-        write(space, "uploads", WORD)
-        start(space, pod("user", "uploads", IDLE, {
-            "pre.hook.backup.velero.io/command": json.dumps(["sh", "-c", HELD]),
-            "pre.hook.backup.velero.io/timeout": f"{HOLD_SECONDS}s"}))
-        return space
-
     def check_one(self, stack: ClusterStack, run: str, made: str, uid: str) -> None:
         self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
         self.assertEqual(stack.backup()["coverage"], "Complete", stack.backup().get("reason"))
@@ -195,7 +155,7 @@ class SomebodyIsKilled(ClusterTest):
         self.assertEqual([each["backup"] for each in stack.backup()["manifest"]["velero"]], [made])
 
     def test_an_agent_that_is_killed_goes_on_with_the_same_backup(self):
-        space = self.held_space("salvor-agent")
+        space = held_space(self, "salvor-agent")
         with ClusterStack(space, {"uploads": "FileSystem"}) as stack, Hold(space, stack) as hold:
             run = stack.start_run("backup", "create", "shop")
             made = hold.wait()
@@ -209,7 +169,7 @@ class SomebodyIsKilled(ClusterTest):
             self.check_one(stack, run, made, uid)
 
     def test_an_agent_that_comes_back_after_velero_has_ended_takes_what_is_there(self):
-        space = self.held_space("salvor-late")
+        space = held_space(self, "salvor-late")
         with ClusterStack(space, {"uploads": "FileSystem"}) as stack, Hold(space, stack) as hold:
             run = stack.start_run("backup", "create", "shop")
             made = hold.wait()
@@ -221,7 +181,7 @@ class SomebodyIsKilled(ClusterTest):
             self.check_one(stack, run, made, uid)
 
     def test_a_control_plane_that_is_killed_goes_on_with_the_same_run(self):
-        space = self.held_space("salvor-plane")
+        space = held_space(self, "salvor-plane")
         with ClusterStack(space, {"uploads": "FileSystem"}) as stack, Hold(space, stack) as hold:
             run = stack.start_run("backup", "create", "shop")
             made = hold.wait()
@@ -234,7 +194,7 @@ class SomebodyIsKilled(ClusterTest):
             self.assertEqual(stack.steps(run)[f"volumes.backup.{space}"]["attempt"], 1, "the agent never stopped")
 
     def test_both_are_killed_and_velero_ends_in_between(self):
-        space = self.held_space("salvor-both")
+        space = held_space(self, "salvor-both")
         with ClusterStack(space, {"uploads": "FileSystem"}) as stack, Hold(space, stack) as hold:
             run = stack.start_run("backup", "create", "shop")
             made = hold.wait()
@@ -248,7 +208,7 @@ class SomebodyIsKilled(ClusterTest):
             self.check_one(stack, run, made, uid)
 
     def test_two_runs_at_once_queue_and_say_so(self):
-        space, other = self.held_space("salvor-first"), self.namespace("salvor-second")
+        space, other = held_space(self, "salvor-first"), self.namespace("salvor-second")
         apply(other, claim("uploads"))
         write(other, "uploads", WORD)
         start(other, pod("user", "uploads", IDLE))
@@ -285,15 +245,6 @@ class TwoSpaces(ClusterStack):
         finally:
             self.space = here
         return super().velero_backups() + there
-
-
-def shown(stack: ClusterStack, run: str) -> str:
-    """As people see it, without its line breaks."""
-    return " ".join(stack.cli("run", "show", run).stdout.split())
-
-
-def uid_of(backup: str) -> str:
-    return (get(VELERO, "backups.velero.io", backup) or {})["metadata"]["uid"]
 
 
 if __name__ == "__main__":
