@@ -134,6 +134,11 @@ class RestoreJudge {
   }
 
   void JudgeVolume(const v1::Artifact& volume) {
+    if (!evidence_.claims_unseen.empty() && ActionOn(kClaimKind, TargetKey(volume)) == "created") {
+      return AddCheck(volume.component(), "volume", TargetKey(volume), v1::Check::VERDICT_UNVERIFIABLE,
+                      "its claim was made, and could not be looked at when the restore was over: " +
+                          evidence_.claims_unseen);
+    }
     int64_t bytes = 0;
     const std::string why = WhyNotBack(volume, &bytes);
     const bool is_back = why.empty();

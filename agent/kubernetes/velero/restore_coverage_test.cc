@@ -158,6 +158,19 @@ TEST_F(RestoreCoverage, WantsTheDataOfThisBackupInTheClaimOfThisRestore) {
   EXPECT_EQ(Verdict(), "failed");
 }
 
+TEST_F(RestoreCoverage, IsUnverifiableWhereTheClaimsCouldNotBeLookedAt) {
+  for (const auto method : {kFiles, kSnapshot, kMoved}) {
+    By(method);
+    evidence_.claims.clear();
+    evidence_.claims_unseen = "no right";
+    EXPECT_EQ(Verdict(), "unverifiable") << method;
+    EXPECT_EQ(Said("volume"),
+              "its claim was made, and could not be looked at when the restore was over: no right");
+  }
+  evidence_.objects["v1/PersistentVolumeClaim"] = {{"shop-copy/uploads", "skipped"}};
+  EXPECT_EQ(Verdict(), "failed") << "Velero itself says that it did not make it";
+}
+
 TEST_F(RestoreCoverage, IsUncertainOfAClaimThatWasFilledTwice) {
   evidence_.transfers.push_back(TheTransfer());
   EXPECT_THAT(Said("volume"), HasSubstr("Velero filled it 2 times"));
