@@ -139,6 +139,16 @@ TEST_F(VeleroBackupTest, AdoptsABackupThatItMadeWithoutKnowing) {
   EXPECT_EQ(result->artifacts_size(), 1);
 }
 
+TEST_F(VeleroBackupTest, AConflictIsWorthAnotherTryThatCounts) {
+  const kubernetes::ApiRequest request{"create", "backups.velero.io", "velero", "b"};
+  velero_.Cluster().Fail("create", Backups(),
+                         kubernetes::MakeApiError(409, "Conflict", "the object has been modified", request));
+  const v1::Error error = agent::ToError(Run().status());
+  EXPECT_TRUE(error.retryable());
+  EXPECT_EQ(error.reason(), v1::Error::REASON_DISTURBED) << "this agent has not died";
+  EXPECT_TRUE(Run().ok());
+}
+
 TEST_F(VeleroBackupTest, TakesNoBackupOfAnothers) {
   velero_.Add(Backups(), "velero", BackupObject("b", "another", "Completed"));
   const auto result = Run();
