@@ -7,6 +7,7 @@
 #include "agent/kubernetes/velero/coverage.h"
 #include "agent/kubernetes/velero/preflight.h"
 #include "agent/kubernetes/velero/resources.h"
+#include "agent/kubernetes/velero/stopping.h"
 #include "agent/kubernetes/velero/volume_policy.h"
 #include "base/text.h"
 
@@ -92,6 +93,7 @@ class VeleroBackupRun {
       Log("made Velero's backup " + choice.name);
       return choice.name;
     }
+    if (context_.stop.stop_requested()) return StoppedAt(choice.name);  // it may have been made all the same
     if (!kubernetes::IsAlreadyExists(made.status()))
       return WithContext(made.status(), "make Velero's backup");
     // An earlier attempt whose call was answered by nobody made it; or it is another's.
@@ -173,13 +175,17 @@ class VeleroBackupRun {
   }
 
   Status StoppedAt(const std::string& name) const {
-    return WithHint(
-        Cancelled("stopped waiting for Velero's backup {}, which Velero goes on with: it can't be stopped",
-                  name),
-        fmt::format(
-            "When it is over, remove it: velero -n {0} backup delete -l {1}={2}, and its policy: kubectl "
-            "-n {0} delete configmap -l {1}={2}",
-            velero_, kRunLabel, action_.run()));
+    const auto object =
+        cluster_.Get(KeyOf(name), {{}, SteadyNow() + kAside});  // the attempt's own call is stopped
+    if (kubernetes::IsNotFound(object.status())) {
+      return WithHint(
+          Cancelled("stopped before there was a backup of Velero's"),
+          fmt::format("Its policy may be there: kubectl -n {} delete configmap {} --ignore-not-found",
+                      velero_, name));
+    }
+    std::optional<BackupState> seen;
+    if (object.ok()) seen = ReadBackup(*object);
+    return StoppedBackup(name, seen, velero_, action_.run());
   }
 
   // Another attempt would adopt the same Backup and wait for it as long again, so none is made.

@@ -341,6 +341,49 @@ TEST_F(VeleroBackupTest, IsStoppedByNotWaitingAndSaysWhatGoesOn) {
   EXPECT_EQ(PhaseOf("b"), "InProgress") << "nothing was done to it";
 }
 
+TEST_F(VeleroBackupTest, IsStoppedInTheQueueAndSaysHowToTakeItBack) {
+  for (const char* phase : {"New", "Queued"}) {
+    FakeVelero velero;
+    velero.on_backup = [&](const std::string& name) { velero.SetPhase(name, phase); };
+    velero.on_progress = [&](const std::string&) { velero.stop.request_stop(); };
+    const auto result = velero.Run(RunVeleroBackup, action_);
+    EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled) << phase;
+    EXPECT_THAT(MessageOf(result.status()), HasSubstr("Velero's backup b, which is still in Velero's queue"));
+    EXPECT_THAT(HintOf(result.status()), HasSubstr("kubectl -n velero delete backups.velero.io b, "));
+    EXPECT_THAT(velero.Names(Backups()), ElementsAre("b")) << "nothing of it is Salvor's to delete";
+  }
+}
+
+// The call was stopped on its way; the object may be there for all that.
+TEST_F(VeleroBackupTest, IsStoppedWhileItIsMadeAndSaysWhetherItWas) {
+  const Status stopped = Cancelled("stopped on request");
+  velero_.Cluster().OnCreate(ConfigMaps(), [&](const Json&) {
+    velero_.stop.request_stop();
+    velero_.Cluster().Fail("create", Backups(), stopped);
+  });
+  const auto not_made = Run();
+  EXPECT_THAT(MessageOf(not_made.status()), HasSubstr("stopped before there was a backup of Velero's"));
+  EXPECT_THAT(HintOf(not_made.status()), HasSubstr("delete configmap b"));
+
+  FakeVelero made;
+  made.Cluster().OnCreate(ConfigMaps(), [&](const Json&) {
+    made.Add(Backups(), "velero", BackupObject("b", kRun, "New"));
+    made.stop.request_stop();
+    made.Cluster().Fail("create", Backups(), stopped);
+  });
+  const auto result = made.Run(RunVeleroBackup, action_);
+  EXPECT_THAT(MessageOf(result.status()), HasSubstr("is still in Velero's queue"));
+}
+
+TEST_F(VeleroBackupTest, IsStoppedWithoutAnAnswerAndSaysThatItGoesOn) {
+  velero_.on_backup = [this](const std::string& name) { velero_.SetPhase(name, "New"); };
+  velero_.on_progress = [this](const std::string&) {
+    velero_.stop.request_stop();
+    velero_.Cluster().Fail("get", Backups(), Unavailable("the API server does not answer"));
+  };
+  EXPECT_THAT(MessageOf(Run().status()), HasSubstr("which Velero goes on with")) << "nobody knows better";
+}
+
 TEST_F(VeleroBackupTest, SaysWhatItWaitedForWhenItsTimeIsOver) {
   velero_.on_backup = [this](const std::string& name) { velero_.SetPhase(name, "Finalizing"); };
   velero_.on_progress = [this](const std::string&) { velero_.RunOutOfTime(); };

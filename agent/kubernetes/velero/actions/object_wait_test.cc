@@ -166,9 +166,10 @@ TEST_F(ObjectWaitTest, EndsWithARefusalThatLastsAndNotWithManyShortOnes) {
   pace_ = absl::Seconds(20);
   at_look_ = [this](int look) {
     if (look == 20) return SetPhase("Completed");
-    cluster_.Fail("list", Backups(), Refusal(403));
+    if (look % 2 == 1) cluster_.Fail("list", Backups(), Refusal(403));
   };
   EXPECT_EQ(End(), "over") << "each was answered after a moment";
+  at_look_ = nullptr;
   cluster_.Fail("list", Backups(), Refusal(403), 1000);
   EXPECT_THAT(End(), HasSubstr("cannot list backups"));
 }

@@ -7,6 +7,7 @@
 #include "agent/kubernetes/velero/resources.h"
 #include "agent/kubernetes/velero/restore_check.h"
 #include "agent/kubernetes/velero/restore_coverage.h"
+#include "agent/kubernetes/velero/stopping.h"
 #include "base/text.h"
 
 namespace salvor::velero {
@@ -60,6 +61,7 @@ class VeleroRestoreRun {
       Log("made Velero's restore " + choice.name);
       return choice.name;
     }
+    if (context_.stop.stop_requested()) return Stop(choice.name);  // it may have been made all the same
     if (!kubernetes::IsAlreadyExists(made.status()))
       return WithContext(made.status(), "make Velero's restore");
     // An earlier attempt whose call was answered by nobody made it; or it is another's.
@@ -103,23 +105,21 @@ class VeleroRestoreRun {
     const kubernetes::Call call{{}, SteadyNow() + kAside};  // the attempt's own is stopped
     const auto object = cluster_.Get(KeyOf(name), call);
     if (kubernetes::IsNotFound(object.status())) return Cancelled("stopped before Velero began the restore");
-    if (object.ok()) {
-      const RestoreState restore = ReadRestore(*object);
-      if (restore.stage == RestoreStage::kWaiting) {
-        kubernetes::DeleteOptions only_this;
-        only_this.uid = restore.uid;
-        only_this.resource_version = restore.resource_version;
-        if (cluster_.Delete(KeyOf(name), only_this, call).ok())
-          return Cancelled("Velero's restore {} was taken back before Velero began it: nothing was written",
-                           name);
-      }
-    }
-    return WithHint(
-        Cancelled("stopped waiting for Velero's restore {}, which Velero goes on with: it can't be stopped",
-                  name),
-        fmt::format(
-            "When it is over, remove what is not wanted from namespace {}: it carries the label {}={}.",
-            action_.target_namespace(), kRestoreNameLabel, name));
+    if (!object.ok()) return StoppedRestore(name, std::nullopt, velero_, action_.target_namespace());
+    const RestoreState restore = ReadRestore(*object);
+    if (restore.stage != RestoreStage::kWaiting)
+      return StoppedRestore(name, restore, velero_, action_.target_namespace());
+    kubernetes::DeleteOptions only_this;
+    only_this.uid = restore.uid;
+    only_this.resource_version = restore.resource_version;
+    const Status taken_back = cluster_.Delete(KeyOf(name), only_this, call);
+    if (taken_back.ok())
+      return Cancelled("Velero's restore {} was taken back before Velero began it: nothing was written",
+                       name);
+    // It has begun meanwhile, or nobody knows; only where the right is missing it waits on.
+    const bool waits = kubernetes::IsForbidden(taken_back);
+    return StoppedRestore(name, waits ? std::optional(restore) : std::nullopt, velero_,
+                          action_.target_namespace());
   }
 
   // Another attempt would adopt the same Restore and wait for it as long again, so none is made.

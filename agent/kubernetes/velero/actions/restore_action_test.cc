@@ -267,6 +267,29 @@ TEST_F(VeleroRestoreTest, IsTakenBackWhereVeleroHasNotBegun) {
   EXPECT_THAT(velero_.Names(Restores()), IsEmpty());
 }
 
+TEST_F(VeleroRestoreTest, IsNotTakenBackWithoutTheRightAndSaysHow) {
+  const kubernetes::ApiRequest request{"delete", "restores.velero.io", "velero", "r"};
+  velero_.Cluster().Fail(
+      "delete", Restores(),
+      kubernetes::MakeApiError(403, "Forbidden", "User \"salvor\" cannot delete", request));
+  velero_.on_restore = [this](const std::string& name) { velero_.SetRestorePhase(name, "New"); };
+  velero_.on_progress = [this](const std::string&) { velero_.stop.request_stop(); };
+  const auto result = Run();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
+  EXPECT_THAT(MessageOf(result.status()), HasSubstr("could not be taken back"));
+  EXPECT_THAT(HintOf(result.status()), HasSubstr("kubectl -n velero delete restores.velero.io r"));
+}
+
+TEST_F(VeleroRestoreTest, ThatBeginsWhileItIsTakenBackGoesOn) {
+  const kubernetes::ApiRequest request{"delete", "restores.velero.io", "velero", "r"};
+  velero_.Cluster().Fail("delete", Restores(),
+                         kubernetes::MakeApiError(409, "Conflict", "the object has been modified", request));
+  velero_.on_restore = [this](const std::string& name) { velero_.SetRestorePhase(name, "New"); };
+  velero_.on_progress = [this](const std::string&) { velero_.stop.request_stop(); };
+  EXPECT_THAT(MessageOf(Run().status()), HasSubstr("which Velero goes on with"));
+  EXPECT_THAT(velero_.Names(Restores()), ElementsAre("r"));
+}
+
 TEST_F(VeleroRestoreTest, IsStoppedByNotWaitingWhereVeleroHasBegunAndSaysWhatGoesOn) {
   velero_.on_restore = [this](const std::string& name) { velero_.SetRestorePhase(name, "InProgress"); };
   velero_.on_progress = [this](const std::string&) { velero_.stop.request_stop(); };
