@@ -238,6 +238,24 @@ TEST_F(RestoreCoverage, NamesEveryObjectThatIsNotThere) {
   }
 }
 
+TEST_F(RestoreCoverage, OfWhatWasThereBeforeHasAHintOfItsOwn) {
+  evidence_.kept["v1/Service"] = {"shop/web"};
+  evidence_.objects["v1/Service"] = {{"shop-copy/web", "failed"}};
+  evidence_.results.warnings = {
+      "namespace shop-copy: could not restore, Service \"web\" already exists. Warning: the in-cluster version is "
+      "different than the backed-up version"};
+  v1::Run run;
+  run.mutable_header()->set_kind(v1::RUN_KIND_RESTORE);
+  run.set_phase(v1::RUN_PHASE_SUCCEEDED);
+  *run.add_steps()->mutable_result() = Judge();
+  const verdicts::Judgement judgement = verdicts::Judge(run, nullptr);
+  EXPECT_EQ(judgement.verdict, v1::VERDICT_PARTIAL);
+  EXPECT_EQ(judgement.hint,
+            "All the rest is restored. What is named was in namespace shop-copy before: compare it with the "
+            "backup, and change or remove it by hand.")
+      << "it is no database";
+}
+
 TEST_F(RestoreCoverage, WarnsOfWhatVeleroLeavesOutAndOfClaimsWithoutData) {
   evidence_.kept["v1/Pod"].push_back("shop/migrate-x7");
   evidence_.kept["batch/v1/Job"] = {"shop/migrate"};
