@@ -5,6 +5,7 @@
 #include "agent/host_actions.h"
 #include "agent/kubernetes/client/http_kubernetes.h"
 #include "agent/kubernetes/velero/actions/artefacts.h"
+#include "agent/kubernetes/velero/actions/certificate.h"
 #include "agent/kubernetes/velero/actions/velero_actions.h"
 #include "agent/location/register.h"
 #include "agent/work/noop_action.h"
@@ -30,6 +31,9 @@ ActionRegistry ExecutorActions(const ClusterOptions& options) {
   velero::VeleroOptions velero;
   velero.clusters = OneCluster(options.kubeconfig);
   velero.download = velero::DownloadSigned;
+  velero.check_certificate = [](const std::string& address, const kubernetes::Call& call) {
+    return velero::CheckCertificate(address, call);
+  };
   velero.observer = options.observer;
   ActionRegistry registry;
   RegisterNoop(registry);

@@ -35,7 +35,7 @@ SALVOR_DEFINE_ERROR(AlreadyExists, absl::StatusCode::kAlreadyExists)
 SALVOR_DEFINE_ERROR(FailedPrecondition,
                     absl::StatusCode::kFailedPrecondition)        // a guardrail or preflight says no
 SALVOR_DEFINE_ERROR(Unavailable, absl::StatusCode::kUnavailable)  // worth another try
-SALVOR_DEFINE_ERROR(Aborted, absl::StatusCode::kAborted)          // interrupted in the middle
+SALVOR_DEFINE_ERROR(Aborted, absl::StatusCode::kAborted)          // something came between: worth another try
 SALVOR_DEFINE_ERROR(Cancelled, absl::StatusCode::kCancelled)
 SALVOR_DEFINE_ERROR(DeadlineExceeded, absl::StatusCode::kDeadlineExceeded)
 SALVOR_DEFINE_ERROR(DataLoss, absl::StatusCode::kDataLoss)  // what was kept is not what was meant

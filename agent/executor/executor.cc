@@ -200,7 +200,7 @@ bool Executor::WasCutShort(const AttemptPointer& attempt, const v1::ActionResult
   switch (result.error().reason()) {
     case v1::Error::REASON_CANCELLED:
     case v1::Error::REASON_TIMED_OUT:
-    case v1::Error::REASON_INTERRUPTED: {
+    case v1::Error::REASON_DISTURBED: {
       MutexLock lock(mutex_);
       return !stopping_ && !attempt->superseded;
     }

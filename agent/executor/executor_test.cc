@@ -85,6 +85,18 @@ TEST_F(ExecutorTest, ATaskOfADeadAgentEndsAsInterruptedAndIsCleanedUpAfter) {
   EXPECT_TRUE(executor_->Unacknowledged()[0].result().error().retryable());
 }
 
+// An agent that reports has not died, whatever a server answered it with: only a death is forgiven.
+TEST_F(ExecutorTest, AnActionThatSomethingCameBetweenIsNotADeathAndIsCleanedUpAfter) {
+  open_ = Aborted("the object has been modified; please apply your changes to the latest version");
+  v1::Task task = Task("a");
+  task.mutable_action()->mutable_location_open();
+  executor_->Submit(task);
+  const v1::Report report = sink_.Next();
+  EXPECT_EQ(report.result().error().reason(), v1::Error::REASON_DISTURBED);
+  EXPECT_TRUE(report.result().error().retryable());
+  EXPECT_EQ(cleaned_, std::vector<std::string>{"a"}) << "a tool that a signal ended leaves its lock";
+}
+
 TEST_F(ExecutorTest, AResultThatWasNotAcknowledgedIsThereAfterARestart) {
   executor_->Submit(Waiting("a"));
   executor_->Cancel(Task("a").lease());

@@ -131,11 +131,13 @@ class ExecutorTest : public testing::Test {
     options.journal = journal_.get();
     options.tools = &tools_;
     Register(options.actions, RunNoop, true);
-    options.actions["location_open"] = {[this](const v1::Action&, ActionContext& context) {
-      ++opened_;
-      if (while_open_) while_open_(context);
-      return v1::ActionResult();
-    }};
+    options.actions["location_open"] = {
+        [this](const v1::Action&, ActionContext& context) -> StatusOr<v1::ActionResult> {
+          ++opened_;
+          if (while_open_) while_open_(context);
+          if (!open_.ok()) return open_;
+          return v1::ActionResult();
+        }};
     options.actions["scratch_start"] = {[](const v1::Action&, ActionContext&) { return v1::ActionResult(); }};
     options.actions["scratch_stop"] = {
         [this](const v1::Action& action, ActionContext& context) -> StatusOr<v1::ActionResult> {
@@ -229,6 +231,7 @@ class ExecutorTest : public testing::Test {
   Collected sink_;
   Took took_;
   std::function<void(ActionContext&)> while_open_;  // set before a task is submitted
+  Status open_ = OkStatus();                        // that opening a Location ends with; set before, too
   std::atomic<int> started_ = 0, running_now_ = 0, most_at_once_ = 0;
   std::atomic<bool> may_end_ = false;
   std::vector<std::string> cleaned_, released_;

@@ -76,7 +76,9 @@ struct ActionEntry {
 // The actions that an agent can do, by the name of the field in Action ("postgres_dump").
 using ActionRegistry = std::map<std::string, ActionEntry>;
 
-// Codes to reasons: Unavailable and Aborted are retryable, FailedPrecondition is a refusal, and so on.
+// Codes to reasons: Unavailable and Aborted are retryable, FailedPrecondition is a refusal, and so on. No code says that
+// the agent itself died (REASON_INTERRUPTED), which is forgiven and does not count as a try: any server may answer with
+// any code.
 v1::Error ToError(const Status& status);
 
 }  // namespace salvor::agent

@@ -17,8 +17,8 @@ Judgement Judge(absl::StatusCode code) {
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kResourceExhausted:
       return {v1::Error::REASON_UNAVAILABLE, true};
-    case absl::StatusCode::kAborted:
-      return {v1::Error::REASON_INTERRUPTED, true};
+    case absl::StatusCode::kAborted:  // never REASON_INTERRUPTED: an action that answers has not died
+      return {v1::Error::REASON_DISTURBED, true};
     case absl::StatusCode::kDeadlineExceeded:
       return {v1::Error::REASON_TIMED_OUT, true};
     case absl::StatusCode::kCancelled:

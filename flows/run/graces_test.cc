@@ -156,6 +156,35 @@ TEST(Graces, SayHowManyDeathsOfItsAgentAStepIsForgiven) {
   EXPECT_EQ(DeathsForgiven(graces), 0) << "none is another word than none said";
 }
 
+TEST(Graces, OfDeathsAreForNothingElse) {
+  for (const v1::Error::Reason death : {v1::Error::REASON_LOST, v1::Error::REASON_INTERRUPTED}) {
+    OneRun run(AFlow(std::nullopt));
+    run.Granted("work");
+    run.Reported("work", death);
+    EXPECT_EQ(run.At("work").phase, v1::STEP_PHASE_READY) << v1::Error::Reason_Name(death);
+    EXPECT_EQ(run.At("work").deaths, 1);
+  }
+  // A conflict that the API server answered with is one: it takes its time, and a try.
+  for (const v1::Error::Reason other : {v1::Error::REASON_DISTURBED, v1::Error::REASON_UNAVAILABLE}) {
+    v1::Flow flow = AFlow(std::nullopt);
+    flow.mutable_steps(0)->mutable_retry()->set_attempts(2);
+    OneRun run(flow);
+    run.Granted("work");
+    run.Reported("work", other);
+    EXPECT_EQ(run.At("work").phase, v1::STEP_PHASE_BACKOFF) << v1::Error::Reason_Name(other);
+    run.Passes(absl::Minutes(1));
+    v1::Event due;
+    due.mutable_timer_fired()->set_kind(v1::TimerFired::KIND_BACKOFF);
+    due.mutable_timer_fired()->set_step("work");
+    due.mutable_timer_fired()->set_attempt(1);
+    run.Happens(due);
+    run.Granted("work");
+    run.Reported("work", other);
+    EXPECT_EQ(run.At("work").phase, v1::STEP_PHASE_FAILED) << v1::Error::Reason_Name(other);
+    EXPECT_EQ(run.At("work").deaths, 0);
+  }
+}
+
 TEST(Graces, SayHowLongAfterItsTimeoutAnAttemptMayReport) {
   for (const auto& [graces, seconds] :
        {std::pair<std::optional<v1::Graces>, int>{std::nullopt, 90}, {OtherGraces(), 67}}) {

@@ -140,7 +140,9 @@ class Transition {
     }
   }
 
-  // Whoever ran the tool died, and not the tool by itself. 0.1 counted those like all others, and its journals replay so.
+  // The agent died, or it no longer knows of the attempt. Both are said by whoever finds it out, and by no action: what
+  // came between an action and its work (REASON_DISTURBED) counts. 0.1 counted deaths like all others, and its journals
+  // replay so.
   bool IsDeath(const v1::Error& error) const {
     return measured_ && error.retryable() &&
            (error.reason() == v1::Error::REASON_INTERRUPTED || error.reason() == v1::Error::REASON_LOST);

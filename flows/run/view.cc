@@ -33,6 +33,17 @@ v1::StepStatus StepView(const RunState& state, int i) {
   return status;
 }
 
+// A step that was stopped says what it could not stop, and what to do about it: the first that does.
+std::string HintOfWhatGoesOn(const RunState& state) {
+  const StepState* first = nullptr;
+  for (const StepState& at : state.steps) {
+    const bool says = at.phase == v1::STEP_PHASE_CANCELLED && at.result != nullptr &&
+                      at.result_attempt == at.attempt && !at.result->error().hint().empty();
+    if (says && (first == nullptr || at.finished_at < first->finished_at)) first = &at;
+  }
+  return first == nullptr ? "" : first->result->error().hint();
+}
+
 }  // namespace
 
 v1::Run View(const v1::RunHeader& header, const RunState& state, bool steps) {
@@ -48,6 +59,7 @@ v1::Run View(const v1::RunHeader& header, const RunState& state, bool steps) {
       first = &at;
   }
   if (first != nullptr && first->result != nullptr) run.set_hint(first->result->error().hint());
+  if (first == nullptr && state.phase == v1::RUN_PHASE_CANCELLED) run.set_hint(HintOfWhatGoesOn(state));
   if (!steps) return run;
   for (int i = 0; i < state.graph->StepCount(); ++i) *run.add_steps() = StepView(state, i);
   for (size_t i = 0; i < state.obligations.size(); ++i) {

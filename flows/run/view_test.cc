@@ -36,6 +36,38 @@ TEST(View, HasTheHintOfTheStepThatItsReasonNames) {
   EXPECT_EQ(View(v1::RunHeader(), state, true).hint(), "");
 }
 
+TEST(View, OfACancelledRunHasTheHintOfTheStepThatCouldNotStopAll) {
+  v1::Flow flow;
+  for (const char* id : {"a", "b", "c"}) {
+    flow.add_steps()->set_id(id);
+    flow.mutable_steps()->rbegin()->mutable_action()->mutable_noop();
+  }
+  auto graph = Graph::Make(flow);
+  ASSERT_TRUE(graph.ok());
+  RunState state = NewRun(std::make_shared<const Graph>(*std::move(graph)));
+  state.phase = v1::RUN_PHASE_CANCELLED;
+  state.reason = "cancelled by ann";
+  for (StepState& at : state.steps) at.phase = v1::STEP_PHASE_CANCELLED;  // not begun
+  EXPECT_EQ(View(v1::RunHeader(), state, false).hint(), "");
+  const auto cancel = [](StepState* step, int64_t at_s, const std::string& hint) {
+    Fail(step, at_s, hint);
+    step->phase = v1::STEP_PHASE_CANCELLED;
+  };
+  cancel(&state.steps[0], 10, "");
+  cancel(&state.steps[1], 30, "Take back the second.");
+  cancel(&state.steps[2], 20, "Take back the first.");
+  EXPECT_EQ(View(v1::RunHeader(), state, false).hint(), "Take back the first.");
+  state.steps[2].attempt = 2;
+  state.steps[2].result_attempt = 1;
+  EXPECT_EQ(View(v1::RunHeader(), state, false).hint(), "Take back the second.")
+      << "an earlier attempt's failure says nothing of what goes on";
+  state.phase = v1::RUN_PHASE_CANCELLING;
+  EXPECT_EQ(View(v1::RunHeader(), state, false).hint(), "") << "it is not over yet";
+  state.phase = v1::RUN_PHASE_CANCELLED;
+  Fail(&state.steps[0], 40, "Of the failure.");
+  EXPECT_EQ(View(v1::RunHeader(), state, false).hint(), "Of the failure.");
+}
+
 // A flow of 0.1 does not say what its steps are for, and clients ask that.
 TEST(View, KnowsWhatTheStepsOfAnOldFlowWereFor) {
   v1::Flow flow;

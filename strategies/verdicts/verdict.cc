@@ -152,8 +152,15 @@ std::string NotBuilt(const v1::Run& run) {
   return "could not be built: " + Join(titles, ", ") + AndMore(total - static_cast<int64_t>(titles.size()));
 }
 
+// A restore is partial by what its databases could not build, else by a check that has a word of its own on it.
+constexpr char kBuildByHand[] =
+    "All the rest is restored and compared. Once the cause is mended, build what is named by hand: the operations manual "
+    "says how.";
+constexpr char kTheRestIsThere[] = "All the rest is restored and compared. See what is named, one by one.";
+
 Judgement JudgeRestore(const v1::Run& run) {
   std::string unverifiable, not_built = NotBuilt(run);
+  std::string hint = not_built.empty() ? kTheRestIsThere : kBuildByHand;
   for (const v1::Check* check : ChecksOf(run)) {
     if (check->verdict() == v1::Check::VERDICT_PASSED) continue;
     if (check->verdict() != v1::Check::VERDICT_FAILED) {
@@ -162,15 +169,11 @@ Judgement JudgeRestore(const v1::Run& run) {
       return {v1::VERDICT_FAILED, NameOf(*check), run.hint()};
     } else if (not_built.empty()) {
       not_built = NameOf(*check);
+      if (!check->hint().empty()) hint = check->hint();
     }
   }
   if (run.phase() != v1::RUN_PHASE_SUCCEEDED) return Unfinished(run);
-  if (!not_built.empty()) {
-    return {
-        v1::VERDICT_PARTIAL, not_built,
-        "All the rest is restored and compared. Once the cause is mended, build what is named by hand: the "
-        "operations manual says how."};
-  }
+  if (!not_built.empty()) return {v1::VERDICT_PARTIAL, not_built, hint};
   if (!unverifiable.empty()) return {v1::VERDICT_UNVERIFIABLE, unverifiable, run.hint()};
   return {v1::VERDICT_RESTORED, "", ""};
 }

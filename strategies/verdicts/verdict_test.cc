@@ -238,6 +238,29 @@ TEST(Verdict, SaysWhyItIsNoneBetter) {
   EXPECT_EQ(reason(v1::RUN_KIND_RESTORE, Passed), "");
 }
 
+TEST(Verdict, TheHintOfAPartialRestoreIsOfWhatIsNotThere) {
+  const auto hint = [](const std::function<void(v1::Run&)>& left) {
+    return Judge(RunOf({v1::RUN_KIND_RESTORE, left, {}, {}, {}}, v1::RUN_PHASE_SUCCEEDED), nullptr).hint;
+  };
+  EXPECT_NE(hint(LeftOut).find("build what is named by hand"), std::string::npos);
+  const auto of_check = [](const std::string& own) {
+    return [own](v1::Run& run) {
+      v1::Check& check = AddCheck(run, C::VERDICT_FAILED);
+      check.set_not_built(true);
+      check.set_hint(own);
+    };
+  };
+  EXPECT_EQ(hint(of_check("Compare it.")), "Compare it.");
+  EXPECT_EQ(hint(of_check("")).find("build"), std::string::npos) << "nothing was to be built";
+  EXPECT_NE(hint(of_check("")), "");
+  const auto both = [&](v1::Run& run) {
+    LeftOut(run);
+    of_check("Compare it.")(run);
+  };
+  EXPECT_NE(hint(both).find("build what is named by hand"), std::string::npos) << "as the reason is";
+  EXPECT_EQ(hint(Passed), "");
+}
+
 // A claim that was planned and not kept: by name, beside what else there is.
 TEST(Verdict, ABackupThatLacksAVolumeIsPartialByItsName) {
   v1::Run run = RunOf({v1::RUN_KIND_BACKUP, Whole, {}, {}, {}}, v1::RUN_PHASE_SUCCEEDED);

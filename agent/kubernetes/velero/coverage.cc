@@ -10,7 +10,7 @@
 namespace salvor::velero {
 namespace {
 
-constexpr char kClaimKind[] = "v1/PersistentVolumeClaim";
+constexpr char kClaimKind[] = "v1/PersistentVolumeClaim", kPodKind[] = "v1/Pod";
 constexpr size_t kShown = 5;
 
 std::string FirstOf(const std::vector<std::string>& names) {
@@ -73,10 +73,10 @@ class CoverageJudge {
     return nullptr;
   }
 
-  bool IsAmongObjects(const v1::VeleroVolume& volume) const {
-    const auto claims = evidence_.resources.find(kClaimKind);
-    return claims != evidence_.resources.end() &&
-           std::find(claims->second.begin(), claims->second.end(), Key(volume)) != claims->second.end();
+  bool IsAmongObjects(const char* kind, const std::string& key) const {
+    const auto objects = evidence_.resources.find(kind);
+    return objects != evidence_.resources.end() &&
+           std::find(objects->second.begin(), objects->second.end(), key) != objects->second.end();
   }
 
   // What Velero itself says of it in its errors, else in its warnings: the first that names it.
@@ -130,7 +130,7 @@ class CoverageJudge {
 
   // Why the volume is not kept, with what to do next; "" when it is, by that record.
   std::string WhyNotKept(const v1::VeleroVolume& volume, VolumeRecord* kept) const {
-    if (!IsAmongObjects(volume)) {
+    if (!IsAmongObjects(kClaimKind, Key(volume))) {
       return "the claim itself is not among the objects of the backup" + SaidOf(volume, "") +
              ". See whether it exists, and has no label velero.io/exclude-from-backup";
     }
@@ -167,8 +167,26 @@ class CoverageJudge {
     const bool may_be_empty = volume.method() != v1::VOLUME_METHOD_SNAPSHOT && record.bytes == 0;
     if (record.handle.empty() && !may_be_empty)
       return "Velero says that it succeeded, and does not name the snapshot: there is nothing to restore from";
+    if (volume.method() == v1::VOLUME_METHOD_FILE_SYSTEM && !record.handle.empty()) {
+      if (std::string why = WhyWithoutPod(volume, record); !why.empty()) return why;
+    }
     *kept = record;
     return "";
+  }
+
+  // Velero brings files back into the very pod that they were read through, and leaves the volume empty, under Completed,
+  // where its backup does not have that pod; another pod that mounts the claim does not help.
+  std::string WhyWithoutPod(const v1::VeleroVolume& volume, const VolumeRecord& record) const {
+    if (IsAmongObjects(kPodKind, Key(volume.namespace_(), record.pod))) return "";
+    const std::string where =
+        record.pod.empty()
+            ? "Velero does not name the pod that its files were read through"
+            : fmt::format("its files were read through pod {}, which is not among the objects of the backup",
+                          Key(volume.namespace_(), record.pod));
+    return fmt::format(
+        "{}, and Velero brings files back only with their pod{}. Make the backup again while a pod that stays "
+        "mounts it, or keep it by Snapshot or SnapshotMoved",
+        where, record.pod.empty() ? "" : SaidOf(volume, record.pod));
   }
 
   std::string WhyWithoutData(const v1::VeleroVolume& volume) const {

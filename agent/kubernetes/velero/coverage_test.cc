@@ -260,6 +260,54 @@ TEST_F(Coverage, NeedsTheClaimAmongTheObjects) {
   EXPECT_THAT(Missing(), HasSubstr("the claim itself is not among the objects of the backup"));
 }
 
+// Velero brings files back only with their pod, and says Completed over an empty volume.
+TEST_F(Coverage, OfFilesNeedsThePodThatTheyWereReadThrough) {
+  const std::string not_there =
+      "its files were read through pod shop/web-1, which is not among the objects of the backup, and Velero "
+      "brings files back only with their pod";
+  evidence_.resources["v1/Pod"] = {"shop/web-2", "other/web-1"};
+  EXPECT_THAT(Missing(), HasSubstr("volume uploads of shop: " + not_there))
+      << "others that mount it don't help";
+  EXPECT_EQ(Judge().artifacts_size(), 0);
+  evidence_.results.errors = {"namespace shop: error backing up pod web-1: a plugin crashed"};
+  EXPECT_THAT(Missing(), HasSubstr(not_there + "; Velero says: namespace shop: error backing up pod web-1"));
+  evidence_.results.errors.clear();
+  evidence_.resources.erase("v1/Pod");
+  EXPECT_THAT(Missing(), HasSubstr(not_there));
+  evidence_.volumes[0].pod = "";
+  EXPECT_THAT(Missing(), HasSubstr("Velero does not name the pod that its files were read through"));
+  // One that was empty comes back with its claim alone.
+  evidence_.volumes[0].bytes = 0;
+  evidence_.volumes[0].handle = "";
+  EXPECT_EQ(Missing(), "");
+}
+
+TEST_F(Coverage, OfFilesWithoutTheirPodIsNoneWhereTheTransferAloneSpeaksForThem) {
+  Transfer orphan;
+  orphan.name_space = "shop";
+  orphan.pod = "web-9";
+  orphan.claim_uid = "uid-uploads";
+  orphan.phase = "Completed";
+  orphan.handle = "9d2e";
+  orphan.bytes_total = 8192;
+  evidence_.volumes.clear();
+  evidence_.transfers = {orphan};
+  EXPECT_THAT(Missing(), HasSubstr("read through pod shop/web-9, which is not among the objects"));
+  evidence_.resources["v1/Pod"].push_back("shop/web-9");
+  EXPECT_EQ(Missing(), "");
+  evidence_.resources["v1/PersistentVolumeClaim"].clear();
+  EXPECT_THAT(Missing(), HasSubstr("the claim itself is not among the objects of the backup"));
+}
+
+TEST_F(Coverage, OfASnapshotNeedsNoPod) {
+  evidence_.resources.erase("v1/Pod");
+  for (const auto method : {kSnapshot, kMoved}) {
+    volumes_ = {Planned("uploads", method)};
+    evidence_.volumes = {Record("uploads", "CSISnapshot", method == kMoved)};
+    EXPECT_EQ(Missing(), "") << method;
+  }
+}
+
 TEST_F(Coverage, NeedsASnapshotToRestoreFromUnlessTheVolumeIsEmpty) {
   evidence_.volumes[0].handle = "";
   EXPECT_THAT(Missing(), HasSubstr("does not name the snapshot"));

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_join.h"
 #include "agent/kubernetes/velero/resources.h"
+#include "agent/kubernetes/velero/storage_address.h"
 #include "agent/kubernetes/velero/volume_policy.h"
 #include "base/text.h"
 
@@ -107,15 +108,37 @@ class Preflight {
                          location->message.empty() ? "" : ": " + CleanText(location->message)),
              "Mend its bucket or its credentials; Velero looks again once a minute.");
     }
-    if (location->has_authority) {
-      Warn(fmt::format(
-               "Velero's storage location {} has a certificate authority of its own, which Velero alone uses",
-               location->name),
-           "Let the agent's host or image trust it, too: Velero's records are read from there.");
-    }
+    LookAtTrust(*location);
     if (location->read_only)
       Refuse(fmt::format("Velero's storage location {} is read-only", location->name),
              "Name another one in the Environment, or set its accessMode to ReadWrite.");
+  }
+
+  // The agent reads what a Backup holds from the location itself, and only after it was made.
+  void LookAtTrust(const StorageLocation& location) {
+    const std::string trust =
+        "add the authority that signed it to /etc/ssl/certs/ca-certificates.crt of the agent's host "
+        "(update-ca-certificates) or image: caCert of the storage location is for Velero alone.";
+    if (facts_.location_trust == LocationTrust::kUntrusted) {
+      return Refuse(
+          fmt::format("this agent does not trust the certificate of Velero's storage location {}, from "
+                      "which it reads what a backup holds: {}",
+                      location.name, facts_.location_trust_why),
+          "Where it has expired, renew it; else " + trust);
+    }
+    if (facts_.location_trust == LocationTrust::kSilent) {
+      return Warn(
+          fmt::format("Velero's storage location {} does not answer this agent, which reads there what a "
+                      "backup holds: {}",
+                      location.name, facts_.location_trust_why),
+          "Let the agent reach publicUrl of the storage location if it is set, else s3Url.");
+    }
+    if (location.has_authority && facts_.location_trust == LocationTrust::kUnknown) {
+      Warn(fmt::format(
+               "Velero's storage location {} has a certificate authority of its own, which Velero alone uses",
+               location.name),
+           "Let the agent's host or image trust it, too: Velero's records are read from there.");
+    }
   }
 
   void LookAtNamespace(const NamespaceFacts& one) {
@@ -291,6 +314,7 @@ StorageLocation ReadStorageLocation(const Json& object) {
   location.message = TextAt(object, {"status", "message"});
   location.read_only = TextAt(object, {"spec", "accessMode"}) == "ReadOnly";
   location.is_default = FlagAt(object, {"spec", "default"});
+  location.address = RecordsAddress(object);
   return location;
 }
 

@@ -22,6 +22,7 @@ struct StorageLocation {
   bool read_only = false;
   bool is_default = false;
   bool has_authority = false;  // its server's certificate is signed by one of its own
+  std::string address;  // that Velero's records are read from; "" where it does not say (storage_address.h)
 };
 
 StorageLocation ReadStorageLocation(const Json& object);
@@ -48,10 +49,20 @@ bool HasCsi(const Json& deployment);
 // The labels by which a Deployment finds its pods, as a selector: "app=a,tier=b"; "" where it names none.
 std::string PodSelector(const Json& deployment);
 
+// What this agent found at the address of the location that a Backup goes to.
+enum class LocationTrust {
+  kUnknown,    // there is no address to look at
+  kTrusted,    // its certificate is trusted
+  kUntrusted,  // it is not: what a Backup holds could not be read
+  kSilent,     // nobody answered
+};
+
 // All that was looked at. What could not be looked at for lack of a right is what loses no data by it.
 struct PreflightFacts {
   std::string server_version;  // that the server answered with; "" where it gave no answer
   std::vector<StorageLocation> locations;
+  LocationTrust location_trust = LocationTrust::kUnknown;
+  std::string location_trust_why;  // of kUntrusted and kSilent
   std::vector<NamespaceFacts> namespaces;
   std::vector<Claim> claims;
   std::vector<Pod> pods;

@@ -83,6 +83,14 @@ const std::vector<Bad>& Refused() {
        "main is not validated yet"},
       {"read-only", kFiles, [](auto& facts) { facts.locations[0].read_only = true; },
        "storage location main is read-only"},
+      {"not trusted", kFiles,
+       [](auto& facts) {
+         facts.locations[0].has_authority = true;
+         facts.location_trust = LocationTrust::kUntrusted;
+         facts.location_trust_why = "self-signed certificate";
+       },
+       "this agent does not trust the certificate of Velero's storage location main, from which it reads what a "
+       "backup holds: self-signed certificate"},
       {"no namespace", kFiles, [](auto& facts) { facts.namespaces[0].exists = false; },
        "there is no namespace shop"},
       {"terminating", kFiles, [](auto& facts) { facts.namespaces[0].terminating = true; },
@@ -212,6 +220,12 @@ TEST(Preflight, WarnsOfTheRest) {
                "has the reclaim policy Retain"},
            Odd{[](auto& facts) { facts.locations[0].has_authority = true; },
                "storage location main has a certificate authority of its own"},
+           Odd{[](auto& facts) {
+                 facts.locations[0].has_authority = true;
+                 facts.location_trust = LocationTrust::kSilent;
+                 facts.location_trust_why = "Could not resolve host: minio";
+               },
+               "does not answer this agent, which reads there what a backup holds: Could not resolve host"},
            Odd{[](auto& facts) { facts.has_published_password = true; },
                "the password that stands in its source code"},
            Odd{[](auto& facts) { facts.pods[0].has_hooks = true; },
@@ -226,6 +240,15 @@ TEST(Preflight, WarnsOfTheRest) {
     ASSERT_EQ(result->warnings_size(), 1) << odd.says;
     EXPECT_THAT(result->warnings(0), HasSubstr(odd.says));
   }
+}
+
+TEST(Preflight, HasNoWordOnALocationsOwnAuthorityThatThisMachineTrustsToo) {
+  PreflightFacts facts = Well();
+  facts.locations[0].has_authority = true;
+  facts.location_trust = LocationTrust::kTrusted;
+  const auto result = JudgePreflight(Action(kFiles), facts);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->warnings_size(), 0);
 }
 
 TEST(Preflight, WarnsWhereItIsNotKnownWhenVeleroWasStarted) {

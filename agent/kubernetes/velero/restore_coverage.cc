@@ -134,6 +134,11 @@ class RestoreJudge {
   }
 
   void JudgeVolume(const v1::Artifact& volume) {
+    if (!evidence_.claims_unseen.empty() && ActionOn(kClaimKind, TargetKey(volume)) == "created") {
+      return AddCheck(volume.component(), "volume", TargetKey(volume), v1::Check::VERDICT_UNVERIFIABLE,
+                      "its claim was made, and could not be looked at when the restore was over: " +
+                          evidence_.claims_unseen);
+    }
     int64_t bytes = 0;
     const std::string why = WhyNotBack(volume, &bytes);
     const bool is_back = why.empty();
@@ -260,7 +265,12 @@ class RestoreJudge {
     if (!differ.empty()) {
       AddCheck("", "objects", subject, v1::Check::VERDICT_FAILED,
                "there already, different from the backup, and left as they are: " + FirstOf(differ));
-      result_.mutable_checks(result_.checks_size() - 1)->set_not_built(true);
+      v1::Check& check = *result_.mutable_checks(result_.checks_size() - 1);
+      check.set_not_built(true);
+      check.set_hint(fmt::format(
+          "All the rest is restored. What is named was in namespace {} before: compare it with the backup, and "
+          "change or remove it by hand.",
+          action_.target_namespace()));
     }
     // Errors that nothing of this explains.
     std::vector<std::string> errors;

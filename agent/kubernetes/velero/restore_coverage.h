@@ -23,12 +23,14 @@ struct RestoreEvidence {
   std::vector<ReturnedVolume> returned;
   std::vector<Transfer> transfers;  // of this Restore
   std::vector<Claim> claims;        // that are in the target namespace now
+  std::string claims_unseen;        // why they could not be looked at; "" where they were
 };
 
 // The rules by which a volume counts as brought back: this Restore created its claim, which is there; the one
 // transfer into that claim, of what the manifest says was kept, ended well, and moved as many bytes as were kept. Of
 // a snapshot that stays with its storage there is no transfer: Velero's record of the claim names the same snapshot.
-// Of a volume that was empty there is neither, and its claim suffices.
+// Of a volume that was empty there is neither, and its claim suffices. Where the claims could not be looked at, a volume
+// whose claim this Restore created is unverifiable.
 //
 // A check of kind "volume" for each that was asked for, and one of kind "objects", which fails where an object of the
 // Backup is not there by Velero's word: neither created, nor passed over for a reason that is known. Objects that

@@ -158,6 +158,19 @@ TEST_F(RestoreCoverage, WantsTheDataOfThisBackupInTheClaimOfThisRestore) {
   EXPECT_EQ(Verdict(), "failed");
 }
 
+TEST_F(RestoreCoverage, IsUnverifiableWhereTheClaimsCouldNotBeLookedAt) {
+  for (const auto method : {kFiles, kSnapshot, kMoved}) {
+    By(method);
+    evidence_.claims.clear();
+    evidence_.claims_unseen = "no right";
+    EXPECT_EQ(Verdict(), "unverifiable") << method;
+    EXPECT_EQ(Said("volume"),
+              "its claim was made, and could not be looked at when the restore was over: no right");
+  }
+  evidence_.objects["v1/PersistentVolumeClaim"] = {{"shop-copy/uploads", "skipped"}};
+  EXPECT_EQ(Verdict(), "failed") << "Velero itself says that it did not make it";
+}
+
 TEST_F(RestoreCoverage, IsUncertainOfAClaimThatWasFilledTwice) {
   evidence_.transfers.push_back(TheTransfer());
   EXPECT_THAT(Said("volume"), HasSubstr("Velero filled it 2 times"));
@@ -223,6 +236,24 @@ TEST_F(RestoreCoverage, NamesEveryObjectThatIsNotThere) {
     }
     evidence_ = before;
   }
+}
+
+TEST_F(RestoreCoverage, OfWhatWasThereBeforeHasAHintOfItsOwn) {
+  evidence_.kept["v1/Service"] = {"shop/web"};
+  evidence_.objects["v1/Service"] = {{"shop-copy/web", "failed"}};
+  evidence_.results.warnings = {
+      "namespace shop-copy: could not restore, Service \"web\" already exists. Warning: the in-cluster version is "
+      "different than the backed-up version"};
+  v1::Run run;
+  run.mutable_header()->set_kind(v1::RUN_KIND_RESTORE);
+  run.set_phase(v1::RUN_PHASE_SUCCEEDED);
+  *run.add_steps()->mutable_result() = Judge();
+  const verdicts::Judgement judgement = verdicts::Judge(run, nullptr);
+  EXPECT_EQ(judgement.verdict, v1::VERDICT_PARTIAL);
+  EXPECT_EQ(judgement.hint,
+            "All the rest is restored. What is named was in namespace shop-copy before: compare it with the "
+            "backup, and change or remove it by hand.")
+      << "it is no database";
 }
 
 TEST_F(RestoreCoverage, WarnsOfWhatVeleroLeavesOutAndOfClaimsWithoutData) {

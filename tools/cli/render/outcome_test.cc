@@ -246,6 +246,20 @@ TEST(RestoreOutcome, IsOneWhenMoreIsWrongThanWhatCouldNotBeBuilt) {
   EXPECT_THAT(outcome.text, HasSubstr("could not be built"));
 }
 
+// The objects of a namespace, or the isolation of a place, are of no one component.
+TEST(RestoreOutcome, ACheckOfNoComponentIsOfAllOfThem) {
+  v1::Run run = SucceededDrill();
+  run.mutable_header()->set_kind(v1::RUN_KIND_RESTORE);
+  v1::Check& objects = *run.mutable_steps(1)->mutable_result()->add_checks();
+  objects.set_kind("objects");
+  objects.set_subject("namespace shop-copy");
+  objects.set_verdict(v1::Check::VERDICT_FAILED);
+  const Outcome outcome = OutcomeOf(AsJudged(run), nullptr, StyleOf(0));
+  EXPECT_THAT(outcome.text, HasSubstr("\n(all)      objects       0       1             0\n"));
+  EXPECT_THAT(outcome.text, HasSubstr("\n  objects namespace shop-copy\n"));
+  EXPECT_THAT(outcome.text, HasSubstr("\ndb         schema "));
+}
+
 TEST(RestoreOutcome, ThatDidNotFinishIsFailedWhateverItLeftOut) {
   const v1::Run run = WithPhase(PartialRestore(), v1::RUN_PHASE_FAILED);
   EXPECT_EQ(OutcomeOf(AsJudged(run)).code, ExitCode::kFailed);

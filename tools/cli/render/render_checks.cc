@@ -91,7 +91,7 @@ std::string RenderChecks(const std::vector<const v1::Check*>& checks, int most, 
                {.title = "UNVERIFIABLE", .align = Align::kRight}});
   for (const auto& group : groups) {
     const CheckCounts& counts = group.second;
-    table.Add({group.first.first,
+    table.Add({group.first.first.empty() ? "(all)" : CleanText(group.first.first),
                group.first.second,
                Grouped(counts.passed),
                {Grouped(counts.failed), counts.failed > 0 ? Tone::kBad : Tone::kPlain},

@@ -31,6 +31,26 @@ TEST(RunScreen, ShowsChecksThatFailedAndThoseThatCouldNotBeMade) {
   ExpectGolden("run_disproven_80.txt", RenderRun(DisprovenDrill(), StyleOf(80)));
 }
 
+// Cancelling can't stop everything: the run and its step say what goes on, and the command that ends it.
+TEST(RunScreen, OfACancelledRunSaysWhatGoesOnAndHowItIsTakenBack) {
+  v1::Run run = PartialBackup();
+  run.set_phase(v1::RUN_PHASE_CANCELLED);
+  run.set_verdict(v1::VERDICT_CANCELLED);
+  run.set_reason("cancelled by ann");
+  run.set_verdict_reason("cancelled by ann");
+  run.set_hint("Take it back while it is New or Queued: kubectl -n velero delete backups.velero.io b");
+  v1::StepStatus& step = *run.mutable_steps(1);
+  step.set_phase(v1::STEP_PHASE_CANCELLED);
+  step.set_reason("stopped waiting for Velero's backup b, which is still in Velero's queue");
+  step.mutable_result()->mutable_error()->set_message(step.reason());
+  step.mutable_result()->mutable_error()->set_hint(run.hint());
+  const std::string text = RenderRun(run, StyleOf(0));
+  EXPECT_THAT(text, HasSubstr("\n  hint: Take it back while it is New or Queued: kubectl -n velero delete "
+                              "backups.velero.io b\n"));
+  EXPECT_THAT(text, HasSubstr("stopped waiting for Velero's backup b, which is still in Velero's queue\n"));
+  EXPECT_THAT(text, HasSubstr(" hint: Take it back"));
+}
+
 TEST(RunScreen, WideAddsAgentsEdgesAndAbsoluteTimes) {
   Style style = StyleOf(120);
   style.wide = true;

@@ -1,14 +1,13 @@
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 
-#include "agent/kubernetes/client/wait.h"
 #include "agent/kubernetes/velero/actions/artefacts.h"
+#include "agent/kubernetes/velero/actions/object_wait.h"
 #include "agent/kubernetes/velero/actions/velero_actions.h"
 #include "agent/kubernetes/velero/coverage.h"
 #include "agent/kubernetes/velero/preflight.h"
 #include "agent/kubernetes/velero/resources.h"
+#include "agent/kubernetes/velero/stopping.h"
 #include "agent/kubernetes/velero/volume_policy.h"
 #include "base/text.h"
 
@@ -28,7 +27,8 @@ class VeleroBackupRun {
         cluster_(cluster),
         velero_(NamespaceOf(action.cluster())),
         call_{context.stop, context.deadline},
-        stall_(options.stalled_after) {}
+        stall_(options.stalled_after),
+        wait_("Velero's backup", context, options, cluster) {}
 
   StatusOr<v1::ActionResult> Run() {
     TakeFromPreflight();
@@ -93,6 +93,7 @@ class VeleroBackupRun {
       Log("made Velero's backup " + choice.name);
       return choice.name;
     }
+    if (context_.stop.stop_requested()) return StoppedAt(choice.name);  // it may have been made all the same
     if (!kubernetes::IsAlreadyExists(made.status()))
       return WithContext(made.status(), "make Velero's backup");
     // An earlier attempt whose call was answered by nobody made it; or it is another's.
@@ -152,84 +153,52 @@ class VeleroBackupRun {
   // Until the Backup is over. It is looked at after each change, and its transfers and the queue now and then.
   StatusOr<BackupState> Await(const std::string& name) {
     BackupState backup;
-    const auto is_over = [&](const Json* object) -> StatusOr<bool> {
-      refused_since_.reset();
-      if (object == nullptr) return true;
-      backup = ReadBackup(*object);
-      Tell(backup);
-      return IsOver(backup.stage) || IsDead(backup);
-    };
-    while (true) {
-      const auto seen =
-          kubernetes::WaitUntil(cluster_, KeyOf(name), is_over, CallWithin(context_, options_.look_every));
-      if (context_.stop.stop_requested()) return StoppedAt(name);
-      if (seen.ok() && seen->is_null()) {
-        return WithHint(Unavailable("somebody removed Velero's backup {} while it was made", name),
-                        "The next attempt makes it again; see who removes backups that Salvor makes.");
-      }
-      if (seen.ok()) return backup;
-      if (!IsPassing(seen.status()) && !MayPass(seen.status())) return seen.status();
-      if (SteadyNow() >= context_.deadline) return LateAt(name);
-      if (!backup.name.empty()) Look(backup);
+    const ObjectEyes eyes{[&](const Json& object) {
+                            backup = ReadBackup(object);
+                            return IsOver(backup.stage) || IsDead(backup);
+                          },
+                          [&] { return DescribeProgress(backup, evidence_.transfers, ahead_); },
+                          [&] { return Look(backup); }};
+    ASSIGN_OR_RETURN(const WaitEnd end, wait_.Until(KeyOf(name), eyes));
+    switch (end) {
+      case WaitEnd::kOver:
+        return backup;
+      case WaitEnd::kStopped:
+        return StoppedAt(name);
+      case WaitEnd::kLate:
+        return LateAt(name);
+      case WaitEnd::kGone:
+        break;
     }
-  }
-
-  // An API server that is started anew refuses everybody until it knows the rights, and what stands before one answers with
-  // pages of its own meanwhile (kubernetes/kubernetes#121635). Velero goes on, so it is worth waiting for a while.
-  bool MayPass(const Status& refusal) {
-    const bool is_refusal = refusal.code() == absl::StatusCode::kPermissionDenied ||
-                            refusal.code() == absl::StatusCode::kUnauthenticated ||
-                            refusal.code() == absl::StatusCode::kInternal;
-    if (!is_refusal) return false;
-    if (!refused_since_.has_value()) {
-      refused_since_ = options_.now();
-      Log("waiting for Velero's backup all the same: " + MessageOf(refusal));
-    }
-    if (options_.now() - *refused_since_ >= options_.refusals_pass_within) return false;
-    Pause();
-    return true;
-  }
-
-  // As long as between two looks; a stop request ends it.
-  void Pause() const {
-    std::mutex mutex;
-    std::unique_lock lock(mutex);
-    std::condition_variable_any changed;
-    changed.wait_for(lock, context_.stop, absl::ToChronoMilliseconds(options_.look_every),
-                     [] { return false; });
+    return WithHint(Unavailable("somebody removed Velero's backup {} while it was made", name),
+                    "The next attempt makes it again; see who removes backups that Salvor makes.");
   }
 
   Status StoppedAt(const std::string& name) const {
-    return WithHint(
-        Cancelled("stopped waiting for Velero's backup {}, which Velero goes on with: it can't be stopped",
-                  name),
-        fmt::format(
-            "When it is over, remove it: velero -n {0} backup delete -l {1}={2}, and its policy: kubectl "
-            "-n {0} delete configmap -l {1}={2}",
-            velero_, kRunLabel, action_.run()));
+    const auto object =
+        cluster_.Get(KeyOf(name), {{}, SteadyNow() + kAside});  // the attempt's own call is stopped
+    if (kubernetes::IsNotFound(object.status())) {
+      return WithHint(
+          Cancelled("stopped before there was a backup of Velero's"),
+          fmt::format("Its policy may be there: kubectl -n {} delete configmap {} --ignore-not-found",
+                      velero_, name));
+    }
+    std::optional<BackupState> seen;
+    if (object.ok()) seen = ReadBackup(*object);
+    return StoppedBackup(name, seen, velero_, action_.run());
   }
 
   // Another attempt would adopt the same Backup and wait for it as long again, so none is made.
   Status LateAt(const std::string& name) const {
-    const std::string last = stalled_.empty() ? told_ : stalled_;
     return WithHint(
-        FailedPrecondition("Velero's backup {} was not over in time{}", name,
-                           last.empty() ? "" : "; " + last),
+        FailedPrecondition("Velero's backup {} was not over in time{}", name, wait_.LastTold()),
         fmt::format("See what it waits for: velero -n {} backup describe {} --details. A transfer whose pod "
                     "died ends when Velero, and then its node-agent, are restarted.",
                     velero_, name));
   }
 
-  // That nothing moves is said until something does: whoever looks sees the last message alone.
-  void Tell(const BackupState& backup) {
-    v1::Progress progress = DescribeProgress(backup, evidence_.transfers, ahead_);
-    told_ = progress.message();
-    if (!stalled_.empty()) progress.set_message(stalled_);
-    if (context_.progress) context_.progress(progress);
-  }
-
   // What a change of the Backup itself does not show. An API server that is away is waited for.
-  void Look(const BackupState& backup) {
+  std::optional<std::string> Look(const BackupState& backup) {
     if (Status looked = ListTransfers(backup.name); !looked.ok()) Log(MessageOf(looked));
     if (backup.stage == Stage::kWaiting) {
       const auto all = ListAll(cluster_, Backups(), velero_, "", ReadBackup, CallWithin(context_, kAside));
@@ -238,12 +207,10 @@ class VeleroBackupRun {
         if (options_.observer != nullptr) options_.observer->OnQueue(velero_, CountQueue(*all));
       }
     }
-    const auto stalled = stall_.Look(backup, evidence_.transfers, options_.now());
-    if (stalled.has_value() && stalled_.empty()) Log(*stalled);
-    stalled_ = stalled.value_or("");
+    std::optional<std::string> stalled = stall_.Look(backup, evidence_.transfers, options_.now());
     if (options_.observer != nullptr) options_.observer->OnStall(velero_, backup.name, stalled.has_value());
-    Tell(backup);
     Nudge(backup);
+    return stalled;
   }
 
   Status ListTransfers(const std::string& name) {
@@ -326,9 +293,9 @@ class VeleroBackupRun {
   std::vector<std::string> warnings_;
   Evidence evidence_;
   StallWatch stall_;
-  std::string stalled_, told_;
+  ObjectWait wait_;
   int ahead_ = 0;
-  std::optional<SteadyTime> ready_since_, refused_since_;
+  std::optional<SteadyTime> ready_since_;
 };
 
 }  // namespace

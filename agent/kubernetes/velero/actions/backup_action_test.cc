@@ -139,6 +139,16 @@ TEST_F(VeleroBackupTest, AdoptsABackupThatItMadeWithoutKnowing) {
   EXPECT_EQ(result->artifacts_size(), 1);
 }
 
+TEST_F(VeleroBackupTest, AConflictIsWorthAnotherTryThatCounts) {
+  const kubernetes::ApiRequest request{"create", "backups.velero.io", "velero", "b"};
+  velero_.Cluster().Fail("create", Backups(),
+                         kubernetes::MakeApiError(409, "Conflict", "the object has been modified", request));
+  const v1::Error error = agent::ToError(Run().status());
+  EXPECT_TRUE(error.retryable());
+  EXPECT_EQ(error.reason(), v1::Error::REASON_DISTURBED) << "this agent has not died";
+  EXPECT_TRUE(Run().ok());
+}
+
 TEST_F(VeleroBackupTest, TakesNoBackupOfAnothers) {
   velero_.Add(Backups(), "velero", BackupObject("b", "another", "Completed"));
   const auto result = Run();
@@ -329,6 +339,49 @@ TEST_F(VeleroBackupTest, IsStoppedByNotWaitingAndSaysWhatGoesOn) {
       "When it is over, remove it: velero -n velero backup delete -l salvor.dev/run=backup-shop-1, and its "
       "policy: kubectl -n velero delete configmap -l salvor.dev/run=backup-shop-1");
   EXPECT_EQ(PhaseOf("b"), "InProgress") << "nothing was done to it";
+}
+
+TEST_F(VeleroBackupTest, IsStoppedInTheQueueAndSaysHowToTakeItBack) {
+  for (const char* phase : {"New", "Queued"}) {
+    FakeVelero velero;
+    velero.on_backup = [&](const std::string& name) { velero.SetPhase(name, phase); };
+    velero.on_progress = [&](const std::string&) { velero.stop.request_stop(); };
+    const auto result = velero.Run(RunVeleroBackup, action_);
+    EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled) << phase;
+    EXPECT_THAT(MessageOf(result.status()), HasSubstr("Velero's backup b, which is still in Velero's queue"));
+    EXPECT_THAT(HintOf(result.status()), HasSubstr("kubectl -n velero delete backups.velero.io b, "));
+    EXPECT_THAT(velero.Names(Backups()), ElementsAre("b")) << "nothing of it is Salvor's to delete";
+  }
+}
+
+// The call was stopped on its way; the object may be there for all that.
+TEST_F(VeleroBackupTest, IsStoppedWhileItIsMadeAndSaysWhetherItWas) {
+  const Status stopped = Cancelled("stopped on request");
+  velero_.Cluster().OnCreate(ConfigMaps(), [&](const Json&) {
+    velero_.stop.request_stop();
+    velero_.Cluster().Fail("create", Backups(), stopped);
+  });
+  const auto not_made = Run();
+  EXPECT_THAT(MessageOf(not_made.status()), HasSubstr("stopped before there was a backup of Velero's"));
+  EXPECT_THAT(HintOf(not_made.status()), HasSubstr("delete configmap b"));
+
+  FakeVelero made;
+  made.Cluster().OnCreate(ConfigMaps(), [&](const Json&) {
+    made.Add(Backups(), "velero", BackupObject("b", kRun, "New"));
+    made.stop.request_stop();
+    made.Cluster().Fail("create", Backups(), stopped);
+  });
+  const auto result = made.Run(RunVeleroBackup, action_);
+  EXPECT_THAT(MessageOf(result.status()), HasSubstr("is still in Velero's queue"));
+}
+
+TEST_F(VeleroBackupTest, IsStoppedWithoutAnAnswerAndSaysThatItGoesOn) {
+  velero_.on_backup = [this](const std::string& name) { velero_.SetPhase(name, "New"); };
+  velero_.on_progress = [this](const std::string&) {
+    velero_.stop.request_stop();
+    velero_.Cluster().Fail("get", Backups(), Unavailable("the API server does not answer"));
+  };
+  EXPECT_THAT(MessageOf(Run().status()), HasSubstr("which Velero goes on with")) << "nobody knows better";
 }
 
 TEST_F(VeleroBackupTest, SaysWhatItWaitedForWhenItsTimeIsOver) {

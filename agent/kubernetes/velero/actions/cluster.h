@@ -29,9 +29,13 @@ using ClusterFactory =
 // Fetches what an address that Velero signed leads to, as it is kept: compressed. See DownloadSigned.
 using Downloader = std::function<StatusOr<std::string>(const std::string& url, const kubernetes::Call& call)>;
 
+// Whether this machine trusts the certificate that is shown at an address. See CheckCertificate.
+using CertificateCheck = std::function<Status(const std::string& address, const kubernetes::Call& call)>;
+
 struct VeleroOptions {
   ClusterFactory clusters;
   Downloader download;
+  CertificateCheck check_certificate;               // null: it is not looked at
   std::shared_ptr<VeleroObserver> observer;         // may be null
   absl::Duration look_every = absl::Seconds(2);     // at transfers and at the queue, while a Backup is made
   absl::Duration answer_within = absl::Minutes(1);  // what Velero answers at once when it is well

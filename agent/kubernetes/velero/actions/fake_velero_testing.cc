@@ -152,6 +152,10 @@ VeleroOptions FakeVelero::Options() {
     if (record == records.end()) return NotFound("the storage location does not have it");
     return Gzip(record->second);
   };
+  options.check_certificate = [this](const std::string& address, const kubernetes::Call&) {
+    looked_at.push_back(address);
+    return certificate;
+  };
   options.now = [this] {
     if (on_now) on_now();
     return SteadyTime::At(elapsed);

@@ -40,6 +40,7 @@ class FakeVelero {
   std::shared_ptr<VeleroObserver> observer;  // that the actions are given; may be null
   // Velero's records of any Backup, as JSON, by the kind that it is asked for; one that is not here is not there.
   std::map<std::string, std::string> records;
+  Status certificate = OkStatus();                // what a look at the storage location's address finds
   bool answers = true;                            // to requests
   absl::Duration elapsed = absl::ZeroDuration();  // of the clock that patience is measured by
 
@@ -70,6 +71,7 @@ class FakeVelero {
   }
 
   std::vector<std::string> progress, log;
+  std::vector<std::string> looked_at;  // addresses whose certificate was looked at
   std::stop_source stop;
   v1::Task task;
 

@@ -36,6 +36,7 @@ class Looker {
   StatusOr<PreflightFacts> Look() {
     RETURN_IF_ERROR(AskServer());
     RETURN_IF_ERROR(LookAtVelero());
+    RETURN_IF_ERROR(LookAtLocation());
     RETURN_IF_ERROR(LookAtSnapshots());
     for (const std::string& name : action_.namespaces()) RETURN_IF_ERROR(LookAtNamespace(name));
     return std::move(facts_);
@@ -94,6 +95,20 @@ class Looker {
     const auto password = cluster_.Get({{"", "v1", "secrets"}, velero_, "velero-repo-credentials"}, call_);
     facts_.has_published_password =
         password.ok() && TextAt(*password, {"data", "repository-password"}) == kPublishedPassword;
+    return OkStatus();
+  }
+
+  // Whether the records of a Backup could be read, which is done only once it is made.
+  Status LookAtLocation() {
+    const StorageLocation* location = ChooseLocation(action_.cluster(), facts_.locations);
+    if (location == nullptr || location->address.empty() || !options_.check_certificate) return OkStatus();
+    const Status shown = options_.check_certificate(location->address, call_);
+    if (context_.stop.stop_requested()) return Cancelled("stopped on request");
+    facts_.location_trust = shown.ok() ? LocationTrust::kTrusted
+                            : shown.code() == absl::StatusCode::kFailedPrecondition
+                                ? LocationTrust::kUntrusted
+                                : LocationTrust::kSilent;
+    facts_.location_trust_why = MessageOf(shown);
     return OkStatus();
   }
 

@@ -57,6 +57,39 @@ TEST_F(VeleroPreflightTest, RefusesALocationThatIsAway) {
   EXPECT_EQ(Refusal(), "Velero's storage location main is Unavailable: no bucket");
 }
 
+TEST_F(VeleroPreflightTest, RefusesACertificateThatTheAgentDoesNotTrustBeforeAnythingIsMade) {
+  EXPECT_TRUE(Run().ok());
+  EXPECT_THAT(velero_.looked_at, IsEmpty()) << "a public cloud's is trusted everywhere";
+  EXPECT_TRUE(velero_.Cluster()
+                  .Change({StorageLocations(), "velero", "main"},
+                          [](Json& location) {
+                            location["spec"]["config"] = {{"s3Url", "https://minio.example:9000"},
+                                                          {"s3ForcePathStyle", "true"}};
+                            location["spec"]["objectStorage"] = {{"bucket", "shop"}, {"caCert", "Q0E="}};
+                          })
+                  .ok());
+  velero_.certificate = FailedPrecondition("SSL certificate problem: certificate has expired");
+  const Status refused = Run().status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(
+      MessageOf(refused),
+      HasSubstr("does not trust the certificate of Velero's storage location main, from which it reads "
+                "what a backup holds: SSL certificate problem: certificate has expired"));
+  EXPECT_THAT(HintOf(refused), HasSubstr("/etc/ssl/certs/ca-certificates.crt"));
+  EXPECT_THAT(velero_.looked_at, ElementsAre("https://minio.example:9000/"));
+  EXPECT_THAT(velero_.Names(Backups()), IsEmpty());
+
+  velero_.certificate = OkStatus();
+  const auto trusted = Run();
+  ASSERT_TRUE(trusted.ok()) << trusted.status();
+  EXPECT_THAT(trusted->warnings(), IsEmpty()) << "the machine trusts the location's own authority, too";
+
+  velero_.certificate = Unavailable("Could not resolve host: minio.example");
+  const auto silent = Run();
+  ASSERT_TRUE(silent.ok()) << silent.status() << "it may answer when the backup is over";
+  EXPECT_THAT(silent->warnings(), ElementsAre(HasSubstr("does not answer this agent")));
+}
+
 TEST_F(VeleroPreflightTest, LooksAtTheSnapshotsOfTheCluster) {
   action_.mutable_volumes(0)->set_method(v1::VOLUME_METHOD_SNAPSHOT);
   EXPECT_TRUE(Run().ok());

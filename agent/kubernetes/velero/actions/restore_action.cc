@@ -1,11 +1,13 @@
 #include <algorithm>
+#include <optional>
 
-#include "agent/kubernetes/client/wait.h"
 #include "agent/kubernetes/velero/actions/artefacts.h"
+#include "agent/kubernetes/velero/actions/object_wait.h"
 #include "agent/kubernetes/velero/actions/velero_actions.h"
 #include "agent/kubernetes/velero/resources.h"
 #include "agent/kubernetes/velero/restore_check.h"
 #include "agent/kubernetes/velero/restore_coverage.h"
+#include "agent/kubernetes/velero/stopping.h"
 #include "base/text.h"
 
 namespace salvor::velero {
@@ -23,7 +25,8 @@ class VeleroRestoreRun {
         cluster_(cluster),
         velero_(NamespaceOf(action.cluster())),
         call_{context.stop, context.deadline},
-        stall_(options.stalled_after) {}
+        stall_(options.stalled_after),
+        wait_("Velero's restore", context, options, cluster) {}
 
   StatusOr<v1::ActionResult> Run() {
     ASSIGN_OR_RETURN(const std::string name, FindOrMake());
@@ -58,6 +61,7 @@ class VeleroRestoreRun {
       Log("made Velero's restore " + choice.name);
       return choice.name;
     }
+    if (context_.stop.stop_requested()) return Stop(choice.name);  // it may have been made all the same
     if (!kubernetes::IsAlreadyExists(made.status()))
       return WithContext(made.status(), "make Velero's restore");
     // An earlier attempt whose call was answered by nobody made it; or it is another's.
@@ -72,27 +76,27 @@ class VeleroRestoreRun {
   // Until the Restore is over. It is looked at after each change, and its transfers and the queue now and then.
   StatusOr<RestoreState> Await(const std::string& name) {
     RestoreState restore;
-    const auto is_over = [&](const Json* object) -> StatusOr<bool> {
-      if (object == nullptr) return true;
-      restore = ReadRestore(*object);
-      Tell(restore);
-      return IsOver(restore.stage) || restore.being_deleted;
-    };
-    while (true) {
-      const auto seen =
-          kubernetes::WaitUntil(cluster_, KeyOf(name), is_over, CallWithin(context_, options_.look_every));
-      if (context_.stop.stop_requested()) return Stop(name);
-      if (seen.ok() && seen->is_null()) {
-        return WithHint(
-            FailedPrecondition("somebody removed Velero's restore {} while it was made", name),
-            fmt::format("See what came back: it carries the label {}={}. Remove it, then restore once more.",
-                        kRestoreNameLabel, name));
-      }
-      if (seen.ok()) return restore;
-      if (!IsPassing(seen.status())) return seen.status();
-      if (SteadyNow() >= context_.deadline) return LateAt(name);
-      if (!restore.name.empty()) Look(restore);
+    const ObjectEyes eyes{[&](const Json& object) {
+                            restore = ReadRestore(object);
+                            return IsOver(restore.stage) || restore.being_deleted;
+                          },
+                          [&] { return DescribeProgress(restore, evidence_.transfers, ahead_); },
+                          [&] { return Look(restore); }};
+    ASSIGN_OR_RETURN(const WaitEnd end, wait_.Until(KeyOf(name), eyes));
+    switch (end) {
+      case WaitEnd::kOver:
+        return restore;
+      case WaitEnd::kStopped:
+        return Stop(name);
+      case WaitEnd::kLate:
+        return LateAt(name);
+      case WaitEnd::kGone:
+        break;
     }
+    return WithHint(
+        FailedPrecondition("somebody removed Velero's restore {} while it was made", name),
+        fmt::format("See what came back: it carries the label {}={}. Remove it, then restore once more.",
+                    kRestoreNameLabel, name));
   }
 
   // One that waits in the queue is taken back, by the very state in which it waits; Velero can't be stopped in one
@@ -101,31 +105,27 @@ class VeleroRestoreRun {
     const kubernetes::Call call{{}, SteadyNow() + kAside};  // the attempt's own is stopped
     const auto object = cluster_.Get(KeyOf(name), call);
     if (kubernetes::IsNotFound(object.status())) return Cancelled("stopped before Velero began the restore");
-    if (object.ok()) {
-      const RestoreState restore = ReadRestore(*object);
-      if (restore.stage == RestoreStage::kWaiting) {
-        kubernetes::DeleteOptions only_this;
-        only_this.uid = restore.uid;
-        only_this.resource_version = restore.resource_version;
-        if (cluster_.Delete(KeyOf(name), only_this, call).ok())
-          return Cancelled("Velero's restore {} was taken back before Velero began it: nothing was written",
-                           name);
-      }
-    }
-    return WithHint(
-        Cancelled("stopped waiting for Velero's restore {}, which Velero goes on with: it can't be stopped",
-                  name),
-        fmt::format(
-            "When it is over, remove what is not wanted from namespace {}: it carries the label {}={}.",
-            action_.target_namespace(), kRestoreNameLabel, name));
+    if (!object.ok()) return StoppedRestore(name, std::nullopt, velero_, action_.target_namespace());
+    const RestoreState restore = ReadRestore(*object);
+    if (restore.stage != RestoreStage::kWaiting)
+      return StoppedRestore(name, restore, velero_, action_.target_namespace());
+    kubernetes::DeleteOptions only_this;
+    only_this.uid = restore.uid;
+    only_this.resource_version = restore.resource_version;
+    const Status taken_back = cluster_.Delete(KeyOf(name), only_this, call);
+    if (taken_back.ok())
+      return Cancelled("Velero's restore {} was taken back before Velero began it: nothing was written",
+                       name);
+    // It has begun meanwhile, or nobody knows; only where the right is missing it waits on.
+    const bool waits = kubernetes::IsForbidden(taken_back);
+    return StoppedRestore(name, waits ? std::optional(restore) : std::nullopt, velero_,
+                          action_.target_namespace());
   }
 
   // Another attempt would adopt the same Restore and wait for it as long again, so none is made.
   Status LateAt(const std::string& name) const {
-    const std::string last = stalled_.empty() ? told_ : stalled_;
     return WithHint(
-        FailedPrecondition("Velero's restore {} was not over in time{}", name,
-                           last.empty() ? "" : "; " + last),
+        FailedPrecondition("Velero's restore {} was not over in time{}", name, wait_.LastTold()),
         fmt::format(
             "See what it waits for: velero -n {} restore describe {} --details. A pod that is not "
             "scheduled keeps its volume waiting; a transfer whose pod died ends when Velero, and then "
@@ -133,28 +133,15 @@ class VeleroRestoreRun {
             velero_, name));
   }
 
-  void Tell(const RestoreState& restore) {
-    const v1::Progress progress = DescribeProgress(restore, evidence_.transfers, ahead_);
-    told_ = progress.message();
-    if (context_.progress) context_.progress(progress);
-  }
-
   // What a change of the Restore itself does not show. An API server that is away is waited for.
-  void Look(const RestoreState& restore) {
+  std::optional<std::string> Look(const RestoreState& restore) {
     if (Status looked = ListTransfers(restore.name, CallWithin(context_, kAside)); !looked.ok())
       Log(MessageOf(looked));
     if (restore.stage == RestoreStage::kWaiting) {
       const auto all = ListAll(cluster_, Restores(), velero_, "", ReadRestore, CallWithin(context_, kAside));
       if (all.ok()) ahead_ = CountAhead(restore, *all);
     }
-    Tell(restore);
-    const auto stalled = stall_.Look(restore, evidence_.transfers, options_.now());
-    if (stalled.has_value() && stalled_.empty()) Log(*stalled);
-    stalled_ = stalled.value_or("");
-    if (!stalled.has_value() || !context_.progress) return;
-    v1::Progress progress = DescribeProgress(restore, evidence_.transfers, ahead_);
-    progress.set_message(*stalled);
-    context_.progress(progress);
+    return stall_.Look(restore, evidence_.transfers, options_.now());
   }
 
   Status ListTransfers(const std::string& name, const kubernetes::Call& call) {
@@ -191,7 +178,13 @@ class VeleroRestoreRun {
       ASSIGN_OR_RETURN(evidence_.returned, ReadReturnedVolumes(returned));
     }
     RETURN_IF_ERROR(ListTransfers(name, call_));
-    ASSIGN_OR_RETURN(evidence_.claims, ListClaims(cluster_, action_.target_namespace(), call_));
+    auto claims = ListClaims(cluster_, action_.target_namespace(), call_);
+    // The right to look went with its namespace: the restore says what it knows, and of no volume that it is back.
+    if (kubernetes::IsForbidden(claims.status()) || kubernetes::IsNotFound(claims.status())) {
+      evidence_.claims_unseen = MessageOf(claims.status());
+      return OkStatus();
+    }
+    ASSIGN_OR_RETURN(evidence_.claims, std::move(claims));
     return OkStatus();
   }
 
@@ -203,7 +196,7 @@ class VeleroRestoreRun {
   const kubernetes::Call call_;
   RestoreEvidence evidence_;
   StallWatch stall_;
-  std::string stalled_, told_;
+  ObjectWait wait_;
   int ahead_ = 0;
 };
 

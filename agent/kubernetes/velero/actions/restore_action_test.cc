@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "agent/kubernetes/velero/actions/fake_velero_testing.h"
 #include "agent/kubernetes/velero/resources.h"
 #include "agent/kubernetes/velero/restore_object.h"
@@ -187,6 +189,75 @@ TEST_F(VeleroRestoreTest, SaysWhenNothingMovesAndGoesOn) {
                                               "(Prepared, on no node yet")));
 }
 
+// Whoever looks sees the last message alone.
+TEST_F(VeleroRestoreTest, GoesOnSayingThatNothingMoves) {
+  velero_.on_restore = [this](const std::string& name) { velero_.SetRestorePhase(name, "InProgress"); };
+  std::vector<std::string> told;
+  velero_.on_progress = [&](const std::string& message) {
+    velero_.elapsed += absl::Minutes(1);
+    told.push_back(message);
+    if (told.size() < 30) return;
+    velero_.on_progress = nullptr;
+    velero_.BringBack("r");
+    velero_.SetRestorePhase("r", "Completed");
+  };
+  EXPECT_EQ(Found(), "restored");
+  const auto first = std::find_if(told.begin(), told.end(), [](const std::string& message) {
+    return message.find("nothing has moved") != std::string::npos;
+  });
+  ASSERT_NE(first, told.end());
+  EXPECT_THAT(std::vector<std::string>(first, told.end()), testing::Each(HasSubstr("nothing has moved")));
+}
+
+TEST_F(VeleroRestoreTest, WaitsForAnApiServerThatKnowsNoRightsForAMinute) {
+  const kubernetes::ApiRequest request{"list", "restores.velero.io", "velero", ""};
+  const Status refusal = kubernetes::MakeApiError(
+      403, "Forbidden", "restores.velero.io is forbidden: User \"salvor\" cannot list resource \"restores\"",
+      request);
+  velero_.on_restore = [this](const std::string& name) { velero_.SetRestorePhase(name, "InProgress"); };
+  velero_.on_progress = [&](const std::string&) {
+    velero_.on_progress = nullptr;
+    velero_.on_now = [this] { velero_.elapsed += absl::Seconds(5); };
+    velero_.Cluster().Fail("watch", Restores(), refusal);
+    velero_.Cluster().Fail("list", Restores(), refusal, 12);
+    velero_.BringBack("r");
+    velero_.SetRestorePhase("r", "Completed");
+  };
+  EXPECT_EQ(Found(), "restored");
+  EXPECT_GE(velero_.elapsed, absl::Minutes(1));
+  EXPECT_THAT(velero_.log, Contains(HasSubstr("waiting for Velero's restore all the same")));
+}
+
+TEST_F(VeleroRestoreTest, IsUnverifiableWhereTheNamespaceIsGoneBeforeItsLastLook) {
+  const kubernetes::ApiRequest request{"list", "persistentvolumeclaims", "shop-copy", ""};
+  for (const char* reason : {"Forbidden", "NotFound"}) {
+    FakeVelero velero;
+    velero.on_restore = [&](const std::string& name) {
+      velero.BringBack(name);
+      velero.SetRestorePhase(name, "Completed");
+      velero.Cluster().Fail("list", Claims(),
+                            kubernetes::MakeApiError(std::string(reason) == "Forbidden" ? 403 : 404, reason,
+                                                     "User \"salvor\" cannot list", request));
+    };
+    const auto result = velero.Run(RunVeleroRestore, action_);
+    ASSERT_TRUE(result.ok()) << result.status();
+    ASSERT_EQ(result->checks_size(), 2);
+    EXPECT_EQ(result->checks(0).verdict(), v1::Check::VERDICT_UNVERIFIABLE) << reason;
+    EXPECT_THAT(result->checks(0).compared(), HasSubstr("could not be looked at when the restore was over"));
+    EXPECT_EQ(result->velero_restore().volumes(), 0) << "none is counted as back";
+  }
+}
+
+TEST_F(VeleroRestoreTest, IsWorthAnotherAttemptWhereTheLastLookFindsNobody) {
+  velero_.on_restore = [this](const std::string& name) {
+    velero_.BringBack(name);
+    velero_.SetRestorePhase(name, "Completed");
+    velero_.Cluster().Fail("list", Claims(), Unavailable("the API server does not answer"));
+  };
+  EXPECT_EQ(Run().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Found(), "restored");
+}
+
 TEST_F(VeleroRestoreTest, IsTakenBackWhereVeleroHasNotBegun) {
   velero_.on_restore = [this](const std::string& name) { velero_.SetRestorePhase(name, "New"); };
   velero_.on_progress = [this](const std::string&) { velero_.stop.request_stop(); };
@@ -194,6 +265,29 @@ TEST_F(VeleroRestoreTest, IsTakenBackWhereVeleroHasNotBegun) {
   EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
   EXPECT_THAT(MessageOf(result.status()), HasSubstr("nothing was written"));
   EXPECT_THAT(velero_.Names(Restores()), IsEmpty());
+}
+
+TEST_F(VeleroRestoreTest, IsNotTakenBackWithoutTheRightAndSaysHow) {
+  const kubernetes::ApiRequest request{"delete", "restores.velero.io", "velero", "r"};
+  velero_.Cluster().Fail(
+      "delete", Restores(),
+      kubernetes::MakeApiError(403, "Forbidden", "User \"salvor\" cannot delete", request));
+  velero_.on_restore = [this](const std::string& name) { velero_.SetRestorePhase(name, "New"); };
+  velero_.on_progress = [this](const std::string&) { velero_.stop.request_stop(); };
+  const auto result = Run();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
+  EXPECT_THAT(MessageOf(result.status()), HasSubstr("could not be taken back"));
+  EXPECT_THAT(HintOf(result.status()), HasSubstr("kubectl -n velero delete restores.velero.io r"));
+}
+
+TEST_F(VeleroRestoreTest, ThatBeginsWhileItIsTakenBackGoesOn) {
+  const kubernetes::ApiRequest request{"delete", "restores.velero.io", "velero", "r"};
+  velero_.Cluster().Fail("delete", Restores(),
+                         kubernetes::MakeApiError(409, "Conflict", "the object has been modified", request));
+  velero_.on_restore = [this](const std::string& name) { velero_.SetRestorePhase(name, "New"); };
+  velero_.on_progress = [this](const std::string&) { velero_.stop.request_stop(); };
+  EXPECT_THAT(MessageOf(Run().status()), HasSubstr("which Velero goes on with"));
+  EXPECT_THAT(velero_.Names(Restores()), ElementsAre("r"));
 }
 
 TEST_F(VeleroRestoreTest, IsStoppedByNotWaitingWhereVeleroHasBegunAndSaysWhatGoesOn) {
