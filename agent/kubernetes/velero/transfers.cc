@@ -162,27 +162,34 @@ v1::Progress DescribeProgress(const RestoreState& restore, const std::vector<Tra
 }
 
 std::optional<std::string> StallWatch::Look(const BackupState& backup, const std::vector<Transfer>& transfers,
-                                            SteadyTime now) {
-  const bool counts = backup.stage != Stage::kWaiting && !IsOver(backup.stage);
-  return Note({Fingerprint(backup, transfers), backup.phase, counts}, WaitedFor(transfers, Describe), now);
+                                            std::optional<int> ahead, SteadyTime now) {
+  const bool waits = backup.stage == Stage::kWaiting;
+  return Note({Fingerprint(backup, transfers), backup.phase, waits, IsOver(backup.stage), ahead},
+              WaitedFor(transfers, Describe), now);
 }
 
 std::optional<std::string> StallWatch::Look(const RestoreState& restore,
-                                            const std::vector<Transfer>& transfers, SteadyTime now) {
-  const bool counts = restore.stage != RestoreStage::kWaiting && !IsOver(restore.stage);
-  return Note({Fingerprint(restore, transfers), restore.phase, counts}, WaitedFor(transfers, DescribeReturn),
-              now);
+                                            const std::vector<Transfer>& transfers, std::optional<int> ahead,
+                                            SteadyTime now) {
+  const bool waits = restore.stage == RestoreStage::kWaiting;
+  return Note({Fingerprint(restore, transfers), restore.phase, waits, IsOver(restore.stage), ahead},
+              WaitedFor(transfers, DescribeReturn), now);
 }
 
 std::optional<std::string> StallWatch::Note(State state, const std::vector<std::string>& waited_for,
                                             SteadyTime now) {
+  if (state.waits) state.print += fmt::format("/{}", state.ahead.value_or(-1));
   if (state.print != seen_ || since_ == SteadyTime::InfiniteFuture()) {
     seen_ = std::move(state.print);
     since_ = now;
     return std::nullopt;
   }
   const absl::Duration still = now - since_;
-  if (still < patience_ || !state.counts) return std::nullopt;
+  if (still < patience_ || state.is_over) return std::nullopt;
+  if (state.waits && state.ahead != 0) return std::nullopt;
+  if (state.waits)
+    return fmt::format("Velero has begun nothing for {}, although nothing is before it: restart Velero",
+                       HumanDuration(still));
   const std::string what =
       waited_for.empty() ? "Velero says " + CleanText(state.phase) : "for " + Join(waited_for, ", ");
   return fmt::format("nothing has moved for {}, waiting: {}", HumanDuration(still), what);

@@ -46,17 +46,21 @@ class StallWatch {
   explicit StallWatch(absl::Duration patience) : patience_(patience) {}
 
   // To be called again and again. A sentence when nothing has changed for longer than the patience, what is waited for
-  // in it; nothing while something moves, or while it waits in the queue for others.
+  // in it; nothing while something moves, or while it waits in the queue for others. `ahead`: how many Velero takes before
+  // it; nullopt where that is not known. Velero's queue hangs where none is and it begins nothing all the same: Velero
+  // 1.18 goes on to count a backup that was deleted while it was made.
   std::optional<std::string> Look(const BackupState& backup, const std::vector<Transfer>& transfers,
-                                  SteadyTime now);
+                                  std::optional<int> ahead, SteadyTime now);
   std::optional<std::string> Look(const RestoreState& restore, const std::vector<Transfer>& transfers,
-                                  SteadyTime now);
+                                  std::optional<int> ahead, SteadyTime now);
 
  private:
   struct State {
     std::string print;  // one character that changes makes it another
     std::string phase;
-    bool counts;  // it is neither waiting in the queue nor over
+    bool waits;   // in the queue
+    bool is_over;
+    std::optional<int> ahead;
   };
   std::optional<std::string> Note(State state, const std::vector<std::string>& waited_for, SteadyTime now);
 

@@ -159,8 +159,9 @@ TEST(RestoreProgress, CountsBytesAndSaysWhatIsWaitedFor) {
 
 class Stall : public testing::Test {
  protected:
-  std::string Look(const BackupState& backup, const std::vector<Transfer>& transfers, int minute) {
-    return watch_.Look(backup, transfers, SteadyTime::At(absl::Minutes(minute))).value_or("");
+  std::string Look(const BackupState& backup, const std::vector<Transfer>& transfers, int minute,
+                   std::optional<int> ahead = std::nullopt) {
+    return watch_.Look(backup, transfers, ahead, SteadyTime::At(absl::Minutes(minute))).value_or("");
   }
   StallWatch watch_{absl::Minutes(5)};
 };
@@ -196,9 +197,26 @@ TEST_F(Stall, IsNoneInTheQueueOrAtTheEnd) {
   }
 }
 
+TEST_F(Stall, OfAQueueThatBeginsNothingIsSaid) {
+  EXPECT_EQ(Look(State("Queued"), {}, 0, 1), "");
+  EXPECT_EQ(Look(State("Queued"), {}, 60, 1), "") << "another one is made";
+  EXPECT_EQ(Look(State("Queued"), {}, 61, 0), "") << "that one is over just now";
+  EXPECT_EQ(Look(State("Queued"), {}, 62, std::nullopt), "") << "nobody could be asked";
+  EXPECT_EQ(Look(State("Queued"), {}, 70, std::nullopt), "");
+  EXPECT_EQ(Look(State("Queued"), {}, 71, 0), "");
+  EXPECT_EQ(Look(State("Queued"), {}, 77, 0),
+            "Velero has begun nothing for 6m00s, although nothing is before it: restart Velero");
+  EXPECT_EQ(Look(State("InProgress"), {}, 78), "");
+  const auto restore = [&](int minute) {
+    return watch_.Look(Restoring("New"), {}, 0, SteadyTime::At(absl::Minutes(minute))).value_or("");
+  };
+  EXPECT_EQ(restore(80), "");
+  EXPECT_THAT(restore(86), HasSubstr("restart Velero"));
+}
+
 TEST_F(Stall, OfARestoreIsSaidLikewise) {
   const auto look = [&](const std::string& phase, const std::vector<Transfer>& transfers, int minute) {
-    return watch_.Look(Restoring(phase), transfers, SteadyTime::At(absl::Minutes(minute))).value_or("");
+    return watch_.Look(Restoring(phase), transfers, 1, SteadyTime::At(absl::Minutes(minute))).value_or("");
   };
   EXPECT_EQ(look("New", {}, 0), "");
   EXPECT_EQ(look("New", {}, 60), "") << "it waits for others";

@@ -157,7 +157,7 @@ class VeleroBackupRun {
                             backup = ReadBackup(object);
                             return IsOver(backup.stage) || IsDead(backup);
                           },
-                          [&] { return DescribeProgress(backup, evidence_.transfers, ahead_); },
+                          [&] { return DescribeProgress(backup, evidence_.transfers, ahead_.value_or(0)); },
                           [&] { return Look(backup); }};
     ASSIGN_OR_RETURN(const WaitEnd end, wait_.Until(KeyOf(name), eyes));
     switch (end) {
@@ -199,15 +199,16 @@ class VeleroBackupRun {
 
   // What a change of the Backup itself does not show. An API server that is away is waited for.
   std::optional<std::string> Look(const BackupState& backup) {
-    if (Status looked = ListTransfers(backup.name); !looked.ok()) Log(MessageOf(looked));
+    if (const Status looked = ListTransfers(backup.name); !looked.ok()) return CannotLook(looked);
     if (backup.stage == Stage::kWaiting) {
+      ahead_.reset();
       const auto all = ListAll(cluster_, Backups(), velero_, "", ReadBackup, CallWithin(context_, kAside));
       if (all.ok()) {
         ahead_ = CountAhead(backup, *all);
         if (options_.observer != nullptr) options_.observer->OnQueue(velero_, CountQueue(*all));
       }
     }
-    std::optional<std::string> stalled = stall_.Look(backup, evidence_.transfers, options_.now());
+    std::optional<std::string> stalled = stall_.Look(backup, evidence_.transfers, ahead_, options_.now());
     if (options_.observer != nullptr) options_.observer->OnStall(velero_, backup.name, stalled.has_value());
     Nudge(backup);
     return stalled;
@@ -294,7 +295,7 @@ class VeleroBackupRun {
   Evidence evidence_;
   StallWatch stall_;
   ObjectWait wait_;
-  int ahead_ = 0;
+  std::optional<int> ahead_;  // in Velero's queue; nullopt: not known
   std::optional<SteadyTime> ready_since_;
 };
 

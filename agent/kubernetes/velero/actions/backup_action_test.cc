@@ -405,6 +405,7 @@ TEST_F(VeleroBackupTest, WaitsForAnApiServerThatIsAway) {
   const auto result = Run();
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(velero_.log, Contains(HasSubstr("the API server does not answer")));
+  EXPECT_THAT(velero_.progress, Contains(HasSubstr("Velero can't be asked how far it is")));
 }
 
 TEST_F(VeleroBackupTest, IsNoneWithoutVelerosRecords) {

@@ -22,7 +22,7 @@ struct ObjectEyes {
   // Says what the object does, as it was seen last.
   std::function<v1::Progress()> describe;
   // Looks at what a change of the object itself does not show, such as its transfers; called every `look_every` once the
-  // object was seen. Answers a sentence where nothing moves.
+  // object was seen. Answers a sentence where nothing moves, or where it cannot see.
   std::function<std::optional<std::string>()> look;
 };
 
@@ -33,6 +33,9 @@ enum class WaitEnd {
   kStopped,  // the attempt was asked to stop
   kLate,     // the attempt has no time left
 };
+
+// A person's sentence for a look that failed: an API server that is away must not look like a Velero that moves.
+std::string CannotLook(const Status& why);
 
 // Not thread-safe. Borrows the context, the options and the cluster, which outlive it.
 class ObjectWait {

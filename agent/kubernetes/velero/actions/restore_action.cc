@@ -80,7 +80,7 @@ class VeleroRestoreRun {
                             restore = ReadRestore(object);
                             return IsOver(restore.stage) || restore.being_deleted;
                           },
-                          [&] { return DescribeProgress(restore, evidence_.transfers, ahead_); },
+                          [&] { return DescribeProgress(restore, evidence_.transfers, ahead_.value_or(0)); },
                           [&] { return Look(restore); }};
     ASSIGN_OR_RETURN(const WaitEnd end, wait_.Until(KeyOf(name), eyes));
     switch (end) {
@@ -135,13 +135,14 @@ class VeleroRestoreRun {
 
   // What a change of the Restore itself does not show. An API server that is away is waited for.
   std::optional<std::string> Look(const RestoreState& restore) {
-    if (Status looked = ListTransfers(restore.name, CallWithin(context_, kAside)); !looked.ok())
-      Log(MessageOf(looked));
+    const Status looked = ListTransfers(restore.name, CallWithin(context_, kAside));
+    if (!looked.ok()) return CannotLook(looked);
     if (restore.stage == RestoreStage::kWaiting) {
+      ahead_.reset();
       const auto all = ListAll(cluster_, Restores(), velero_, "", ReadRestore, CallWithin(context_, kAside));
       if (all.ok()) ahead_ = CountAhead(restore, *all);
     }
-    return stall_.Look(restore, evidence_.transfers, options_.now());
+    return stall_.Look(restore, evidence_.transfers, ahead_, options_.now());
   }
 
   Status ListTransfers(const std::string& name, const kubernetes::Call& call) {
@@ -197,7 +198,7 @@ class VeleroRestoreRun {
   RestoreEvidence evidence_;
   StallWatch stall_;
   ObjectWait wait_;
-  int ahead_ = 0;
+  std::optional<int> ahead_;  // in Velero's queue; nullopt: not known
 };
 
 }  // namespace
