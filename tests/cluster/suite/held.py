@@ -55,4 +55,5 @@ def held_space(test: ClusterTest, name: str) -> str:
 
 
 def uid_of(backup: str) -> str:
-    return (get(VELERO, "backups.velero.io", backup) or {})["metadata"]["uid"]
+    """"" where it is not there."""
+    return (get(VELERO, "backups.velero.io", backup) or {}).get("metadata", {}).get("uid", "")
