@@ -59,7 +59,7 @@ v1::Run View(const v1::RunHeader& header, const RunState& state, bool steps) {
       first = &at;
   }
   if (first != nullptr && first->result != nullptr) run.set_hint(first->result->error().hint());
-  if (first == nullptr && state.phase == v1::RUN_PHASE_CANCELLED) run.set_hint(HintOfWhatGoesOn(state));
+  if (first == nullptr && state.Finished()) run.set_hint(HintOfWhatGoesOn(state));
   if (!steps) return run;
   for (int i = 0; i < state.graph->StepCount(); ++i) *run.add_steps() = StepView(state, i);
   for (size_t i = 0; i < state.obligations.size(); ++i) {

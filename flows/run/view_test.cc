@@ -63,6 +63,8 @@ TEST(View, OfACancelledRunHasTheHintOfTheStepThatCouldNotStopAll) {
       << "an earlier attempt's failure says nothing of what goes on";
   state.phase = v1::RUN_PHASE_CANCELLING;
   EXPECT_EQ(View(v1::RunHeader(), state, false).hint(), "") << "it is not over yet";
+  state.phase = v1::RUN_PHASE_FAILED;
+  EXPECT_EQ(View(v1::RunHeader(), state, false).hint(), "Take back the second.") << "its time was over";
   state.phase = v1::RUN_PHASE_CANCELLED;
   Fail(&state.steps[0], 40, "Of the failure.");
   EXPECT_EQ(View(v1::RunHeader(), state, false).hint(), "Of the failure.");

@@ -177,14 +177,14 @@ class VeleroBackupRun {
   Status StoppedAt(const std::string& name) const {
     const auto object =
         cluster_.Get(KeyOf(name), {{}, SteadyNow() + kAside});  // the attempt's own call is stopped
-    if (kubernetes::IsNotFound(object.status())) {
-      return WithHint(
-          Cancelled("stopped before there was a backup of Velero's"),
-          fmt::format("Its policy may be there: kubectl -n {} delete configmap {} --ignore-not-found",
-                      velero_, name));
-    }
     std::optional<BackupState> seen;
     if (object.ok()) seen = ReadBackup(*object);
+    const bool is_anothers = seen.has_value() && !IsOfAction(*seen, action_);
+    if (kubernetes::IsNotFound(object.status()) || is_anothers) {
+      return WithHint(Cancelled("stopped before there was a backup of Velero's"),
+                      fmt::format("Its policy may be there: kubectl -n {} delete configmap -l {}={}", velero_,
+                                  kRunLabel, action_.run()));
+    }
     return StoppedBackup(name, seen, velero_, action_.run());
   }
 

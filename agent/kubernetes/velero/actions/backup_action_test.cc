@@ -363,7 +363,7 @@ TEST_F(VeleroBackupTest, IsStoppedWhileItIsMadeAndSaysWhetherItWas) {
   });
   const auto not_made = Run();
   EXPECT_THAT(MessageOf(not_made.status()), HasSubstr("stopped before there was a backup of Velero's"));
-  EXPECT_THAT(HintOf(not_made.status()), HasSubstr("delete configmap b"));
+  EXPECT_THAT(HintOf(not_made.status()), HasSubstr("delete configmap -l salvor.dev/run=backup-shop-1"));
 
   FakeVelero made;
   made.Cluster().OnCreate(ConfigMaps(), [&](const Json&) {
@@ -373,6 +373,16 @@ TEST_F(VeleroBackupTest, IsStoppedWhileItIsMadeAndSaysWhetherItWas) {
   });
   const auto result = made.Run(RunVeleroBackup, action_);
   EXPECT_THAT(MessageOf(result.status()), HasSubstr("is still in Velero's queue"));
+}
+
+TEST_F(VeleroBackupTest, IsStoppedWhileItIsMadeAndTellsNobodyToTakeBackAnothers) {
+  velero_.Cluster().OnCreate(ConfigMaps(), [&](const Json&) {
+    velero_.Add(Backups(), "velero", BackupObject("b", "another", "New"));
+    velero_.stop.request_stop();
+  });
+  const auto result = Run();
+  EXPECT_THAT(MessageOf(result.status()), HasSubstr("stopped before there was a backup of Velero's"));
+  EXPECT_THAT(HintOf(result.status()), testing::Not(HasSubstr("backups.velero.io")));
 }
 
 TEST_F(VeleroBackupTest, IsStoppedWithoutAnAnswerAndSaysThatItGoesOn) {

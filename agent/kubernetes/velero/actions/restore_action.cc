@@ -107,6 +107,7 @@ class VeleroRestoreRun {
     if (kubernetes::IsNotFound(object.status())) return Cancelled("stopped before Velero began the restore");
     if (!object.ok()) return StoppedRestore(name, std::nullopt, velero_, action_.target_namespace());
     const RestoreState restore = ReadRestore(*object);
+    if (!IsOfAction(restore, action_)) return Cancelled("stopped before Velero began the restore");
     if (restore.stage != RestoreStage::kWaiting)
       return StoppedRestore(name, restore, velero_, action_.target_namespace());
     kubernetes::DeleteOptions only_this;
