@@ -94,14 +94,10 @@ def calls_of(path: Path) -> dict[Right, str]:
     return found
 
 
-# No run holds this action yet, and no agent registers it: its rights come with the first run that does.
-UNPLANNED = {"delete_action.cc"}
-
-
 def calls() -> dict[Right, str]:
     found: dict[Right, str] = {}
     for path in sorted(ACTIONS.glob("*.cc")):
-        if "_test" not in path.name and path.name not in UNPLANNED:
+        if "_test" not in path.name:
             found = {**calls_of(path), **found}
     return found
 
