@@ -47,7 +47,8 @@ class EngineDeletionTest : public EngineTest {
 
   v1::Backup Stored(const std::string& name) {
     EXPECT_TRUE(CommitAndWait(store_, {}).ok());
-    for (const v1::Backup& backup : *ReadAllBackups(store_)) {
+    const auto all = ReadAllBackups(store_);
+    for (const v1::Backup& backup : *all) {
       if (backup.name() == name) return backup;
     }
     ADD_FAILURE() << name << " is not stored";
@@ -62,8 +63,8 @@ class EngineDeletionTest : public EngineTest {
     std::vector<std::string> names;
     BackupFilter filter;
     filter.include_deleted = include_deleted;
-    for (const v1::Backup& backup : engine_->ListBackups(filter, {10, ""})->items)
-      names.push_back(backup.name());
+    const auto page = engine_->ListBackups(filter, {10, ""});
+    for (const v1::Backup& backup : page->items) names.push_back(backup.name());
     return names;
   }
 };
