@@ -90,7 +90,7 @@ class LocationForgetRun {
         continue;
       }
       RETURN_IF_ERROR(manifest.status());
-      if (manifest->environment() == action_.environment()) continue;
+      if (manifest->environment().empty() || manifest->environment() == action_.environment()) continue;
       return WithHint(FailedPrecondition("backup {} was made by environment {}, and this is {}",
                                          action_.backup(), manifest->environment(), action_.environment()),
                       "Whoever made a backup deletes it. Nothing was forgotten.");
