@@ -207,6 +207,7 @@ TEST_F(LocationForget, OneThatResticCanNotReadIsNotCalledGone) {
   Record({dump, manifest});
   const std::string file = repository_.Location().repository() + "/snapshots/" + dump;
   ASSERT_TRUE(WriteFileAtomically(file, "no longer what it was", 0600).ok());
+  Action().mutable_location()->set_cache_directory(repository_.Path() + "/no-cache-of-it");
   const auto result = Run();
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_TRUE(result->has_error());
