@@ -39,11 +39,11 @@ std::vector<std::string> Recorded() {
 
 std::vector<std::string> Present() {
   return ShapesOf({v1::Action::descriptor()->file(), v1::AgentHello::descriptor()->file(),
-                   v1::GetRunRequest::descriptor()->file(), v1::Deletion::descriptor()->file(), v1::Discovery::descriptor()->file(),
-                   v1::Flow::descriptor()->file(), v1::Manifest::descriptor()->file(),
-                   v1::Object::descriptor()->file(), v1::RestoreOptions::descriptor()->file(),
-                   v1::Run::descriptor()->file(), v1::TokenRecord::descriptor()->file(),
-                   v1::VeleroBackup::descriptor()->file()});
+                   v1::GetRunRequest::descriptor()->file(), v1::Deletion::descriptor()->file(),
+                   v1::Discovery::descriptor()->file(), v1::Flow::descriptor()->file(),
+                   v1::Manifest::descriptor()->file(), v1::Object::descriptor()->file(),
+                   v1::RestoreOptions::descriptor()->file(), v1::Run::descriptor()->file(),
+                   v1::TokenRecord::descriptor()->file(), v1::VeleroBackup::descriptor()->file()});
 }
 
 TEST(Messages, NothingThatWasWrittenOnceIsBroken) {
