@@ -131,6 +131,19 @@ std::string Word(v1::Backup::Verification verification) {
   }
 }
 
+std::string Word(v1::Deletion::State state) {
+  switch (state) {
+    case v1::Deletion::STATE_DELETING:
+      return "deleting";
+    case v1::Deletion::STATE_FAILED:
+      return "delete failed";
+    case v1::Deletion::STATE_DELETED:
+      return "deleted";
+    default:
+      return "unknown";
+  }
+}
+
 std::string Word(v1::ObligationStatus::Phase phase) {
   switch (phase) {
     case v1::ObligationStatus::PHASE_PENDING:
@@ -220,8 +233,8 @@ std::string VolumeText(const v1::Artifact& artifact) {
 }
 
 std::string SubjectOf(const v1::RunHeader& header) {
-  const bool from_backup =
-      header.kind() == v1::RUN_KIND_DRILL || (header.application().empty() && !header.backup().empty());
+  const bool from_backup = header.kind() == v1::RUN_KIND_DRILL || header.kind() == v1::RUN_KIND_DELETE ||
+                           (header.application().empty() && !header.backup().empty());
   const std::string of = CleanText(from_backup ? header.backup() : header.application());
   if (header.kind() == v1::RUN_KIND_RESTORE) {
     return fmt::format("restore of {} to {}", CleanText(header.backup()), CleanText(header.application()));

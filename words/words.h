@@ -17,6 +17,7 @@ std::string Word(v1::Verdict verdict);
 std::string Word(v1::Check::Verdict verdict);  // "unverifiable" for one that is not known
 std::string Word(v1::Backup::Coverage coverage);
 std::string Word(v1::Backup::Verification verification);  // "unproven" for none
+std::string Word(v1::Deletion::State state);              // "delete failed"
 std::string Word(v1::ObligationStatus::Phase phase);
 std::string Word(v1::RunKind kind);  // "run" for one that is not known
 std::string Word(v1::Runtime runtime);

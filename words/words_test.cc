@@ -82,6 +82,8 @@ TEST(Words, SubjectsAndKindsOfComponents) {
   header.set_application("shop");
   header.set_backup("backup-shop-1");
   EXPECT_EQ(SubjectOf(header), "drill of backup-shop-1");
+  header.set_kind(v1::RUN_KIND_DELETE);
+  EXPECT_EQ(SubjectOf(header), "delete of backup-shop-1");
   header.set_kind(v1::RUN_KIND_BACKUP);
   EXPECT_EQ(SubjectOf(header), "backup of shop");
   header.set_kind(v1::RUN_KIND_RESTORE);
@@ -92,6 +94,13 @@ TEST(Words, SubjectsAndKindsOfComponents) {
   EXPECT_EQ(StrategyWord(component), "disk");
   component.mutable_postgres();
   EXPECT_EQ(StrategyWord(component), "postgres");
+}
+
+TEST(Words, ADeletionIsSaidByItsState) {
+  EXPECT_EQ(Word(v1::Deletion::STATE_DELETING), "deleting");
+  EXPECT_EQ(Word(v1::Deletion::STATE_FAILED), "delete failed");
+  EXPECT_EQ(Word(v1::Deletion::STATE_DELETED), "deleted");
+  EXPECT_EQ(Word(static_cast<v1::Deletion::State>(77)), "unknown");
 }
 
 TEST(Words, AVolumeIsTheClaimOfItsNamespace) {

@@ -1,5 +1,6 @@
 #include "agent/location/register.h"
 
+#include "agent/location/forget_action.h"
 #include "agent/location/location_actions.h"
 #include "agent/location/manifest_actions.h"
 #include "agent/location/verification_actions.h"
@@ -8,6 +9,7 @@
 namespace salvor::agent {
 
 void RegisterLocationActions(ActionRegistry& registry) {
+  Register(registry, RunLocationForget);
   Register(registry, RunLocationOpen);
   Register(registry, RunManifestPart, true);
   Register(registry, RunManifestWrite);

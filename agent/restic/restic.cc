@@ -206,6 +206,15 @@ StatusOr<std::vector<ResticSnapshot>> Restic::Find(const std::map<std::string, s
   return ParseResticSnapshots(status.output);
 }
 
+StatusOr<std::vector<std::string>> Restic::ListSnapshotIds() const {
+  ASSIGN_OR_RETURN(const ExitStatus status, Run({"list", "snapshots", "--no-lock"}, size_t{1} << 30));
+  std::vector<std::string> ids;
+  for (const std::string& line : Split(status.output, '\n')) {
+    if (line.size() == kIdDigits) ids.push_back(line);
+  }
+  return ids;
+}
+
 ProcessSpec Restic::Dump(const std::string& snapshot, const std::string& path) const {
   ProcessSpec spec = Spec({"dump", "--no-lock", "--", snapshot, path});
   spec.explain = [restic = *this, once = spec.explain, snapshot, path](const ExitStatus& status) {

@@ -100,6 +100,9 @@ class Restic {
   // Snapshots with all these tags ("" as value: the tag alone), oldest first.
   StatusOr<std::vector<ResticSnapshot>> Find(const std::map<std::string, std::string>& tags) const;
 
+  // The ids of all snapshots that there are, those too that Find leaves out because they can't be read.
+  StatusOr<std::vector<std::string>> ListSnapshotIds() const;
+
   // argv of `restic dump SNAPSHOT PATH`, for RunPipe as the producer. When it finds something missing or
   // damaged, all of it is read once more, to nowhere, with the index as it is then: DataLoss is what two looks
   // found; Unavailable, when the second found nothing.

@@ -237,6 +237,7 @@ StatusOr<v1::ListBackupsResponse> ControlApi::ListBackups(const Principal& who,
   filter.application = request.application();
   filter.environment = request.environment();
   filter.location = request.location();
+  filter.include_deleted = request.include_deleted();
   const bool in_pages = request.page_size() > 0;
   const int size = in_pages ? std::min(request.page_size(), kLargestPage) : std::numeric_limits<int>::max();
   ASSIGN_OR_RETURN(auto backups, engine_.ListBackups(filter, {size, request.page_token()}));
@@ -262,6 +263,15 @@ StatusOr<v1::Backup> ControlApi::AcceptBackup(const Principal& who, const v1::Ac
   StatusOr<v1::Backup> accepted = AcceptBackupAndWait(engine_, request.name(), who.name, request.reason());
   const std::string on = accepted.ok() ? accepted->name() : request.name();
   return Audited(who, "AcceptBackup", on, std::move(accepted));
+}
+
+StatusOr<v1::CreateRunResponse> ControlApi::DeleteBackup(const Principal& who,
+                                                         const v1::DeleteBackupRequest& request) {
+  RETURN_UNLESS_MAY_CHANGE(who, "DeleteBackup", request.name());
+  auto made = planner_.Execute(planner_.PlanDelete(request, who.name), request.dry_run());
+  if (request.dry_run()) return made;
+  const std::string on = made.ok() ? request.name() + "/" + made->run() : request.name();
+  return Audited(who, "DeleteBackup", on, std::move(made));
 }
 
 StatusOr<v1::ListAgentsResponse> ControlApi::ListAgents(const Principal& who, const v1::ListAgentsRequest&) {

@@ -48,6 +48,7 @@ class ControlApi {
 
   StatusOr<v1::ListBackupsResponse> ListBackups(const Principal& who, const v1::ListBackupsRequest& request);
   StatusOr<v1::Backup> GetBackup(const Principal& who, const v1::GetBackupRequest& request);
+  StatusOr<v1::CreateRunResponse> DeleteBackup(const Principal& who, const v1::DeleteBackupRequest& request);
   StatusOr<v1::Backup> AcceptBackup(const Principal& who, const v1::AcceptBackupRequest& request);
   StatusOr<v1::ListAgentsResponse> ListAgents(const Principal& who, const v1::ListAgentsRequest& request);
 

@@ -12,8 +12,10 @@
 #include "controlplane/runs/waiting_calls.h"
 #include "proto/time.h"
 #include "strategies/compose/compile.h"
+#include "strategies/compose/deletion.h"
 #include "strategies/compose/discovery.h"
 #include "strategies/compose/inspection.h"
+#include "strategies/interface/steps.h"
 #include "strategies/verdicts/verdict.h"
 
 namespace salvor::controlplane {
@@ -133,6 +135,7 @@ std::vector<std::string> Planner::RunsWithoutBackup(const std::string& applicati
 
 StatusOr<v1::Backup> Planner::UsableBackup(const std::string& reference) {
   ASSIGN_OR_RETURN(v1::Backup backup, engine_.FindBackup(reference));
+  RETURN_IF_ERROR(verdicts::CheckNotDeleted(backup));
   if (backup.has_manifest()) return backup;
   return WithHint(
       FailedPrecondition(
@@ -221,6 +224,39 @@ StatusOr<Planner::Plan> Planner::PlanDrill(const v1::CreateDrillRequest& request
   return plan;
 }
 
+StatusOr<Planner::Plan> Planner::PlanDelete(const v1::DeleteBackupRequest& request, const std::string& by) {
+  if (request.name().find(':') != std::string::npos) {
+    return WithHint(InvalidArgument("'{}' may be another backup by the time it is deleted", request.name()),
+                    "Name the backup itself. List them with: salvor backup list.");
+  }
+  ASSIGN_OR_RETURN(const v1::Backup backup, engine_.FindBackup(request.name()));
+  ASSIGN_OR_RETURN(const v1::LocationSpec location, catalog_.Location(backup.location()));
+  const std::vector<v1::Object> environments = catalog_.List("Environment", backup.environment());
+  if (environments.size() != 1 || backup.environment().empty()) {
+    return WithHint(FailedPrecondition("environment {} is not declared, and whoever made a backup deletes it",
+                                       backup.environment()),
+                    "Declare it again, with an agent, until the backup is deleted.");
+  }
+  const v1::EnvironmentSpec& environment = environments.front().environment();
+  Plan plan;
+  plan.header = Header(v1::RUN_KIND_DELETE, "delete", backup.application(), backup.environment(), by);
+  plan.header.set_backup(backup.name());
+  plan.terms = {request.last_proven(), request.last_usable()};
+  strategies::DeletionRequest wanted;
+  wanted.backup = &backup;
+  wanted.location = location.restic();
+  if (environment.runtime() == v1::RUNTIME_KUBERNETES) wanted.cluster = environment.cluster();
+  ASSIGN_OR_RETURN(strategies::BackupPlan compiled, strategies::CompileDeletion(wanted));
+  plan.flow = std::move(compiled.flow);
+  plan.effects = std::move(compiled.effects);
+  ASSIGN_OR_RETURN(const std::vector<verdicts::Objection> objections,
+                   engine_.ObjectionsToDeletion(backup.name(), plan.terms));
+  for (const verdicts::Objection& objection : objections)
+    plan.effects.push_back(strategies::MakeEffect("refuse", objection.why, objection.next));
+  RETURN_IF_ERROR(LimitStart(request, plan.flow));
+  return plan;
+}
+
 namespace {
 
 // A run that gives up earlier than this one may is no answer to it; nor is one that waits on when whoever asked for a
@@ -280,7 +316,8 @@ StatusOr<v1::CreateRunResponse> Planner::Execute(StatusOr<Plan> plan, bool dry_r
   }
   response.set_run(plan->header.name());
   plan->header.set_flow_sha256(Sha256::Of(plan->flow.SerializeAsString()));
-  RETURN_IF_ERROR(StartRunAndWait(engine_, plan->header, std::move(plan->flow), plan->backup_location));
+  RETURN_IF_ERROR(
+      StartRunAndWait(engine_, plan->header, std::move(plan->flow), plan->backup_location, plan->terms));
   return response;
 }
 

@@ -11,6 +11,7 @@
 #include "controlplane/runs/engine.h"
 #include "salvor/v1/control_service.pb.h"
 #include "strategies/interface/strategy.h"
+#include "strategies/verdicts/deletion.h"
 
 namespace salvor::controlplane {
 
@@ -25,11 +26,15 @@ class Planner {
     v1::RunHeader header;
     v1::Flow flow;
     std::vector<v1::PlannedEffect> effects;
-    std::string backup_location;  // of a backup run: name of its Location
+    std::string backup_location;         // of a backup run: name of its Location
+    verdicts::DeletionTerms terms = {};  // of a run that deletes
   };
   StatusOr<Plan> PlanBackup(const v1::CreateBackupRequest& request, const std::string& by);
   StatusOr<Plan> PlanRestore(const v1::CreateRestoreRequest& request, const std::string& by);
   StatusOr<Plan> PlanDrill(const v1::CreateDrillRequest& request, const std::string& by);
+
+  // A run that deletes a backup. Every reason why it would be refused is among the effects, as "refuse".
+  StatusOr<Plan> PlanDelete(const v1::DeleteBackupRequest& request, const std::string& by);
 
   // A run that looks what there is in a namespace of a cluster. It is of no application.
   StatusOr<Plan> PlanDiscovery(const v1::CreateDiscoveryRequest& request, const std::string& by);

@@ -5,17 +5,14 @@
 
 #include "controlplane/store/contract/page_token.h"
 #include "proto/time.h"
+#include "strategies/verdicts/deletion.h"
 
 namespace salvor::controlplane {
 namespace {
 
-// Something can be restored from it, as far as anybody knows.
-bool IsUsable(const v1::Backup& backup) {
-  const bool kept =
-      backup.coverage() == v1::Backup::COVERAGE_COMPLETE || backup.coverage() == v1::Backup::COVERAGE_PARTIAL;
-  return kept && backup.manifest().artifacts_size() > 0 &&
-         backup.verification() != v1::Backup::VERIFICATION_DISPROVEN;
-}
+using verdicts::IsUsable;
+
+bool IsDeleted(const v1::Backup& backup) { return backup.deletion().state() == v1::Deletion::STATE_DELETED; }
 
 // The newest first; those of one moment by name.
 bool IsBefore(const v1::Backup* a, const v1::Backup* b) {
@@ -51,7 +48,8 @@ std::vector<const v1::Backup*> BackupIndex::Sorted(const BackupFilter& filter) c
   std::vector<const v1::Backup*> backups;
   for (const auto& [name, backup] : backups_) {
     if (passes(filter.application, backup.application()) &&
-        passes(filter.environment, backup.environment()) && passes(filter.location, backup.location()))
+        passes(filter.environment, backup.environment()) && passes(filter.location, backup.location()) &&
+        (filter.include_deleted || !IsDeleted(backup)))
       backups.push_back(&backup);
   }
   std::sort(backups.begin(), backups.end(), IsBefore);
@@ -65,8 +63,8 @@ std::vector<v1::Backup> BackupIndex::List(const BackupFilter& filter) const {
 }
 
 StatusOr<Page<v1::Backup>> BackupIndex::List(const BackupFilter& filter, const PageRequest& page) const {
-  const std::string list =
-      fmt::format("backups\n{}\n{}\n{}", filter.application, filter.environment, filter.location);
+  const std::string list = fmt::format("backups\n{}\n{}\n{}{}", filter.application, filter.environment,
+                                       filter.location, filter.include_deleted ? "\ndeleted" : "");
   v1::Backup last;  // its place in the list stays, whatever becomes of its record
   if (!page.token.empty()) {
     ASSIGN_OR_RETURN(const std::string place, ReadPageToken(list, page.token));
@@ -89,7 +87,8 @@ StatusOr<Page<v1::Backup>> BackupIndex::List(const BackupFilter& filter, const P
 
 int BackupIndex::CountAt(const std::string& location) const {
   return static_cast<int>(std::count_if(backups_.begin(), backups_.end(), [&](const auto& entry) {
-    return entry.second.location() == location && entry.second.coverage() != v1::Backup::COVERAGE_FAILED;
+    return entry.second.location() == location && entry.second.coverage() != v1::Backup::COVERAGE_FAILED &&
+           !IsDeleted(entry.second);
   }));
 }
 

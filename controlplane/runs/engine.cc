@@ -157,7 +157,8 @@ void Engine::GiveUpQuarantined(const std::string& name, const std::string& by, c
   run.set_revision(run.revision() + 1);
   *run.mutable_finished_at() = ToProto(clock_.Now());
   Turn turn;
-  run = KeepRecords(turn, verdicts::RecordsOf(std::move(run), {backups_.MadeBy(name), nullptr}));
+  const v1::Backup* backup = FindConcerned(run.header());
+  run = KeepRecords(turn, verdicts::RecordsOf(std::move(run), {backup, nullptr}));
   answers_.Note(run);
   turn.batch.push_back(controlplane::FinishRun{run, std::make_shared<v1::Run>(run)});
   turn.given_up.push_back(name);
@@ -165,7 +166,7 @@ void Engine::GiveUpQuarantined(const std::string& name, const std::string& by, c
 }
 
 Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location,
-                        Durable durable) {
+                        Durable durable, const verdicts::DeletionTerms& terms) {
   ASSIGN_OR_RETURN(flows::Graph graph, flows::Graph::Make(std::move(flow)));
   Status known = store_.LoadRunSummary(header.name()).status();
   if (known.ok()) return AlreadyExists("run {} exists already", header.name());
@@ -174,6 +175,7 @@ Status Engine::StartRun(v1::RunHeader header, v1::Flow flow, const std::string& 
     MutexLock lock(mutex_);
     if (runs_.count(header.name()) > 0) return AlreadyExists("run {} exists already", header.name());
     Turn turn;
+    RETURN_IF_ERROR(ClaimBackup(turn, header, terms));
     RunPointer run = MakeRun(std::move(header), std::move(graph));
     turn.batch.push_back(PutRun{run->header, {run->state.graph, &run->state.graph->Flow()}});
     if (!backup_location.empty()) RecordBackup(turn, verdicts::BeginBackup(run->header, backup_location));
@@ -284,46 +286,6 @@ StatusOr<v1::Run> Engine::Refresh(v1::Run summary) {
   }
   finished_.FillVerdict(summary);
   return summary;
-}
-
-std::vector<v1::Backup> Engine::ListBackups(const std::string& application) {
-  MutexLock lock(mutex_);
-  return backups_.List({.application = application});
-}
-
-StatusOr<Page<v1::Backup>> Engine::ListBackups(const BackupFilter& filter, const PageRequest& page) {
-  MutexLock lock(mutex_);
-  return backups_.List(filter, page);
-}
-
-int Engine::CountBackupsAt(const std::string& location) {
-  MutexLock lock(mutex_);
-  return backups_.CountAt(location);
-}
-
-StatusOr<v1::Backup> Engine::FindBackup(const std::string& reference) {
-  MutexLock lock(mutex_);
-  return backups_.Resolve(reference);
-}
-
-StatusOr<v1::Backup> Engine::AcceptBackup(const std::string& reference, const std::string& by,
-                                          const std::string& reason, Durable durable) {
-  v1::Backup accepted;
-  {
-    MutexLock lock(mutex_);
-    ASSIGN_OR_RETURN(accepted, backups_.Resolve(reference));
-    if (accepted.doubts().empty())
-      return FailedPrecondition("backup {} is not in doubt: there is nothing to accept", accepted.name());
-    v1::Acceptance* acceptance = accepted.mutable_acceptance();
-    acceptance->set_by(by);
-    acceptance->set_reason(reason);
-    *acceptance->mutable_at() = ToProto(clock_.Now());
-    Turn turn;
-    RecordBackup(turn, accepted);
-    Conclude(turn);
-  }
-  CallWhenDurable(std::move(durable));
-  return accepted;
 }
 
 void Engine::SetWakeUp(std::function<void()> wake_up) {

@@ -11,7 +11,8 @@
 // Thread-safe. A store that can't write is fatal: memory is ahead of the disk then, so `on_fatal` must end
 // the process, and the next one begins from what is durable.
 //
-// engine.cc has people's calls and the way of an event; engine_agents.cc has agents' calls, leases and time.
+// engine.cc has people's calls and the way of an event; engine_agents.cc has agents' calls, leases and time;
+// engine_backups.cc has calls about backups, and what a run may do with one that another run has to do with.
 #pragma once
 
 #include <absl/time/time.h>
@@ -42,6 +43,7 @@
 #include "salvor/v1/agent_service.pb.h"
 #include "salvor/v1/control_service.pb.h"
 #include "salvor/v1/run.pb.h"
+#include "strategies/verdicts/deletion.h"
 #include "strategies/verdicts/records.h"
 
 namespace salvor::controlplane {
@@ -81,9 +83,15 @@ class Engine {
   // Runs on the store's thread once what was asked for is durable, or with the store's error.
   using Durable = std::function<void(const Status&)>;
 
-  // AlreadyExists (it may not be durable yet), InvalidArgument (the flow can't be): then `durable` does not run. Else the
-  // run has begun, and `durable` says when it is on record. Who may block uses StartRunAndWait.
-  Status StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location, Durable durable);
+  // AlreadyExists (it may not be durable yet), InvalidArgument (the flow can't be), FailedPrecondition (its backup is deleted
+  // or is going to be; for a run that deletes it: what ObjectionsToDeletion says): then `durable` does not run. Else the
+  // run has begun, and `durable` says when it is on record. Who may block uses StartRunAndWait. The backup of a run that
+  // deletes it is marked in the same commit, so that of such a run and one that reads the backup one alone can begin.
+  Status StartRun(v1::RunHeader header, v1::Flow flow, const std::string& backup_location, Durable durable,
+                  const verdicts::DeletionTerms& terms = {});
+  // Everything that speaks against deleting the backup as things stand. NotFound.
+  StatusOr<std::vector<verdicts::Objection>> ObjectionsToDeletion(const std::string& backup,
+                                                                  const verdicts::DeletionTerms& terms);
   // FailedPrecondition when it is over already: then `durable` does not run. Who may block uses CancelRunAndWait.
   Status CancelRun(const std::string& name, const std::string& by, const std::string& reason,
                    Durable durable);
@@ -140,6 +148,15 @@ class Engine {
   Status Recover();
 
   RunPointer FindActive(const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // The record that a run which nobody can read made, or was to delete; null when there is none.
+  const v1::Backup* FindConcerned(const v1::RunHeader& header) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether a new run may have to do with its backup; marks that in the turn where the run is to delete it.
+  Status ClaimBackup(Turn& turn, const v1::RunHeader& header, const verdicts::DeletionTerms& terms)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<verdicts::Objection> FindObjections(const v1::Backup& backup,
+                                                  const verdicts::DeletionTerms& terms)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Status RecoverRun(Turn& turn, const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

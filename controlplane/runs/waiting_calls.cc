@@ -39,10 +39,13 @@ Status WaitUntilDurable(Engine& engine) {
 }
 
 Status StartRunAndWait(Engine& engine, v1::RunHeader header, v1::Flow flow,
-                       const std::string& backup_location) {
+                       const std::string& backup_location, const verdicts::DeletionTerms& terms) {
   Outcome outcome;
-  Status started = engine.StartRun(std::move(header), std::move(flow), backup_location, outcome.Take());
-  if (started.code() == absl::StatusCode::kAlreadyExists) RETURN_IF_ERROR(WaitUntilDurable(engine));
+  Status started =
+      engine.StartRun(std::move(header), std::move(flow), backup_location, outcome.Take(), terms);
+  if (started.code() == absl::StatusCode::kAlreadyExists ||
+      started.code() == absl::StatusCode::kFailedPrecondition)
+    RETURN_IF_ERROR(WaitUntilDurable(engine));
   RETURN_IF_ERROR(std::move(started));
   return outcome.Wait();
 }

@@ -97,6 +97,12 @@ grpc::Status ControlServiceImpl::AcceptBackup(grpc::ServerContext* context,
   return Answer(*context, *request, *response, &ControlApi::AcceptBackup);
 }
 
+grpc::Status ControlServiceImpl::DeleteBackup(grpc::ServerContext* context,
+                                              const v1::DeleteBackupRequest* request,
+                                              v1::CreateRunResponse* response) {
+  return Answer(*context, *request, *response, &ControlApi::DeleteBackup);
+}
+
 grpc::Status ControlServiceImpl::ListAgents(grpc::ServerContext* context,
                                             const v1::ListAgentsRequest* request,
                                             v1::ListAgentsResponse* response) {

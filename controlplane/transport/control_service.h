@@ -44,6 +44,8 @@ class ControlServiceImpl final : public v1::ControlService::Service {
                            v1::ListBackupsResponse*) override;
   grpc::Status GetBackup(grpc::ServerContext*, const v1::GetBackupRequest*, v1::Backup*) override;
   grpc::Status AcceptBackup(grpc::ServerContext*, const v1::AcceptBackupRequest*, v1::Backup*) override;
+  grpc::Status DeleteBackup(grpc::ServerContext*, const v1::DeleteBackupRequest*,
+                            v1::CreateRunResponse*) override;
   grpc::Status ListAgents(grpc::ServerContext*, const v1::ListAgentsRequest*,
                           v1::ListAgentsResponse*) override;
   grpc::Status CreateToken(grpc::ServerContext*, const v1::CreateTokenRequest*,

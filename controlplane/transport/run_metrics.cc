@@ -81,7 +81,8 @@ void RunMetrics::OnRun(const v1::Run& finished) {
 }
 
 void RunMetrics::OnBackup(const v1::Backup& backup) {
-  Standing standing;
+  Standing standing;  // of one that is deleted, or going to be: nothing
+  if (backup.has_deletion()) return Put(backup, standing);
   const bool disproven = backup.verification() == v1::Backup::VERIFICATION_DISPROVEN;
   if (backup.coverage() == v1::Backup::COVERAGE_COMPLETE && backup.has_finished_at() && !disproven)
     standing.succeeded_at_s = Seconds(backup.finished_at());
@@ -89,6 +90,10 @@ void RunMetrics::OnBackup(const v1::Backup& backup) {
     standing.proven_at_s = Seconds(backup.verified_at());
   for (const v1::Artifact& artifact : backup.manifest().artifacts())
     standing.bytes += static_cast<double>(artifact.bytes());
+  Put(backup, standing);
+}
+
+void RunMetrics::Put(const v1::Backup& backup, const Standing& standing) {
   MutexLock lock(mutex_);
   backups_[backup.application()][backup.name()] = standing;
   if (declared_.count(backup.application()) > 0) Publish(backup.application());

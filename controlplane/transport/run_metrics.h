@@ -40,6 +40,7 @@ class RunMetrics final : public EngineObserver {
   };
   using Standings = std::map<std::string, Standing>;  // by the backup's name
 
+  void Put(const v1::Backup& backup, const Standing& standing);
   void Publish(const std::string& application) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   MetricRegistry& registry_;

@@ -6,6 +6,7 @@
 #include "base/io/metrics/reference_testing.h"
 #include "base/text.h"
 #include "controlplane/store/memory/memory_store.h"
+#include "strategies/verdicts/deletion.h"
 #include "strategies/verdicts/records.h"
 #include "strategies/verdicts/verdict.h"
 
@@ -54,6 +55,14 @@ class ControlPlane {
     run.mutable_header()->set_application(records_.at(backup).application());
     run.mutable_finished_at()->set_seconds(at_s);
     Record(verdicts::RecordsOf(run, {&records_.at(backup), nullptr}));
+  }
+
+  // A run that deletes it has begun, and is not over.
+  void BeginToDelete(const std::string& backup) {
+    v1::RunHeader header;
+    header.set_name("delete");
+    records_.at(backup) = verdicts::BeginDeletion(records_.at(backup), header);
+    metrics_.OnBackup(records_.at(backup));
   }
 
   void Restore(const std::string& application, const std::vector<v1::Check::Verdict>& found) {
@@ -233,6 +242,24 @@ TEST(RunMetrics, AreThoseOfTheReference) {
   MetricRegistry registry;
   const RunMetrics metrics(registry, "1.2.3");
   EXPECT_THAT(ReferenceRowsIn("salvord"), testing::ElementsAreArray(ReferenceRowsOf(registry)));
+}
+
+TEST(RunMetrics, WhatIsBeingDeletedIsNobodysLastSuccess) {
+  std::map<std::string, v1::Backup> records;
+  ControlPlane before(records);
+  before.Declare({"shop"});
+  before.Backup("shop", "b1", 100, true);
+  before.Backup("shop", "b2", 200, true, 300);
+  before.Drill("b2", 250, {v1::Check::VERDICT_PASSED});
+  EXPECT_EQ(before.Of(kSuccess, "shop"), 200);
+  before.BeginToDelete("b2");
+  ControlPlane after(records);
+  after.Declare({"shop"});
+  for (ControlPlane* each : {&before, &after}) {
+    EXPECT_EQ(each->Of(kSuccess, "shop"), 100);
+    EXPECT_EQ(each->Of(kSize, "shop"), 100);
+    EXPECT_EQ(each->Of(kProven, "shop"), 0);
+  }
 }
 
 }  // namespace

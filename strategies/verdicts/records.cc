@@ -9,6 +9,7 @@
 #include "base/doubt_limit.h"
 #include "proto/artifact.h"
 #include "proto/time.h"
+#include "strategies/verdicts/deletion.h"
 #include "strategies/verdicts/verdict.h"
 
 namespace salvor::verdicts {
@@ -166,6 +167,8 @@ Records RecordsOf(v1::Run finished, const Known& known) {
   if (known.backup == nullptr) return records;
   if (known.backup->run() == records.run.header().name()) {
     records.backup = FinishBackup(*known.backup, records.run, known.last_believed);
+  } else if (records.run.header().kind() == v1::RUN_KIND_DELETE) {
+    records.backup = EndDeletion(*known.backup, records.run);
   } else if (records.run.header().kind() == v1::RUN_KIND_DRILL) {
     std::optional<v1::Verification> finding = FindingOf(records.run, known.backup);
     if (!finding.has_value()) return records;

@@ -12,7 +12,7 @@ namespace salvor::verdicts {
 
 // The knowledge of backups when a run ends. Either may be null.
 struct Known {
-  const v1::Backup* backup = nullptr;         // the one that the run made or drilled
+  const v1::Backup* backup = nullptr;         // the one that the run made, drilled or deleted
   const v1::Backup* last_believed = nullptr;  // the newest of its application before it that is believed
 };
 

@@ -325,7 +325,7 @@ spec:
     def start_run(self, *arguments):
         """The name of the started run."""
         done = self.cli(*arguments)
-        return re.search(r"\b((?:backup|drill|restore)-[a-z0-9-]+-\d{8}-\d{6}-[0-9a-f]{4})\b", done.stdout + done.stderr).group(1)
+        return re.search(r"\b((?:backup|drill|restore|delete)-[a-z0-9-]+-\d{8}-\d{6}-[0-9a-f]{4})\b", done.stdout + done.stderr).group(1)
 
     def run(self, name):
         return json.loads(self.cli("run", "show", name, "-o", "json").stdout)

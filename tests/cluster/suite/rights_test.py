@@ -95,8 +95,6 @@ def calls_of(path: Path) -> dict[Right, str]:
     return found
 
 
-# No run holds this action yet, and no agent registers it: its rights come with the first run that does.
-UNPLANNED = {"delete_action.cc"}
 # A helper over the client: its calls stand where it is used.
 HELPERS = {"object_wait.cc"}
 
@@ -104,7 +102,7 @@ HELPERS = {"object_wait.cc"}
 def calls() -> dict[Right, str]:
     found: dict[Right, str] = {}
     for path in sorted(ACTIONS.glob("*.cc")):
-        if "_test" not in path.name and path.name not in UNPLANNED | HELPERS:
+        if "_test" not in path.name and path.name not in HELPERS:
             found = {**calls_of(path), **found}
     return found
 

@@ -31,6 +31,7 @@ struct ListOptions {
   std::string application, environment, location;
   std::string output;
   int limit = 0;
+  bool deleted = false;
 };
 
 ExitCode List(Context& context, const ListOptions& options) {
@@ -40,6 +41,7 @@ ExitCode List(Context& context, const ListOptions& options) {
   request.set_application(options.application);
   request.set_environment(options.environment);
   request.set_location(options.location);
+  request.set_include_deleted(options.deleted);
   const StatusOr<v1::ListBackupsResponse> backups = ReadBackups(**client, request, options.limit);
   if (!backups.ok()) return context.Fail("list backups", backups.status());
   if (options.output == "json" || options.output == "yaml")
@@ -122,6 +124,7 @@ void AddBackupCommands(CommandLine& line) {
   list_command.add_option("--environment", list->environment, "only backups of this one")->type_name("NAME");
   list_command.add_option("--location", list->location, "only backups that are kept there")
       ->type_name("NAME");
+  list_command.add_flag("--all,--deleted", list->deleted, "those too that were deleted");
   list_command.add_option("--limit", list->limit, "at most this many (default: all)")
       ->type_name("NUMBER")
       ->check(CLI::Range(1, 10000));
@@ -148,6 +151,8 @@ void AddBackupCommands(CommandLine& line) {
       ->check([](const std::string& reason) {
         return Trim(reason).empty() ? std::string("say why, in words") : std::string();
       });
+
+  AddBackupDeleteCommand(line, noun);
 }
 
 }  // namespace salvor::cli

@@ -9,6 +9,7 @@ void AddApplyCommands(CommandLine& line);   // apply, validate
 void AddObjectCommands(CommandLine& line);  // get, delete
 void AddDiscoverCommands(CommandLine& line);
 void AddBackupCommands(CommandLine& line);
+void AddBackupDeleteCommand(CommandLine& line, CLI::App& noun);  // of the noun backup
 void AddRestoreCommands(CommandLine& line);
 void AddDrillCommands(CommandLine& line);
 void AddRunCommands(CommandLine& line);

@@ -26,7 +26,7 @@ struct ListOptions {
 };
 
 constexpr v1::RunKind kKinds[] = {v1::RUN_KIND_BACKUP, v1::RUN_KIND_RESTORE, v1::RUN_KIND_DRILL,
-                                  v1::RUN_KIND_INSPECT};
+                                  v1::RUN_KIND_DELETE, v1::RUN_KIND_INSPECT};
 constexpr v1::RunPhase kPhases[] = {v1::RUN_PHASE_RUNNING,   v1::RUN_PHASE_CANCELLING,
                                     v1::RUN_PHASE_SUCCEEDED, v1::RUN_PHASE_FAILED,
                                     v1::RUN_PHASE_CANCELLED, v1::RUN_PHASE_QUARANTINED};

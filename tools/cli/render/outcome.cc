@@ -269,6 +269,27 @@ Outcome RestoreOutcome(const v1::Run& run, const Style& style) {
   return outcome;
 }
 
+// What each step removed, and what it did not.
+Outcome DeleteOutcome(const v1::Run& run, const Style& style) {
+  Outcome outcome;
+  outcome.code = CodeOf(run);
+  outcome.text = Headline(run, style);
+  for (const v1::StepStatus& step : run.steps()) {
+    if (!step.result().note().empty())
+      outcome.text += Indented(CleanText(step.result().note()), 2, style.width);
+    for (const std::string& left : step.result().deletion().left())
+      outcome.text += Indented(Paint(style, Tone::kBad, "left: ") + CleanText(left), 2, style.width);
+  }
+  const std::string backup = CleanText(run.header().backup());
+  if (outcome.code == ExitCode::kOk) {
+    outcome.next = {"salvor backup show " + backup};
+    return outcome;
+  }
+  FillFailure(run, outcome);
+  outcome.next.insert(outcome.next.begin(), "salvor backup delete " + backup + " --wait");
+  return outcome;
+}
+
 }  // namespace
 
 bool RefusedByGuardrail(const v1::Run& run, const v1::StepStatus& step) {
@@ -287,6 +308,8 @@ Outcome OutcomeOf(const v1::Run& run, const v1::Backup* backup, const Style& sty
       return DrillOutcome(run, style);
     case v1::RUN_KIND_RESTORE:
       return RestoreOutcome(run, style);
+    case v1::RUN_KIND_DELETE:
+      return DeleteOutcome(run, style);
     default:
       break;
   }

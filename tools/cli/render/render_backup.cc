@@ -169,6 +169,16 @@ std::string RenderHead(const v1::Backup& backup, const Style& style) {
     if (!value.empty()) text += "  " + PadRight(name, 14) + value + "\n";
   };
   field("application", CleanText(backup.application()));
+  if (backup.has_deletion()) {
+    const v1::Deletion& deletion = backup.deletion();
+    const Worded state = Word(deletion.state());
+    field("deletion",
+          Paint(style, state.tone, state.text) + " by " + CleanText(deletion.by()) + ", " +
+              CleanText(deletion.run()) +
+              (deletion.has_finished_at() ? ", " + Exact(style, true, deletion.finished_at()) : "") +
+              (deletion.reason().empty() ? "" : ": " + CleanText(deletion.reason())));
+    for (const std::string& left : deletion.left()) field("left", CleanText(left));
+  }
   const Worded coverage = Word(backup.coverage());
   std::string covered = Paint(style, coverage.tone, coverage.text);
   if (!backup.reason().empty()) covered += ": " + CleanText(backup.reason());
@@ -250,7 +260,7 @@ std::string RenderBackupTable(const v1::ListBackupsResponse& backups, const Styl
   }
   Table table(columns);
   for (const v1::Backup& backup : backups.backups()) {
-    const Worded coverage = Word(backup.coverage()), verification = Word(backup.verification());
+    const Worded coverage = StandingOf(backup), verification = Word(backup.verification());
     const int64_t bytes = DataBytes(backup.manifest());
     std::vector<Table::Cell> row = {backup.name(),
                                     backup.application(),

@@ -107,6 +107,11 @@ v1::CreateDiscoveryRequest FakeControl::last_discovery() const {
   return last_discovery_;
 }
 
+std::vector<v1::DeleteBackupRequest> FakeControl::deletions() const {
+  MutexLock lock(mutex_);
+  return deletions_;
+}
+
 grpc::Status FakeControl::Admit(grpc::ServerContext& context) {
   const auto header = context.client_metadata().find("authorization");
   if (header == context.client_metadata().end() ||
@@ -317,7 +322,9 @@ grpc::Status FakeControl::ListBackups(grpc::ServerContext* context, const v1::Li
   std::vector<v1::Backup> backups;
   for (const v1::Backup& backup : backups_) {
     const bool wanted = request->application().empty() || backup.application() == request->application();
-    if (wanted) backups.push_back(backup);
+    const bool hidden =
+        backup.deletion().state() == v1::Deletion::STATE_DELETED && !request->include_deleted();
+    if (wanted && !hidden) backups.push_back(backup);
   }
   response->set_next_page_token(TakePage(backups, *request));
   for (v1::Backup& backup : backups) *response->add_backups() = std::move(backup);
@@ -347,6 +354,14 @@ grpc::Status FakeControl::AcceptBackup(grpc::ServerContext* context, const v1::A
     return grpc::Status::OK;
   }
   return Missing("backup '" + request->name() + "'");
+}
+
+grpc::Status FakeControl::DeleteBackup(grpc::ServerContext* context, const v1::DeleteBackupRequest* request,
+                                       v1::CreateRunResponse* response) {
+  MutexLock lock(mutex_);
+  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  deletions_.push_back(*request);
+  return Start(request->dry_run(), *response);
 }
 
 grpc::Status FakeControl::ListAgents(grpc::ServerContext* context, const v1::ListAgentsRequest*,

@@ -47,6 +47,8 @@ class FakeControl final : public v1::ControlService::Service {
   int log_reads() const;
   v1::CreateRestoreRequest last_restore() const;
   v1::CreateDiscoveryRequest last_discovery() const;
+  // Requests to delete a backup, dry runs too.
+  std::vector<v1::DeleteBackupRequest> deletions() const;
 
   grpc::Status GetVersion(grpc::ServerContext*, const v1::GetVersionRequest*,
                           v1::GetVersionResponse*) override;
@@ -74,6 +76,8 @@ class FakeControl final : public v1::ControlService::Service {
                            v1::ListBackupsResponse*) override;
   grpc::Status GetBackup(grpc::ServerContext*, const v1::GetBackupRequest*, v1::Backup*) override;
   grpc::Status AcceptBackup(grpc::ServerContext*, const v1::AcceptBackupRequest*, v1::Backup*) override;
+  grpc::Status DeleteBackup(grpc::ServerContext*, const v1::DeleteBackupRequest*,
+                            v1::CreateRunResponse*) override;
   grpc::Status ListAgents(grpc::ServerContext*, const v1::ListAgentsRequest*,
                           v1::ListAgentsResponse*) override;
   grpc::Status CreateToken(grpc::ServerContext*, const v1::CreateTokenRequest*,
@@ -107,6 +111,7 @@ class FakeControl final : public v1::ControlService::Service {
   v1::CreateRunResponse plan_ ABSL_GUARDED_BY(mutex_);
   v1::CreateRestoreRequest last_restore_ ABSL_GUARDED_BY(mutex_);
   v1::CreateDiscoveryRequest last_discovery_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::DeleteBackupRequest> deletions_ ABSL_GUARDED_BY(mutex_);
   size_t allowed_ ABSL_GUARDED_BY(mutex_) = 1000;
   int watches_ ABSL_GUARDED_BY(mutex_) = 0;
   int log_reads_ ABSL_GUARDED_BY(mutex_) = 0;

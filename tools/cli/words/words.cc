@@ -106,6 +106,19 @@ Tone ToneOf(v1::Backup::Verification verification) {
   }
 }
 
+Tone ToneOf(v1::Deletion::State state) {
+  switch (state) {
+    case v1::Deletion::STATE_DELETING:
+      return Tone::kActive;
+    case v1::Deletion::STATE_FAILED:
+      return Tone::kBad;
+    case v1::Deletion::STATE_DELETED:
+      return Tone::kDim;
+    default:
+      return Tone::kPlain;
+  }
+}
+
 Tone ToneOf(v1::ObligationStatus::Phase phase) {
   switch (phase) {
     case v1::ObligationStatus::PHASE_OPEN:
@@ -132,7 +145,12 @@ Worded Word(v1::Backup::Coverage coverage) { return {words::Word(coverage), Tone
 Worded Word(v1::Backup::Verification verification) {
   return {words::Word(verification), ToneOf(verification)};
 }
+Worded Word(v1::Deletion::State state) { return {words::Word(state), ToneOf(state)}; }
 Worded Word(v1::ObligationStatus::Phase phase) { return {words::Word(phase), ToneOf(phase)}; }
+
+Worded StandingOf(const v1::Backup& backup) {
+  return backup.has_deletion() ? Word(backup.deletion().state()) : Word(backup.coverage());
+}
 
 bool IsOver(v1::StepPhase phase) {
   return phase == v1::STEP_PHASE_SUCCEEDED || phase == v1::STEP_PHASE_FAILED ||

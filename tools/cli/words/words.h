@@ -24,6 +24,7 @@ Worded Word(v1::StepPhase phase);
 Worded Word(v1::Check::Verdict verdict);
 Worded Word(v1::Backup::Coverage coverage);
 Worded Word(v1::Backup::Verification verification);
+Worded Word(v1::Deletion::State state);
 Worded Word(v1::ObligationStatus::Phase phase);
 
 inline std::string Word(v1::RunKind kind) { return words::Word(kind); }
@@ -35,6 +36,9 @@ using words::ObligationText;
 using words::StrategyWord;
 using words::SubjectOf;
 using words::VolumeText;
+
+// What is worth most to know of a backup in one word: what becomes of it where it is deleted, else what it holds.
+Worded StandingOf(const v1::Backup& backup);
 
 bool IsOver(v1::StepPhase phase);
 

@@ -8,6 +8,8 @@
 #include "agent/kubernetes/velero/actions/velero_actions.h"
 #include "agent/kubernetes/velero/requests.h"
 #include "agent/kubernetes/velero/resources.h"
+#include "agent/kubernetes/velero/restore_object.h"
+#include "base/text.h"
 
 namespace salvor::velero {
 namespace {
@@ -23,34 +25,109 @@ class VeleroDeleteRun {
         velero_(NamespaceOf(action.cluster())),
         call_{context.stop, context.deadline} {}
 
+  // What is refused here is refused before anything is deleted. After that the answer says how far it came.
   StatusOr<v1::ActionResult> Run() {
-    RETURN_IF_ERROR(CheckOwner());
+    const std::set<std::string> expected = Expected();
+    for (const std::string& name : expected) RETURN_IF_ERROR(CheckOwner(name));
     ASSIGN_OR_RETURN(const std::vector<BackupState> all,
                      ListAll(cluster_, Backups(), velero_, std::string(kRunLabel) + "=" + action_.run(),
                              ReadBackup, call_));
-    const std::vector<BackupState> found = FindTries(action_.name(), action_.run(), all);
-    std::set<std::string> others;
-    for (const BackupState& backup : all) others.insert(backup.name);
-    for (const BackupState& backup : found) {
-      RETURN_IF_ERROR(Remove(backup));
-      others.erase(backup.name);
-    }
-    RETURN_IF_ERROR(RemovePolicies(others));
+    const std::vector<BackupState> found =
+        action_.name().empty() ? all : FindTries(action_.name(), action_.run(), all);
+    for (const BackupState& backup : found) RETURN_IF_ERROR(CheckEnvironment(backup));
+    RETURN_IF_ERROR(CheckRestores(found));
     v1::ActionResult result;
-    result.set_note(found.empty() ? "Velero has no backup " + action_.name()
-                                  : "Velero deleted its backup " + action_.name());
+    const Status status = RemoveAll(found, expected, all, result.mutable_deletion());
+    if (!status.ok()) {
+      *result.mutable_error() = agent::ToError(status);
+    } else {
+      result.set_note(NoteOf(found, expected));
+    }
     return result;
   }
 
  private:
-  Status CheckOwner() {
-    const auto object = cluster_.Get({Backups(), velero_, action_.name()}, call_);
+  // The names that are known beforehand.
+  std::set<std::string> Expected() const {
+    std::set<std::string> names(action_.expected().begin(), action_.expected().end());
+    if (!action_.name().empty()) names.insert(action_.name());
+    return names;
+  }
+
+  Status CheckOwner(const std::string& name) {
+    const auto object = cluster_.Get({Backups(), velero_, name}, call_);
     if (kubernetes::IsNotFound(object.status())) return OkStatus();
     RETURN_IF_ERROR(object.status());
     if (IsOfRun(ReadBackup(*object), action_.run())) return OkStatus();
     return WithHint(
-        FailedPrecondition("Velero's backup {} was not made by run {}", action_.name(), action_.run()),
-        "Salvor deletes only what it made. See: velero -n " + velero_ + " backup describe " + action_.name());
+        FailedPrecondition("Velero's backup {} was not made by run {}", name, action_.run()),
+        "Salvor deletes only what it made. See: velero -n " + velero_ + " backup describe " + name);
+  }
+
+  // Another cluster that sees the same bucket sees this Backup as its own.
+  Status CheckEnvironment(const BackupState& backup) const {
+    const auto label = backup.labels.find(kEnvironmentLabel);
+    if (label == backup.labels.end() || action_.environment().empty() ||
+        label->second == action_.environment())
+      return OkStatus();
+    return WithHint(FailedPrecondition("Velero's backup {} was made by environment {}, and this is {}",
+                                       backup.name, label->second, action_.environment()),
+                    "Whoever made a backup deletes it.");
+  }
+
+  // Velero would delete the Restores with the Backup, also one that it has not come to the end of.
+  Status CheckRestores(const std::vector<BackupState>& found) {
+    if (found.empty()) return OkStatus();
+    ASSIGN_OR_RETURN(const std::vector<RestoreState> restores,
+                     ListAll(cluster_, Restores(), velero_, "", ReadRestore, call_));
+    for (const RestoreState& restore : restores) {
+      const bool of_these = std::any_of(found.begin(), found.end(), [&](const BackupState& backup) {
+        return backup.name == restore.backup;
+      });
+      if (!of_these || IsOver(restore.stage)) continue;
+      return WithHint(
+          FailedPrecondition("Velero still restores from its backup {}: {}", restore.backup, restore.name),
+          "Wait until it is over. See: velero -n " + velero_ + " restore describe " + restore.name);
+    }
+    return OkStatus();
+  }
+
+  Status RemoveAll(const std::vector<BackupState>& found, const std::set<std::string>& expected,
+                   const std::vector<BackupState>& all, v1::DeletionReport* report) {
+    std::set<std::string> gone = expected, others, first_names;
+    for (const BackupState& backup : all) others.insert(backup.name);
+    for (const BackupState& backup : found) gone.erase(backup.name);
+    report->set_already_gone(static_cast<int64_t>(gone.size()));
+    for (const std::string& name : expected) first_names.insert(FirstName(name));
+    for (size_t i = 0; i < found.size(); ++i) {
+      if (const Status status = Remove(found[i]); !status.ok()) {
+        for (size_t left = i; left < found.size(); ++left)
+          report->add_left("Velero's backup " + found[left].name);
+        return status;
+      }
+      report->set_removed(report->removed() + 1);
+      others.erase(found[i].name);
+      first_names.insert(FirstName(found[i].name));
+    }
+    for (const std::string& name : first_names) {
+      if (const Status status = RemovePolicies(name, others); !status.ok()) {
+        report->add_left("a ConfigMap that begins with " + name + " in namespace " + velero_);
+        return status;
+      }
+    }
+    return OkStatus();
+  }
+
+  std::string NoteOf(const std::vector<BackupState>& found, const std::set<std::string>& expected) const {
+    std::vector<std::string> deleted, gone;
+    for (const BackupState& backup : found) deleted.push_back(backup.name);
+    for (const std::string& name : expected) {
+      if (std::find(deleted.begin(), deleted.end(), name) == deleted.end()) gone.push_back(name);
+    }
+    std::string note;
+    if (!deleted.empty()) note = "Velero deleted its backup " + Join(deleted, ", ");
+    if (!gone.empty()) note += (note.empty() ? "" : "; ") + ("Velero has no backup " + Join(gone, ", "));
+    return note.empty() ? "Velero has no backup of this run" : note;
   }
 
   Status Remove(const BackupState& backup) {
@@ -101,9 +178,9 @@ class VeleroDeleteRun {
   }
 
   // Those of all attempts: one that was stopped may have left a policy and no Backup. `others` are Backups that stay.
-  Status RemovePolicies(const std::set<std::string>& others) {
+  Status RemovePolicies(const std::string& first_name, const std::set<std::string>& others) {
     for (int number = 1; number <= kTriesAtMost; ++number) {
-      const std::string name = NameOfTry(FirstName(action_.name()), number);
+      const std::string name = NameOfTry(first_name, number);
       if (others.count(name) == 0) RETURN_IF_ERROR(RemovePolicy(name));
     }
     return OkStatus();

@@ -111,9 +111,11 @@ TEST_F(VeleroDeleteTest, FailsWithVelerosErrors) {
             .ok());
   };
   const auto result = Run();
-  EXPECT_EQ(result.status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(MessageOf(result.status()),
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_TRUE(result->error().retryable());
+  EXPECT_THAT(result->error().message(),
               HasSubstr("Velero could not delete its backup b: bucket is read-only"));
+  EXPECT_THAT(result->deletion().left(), ElementsAre("Velero's backup b"));
   EXPECT_THAT(velero_.Names(ConfigMaps()), ElementsAre("b"));
 }
 
@@ -151,7 +153,7 @@ TEST_F(VeleroDeleteTest, AdoptsARequestThatIsOpen) {
   velero_.on_now = [&] {
     if (++looks == 3) velero_.stop.request_stop();
   };
-  EXPECT_EQ(Run().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(Run()->error().reason(), v1::Error::REASON_CANCELLED);
   EXPECT_THAT(velero_.Names(DeleteRequests()), SizeIs(1));
 }
 
@@ -160,8 +162,109 @@ TEST_F(VeleroDeleteTest, SaysThatVeleroTookTooLong) {
   velero_.on_delete = nullptr;
   velero_.on_now = [this] { velero_.RunOutOfTime(); };
   const auto result = Run();
-  EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_THAT(MessageOf(result.status()), HasSubstr("Velero did not delete its backup b in time"));
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->error().reason(), v1::Error::REASON_TIMED_OUT);
+  EXPECT_THAT(result->error().message(), HasSubstr("Velero did not delete its backup b in time"));
+}
+
+class VeleroDeleteRunTest : public VeleroDeleteTest {
+ protected:
+  VeleroDeleteRunTest() {
+    action_.clear_name();
+    action_.set_environment("cluster-a");
+  }
+  void Restore(const std::string& name, const std::string& backup, const std::string& phase) {
+    velero_.Add(
+        Restores(), "velero",
+        {{"metadata", {{"name", name}}}, {"spec", {{"backupName", backup}}}, {"status", {{"phase", phase}}}});
+  }
+};
+
+TEST_F(VeleroDeleteRunTest, AllOfTheRunGoAndNoOther) {
+  Have("b-shop", "Completed");
+  Have("b-web", "Completed");
+  Have("b-web-2", "PartiallyFailed");
+  Have("c", "Completed", "another");
+  for (const char* name : {"b-shop", "b-web-2"}) action_.add_expected(name);
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_FALSE(result->has_error()) << result->error().message();
+  EXPECT_EQ(result->deletion().removed(), 3);
+  EXPECT_EQ(result->note(), "Velero deleted its backup b-shop, b-web, b-web-2");
+  EXPECT_THAT(velero_.Names(Backups()), ElementsAre("c"));
+  EXPECT_THAT(velero_.Names(ConfigMaps()), ElementsAre("c"));
+}
+
+TEST_F(VeleroDeleteRunTest, WhatSomebodyElseDeletedIsSaidAndItsPolicyGoes) {
+  Have("b-web", "Completed");
+  velero_.Add(ConfigMaps(), "velero",
+              {{"metadata", {{"name", "b-shop"}, {"labels", {{"salvor.dev/run", kRun}}}}}});
+  for (const char* name : {"b-shop", "b-web"}) action_.add_expected(name);
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->deletion().removed(), 1);
+  EXPECT_EQ(result->deletion().already_gone(), 1);
+  EXPECT_EQ(result->note(), "Velero deleted its backup b-web; Velero has no backup b-shop");
+  EXPECT_THAT(velero_.Names(ConfigMaps()), IsEmpty());
+  const auto again = Run();
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->deletion().already_gone(), 2);
+}
+
+TEST_F(VeleroDeleteRunTest, OneThatIsAnothersIsRefusedBeforeAnythingGoes) {
+  Have("b-shop", "Completed");
+  Have("b-web", "Completed", "another");
+  for (const char* name : {"b-shop", "b-web"}) action_.add_expected(name);
+  EXPECT_EQ(Run().status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(velero_.Names(Backups()), ElementsAre("b-shop", "b-web"));
+}
+
+// The other cluster sees the same bucket, and Velero shows it this Backup with all its labels.
+TEST_F(VeleroDeleteRunTest, WhatAnotherEnvironmentMadeIsRefused) {
+  Have("b", "Completed");
+  ASSERT_TRUE(
+      velero_.Cluster()
+          .Change({Backups(), "velero", "b"},
+                  [](Json& object) { object["metadata"]["labels"]["salvor.dev/environment"] = "cluster-b"; })
+          .ok());
+  const auto refused = Run();
+  EXPECT_EQ(MessageOf(refused.status()),
+            "Velero's backup b was made by environment cluster-b, and this is cluster-a");
+  EXPECT_THAT(velero_.Names(Backups()), ElementsAre("b"));
+}
+
+TEST_F(VeleroDeleteRunTest, OneThatVeleroStillRestoresFromIsRefused) {
+  Have("b", "Completed");
+  Have("c", "Completed", "another");
+  Restore("of-another", "c", "InProgress");
+  Restore("over", "b", "Completed");
+  Restore("goes-on", "b", "InProgress");
+  const auto refused = Run();
+  EXPECT_EQ(MessageOf(refused.status()), "Velero still restores from its backup b: goes-on");
+  EXPECT_THAT(velero_.Names(Backups()), ElementsAre("b", "c"));
+  velero_.SetRestorePhase("goes-on", "PartiallyFailed");
+  EXPECT_TRUE(Run().ok());
+  EXPECT_THAT(velero_.Names(Backups()), ElementsAre("c"));
+}
+
+TEST_F(VeleroDeleteRunTest, OneOfTwoThatVeleroKeepsIsNamed) {
+  Have("b-shop", "Completed");
+  Have("b-web", "Completed");
+  const auto as_usual = velero_.on_delete;
+  velero_.on_delete = [&, as_usual](const std::string& request, const std::string& backup) {
+    if (backup == "b-shop") return as_usual(request, backup);
+    EXPECT_TRUE(velero_.Cluster()
+                    .Change({DeleteRequests(), "velero", request},
+                            [](Json& object) {
+                              object["status"] = {{"phase", "Processed"}, {"errors", {"access denied"}}};
+                            })
+                    .ok());
+  };
+  const auto result = Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->error().message(), HasSubstr("access denied"));
+  EXPECT_EQ(result->deletion().removed(), 1);
+  EXPECT_THAT(result->deletion().left(), ElementsAre("Velero's backup b-web"));
 }
 
 }  // namespace

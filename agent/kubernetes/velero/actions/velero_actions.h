@@ -20,7 +20,9 @@ StatusOr<v1::ActionResult> RunVeleroPreflight(const v1::VeleroPreflight& action,
 StatusOr<v1::ActionResult> RunVeleroBackup(const v1::VeleroBackup& action, agent::ActionContext& context,
                                            const VeleroOptions& options);
 
-// Removes a Backup with all that it kept, and the policies that its attempts were made by. Done when it is gone.
+// Removes a Backup with all that it kept, or all of a run, and the policies that its attempts were made by. Done when they
+// are gone. FailedPrecondition, and nothing was deleted: one is another run's or another environment's, or Velero still
+// restores from it. Once something was asked to go the answer has an error and what is left, rather than a status.
 StatusOr<v1::ActionResult> RunVeleroDelete(const v1::VeleroDelete& action, agent::ActionContext& context,
                                            const VeleroOptions& options);
 
