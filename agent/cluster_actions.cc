@@ -31,6 +31,8 @@ ActionRegistry ExecutorActions(const ClusterOptions& options) {
   velero.clusters = OneCluster(options.kubeconfig);
   velero.download = velero::DownloadSigned;
   velero.observer = options.observer;
+  velero.image = options.image;
+  velero.own_pod = options.own_pod;
   ActionRegistry registry;
   RegisterNoop(registry);
   RegisterLocationActions(registry);

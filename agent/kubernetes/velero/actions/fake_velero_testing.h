@@ -40,6 +40,7 @@ class FakeVelero {
   std::shared_ptr<VeleroObserver> observer;  // that the actions are given; may be null
   // Velero's records of any Backup, as JSON, by the kind that it is asked for; one that is not here is not there.
   std::map<std::string, std::string> records;
+  std::string own_pod;                            // of the agent; empty: it runs in none
   bool answers = true;                            // to requests
   absl::Duration elapsed = absl::ZeroDuration();  // of the clock that patience is measured by
 

@@ -21,6 +21,8 @@ void RegisterVeleroActions(agent::ActionRegistry& registry, const VeleroOptions&
   RegisterWithOptions<v1::VeleroBackup>(registry, options, RunVeleroBackup);
   RegisterWithOptions<v1::VeleroRestore>(registry, options, RunVeleroRestore);
   RegisterWithOptions<v1::VeleroRestoreCheck>(registry, options, RunVeleroRestoreCheck);
+  RegisterWithOptions<v1::ScratchNamespaceStart>(registry, options, RunScratchNamespaceStart);
+  RegisterWithOptions<v1::ScratchNamespaceStop>(registry, options, RunScratchNamespaceStop);
   RegisterWithOptions<v1::Discover>(registry, options, RunDiscover);
   // VeleroDelete is not among them until a run deletes: whoever held the executor's token could delete every backup.
 }
