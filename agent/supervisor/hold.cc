@@ -50,7 +50,7 @@ int RunHold(int count, char** arguments) {
     std::fprintf(stderr, "salvor-supervise --hold: wants a port\n");
     return 64;
   }
-  // As the first process of a container it hears of no signal that it does not ask for.
+  // The first process of a container hears of no signal that it does not ask for.
   sigset_t ends;
   ::sigemptyset(&ends);
   ::sigaddset(&ends, SIGTERM);

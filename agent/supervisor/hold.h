@@ -7,8 +7,8 @@
 
 namespace salvor::supervisor {
 
-// `arguments` are those after --hold. Returns at SIGTERM or SIGINT, with 0; with 64 for arguments that it cannot read, 1
-// where it cannot listen.
+// `arguments` are those after --hold. Returns at SIGTERM or SIGINT, with 0; with 64 for arguments that it cannot
+// read, 1 where it cannot listen.
 int RunHold(int count, char** arguments);
 
 }  // namespace salvor::supervisor

@@ -8,7 +8,8 @@
 
 namespace salvor::strategies {
 
-// Of a name with at most 56 characters that no other run has. What begins so is a drill's.
+// The namespace for a name with at most 56 characters that no other run has: "salvor-drill-…" for a run "drill-…",
+// which deploy/kubernetes/scratch-guard.yaml relies on.
 std::string NameOfScratchNamespace(const std::string& name);
 
 // The place that this restore goes to.

@@ -20,7 +20,7 @@ Json Walls(const char* api_version, const char* kind, const std::string& name_sp
       {"metadata", {{"name", name}, {"namespace", name_space}, {"labels", {{kScratchLabel, name_space}}}}}};
 }
 
-// As confined as a pod can be, without a token, and quick to end.
+// The pod is as confined as one can be, without a token, and quick to end.
 Json OwnPodObject(const std::string& name_space, const char* name, const OwnPod& own, Json container) {
   container["name"] = "probe";
   container["image"] = own.image;

@@ -1,9 +1,7 @@
-// The throw-away namespace of a drill: the objects that it is made of, whose one is, and what a probe inside of it says.
-// Pure.
+// The throw-away namespace of a drill: the objects that it is made of, whose one is, and what a probe inside of it
+// says. Pure.
 #pragma once
 
-#include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,7 +32,7 @@ OwnPod ReadOwnPod(const Json& pod);
 // The namespace itself. What is restored into it is held to the baseline of Pod Security.
 Json MakeScratchNamespace(const v1::ScratchNamespaceStart& action);
 
-// Whether the run made it. Nothing else is ever written into, or removed.
+// True for one that the run made. Nothing else is ever written into, or removed.
 bool IsScratchOf(const Json& name_space, const std::string& run);
 
 // Lets the agent, and no other account, work inside.
@@ -44,8 +42,8 @@ Json MakeScratchBinding(const std::string& name_space, const OwnPod& own);
 // application runs.
 Json MakeScratchPolicy(const std::string& name_space);
 
-// What all of its pods may take of the cluster together, and what one takes that says nothing. No service of it has a
-// port of the nodes, or a load balancer.
+// The share of the cluster that all of its pods may take together, and that one takes which names none. No service of
+// it has a port of the nodes, or a load balancer.
 Json MakeScratchQuota(const std::string& name_space);
 Json MakeScratchLimits(const std::string& name_space);
 
@@ -68,11 +66,11 @@ Json MakeProbePeer(const std::string& name_space, const OwnPod& own);
 Json MakeProbe(const std::string& name_space, const OwnPod& own, const std::string& peer_address,
                const std::vector<ProbeTarget>& targets);
 
-// Where an address of the cluster's own pods comes with a port.
+// A host and a port as the probe reads them: an address of IPv6 stands in brackets.
 std::string AddressOf(const std::string& host, int port);
 
-// What a probe that has ended found. `unclear` says why it could not tell; else `reached` names what it must not have
-// reached: none, and the namespace is isolated.
+// The finding of a probe that has ended. `unclear` says why it could not tell; else `reached` names what it must not
+// have reached: none, and the namespace is isolated.
 struct ProbeFinding {
   std::string unclear;
   std::vector<std::string> reached;
@@ -91,7 +89,7 @@ v1::ActionResult JudgeIsolation(const std::string& name_space, const ProbeFindin
 // The lack of it in words; "" where there is none.
 std::string WhyNotIsolated(const ProbeFinding& finding);
 
-// What becomes of a volume of the cluster when the namespace goes.
+// The fate of a volume of the cluster when the namespace goes.
 enum class VolumeFate {
   kNone,    // it is not the drill's: left as it is
   kGoes,    // made for one of its claims, and goes with it
@@ -100,14 +98,14 @@ enum class VolumeFate {
 };
 
 // Only a volume that was made for a claim of this namespace, after the namespace, is ever told to go: the disk of a
-// running application may have come back under a claim of its name, and is no one's to delete. `restores` are the names of
-// Velero's Restores into the namespace.
+// running application may have come back under a claim of its name, and is no one's to delete. `restores` are the
+// names of Velero's Restores into the namespace.
 VolumeFate FateOf(const Json& volume, const Json& name_space, const std::vector<std::string>& restores);
 
-// Whether the object stands for a snapshot that came into this namespace by one of these Restores.
+// True where the object stands for a snapshot that came into this namespace by one of these Restores.
 bool IsContentOf(const Json& content, const std::string& name_space,
                  const std::vector<std::string>& restores);
-// Whether the snapshot itself stays when the object goes.
+// True where the snapshot itself stays when the object goes.
 bool KeepsItsSnapshot(const Json& content);
 
 }  // namespace salvor::velero

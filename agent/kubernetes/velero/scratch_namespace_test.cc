@@ -98,7 +98,7 @@ Json Ended(const std::string& said, int code = 0) {
         {"containerStatuses", {{{"state", {{"terminated", {{"exitCode", code}, {"message", said}}}}}}}}}}};
 }
 
-// What the probe of these targets found: "isolated", or the lack.
+// The finding of the probe of these targets: "isolated", or the lack.
 std::string Found(const Json& pod) {
   const std::vector<ProbeTarget> targets = ForbiddenTargets({"10.1.0.7:8085"});
   EXPECT_EQ(targets.size(), 6u);

@@ -67,7 +67,7 @@ Json HeldPod(const std::string& image) {
                {"automountServiceAccountToken", false},
                {"enableServiceLinks", false},
                {"terminationGracePeriodSeconds", 0}};
-  // What would reach out of the pod, keep it from running, or be refused.
+  // These would reach out of the pod, keep it from running, or be refused.
   for (const char* field : {"initContainers",
                             "ephemeralContainers",
                             "hostNetwork",

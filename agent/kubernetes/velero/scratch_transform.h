@@ -1,9 +1,9 @@
-// What a drill makes of the objects of a backup, in the words of Velero's resource modifiers. Pure.
+// The changes that a drill makes to the objects of a backup, in the words of Velero's resource modifiers. Pure.
 //
-// Nothing of the application runs in a drill. Of each pod that holds volumes stays what Velero waits with until they are
-// filled, and a container of ours that waits, so that its claims are bound and its data come back; it has no token, no
-// label that a controller looks for, and mounts nothing. Whatever would make pods makes none, nothing is reached from
-// outside, and only the kinds of objects come back of which that is known.
+// Nothing of the application runs in a drill. Of each pod that holds volumes stays what Velero waits with until they
+// are filled, and a container of ours that waits, so that its claims are bound and its data come back; it has no
+// token, no label that a controller looks for, and mounts nothing. Whatever would make pods makes none, nothing is
+// reached from outside, and only the kinds of objects come back of which that is known.
 #pragma once
 
 #include <string>
@@ -22,7 +22,7 @@ Json HoldCommand();
 // The names of all kinds that come back in a drill, as Velero's filters take them.
 Json ScratchResources();
 
-// Whether objects of a kind as Velero's lists have it ("networking.k8s.io/v1/Ingress") are left out of a drill.
+// True where objects of a kind as Velero's lists have it ("networking.k8s.io/v1/Ingress") are left out of a drill.
 bool IsLeftOutOfScratch(std::string_view kind);
 
 // The text of the modifiers; `image` is the agent's own.
@@ -31,7 +31,7 @@ std::string ScratchModifiers(const std::string& image);
 // The ConfigMap of that text, with the Restore's own name and labels.
 Json MakeModifiers(const Json& restore, const std::string& image);
 
-// Whether Velero says by it that the drill's own walls refused an object, which says nothing about the backup.
+// True where Velero says by it that the drill's own walls refused an object, which says nothing about the backup.
 bool IsRefusalOfScratch(std::string_view said);
 
 }  // namespace salvor::velero

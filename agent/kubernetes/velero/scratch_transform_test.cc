@@ -148,7 +148,7 @@ TEST(ScratchTransform, IsAskedForByTheRestoreOfADrillAlone) {
   EXPECT_EQ(rules["data"].size(), 1u) << "Velero takes one text alone";
 }
 
-// What a drill of one claim, one pod and one Ingress says, where Velero says this.
+// The result of a drill of one claim, one pod and one Ingress, where Velero says this.
 v1::ActionResult Judged(bool pod_made, bool filled, const std::vector<std::string>& errors,
                         const char* phase = "Bound") {
   v1::VeleroRestore action = RestoreAction();
@@ -195,7 +195,8 @@ TEST(ScratchCoverage, NamesWhatADrillDoesNotMakeAndProvesTheRest) {
 
 TEST(ScratchCoverage, WhatTheDrillsOwnWallsRefusedIsNoFaultOfTheBackup) {
   const std::string refused =
-      "error restoring pods/shop-copy/web-1: pods \"web-1\" is forbidden: violates PodSecurity \"baseline:latest\": hostPath volumes";
+      "error restoring pods/shop-copy/web-1: pods \"web-1\" is forbidden: violates PodSecurity "
+      "\"baseline:latest\": hostPath volumes";
   const v1::ActionResult result = Judged(false, false, {refused});
   EXPECT_EQ(VerdictsOf(result), "volume=UNVERIFIABLE objects=UNVERIFIABLE ");
   EXPECT_THAT(result.checks(0).compared(), HasSubstr("violates PodSecurity"));

@@ -25,7 +25,7 @@ CALL = re.compile(r"\b(?:cluster_?(?:\.|->)(?P<method>[A-Z]\w*)|(?P<helper>ListA
 # The namespace that a call names, as the code writes it.
 PLACES = {"velero_": "velero", "velero_namespace": "velero", '""': "cluster", "name": "application",
           "name_space": "application", "scratch_": "scratch", "scratch": "scratch", "own_namespace": "own"}
-# Of a drill's namespace it asks before it has a right inside: that one is of the cluster.
+# The executor asks these of a drill's namespace before it has a right inside: they are of the cluster.
 BEFORE_BOUND = {("namespaces", "get"), ("namespaces", "create"), ("rolebindings.rbac.authorization.k8s.io", "create")}
 # Calls of this file are made of applications' namespaces and of drills'.
 SHARED = {"cluster.cc"}

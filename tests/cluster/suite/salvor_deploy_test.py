@@ -52,7 +52,7 @@ class Deployed(DeployedSalvor):
         self.assertEqual(drilled.returncode, 0, drilled.stdout + drilled.stderr)
         self.assertIn("proven", drilled.stdout)
         self.assertEqual(find("default", "namespaces", "salvor.dev/scratch"), [])
-        # Where nobody asked it to it binds itself to nothing, and makes no namespace, although RBAC alone would let it.
+        # The guard keeps it from what RBAC alone would allow: to let itself in elsewhere, or to make other namespaces.
         self.assertFalse(self.is_let("rolebinding", "self-made", "--clusterrole=salvor-scratch",
                                      "--serviceaccount=salvor:salvor-executor"))
         self.assertFalse(self.is_let("namespace", f"{self.space}-not-of-a-drill"))

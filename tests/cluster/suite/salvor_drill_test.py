@@ -22,7 +22,7 @@ import make_image  # noqa: E402
 WORD = f"of-{RUN}"
 IDLE = "exec sleep 3600"
 SCRATCH = "salvor.dev/scratch"
-# What a drill must not make: a way in, a right, a job, a service with a port of the nodes.
+# A drill must make none of these as they are: a way in, a right, a job, a service with a port of the nodes.
 BESIDE: list[Json] = [
     {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"word": WORD}},
     {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "web"}},

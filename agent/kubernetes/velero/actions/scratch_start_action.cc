@@ -58,7 +58,7 @@ class ScratchStarter {
     return FailedPrecondition("namespace {} of the drill is being deleted", scratch_);
   }
 
-  // What made one of the same name was an earlier attempt: nobody else writes in here. A binding takes a moment to be
+  // An earlier attempt made what has the same name: nobody else writes in here. A binding takes a moment to be
   // known to the API server.
   Status Insist(const char* what, const std::function<StatusOr<Json>()>& create) {
     const SteadyTime patience = SteadyNow() + kBindingPatience;
@@ -126,7 +126,7 @@ class ScratchStarter {
     return looked.status();
   }
 
-  // Where something listens that no drill has to do with.
+  // Addresses at which something listens that no drill has to do with.
   StatusOr<std::vector<std::string>> OthersAddresses() {
     ASSIGN_OR_RETURN(const std::vector<Json> pods,
                      ListAll(
