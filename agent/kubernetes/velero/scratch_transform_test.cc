@@ -55,7 +55,7 @@ Json AppPod(bool waits) {
                 {"volumes", {{{"name", "kube-api-access-x"}}, {{"name", "data"}}}}}}};
   if (waits) {
     Json& init = pod["spec"]["initContainers"];
-    init.insert(init.begin(), {{"name", "restore-wait"}, {"image", "velero:1"}});
+    init.insert(init.begin(), Json{{"name", "restore-wait"}, {"image", "velero:1"}});
   }
   return pod;
 }
