@@ -102,7 +102,8 @@ TEST_F(ClusterDrill, OwesTheNamespacesEndFromBeforeItIsThere) {
   EXPECT_EQ(owed.opened_by(), "scratch.start.shop");
   EXPECT_EQ(owed.released_by(), "scratch.stop.shop");
   EXPECT_EQ(owed.undo().scratch_namespace_stop().DebugString(), FromText<v1::ScratchNamespaceStop>(R"(
-      cluster { velero_namespace: "velero-a" } name: "salvor-drill-shop-1" run: "drill-shop-1")")
+      cluster { velero_namespace: "velero-a" } name: "salvor-drill-shop-1" run: "drill-shop-1"
+      restore: "drill-shop-1")")
                                                                     .DebugString());
   EXPECT_THAT(owed.guards(), ElementsAre("volumes.check-target.shop", "volumes.restore.shop"))
       << "it is removed when nothing works in it any more";

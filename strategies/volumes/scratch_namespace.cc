@@ -21,6 +21,7 @@ ScratchPlace ScratchNamespaceFor(const v1::VeleroRestore& restore, bool require_
   if (restore.has_cluster()) *stop->mutable_cluster() = restore.cluster();
   stop->set_name(restore.target_namespace());
   stop->set_run(restore.run());
+  stop->set_restore(restore.name());
   place.title = "scratch namespace for " + restore.namespace_();
   place.contents = fmt::format("namespace {}, which nothing gets into or out of", restore.target_namespace());
   for (const v1::Artifact& volume : restore.volumes()) place.bytes += volume.bytes();

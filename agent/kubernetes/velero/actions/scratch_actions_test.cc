@@ -27,6 +27,7 @@ class ScratchActionTest : public testing::Test {
     start_.set_run(kDrill);
     stop_.set_name(kSpace);
     stop_.set_run(kDrill);
+    stop_.set_restore(kDrill);
     restore_ = RestoreAction();
     restore_.set_name(kDrill);
     restore_.set_run(kDrill);
@@ -242,6 +243,28 @@ TEST_F(ScratchActionTest, StopRemovesAllThatTheDrillMadeAndNothingElse) {
   EXPECT_TRUE(velero_.Get(ConfigMaps(), kDrill).is_null());
   EXPECT_THAT(result->warnings(), IsEmpty());
   ASSERT_TRUE(Stop().ok()) << "done twice it does no harm";
+}
+
+TEST_F(ScratchActionTest, StopGoesOnWhereAnAttemptThatWasKilledLeftOff) {
+  ASSERT_TRUE(Start().ok());
+  // It laid the rules of a Restore, and came no further.
+  velero_.Add(ConfigMaps(), "velero", MakeModifiers(MakeRestore(restore_, kDrill), "salvor:1"));
+  velero_.Add(ConfigMaps(), "velero", MakeModifiers(MakeRestore(restore_, "drill-shop-1-2"), "salvor:1"));
+  velero_.Add(ConfigMaps(), "velero", {{"metadata", {{"name", "drill-shop-1-3"}}}});
+  // It removed the namespace, whose volume follows.
+  ASSERT_TRUE(cluster_.Delete({Namespaces(), "", kSpace}, {}, {}).ok());
+  velero_.Add(Restores(), "velero", RestoreObject(kDrill, "Completed", Json::object(), kDrill, kSpace));
+  AddVolume("pvc-drill", "Delete");
+  velero_.on_progress = [&](const std::string& message) {
+    if (message.find("waiting for volume pvc-drill") == std::string::npos) return;
+    EXPECT_TRUE(cluster_.Delete({Volumes(), "", "pvc-drill"}, {}, {}).ok());
+  };
+  const auto result = Stop();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->warnings(), IsEmpty());
+  EXPECT_TRUE(velero_.Get(Volumes(), "pvc-drill", "").is_null());
+  EXPECT_THAT(velero_.Names(Restores()), IsEmpty());
+  EXPECT_THAT(velero_.Names(ConfigMaps()), ElementsAre("drill-shop-1-3")) << "that one is another's";
 }
 
 TEST_F(ScratchActionTest, StopNeverLetsASnapshotGoWithItsObject) {

@@ -133,7 +133,12 @@ class ScratchRemover {
             cluster_.Patch({Volumes(), "", one.name}, kubernetes::PatchKind::kMerge, go, {}, call_).status());
       }
       if (fate == VolumeFate::kGoes || fate == VolumeFate::kMustGo) volumes_.push_back(one);
-      if (fate == VolumeFate::kNone && TextAt(volume, {"spec", "claimRef", "namespace"}) == scratch_) {
+      if (fate != VolumeFate::kNone || TextAt(volume, {"spec", "claimRef", "namespace"}) != scratch_)
+        continue;
+      // Once the namespace is gone it can't be told whose it was; one that goes by itself is waited for.
+      if (name_space_.is_null() && TextAt(volume, {"spec", "persistentVolumeReclaimPolicy"}) == "Delete") {
+        volumes_.push_back(one);
+      } else {
         result_.add_warnings(fmt::format(
             "volume {} had a claim of the drill, which did not make it: it is left as it is", one.name));
       }
@@ -237,19 +242,25 @@ class ScratchRemover {
   }
 
   Status RemoveRestores() {
+    // An attempt that was killed may have left the rules of a Restore that it did not come to make.
+    for (int number = 1; number <= kTriesAtMost && !action_.restore().empty(); ++number)
+      RETURN_IF_ERROR(RemoveRules(NameOfTry(action_.restore(), number)));
     for (const std::string& restore : restores_) {
-      const auto rules = cluster_.Get({ConfigMaps(), velero_, restore}, call_);
-      if (rules.ok() && TextAt(*rules, {"metadata", "labels", kRunLabel}) == action_.run()) {
-        const Status removed =
-            cluster_.Delete({ConfigMaps(), velero_, restore}, {TextAt(*rules, {"metadata", "uid"})}, call_);
-        if (!removed.ok() && !kubernetes::IsNotFound(removed)) return removed;
-      }
-      if (!rules.ok() && !kubernetes::IsNotFound(rules.status())) return rules.status();
       // Velero removes what it wrote of it into its bucket, which may take longer than anybody waits.
       const Status removed = cluster_.Delete({Restores(), velero_, restore}, {}, call_);
       if (!removed.ok() && !kubernetes::IsNotFound(removed)) return removed;
     }
     return OkStatus();
+  }
+
+  Status RemoveRules(const std::string& name) {
+    const kubernetes::ObjectKey key{ConfigMaps(), velero_, name};
+    const auto rules = cluster_.Get(key, call_);
+    if (kubernetes::IsNotFound(rules.status())) return OkStatus();
+    RETURN_IF_ERROR(rules.status());
+    if (TextAt(*rules, {"metadata", "labels", kRunLabel}) != action_.run()) return OkStatus();
+    const Status removed = cluster_.Delete(key, {TextAt(*rules, {"metadata", "uid"})}, call_);
+    return kubernetes::IsNotFound(removed) ? OkStatus() : removed;
   }
 
   const v1::ScratchNamespaceStop& action_;
