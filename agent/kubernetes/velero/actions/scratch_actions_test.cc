@@ -39,7 +39,7 @@ class ScratchActionTest : public testing::Test {
       const std::string name = TextAt(pod, {"metadata", "name"});
       if (name != kProbePod && name != kProbePeer) return;
       made_with_walls_ = made_with_walls_ && HasWalls();
-      if (name == kProbePeer) return Become(name, {{"phase", "Running"}, {"podIP", "10.1.0.9"}});
+      if (name == kProbePeer) return Become(name, {{"phase", peer_phase_}, {"podIP", "10.1.0.9"}});
       Become(name, {{"phase", "Succeeded"},
                     {"containerStatuses",
                      {{{"state", {{"terminated", {{"exitCode", 0}, {"message", reached_}}}}}}}}});
@@ -114,6 +114,7 @@ class ScratchActionTest : public testing::Test {
   v1::VeleroRestore restore_;
   std::string own_pod_;
   std::string reached_ = "address 10.1.0.9:7777\ntried 6\n";
+  std::string peer_phase_ = "Running";
   bool made_with_walls_ = true;
   std::vector<std::string> following_;
 };
@@ -142,6 +143,17 @@ TEST_F(ScratchActionTest, StartSaysWhatLedOutAndRefusesWhereIsolationIsDemanded)
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(MessageOf(refused.status()), HasSubstr("the environment demands isolation"));
   EXPECT_FALSE(IsThere()) << "nothing is left of it";
+}
+
+TEST_F(ScratchActionTest, StartDoesNotWaitForAPodThatHasEnded) {
+  for (const char* phase : {"Failed", "Succeeded"}) {
+    peer_phase_ = phase;
+    const auto result = Start();
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->checks(0).verdict(), v1::Check::VERDICT_UNVERIFIABLE);
+    EXPECT_THAT(result->checks(0).compared(),
+                HasSubstr("the pod beside the one that was to try it did not start"));
+  }
 }
 
 TEST_F(ScratchActionTest, StartNeverAdoptsANamespaceThatIsNotItsOwn) {

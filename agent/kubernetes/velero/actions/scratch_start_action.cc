@@ -15,6 +15,11 @@ constexpr absl::Duration kBindingPatience = absl::Seconds(20), kBindingPause = a
 constexpr size_t kMostOthers = 3;
 constexpr int kVelerosPort = 8085;  // of the server's and the node-agent's metrics
 
+bool HasEnded(const Json& pod) {
+  const std::string phase = TextAt(pod, {"status", "phase"});
+  return phase == "Succeeded" || phase == "Failed";
+}
+
 class ScratchStarter {
  public:
   ScratchStarter(const v1::ScratchNamespaceStart& action, agent::ActionContext& context,
@@ -163,10 +168,10 @@ class ScratchStarter {
     RETURN_IF_ERROR(Insist("a pod", [this] {
       return cluster_.Create(Pods(), scratch_, MakeProbePeer(scratch_, own_), {}, call_);
     }));
-    ASSIGN_OR_RETURN(
-        const Json peer, Await(kProbePeer, [](const Json& pod) {
-          return TextAt(pod, {"status", "phase"}) == "Running" && !TextAt(pod, {"status", "podIP"}).empty();
-        }));
+    ASSIGN_OR_RETURN(const Json peer, Await(kProbePeer, [](const Json& pod) {
+                       const bool runs = TextAt(pod, {"status", "phase"}) == "Running";
+                       return HasEnded(pod) || (runs && !TextAt(pod, {"status", "podIP"}).empty());
+                     }));
     const std::string at = TextAt(peer, {"status", "podIP"});
     if (TextAt(peer, {"status", "phase"}) != "Running" || at.empty())
       return Unclear("the pod beside the one that was to try it did not start", peer);
@@ -174,10 +179,7 @@ class ScratchStarter {
     RETURN_IF_ERROR(Insist("a pod", [&] {
       return cluster_.Create(Pods(), scratch_, MakeProbe(scratch_, own_, peer_address, targets), {}, call_);
     }));
-    ASSIGN_OR_RETURN(const Json probe, Await(kProbePod, [](const Json& pod) {
-                       const std::string phase = TextAt(pod, {"status", "phase"});
-                       return phase == "Succeeded" || phase == "Failed";
-                     }));
+    ASSIGN_OR_RETURN(const Json probe, Await(kProbePod, HasEnded));
     if (!WhyNotStarted(probe).empty() || probe.is_null())
       return Unclear("the pod that was to try it did not start", probe);
     return ReadProbe(probe, peer_address, targets);
