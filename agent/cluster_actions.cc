@@ -35,6 +35,8 @@ ActionRegistry ExecutorActions(const ClusterOptions& options) {
     return velero::CheckCertificate(address, call);
   };
   velero.observer = options.observer;
+  velero.image = options.image;
+  velero.own_pod = options.own_pod;
   ActionRegistry registry;
   RegisterNoop(registry);
   RegisterLocationActions(registry);

@@ -14,7 +14,8 @@ TEST(ClusterActions, AreThoseOfTheKind) {
   const ActionRegistry executor = ExecutorActions({});
   for (const char* kind :
        {"noop", "location_open", "manifest_write", "velero_preflight", "velero_backup", "velero_restore",
-        "velero_restore_check", "velero_delete", "location_forget", "discover"})
+        "velero_restore_check", "velero_delete", "location_forget", "scratch_namespace_start", "scratch_namespace_stop",
+        "discover"})
     EXPECT_EQ(executor.count(kind), 1u) << kind;
   EXPECT_EQ(executor.count("disk_backup"), 0u) << "a pod has no host's files";
   EXPECT_EQ(NodeActions().count("velero_backup"), 0u) << "a node's agent writes nothing to the API";

@@ -72,6 +72,10 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"host", "executor", "node"}));
   app.add_option("--kubeconfig", cluster.kubeconfig,
                  "how an executor reaches its cluster; without it, by the service account of its pod");
+  app.add_option("--pod", cluster.own_pod,
+                 "of an executor, NAMESPACE/NAME of its own pod: pods that it starts are of the same image");
+  app.add_option("--image", cluster.image,
+                 "the image of the pods that an executor starts, instead of its own pod's");
   std::vector<std::string> labels;
   app.add_option("--label", labels, "KEY=value, shown with the agent; repeatable")
       ->check([](const std::string& text) {

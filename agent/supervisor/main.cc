@@ -23,7 +23,7 @@
 // is. It is the reaper of everything the program started; what is left of that when the program has ended is
 // ended too, SIGTERM first. It exits with the program's code, or 128 + signal.
 //
-// With --probe it is something else: see agent/supervisor/probe.h.
+// With --probe it is something else: see agent/supervisor/probe.h; with --hold, see agent/supervisor/hold.h.
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -44,6 +44,7 @@
 #include <vector>
 
 #include "agent/supervisor/child.h"
+#include "agent/supervisor/hold.h"
 #include "agent/supervisor/probe.h"
 
 namespace salvor::supervisor {
@@ -318,6 +319,7 @@ class Supervision {
 int main(int argc, char** argv) {
   using namespace salvor::supervisor;
   if (argc > 1 && std::strcmp(argv[1], "--probe") == 0) return RunProbe(argc - 2, argv + 2);
+  if (argc > 1 && std::strcmp(argv[1], "--hold") == 0) return RunHold(argc - 2, argv + 2);
   Options options;
   if (!ParseOptions(argc, argv, &options)) {
     std::fprintf(stderr, "salvor-supervise: is started by salvor-agent; see agent/supervisor/main.cc\n");

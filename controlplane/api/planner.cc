@@ -210,7 +210,8 @@ StatusOr<Planner::Plan> Planner::PlanDrill(const v1::CreateDrillRequest& request
   strategies::RestoreRequest wanted;
   wanted.run = plan.header.name();
   wanted.environment = backup.environment();
-  wanted.to_cluster = catalog_.IsCluster(backup.environment());
+  wanted.cluster = catalog_.ClusterOf(backup.environment());
+  wanted.to_cluster = wanted.cluster.has_value();
   wanted.drill = true;
   wanted.require_isolation = catalog_.RequiresIsolation(backup.environment());
   wanted.location = location.restic();

@@ -134,10 +134,12 @@ bool Catalog::RequiresIsolation(const std::string& name) {
   return environment.ok() && environment->environment().require_isolation();
 }
 
-bool Catalog::IsCluster(const std::string& name) {
+std::optional<v1::KubernetesCluster> Catalog::ClusterOf(const std::string& name) {
   MutexLock lock(mutex_);
   const StatusOr<v1::Object> environment = Find("Environment", name);
-  return environment.ok() && environment->environment().runtime() == v1::RUNTIME_KUBERNETES;
+  if (!environment.ok() || environment->environment().runtime() != v1::RUNTIME_KUBERNETES)
+    return std::nullopt;
+  return environment->environment().cluster();
 }
 
 }  // namespace salvor::controlplane

@@ -47,8 +47,8 @@ class Catalog {
   StatusOr<v1::LocationSpec> Location(const std::string& name);
   // Whether the environment demands it; one that is no longer declared demands nothing.
   bool RequiresIsolation(const std::string& environment);
-  // Whether the environment is a cluster; one that is no longer declared is none.
-  bool IsCluster(const std::string& environment);
+  // The cluster that the environment is; nothing for a set of hosts, and for one that is no longer declared.
+  std::optional<v1::KubernetesCluster> ClusterOf(const std::string& environment);
 
  private:
   Catalog(Store& store, const strategies::StrategyRegistry& strategies)

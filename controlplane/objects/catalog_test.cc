@@ -73,8 +73,8 @@ TEST_F(CatalogTest, IsThereAgainAfterLoading) {
 TEST_F(CatalogTest, AnEnvironmentThatIsAClusterSaysWhichOne) {
   ASSERT_TRUE(catalog_->Apply(Stack(), false).ok());
   EXPECT_FALSE(catalog_->Resolve("shop")->cluster.has_value());
-  EXPECT_FALSE(catalog_->IsCluster("local"));
-  EXPECT_FALSE(catalog_->IsCluster("nowhere"));
+  EXPECT_FALSE(catalog_->ClusterOf("local").has_value());
+  EXPECT_FALSE(catalog_->ClusterOf("nowhere").has_value());
 
   std::ifstream file("../../deploy/examples/kubernetes-shop.yaml");
   std::ostringstream text;
@@ -91,7 +91,7 @@ TEST_F(CatalogTest, AnEnvironmentThatIsAClusterSaysWhichOne) {
   EXPECT_EQ(shop->cluster->velero_namespace(), "velero");
   ASSERT_EQ(shop->components.size(), 1u);
   EXPECT_EQ(shop->components[0].namespace_(), "shop");
-  EXPECT_TRUE(catalog_->IsCluster("production"));
+  EXPECT_TRUE(catalog_->ClusterOf("production").has_value());
 }
 
 TEST_F(CatalogTest, WhatIsInUseIsNotDeleted) {

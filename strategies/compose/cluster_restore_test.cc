@@ -247,17 +247,5 @@ TEST_F(ClusterRestore, NothingOfAHostGoesIntoAClusterYet) {
       "version yet | Restore to an application in an environment of hosts.");
 }
 
-TEST_F(ClusterRestore, IsNotDrilledYetAndSaysWhatCanBeDone) {
-  EXPECT_EQ(
-      ErrorText(CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest_, "drill-shop-1")).status()),
-      "backup 'shop-20261121-101500-4f2a' is of a cluster, and a drill of such a backup is not in this version "
-      "yet | Restore it into a namespace of its own, look at it there, and remove that: salvor restore create "
-      "--namespace.");
-  manifest_.clear_velero();
-  EXPECT_THAT(
-      ErrorText(CompileDrill(BuiltInStrategies(), ARestoreRequest(manifest_, "drill-shop-1")).status()),
-      HasSubstr("cannot restore those in a drill yet"));
-}
-
 }  // namespace
 }  // namespace salvor::strategies

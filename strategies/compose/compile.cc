@@ -442,6 +442,7 @@ StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const Res
   RETURN_IF_ERROR(CheckRequest(drill, {}));
   RETURN_IF_ERROR(RefuseRestore(drill));
   ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(strategies, drill, nullptr, {}, {}));
+  RETURN_IF_ERROR(AddReturns(drill, &parts));
   const auto has_steps = [](const Part& part) { return !part.fragment.steps.empty(); };
   if (std::none_of(parts.begin(), parts.end(), has_steps))
     RETURN_IF_ERROR(RefuseMissing(*request.manifest, parts));
@@ -456,7 +457,8 @@ StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const Res
   *plan.flow.add_steps() = CheckManifest(request, {});
   scratch.Open(&plan.flow, &plan.effects);
   // A drill needs nothing of the hosts that its components were on: it is all at one place.
-  const Places places(EnvironmentOf(request), {});
+  const Places places = request.to_cluster ? Places::OfCluster(EnvironmentOf(request))
+                                           : Places(EnvironmentOf(request), std::vector<std::string>());
   for (Part& part : parts) part.root = scratch.RootOf(part.fragment);
   JoinRestore(true, places, &parts);
   for (Part& part : parts) scratch.AwaitOthers(&part.fragment);

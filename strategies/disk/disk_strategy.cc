@@ -365,14 +365,14 @@ bool DiskStrategy::NeedsTarget(const RestoreRequest& request) const {
 
 namespace {
 
-// They come back by their own names, into the namespace that was asked for or that the target declares.
+// They come back by their own names, into the namespace that was asked for or that the target declares; in a drill, into
+// one that the composer has made.
 StatusOr<Fragment> ReturnClaims(const v1::Component& component, const RestoreRequest& request) {
-  if (request.drill || !request.to_cluster)
-    return FailedPrecondition("its volumes are of a cluster, and this version cannot restore those {}",
-                              request.drill ? "in a drill yet" : "to hosts");
+  if (!request.to_cluster)
+    return FailedPrecondition("its volumes are of a cluster, and this version cannot restore those to hosts");
   const std::string& asked = request.options.disk().namespace_();
   const std::string target = !asked.empty() ? asked : request.to ? request.to->namespace_() : "";
-  if (target.empty())
+  if (target.empty() && !request.drill)
     return WithHint(FailedPrecondition("the target says no namespace for it"),
                     "Declare one in the target, or name it with --namespace.");
   Fragment fragment;

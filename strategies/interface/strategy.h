@@ -54,7 +54,7 @@ struct RestoreRequest {
   std::string drill_folder;  // drill only; "/web-1" where several hosts may have the same paths; else empty
   bool require_isolation = false;                // drill only; of the environment
   bool to_cluster = false;                       // the environment that it goes to is one
-  std::optional<v1::KubernetesCluster> cluster;  // restore only; it
+  std::optional<v1::KubernetesCluster> cluster;  // it
   std::string not_provable;                      // drill only; VerificationWrite.not_provable
 };
 

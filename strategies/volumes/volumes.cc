@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "strategies/interface/steps.h"
+#include "strategies/volumes/scratch_namespace.h"
 
 namespace salvor::strategies {
 namespace {
@@ -194,6 +195,12 @@ Status CheckReturns(const std::map<std::string, Return>& returns, const v1::Mani
   return OkStatus();
 }
 
+// A drill goes to a namespace of its own for each.
+void SendToScratch(const RestoreRequest& request, std::map<std::string, Return>* returns) {
+  for (auto& [backup, one] : *returns)
+    one.to = NameOfScratchNamespace(NameIn(request.run, one.from, returns->size() == 1));
+}
+
 v1::VeleroRestore ActionOf(const Return& one, const std::string& name, const RestoreRequest& request) {
   v1::VeleroRestore restore;
   if (request.cluster.has_value()) *restore.mutable_cluster() = *request.cluster;
@@ -204,14 +211,20 @@ v1::VeleroRestore ActionOf(const Return& one, const std::string& name, const Res
   for (const v1::Artifact* volume : one.volumes) *restore.add_volumes() = ForAction(*volume);
   restore.set_run(request.run);
   restore.set_backup(request.manifest->backup());
-  restore.set_application(request.asked.to());
+  restore.set_application(request.drill ? request.manifest->application() : request.asked.to());
+  restore.set_scratch(request.drill);
   restore.set_environment(EnvironmentOf(request));
   return restore;
 }
 
+// By the namespace that people know: of a drill it is the one that was backed up.
+const std::string& WhereOf(const v1::VeleroRestore& restore) {
+  return restore.scratch() ? restore.namespace_() : restore.target_namespace();
+}
+
 v1::Step CheckTarget(const v1::VeleroRestore& restore) {
-  v1::Step step = MakeStep("volumes.check-target." + restore.target_namespace(), v1::PURPOSE_GUARD, "",
-                           "check namespace " + restore.target_namespace());
+  v1::Step step = MakeStep("volumes.check-target." + WhereOf(restore), v1::PURPOSE_GUARD, "",
+                           "check namespace " + WhereOf(restore));
   *step.mutable_action()->mutable_velero_restore_check()->mutable_restore() = restore;
   Retry(&step, 3, 2, 30);
   SetAttemptTimeout(&step, kPreflightTimeout_s);
@@ -219,13 +232,29 @@ v1::Step CheckTarget(const v1::VeleroRestore& restore) {
 }
 
 v1::Step Restore(const v1::VeleroRestore& restore) {
-  v1::Step step = MakeStep("volumes.restore." + restore.target_namespace(), v1::PURPOSE_RESTORE, "",
-                           "restore namespace " + restore.target_namespace());
+  v1::Step step = MakeStep("volumes.restore." + WhereOf(restore), v1::PURPOSE_RESTORE, "",
+                           "restore namespace " + WhereOf(restore));
   *step.mutable_action()->mutable_velero_restore() = restore;
   UseVelero(&step, restore.environment(), true);
   Retry(&step, 4, 10, 120);
   SetAttemptTimeout(&step, kRestoreTimeout_s);
   return step;
+}
+
+void DescribeVolumes(const Return& one, Fragment* fragment) {
+  for (const v1::Artifact* volume : one.volumes) {
+    fragment->effects.push_back(
+        MakeEffect("create", TitleOfVolume(volume->velero().claim(), one.to),
+                   fmt::format("from a {}, {}", WordOf(volume->velero().method()),
+                               DescribeArtifact(*volume, {HumanBytes(volume->bytes())}))));
+  }
+}
+
+void DescribeDrill(const Return& one, Fragment* fragment) {
+  fragment->effects.push_back(MakeEffect(
+      "create", "objects of namespace " + one.to,
+      fmt::format("from Velero's Backup {} of {}; nothing of the application starts", one.backup, one.from)));
+  DescribeVolumes(one, fragment);
 }
 
 void DescribeReturn(const Return& one, Fragment* fragment) {
@@ -237,12 +266,7 @@ void DescribeReturn(const Return& one, Fragment* fragment) {
     fragment->effects.push_back(MakeEffect("keep", "settings that name namespace " + one.from,
                                            "as they are: what starts may still speak to it"));
   }
-  for (const v1::Artifact* volume : one.volumes) {
-    fragment->effects.push_back(
-        MakeEffect("create", TitleOfVolume(volume->velero().claim(), one.to),
-                   fmt::format("from a {}, {}", WordOf(volume->velero().method()),
-                               DescribeArtifact(*volume, {HumanBytes(volume->bytes())}))));
-  }
+  DescribeVolumes(one, fragment);
   fragment->effects.push_back(MakeEffect(
       "check", "these claims", fmt::format("must not be in {} yet, or the restore is refused", one.to)));
 }
@@ -290,14 +314,21 @@ StatusOr<Fragment> KeepVolumes(const std::vector<ComponentVolumes>& wanted, cons
 
 StatusOr<Fragment> ReturnVolumes(const std::vector<ComponentVolumes>& wanted, const RestoreRequest& request) {
   Fragment fragment;
-  ASSIGN_OR_RETURN(const auto returns, GatherReturns(wanted, *request.manifest, &fragment.missing));
+  ASSIGN_OR_RETURN(auto returns, GatherReturns(wanted, *request.manifest, &fragment.missing));
+  if (request.drill) SendToScratch(request, &returns);
   RETURN_IF_ERROR(CheckReturns(returns, *request.manifest));
   std::vector<v1::Step> restores;
   for (const auto& [backup, one] : returns) {
-    const v1::VeleroRestore action = ActionOf(one, NameIn(request.run, one.to, returns.size() == 1), request);
+    const std::string& apart = request.drill ? one.from : one.to;
+    const v1::VeleroRestore action = ActionOf(one, NameIn(request.run, apart, returns.size() == 1), request);
     fragment.steps.push_back(CheckTarget(action));
     restores.push_back(Restore(action));
-    DescribeReturn(one, &fragment);
+    if (request.drill) {
+      fragment.scratch.push_back(ScratchNamespaceFor(action, request.require_isolation));
+      DescribeDrill(one, &fragment);
+    } else {
+      DescribeReturn(one, &fragment);
+    }
   }
   std::move(restores.begin(), restores.end(), std::back_inserter(fragment.steps));
   return fragment;
@@ -317,14 +348,6 @@ Status RefuseRestore(const RestoreRequest& request) {
   }
   std::vector<std::string> names;
   for (const v1::VeleroReport& report : manifest.velero()) names.push_back(report.backup());
-  if (request.drill) {
-    return WithHint(
-        FailedPrecondition(
-            "backup '{}' is of a cluster, and a drill of such a backup is not in this version yet",
-            manifest.backup()),
-        "Restore it into a namespace of its own, look at it there, and remove that: salvor restore create "
-        "--namespace.");
-  }
   if (request.to_cluster) return OkStatus();
   return WithHint(
       FailedPrecondition("backup '{}' is of a cluster, and environment '{}' is a set of hosts",

@@ -31,10 +31,12 @@ StatusOr<Fragment> KeepVolumes(const std::vector<ComponentVolumes>& wanted, cons
 // the manifest that has volumes of these components; NAMESPACE is where it goes to. A Backup comes back as a whole,
 // so it is refused, by name, where only some of its components are wanted, or want to go to several places. What the
 // manifest has not is among the fragment's missing. Nothing where nobody wants a volume.
+// In a drill each goes to a scratch namespace, which is among the fragment's scratch places; NAMESPACE is where it was
+// backed up.
 StatusOr<Fragment> ReturnVolumes(const std::vector<ComponentVolumes>& wanted, const RestoreRequest& request);
 
-// FailedPrecondition for what this version cannot do yet: drills on clusters, and restores from a cluster to hosts or
-// from hosts to a cluster.
+// FailedPrecondition for what this version cannot do yet: restores and drills from a cluster to hosts or from hosts to a
+// cluster.
 Status RefuseRestore(const RestoreRequest& request);
 
 }  // namespace salvor::strategies

@@ -16,6 +16,7 @@
 #include "salvor/v1/discovery.pb.h"
 #include "salvor/v1/manifest.pb.h"
 #include "salvor/v1/restore.pb.h"
+#include "salvor/v1/scratch_namespace.pb.h"
 #include "salvor/v1/token.pb.h"
 #include "salvor/v1/velero.pb.h"
 
@@ -43,6 +44,7 @@ std::vector<std::string> Present() {
                    v1::Discovery::descriptor()->file(), v1::Flow::descriptor()->file(),
                    v1::Manifest::descriptor()->file(), v1::Object::descriptor()->file(),
                    v1::RestoreOptions::descriptor()->file(), v1::Run::descriptor()->file(),
+                   v1::ScratchNamespaceStart::descriptor()->file(),
                    v1::TokenRecord::descriptor()->file(), v1::VeleroBackup::descriptor()->file()});
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "agent/kubernetes/velero/resources.h"
+#include "agent/kubernetes/velero/scratch_transform.h"
 #include "base/text.h"
 #include "proto/time.h"
 
@@ -14,6 +15,7 @@ namespace salvor::velero {
 namespace {
 
 constexpr char kClaimKind[] = "v1/PersistentVolumeClaim";
+constexpr char kUnfilled[] = "Velero made its claim and brought no data into it";
 constexpr size_t kShown = 5;
 constexpr int kWarnings = 50;
 
@@ -141,6 +143,11 @@ class RestoreJudge {
     }
     int64_t bytes = 0;
     const std::string why = WhyNotBack(volume, &bytes);
+    const std::string unclear = why.empty() ? WhyNotBoundInScratch(volume) : WhyUnfilledInScratch(why);
+    if (!unclear.empty()) {
+      AddCheck(volume.component(), "volume", TargetKey(volume), v1::Check::VERDICT_UNVERIFIABLE, unclear);
+      return;
+    }
     const bool is_back = why.empty();
     if (is_back) {
       ++back_;
@@ -150,6 +157,24 @@ class RestoreJudge {
         volume.component(), "volume", TargetKey(volume),
         is_back ? v1::Check::VERDICT_PASSED : v1::Check::VERDICT_FAILED,
         is_back ? fmt::format("{} of {} came back", HumanBytes(bytes), HumanBytes(volume.bytes())) : why);
+  }
+
+  // A snapshot comes back when the claim gets its volume, and Velero does not wait for that for ever.
+  std::string WhyNotBoundInScratch(const v1::Artifact& volume) const {
+    const Claim* claim = ClaimOf(volume);
+    if (!action_.scratch() || claim == nullptr || claim->phase.empty() || claim->phase == "Bound") return "";
+    return fmt::format("its claim is {}: the cluster has not made a volume of it, so its data were not seen",
+                       CleanText(claim->phase));
+  }
+
+  // A pod that the drill's own walls refused leaves its volumes unfilled.
+  std::string WhyUnfilledInScratch(const std::string& why) const {
+    if (!action_.scratch() || why.find(kUnfilled) == std::string::npos) return "";
+    for (const std::string& error : evidence_.results.errors) {
+      if (IsRefusalOfScratch(error))
+        return "the drill's namespace refused what would have filled it: " + error;
+    }
+    return "";
   }
 
   // Why the data of the volume are not back; "" where they are, with how many bytes.
@@ -180,8 +205,7 @@ class RestoreJudge {
       if (its) into.push_back(&one);
     }
     if (into.empty()) {
-      return "Velero made its claim and brought no data into it: the volume is new and empty" +
-             SaidOf(facts.claim());
+      return std::string(kUnfilled) + ": the volume is new and empty" + SaidOf(facts.claim());
     }
     if (into.size() > 1)
       return fmt::format("Velero filled it {} times, so it is not certain with what", into.size());
@@ -223,21 +247,32 @@ class RestoreJudge {
 
   struct Objects {
     std::vector<std::string> lost, differ, ended, of_the_cluster;
+    std::vector<std::string> left_out, refused;  // of a drill
   };
 
   void JudgeObjects() {
     Objects objects;
     for (const auto& [kind, keys] : evidence_.kept) {
       if (NeverComesBack(kind) || CarriesVolumes(kind)) continue;
+      if (action_.scratch() && kind != "v1/Namespace" && IsLeftOutOfScratch(kind)) {
+        if (!IsWrittenAnew(kind)) objects.left_out.push_back(fmt::format("{} {}", keys.size(), KindIn(kind)));
+        continue;
+      }
       for (const std::string& key : keys) JudgeObject(kind, TargetOf(key), &objects);
     }
+    if (!objects.left_out.empty())
+      AddWarning("a drill does not make these, so they are not proven: " + Join(objects.left_out, ", "));
     if (!objects.ended.empty())
       AddWarning("not restored, as Velero leaves out what has ended: " + FirstOf(objects.ended));
     if (!objects.of_the_cluster.empty()) {
       AddWarning("not restored, as they are of the cluster and in no namespace: " +
                  FirstOf(objects.of_the_cluster));
     }
-    CheckObjects(objects.lost, objects.differ);
+    if (!objects.refused.empty()) {
+      AddCheck("", "objects", "namespace " + action_.target_namespace(), v1::Check::VERDICT_UNVERIFIABLE,
+               "refused by the drill's own namespace: " + FirstOf(objects.refused));
+    }
+    CheckObjects(objects.lost, objects.differ, !objects.refused.empty());
   }
 
   void JudgeObject(const std::string& kind, const std::string& target, Objects* objects) const {
@@ -253,12 +288,15 @@ class RestoreJudge {
       objects->of_the_cluster.push_back(shown);
     } else if (!action.has_value() && MayHaveEnded(kind) && said == nullptr) {
       objects->ended.push_back(shown);
+    } else if (action_.scratch() && said != nullptr && IsRefusalOfScratch(*said)) {
+      objects->refused.push_back(shown + "; Velero says: " + *said);
     } else {
       objects->lost.push_back(said == nullptr ? shown : shown + "; Velero says: " + *said);
     }
   }
 
-  void CheckObjects(const std::vector<std::string>& lost, const std::vector<std::string>& differ) {
+  void CheckObjects(const std::vector<std::string>& lost, const std::vector<std::string>& differ,
+                    bool has_refused) {
     const std::string subject = "namespace " + action_.target_namespace();
     if (!lost.empty())
       AddCheck("", "objects", subject, v1::Check::VERDICT_FAILED, "not restored: " + FirstOf(lost));
@@ -278,14 +316,15 @@ class RestoreJudge {
       const bool said = std::any_of(
           result_.checks().begin(), result_.checks().end(),
           [&](const v1::Check& check) { return check.compared().find(error) != std::string::npos; });
-      if (!said) errors.push_back(error);
+      if (!said && !(has_refused && IsRefusalOfScratch(error))) errors.push_back(error);
     }
-    if (errors.empty() && IsUnexplained()) errors.emplace_back("its errors are not in its results");
+    if (errors.empty() && !has_refused && IsUnexplained())
+      errors.emplace_back("its errors are not in its results");
     if (!errors.empty()) {
       AddCheck("", "objects", subject, v1::Check::VERDICT_FAILED,
                fmt::format("Velero says {}: {}. See: velero restore logs {}",
                            CleanText(evidence_.restore.phase), FirstOf(errors), evidence_.restore.name));
-    } else if (lost.empty() && differ.empty()) {
+    } else if (lost.empty() && differ.empty() && !has_refused) {
       AddCheck("", "objects", subject, v1::Check::VERDICT_PASSED,
                fmt::format("{} created, and none of the backup is missing", Created()));
     }

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "agent/kubernetes/velero/resources.h"
+#include "agent/kubernetes/velero/scratch_transform.h"
 #include "base/text.h"
 
 namespace salvor::velero {
@@ -78,6 +79,10 @@ Json MakeRestore(const v1::VeleroRestore& action, const std::string& name) {
                {"restorePVs", true},
                {"preserveNodePorts", false},
                {"existingResourcePolicy", "none"}};
+  if (action.scratch()) {
+    spec["includedResources"] = ScratchResources();
+    spec["resourceModifier"] = {{"kind", "ConfigMap"}, {"name", name}};
+  }
   return {{"apiVersion", "velero.io/v1"},
           {"kind", "Restore"},
           {"metadata",

@@ -12,9 +12,11 @@ KINDS = ROOT / "agent/kubernetes/velero/resources.h"
 # (where, resource with its group, verb)
 Right = tuple[str, str, str]
 
-# Roles by where they hold: in Velero's namespace, in that of an application, in the cluster as a whole.
+# Roles by where they hold: in Velero's namespace, in that of an application, in that of a drill, in the executor's own,
+# in the cluster as a whole.
 ROLES = {("Role", "salvor-executor"): "velero", ("ClusterRole", "salvor-executor"): "cluster",
-         ("ClusterRole", "salvor-application"): "application"}
+         ("ClusterRole", "salvor-application"): "application", ("ClusterRole", "salvor-scratch"): "scratch",
+         ("Role", "salvor-executor-pod"): "own"}
 # What the client asks for each of its calls; the others are helpers over it. Every server lets everybody discover.
 VERBS = {"Get": ["get"], "List": ["list"], "Watch": ["watch"], "Create": ["create"], "Apply": ["patch"],
          "Patch": ["patch"], "Delete": ["delete"], "ListAll": ["list"], "WaitUntil": ["list", "watch"],
@@ -23,7 +25,11 @@ CALL = re.compile(r"\b(?:cluster_?(?:\.|->)(?P<method>[A-Z]\w*)|"
                   r"(?P<helper>ListAll|WaitUntil|WaitUntilGone|wait_\.Until))\(")
 # The namespace that a call names, as the code writes it.
 PLACES = {"velero_": "velero", "velero_namespace": "velero", '""': "cluster", "name": "application",
-          "name_space": "application"}
+          "name_space": "application", "scratch_": "scratch", "scratch": "scratch", "own_namespace": "own"}
+# The executor asks these of a drill's namespace before it has a right inside: they are of the cluster.
+BEFORE_BOUND = {("namespaces", "get"), ("namespaces", "create"), ("rolebindings.rbac.authorization.k8s.io", "create")}
+# Calls of this file are made of applications' namespaces and of drills'.
+SHARED = {"cluster.cc"}
 
 
 def kinds() -> dict[str, str]:
@@ -54,8 +60,8 @@ def arguments(text: str, start: int) -> list[str]:
     raise AssertionError(f"a call without an end: {text[start:start + 80]}")
 
 
-def target(words: list[str], text: str, at: int) -> tuple[str, str]:
-    """Resource and namespace of a call, as the code writes them: a type and a namespace, or a key of both."""
+def target(words: list[str], text: str, at: int) -> tuple[str, str, str]:
+    """Resource, namespace and name or object of a call, as the code writes them: a type and a namespace, or a key."""
     words = words[1:] if words[0] in ("cluster", "cluster_") else words
     key = words[0]
     if key.startswith("KeyOf("):
@@ -68,7 +74,7 @@ def target(words: list[str], text: str, at: int) -> tuple[str, str]:
         key = (before or named)[-1][1]
     if key.startswith("{"):
         words = arguments(key, 1)
-    return words[0], words[1]
+    return words[0], words[1], words[2] if len(words) > 2 else ""
 
 
 def calls_of(path: Path) -> dict[Right, str]:
@@ -83,15 +89,22 @@ def calls_of(path: Path) -> dict[Right, str]:
             raise AssertionError(f"{shown}: which rights does it need?")
         if not VERBS[name]:
             continue
-        resource, space = target(words, text, call.start())
+        resource, space, named = target(words, text, call.start())
         literal = re.match(r'\{"([^"]*)", "\w+", "(\w+)"', resource)
         known = f"{literal[2]}.{literal[1]}".rstrip(".") if literal else kinds().get(resource.removesuffix("()"))
         if known is None or space not in PLACES:
             raise AssertionError(f"{shown}: of what, and where? {resource}, {space}")
-        # A namespace is itself what a right in it is about.
-        where = "application" if known == "namespaces" else PLACES[space]
+        where = PLACES[space]
+        if known == "namespaces":  # a namespace is itself what a right in it is about
+            where = "scratch" if named in PLACES or named.startswith("MakeScratch") else "application"
+            where = "application" if named in ("name", "name_space") else where
         for verb in VERBS[name]:
-            found.setdefault((where, known, verb), shown)
+            of = "cluster" if where == "scratch" and (known, verb) in BEFORE_BOUND else where
+            found.setdefault((of, known, verb), shown)
+            if known.startswith("rolebindings."):
+                found.setdefault(("cluster", "clusterroles.rbac.authorization.k8s.io", "bind"), shown)
+            if path.name in SHARED and where == "application":
+                found.setdefault(("scratch", known, verb), shown)
     return found
 
 

@@ -20,7 +20,8 @@ from bed.settings import KUBECONFIG
 
 # All suites but lifecycle_test, which stops the cluster: it runs by name only.
 ALL = ["policy_kernel_test", "smoke_test", "network_policy_test", "backup_test", "velero_lies_test", "client_test",
-       "salvor_test", "salvor_backup_test", "salvor_restore_test", "salvor_delete_test", "salvor_deploy_test",
+       "salvor_test", "salvor_backup_test", "salvor_bad_days_test", "salvor_restore_test", "salvor_second_cluster_test",
+       "salvor_delete_test", "salvor_drill_test", "salvor_deploy_test",
        "salvor_discover_test", "salvor_metrics_test"]
 SMOKE = ["smoke_test", "network_policy_test.NetworkPolicy.test_default_deny_blocks_and_an_allowance_opens",
          "salvor_test.ThinThread.test_a_namespace_is_backed_up_as_one_operation"]
@@ -101,7 +102,7 @@ def remove_leftovers() -> None:
     after_an_interruption()
     for backup in find(VELERO, "backups.velero.io", LABEL):
         delete_backup(backup["metadata"]["name"])
-    for space in find("default", "namespaces", LABEL):
+    for space in [*find("default", "namespaces", LABEL), *find("default", "namespaces", "salvor.dev/scratch")]:
         delete_namespace(space["metadata"]["name"])
         delete_repositories(space["metadata"]["name"])
     for storage_class in find("default", "storageclasses", LABEL):

@@ -36,6 +36,8 @@ struct VeleroOptions {
   ClusterFactory clusters;
   Downloader download;
   CertificateCheck check_certificate;               // null: it is not looked at
+  std::string image;                                // of the agent's own pods; empty: that of its own pod
+  std::string own_pod;                              // "salvor/salvor-executor-0"; empty: it runs in none
   std::shared_ptr<VeleroObserver> observer;         // may be null
   absl::Duration look_every = absl::Seconds(2);     // at transfers and at the queue, while a Backup is made
   absl::Duration answer_within = absl::Minutes(1);  // what Velero answers at once when it is well

@@ -161,6 +161,7 @@ VeleroOptions FakeVelero::Options() {
     return SteadyTime::At(elapsed);
   };
   options.observer = observer;
+  options.own_pod = own_pod;
   options.look_every = absl::Milliseconds(2);
   options.answer_within = absl::Seconds(answers ? 600 : 0);
   return options;

@@ -41,6 +41,7 @@ class FakeVelero {
   // Velero's records of any Backup, as JSON, by the kind that it is asked for; one that is not here is not there.
   std::map<std::string, std::string> records;
   Status certificate = OkStatus();                // what a look at the storage location's address finds
+  std::string own_pod;                            // of the agent; empty: it runs in none
   bool answers = true;                            // to requests
   absl::Duration elapsed = absl::ZeroDuration();  // of the clock that patience is measured by
 

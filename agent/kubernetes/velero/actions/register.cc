@@ -22,6 +22,8 @@ void RegisterVeleroActions(agent::ActionRegistry& registry, const VeleroOptions&
   RegisterWithOptions<v1::VeleroRestore>(registry, options, RunVeleroRestore);
   RegisterWithOptions<v1::VeleroRestoreCheck>(registry, options, RunVeleroRestoreCheck);
   RegisterWithOptions<v1::VeleroDelete>(registry, options, RunVeleroDelete);
+  RegisterWithOptions<v1::ScratchNamespaceStart>(registry, options, RunScratchNamespaceStart);
+  RegisterWithOptions<v1::ScratchNamespaceStop>(registry, options, RunScratchNamespaceStop);
   RegisterWithOptions<v1::Discover>(registry, options, RunDiscover);
 }
 

@@ -3,6 +3,7 @@
 
 #include "agent/kubernetes/velero/actions/artefacts.h"
 #include "agent/kubernetes/velero/actions/object_wait.h"
+#include "agent/kubernetes/velero/actions/scratch_restore.h"
 #include "agent/kubernetes/velero/actions/velero_actions.h"
 #include "agent/kubernetes/velero/resources.h"
 #include "agent/kubernetes/velero/restore_check.h"
@@ -33,7 +34,9 @@ class VeleroRestoreRun {
     ASSIGN_OR_RETURN(evidence_.restore, Await(name));
     RETURN_IF_ERROR(JudgeEnd(evidence_.restore, action_, velero_));
     RETURN_IF_ERROR(Collect(name));
-    return JudgeRestoreCoverage(action_, evidence_);
+    v1::ActionResult result = JudgeRestoreCoverage(action_, evidence_);
+    if (action_.scratch()) RETURN_IF_ERROR(JudgeScratchWalls(action_, cluster_, call_, result));
+    return result;
   }
 
  private:
@@ -56,6 +59,8 @@ class VeleroRestoreRun {
     ASSIGN_OR_RETURN(const std::vector<Claim> claims,
                      ListClaims(cluster_, action_.target_namespace(), call_));
     RETURN_IF_ERROR(RefuseExistingClaims(action_, claims));
+    if (action_.scratch())
+      RETURN_IF_ERROR(PrepareScratchRestore(action_, choice.name, options_, cluster_, call_));
     const auto made = cluster_.Create(Restores(), velero_, MakeRestore(action_, choice.name), {}, call_);
     if (made.ok()) {
       Log("made Velero's restore " + choice.name);

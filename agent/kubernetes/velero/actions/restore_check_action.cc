@@ -23,7 +23,8 @@ class RestoreLooker {
     ASSIGN_OR_RETURN(facts_.restores, ListAll(cluster_, Restores(), velero_, "", ReadRestore, call_));
     RETURN_IF_ERROR(LookAtTarget(action_.target_namespace()));
     RETURN_IF_ERROR(LookAtClasses());
-    if (action_.namespace_() != action_.target_namespace())
+    // No Service has a port in a drill.
+    if (action_.namespace_() != action_.target_namespace() && !action_.scratch())
       RETURN_IF_ERROR(LookAtOriginal(action_.namespace_()));
     return std::move(facts_);
   }
