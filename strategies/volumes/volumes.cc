@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "strategies/interface/steps.h"
+#include "strategies/volumes/changes.h"
 
 namespace salvor::strategies {
 namespace {
@@ -194,7 +195,8 @@ Status CheckReturns(const std::map<std::string, Return>& returns, const v1::Mani
   return OkStatus();
 }
 
-v1::VeleroRestore ActionOf(const Return& one, const std::string& name, const RestoreRequest& request) {
+StatusOr<v1::VeleroRestore> ActionOf(const Return& one, const std::string& name,
+                                     const RestoreRequest& request) {
   v1::VeleroRestore restore;
   if (request.cluster.has_value()) *restore.mutable_cluster() = *request.cluster;
   restore.set_name(name);
@@ -206,6 +208,9 @@ v1::VeleroRestore ActionOf(const Return& one, const std::string& name, const Res
   restore.set_backup(request.manifest->backup());
   restore.set_application(request.asked.to());
   restore.set_environment(EnvironmentOf(request));
+  const bool is_copy = IsCopy(*request.manifest, one.from, one.to, request.asked.to());
+  ASSIGN_OR_RETURN(const auto transform, MakeTransform(request.asked.changes(), is_copy));
+  if (transform.has_value()) *restore.mutable_transform() = *transform;
   return restore;
 }
 
@@ -228,10 +233,13 @@ v1::Step Restore(const v1::VeleroRestore& restore) {
   return step;
 }
 
-void DescribeReturn(const Return& one, Fragment* fragment) {
-  fragment->effects.push_back(MakeEffect(
-      "create", "objects of namespace " + one.to,
-      fmt::format("from Velero's Backup {} of {}; pods start at once, CronJobs too", one.backup, one.from)));
+void DescribeReturn(const Return& one, const v1::RestoreTransform& transform, Fragment* fragment) {
+  fragment->effects.push_back(
+      MakeEffect("create", "objects of namespace " + one.to,
+                 fmt::format("from Velero's Backup {} of {}; pods start at once{}", one.backup, one.from,
+                             transform.suspend_schedules() ? "" : ", CronJobs too")));
+  for (v1::PlannedEffect& effect : DescribeTransform(transform, one.to))
+    fragment->effects.push_back(std::move(effect));
   fragment->effects.push_back(MakeEffect("keep", "objects that are in namespace " + one.to, "as they are"));
   if (one.to != one.from) {
     fragment->effects.push_back(MakeEffect("keep", "settings that name namespace " + one.from,
@@ -294,10 +302,11 @@ StatusOr<Fragment> ReturnVolumes(const std::vector<ComponentVolumes>& wanted, co
   RETURN_IF_ERROR(CheckReturns(returns, *request.manifest));
   std::vector<v1::Step> restores;
   for (const auto& [backup, one] : returns) {
-    const v1::VeleroRestore action = ActionOf(one, NameIn(request.run, one.to, returns.size() == 1), request);
+    ASSIGN_OR_RETURN(const v1::VeleroRestore action,
+                     ActionOf(one, NameIn(request.run, one.to, returns.size() == 1), request));
     fragment.steps.push_back(CheckTarget(action));
     restores.push_back(Restore(action));
-    DescribeReturn(one, &fragment);
+    DescribeReturn(one, action.transform(), &fragment);
   }
   std::move(restores.begin(), restores.end(), std::back_inserter(fragment.steps));
   return fragment;

@@ -2,6 +2,7 @@
 
 #include "agent/kubernetes/client/wait.h"
 #include "agent/kubernetes/velero/actions/artefacts.h"
+#include "agent/kubernetes/velero/actions/restore_rules.h"
 #include "agent/kubernetes/velero/actions/velero_actions.h"
 #include "agent/kubernetes/velero/resources.h"
 #include "agent/kubernetes/velero/restore_check.h"
@@ -26,6 +27,17 @@ class VeleroRestoreRun {
         stall_(options.stalled_after) {}
 
   StatusOr<v1::ActionResult> Run() {
+    ASSIGN_OR_RETURN(evidence_.transform, FetchTransform(cluster_, action_, options_, call_));
+    StatusOr<v1::ActionResult> result = Restore();
+    if (ruled_.empty()) return result;
+    const Status removed = RemoveRules(cluster_, action_, ruled_, {{}, SteadyNow() + kAside});
+    if (!removed.ok()) Log(MessageOf(removed));
+    if (!removed.ok() && result.ok()) result->add_warnings(MessageOf(removed));
+    return result;
+  }
+
+ private:
+  StatusOr<v1::ActionResult> Restore() {
     ASSIGN_OR_RETURN(const std::string name, FindOrMake());
     ASSIGN_OR_RETURN(evidence_.restore, Await(name));
     RETURN_IF_ERROR(JudgeEnd(evidence_.restore, action_, velero_));
@@ -33,7 +45,6 @@ class VeleroRestoreRun {
     return JudgeRestoreCoverage(action_, evidence_);
   }
 
- private:
   kubernetes::ObjectKey KeyOf(const std::string& name) const { return {Restores(), velero_, name}; }
 
   void Log(const std::string& line) const {
@@ -45,7 +56,9 @@ class VeleroRestoreRun {
                      ListAll(cluster_, Restores(), velero_, std::string(kRunLabel) + "=" + action_.run(),
                              ReadRestore, call_));
     ASSIGN_OR_RETURN(const Choice choice, ChooseRestore(action_, existing));
+    const Json& rules = evidence_.transform.rules;
     if (choice.exists) {
+      if (!rules.empty()) ruled_ = choice.name;
       Log("going on with Velero's restore " + choice.name);
       return choice.name;
     }
@@ -53,7 +66,10 @@ class VeleroRestoreRun {
     ASSIGN_OR_RETURN(const std::vector<Claim> claims,
                      ListClaims(cluster_, action_.target_namespace(), call_));
     RETURN_IF_ERROR(RefuseExistingClaims(action_, claims));
-    const auto made = cluster_.Create(Restores(), velero_, MakeRestore(action_, choice.name), {}, call_);
+    RETURN_IF_ERROR(StoreRules(cluster_, action_, choice.name, rules, call_));
+    if (!rules.empty()) ruled_ = choice.name;
+    const auto made =
+        cluster_.Create(Restores(), velero_, MakeRestore(action_, choice.name, !rules.empty()), {}, call_);
     if (made.ok()) {
       Log("made Velero's restore " + choice.name);
       return choice.name;
@@ -192,6 +208,8 @@ class VeleroRestoreRun {
     }
     RETURN_IF_ERROR(ListTransfers(name, call_));
     ASSIGN_OR_RETURN(evidence_.claims, ListClaims(cluster_, action_.target_namespace(), call_));
+    if (!action_.has_transform()) return OkStatus();
+    ASSIGN_OR_RETURN(evidence_.now, ListWhatActs(cluster_, action_.target_namespace(), call_));
     return OkStatus();
   }
 
@@ -204,6 +222,7 @@ class VeleroRestoreRun {
   RestoreEvidence evidence_;
   StallWatch stall_;
   std::string stalled_, told_;
+  std::string ruled_;  // the Restore whose rules lie in a ConfigMap
   int ahead_ = 0;
 };
 
