@@ -178,11 +178,12 @@ TEST_F(RestoreChanges, LeaveNoRulesOnAnyPath) {
          velero_.on_progress = [&](const std::string&) { velero_.RunOutOfTime(); };
        }},
   };
+  int number = 10;
   for (const auto& [what, end] : ends) {
     velero_.stop = std::stop_source();
     velero_.on_progress = nullptr;
-    action_.set_run("run of " + what);
-    action_.set_name("r-" + std::to_string(what.size()));
+    action_.set_run("run-" + std::to_string(++number));
+    action_.set_name("r-" + std::to_string(number));
     end();
     EXPECT_FALSE(Run().ok()) << what;
     EXPECT_THAT(velero_.Names(ConfigMaps()), IsEmpty()) << what;
