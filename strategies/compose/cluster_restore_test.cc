@@ -95,7 +95,8 @@ TEST_F(ClusterRestore, TellsVeleroWhatAndWhereTo) {
                 consistent_at { seconds: 1795256100 } keeper: KEEPER_VELERO
                 velero { backup: "v-shop" namespace: "shop" claim: "uploads" method: VOLUME_METHOD_FILE_SYSTEM
                          snapshot_handle: "8f1c" } }
-      run: "restore-shop-1" backup: "shop-20261121-101500-4f2a" application: "shop-copy" environment: "cluster-b")")
+      run: "restore-shop-1" backup: "shop-20261121-101500-4f2a" application: "shop-copy" environment: "cluster-b"
+      transform { suspend_schedules: true close_load_balancers: true free_node_ports: true leave_out_routes: true })")
                                        .DebugString());
   const v1::Step& check = StepOf(plan->flow, "volumes.check-target.shop-copy");
   EXPECT_EQ(check.purpose(), v1::PURPOSE_GUARD) << "so that --dry-run asks it";
@@ -127,6 +128,44 @@ TEST_F(ClusterRestore, GoesToTheNamespaceThatIsNamedWhateverTheTargetDeclares) {
   const auto for_one = Compile();
   ASSERT_TRUE(for_one.ok()) << for_one.status();
   EXPECT_EQ(StepOf(for_one->flow, "volumes.restore.third").action().velero_restore().namespace_(), "shop");
+}
+
+TEST_F(ClusterRestore, OfACopyWithRewrites) {
+  request_.asked.mutable_changes()->set_with_ingress(true);
+  (*request_.asked.mutable_changes()->mutable_storage_classes())["fast"] = "slow";
+  (*request_.asked.mutable_changes()->mutable_hosts())["shop.test"] = "copy.test";
+  (*request_.asked.mutable_changes()->mutable_image_prefixes())["a.test/shop"] = "b.test";
+  const auto plan = Compile();
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  ExpectGolden("cluster-restore-rewrites", plan->flow, plan->effects);
+  const v1::RestoreTransform& transform =
+      StepOf(plan->flow, "volumes.restore.shop-copy").action().velero_restore().transform();
+  EXPECT_FALSE(transform.leave_out_routes());
+  EXPECT_EQ(transform.hosts().at("shop.test"), "copy.test");
+}
+
+TEST_F(ClusterRestore, ToItsOwnPlaceChangesNothingUnlessAsked) {
+  to_["uploads"] = Claims("uploads", "shop", {"uploads"});
+  request_.asked.set_to("shop");
+  auto plan = Compile();
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_FALSE(StepOf(plan->flow, "volumes.restore.shop").action().velero_restore().has_transform());
+  request_.asked.set_to("shop-copy");
+  plan = Compile();
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_TRUE(
+      StepOf(plan->flow, "volumes.restore.shop").action().velero_restore().transform().suspend_schedules())
+      << "another application in the same namespace is a copy, too";
+}
+
+TEST_F(ClusterRestore, RefusesChangesThatCannotBeAllAtOnce) {
+  (*request_.asked.mutable_changes()->mutable_storage_classes())["Fast"] = "slow";
+  (*request_.asked.mutable_changes()->mutable_hosts())["a.test"] = "a.test";
+  EXPECT_THAT(Refused(), HasSubstr("changes.storageClasses.Fast: "));
+  EXPECT_THAT(Refused(), HasSubstr("changes.hosts.a.test: stays what it is"));
+  request_.asked.mutable_changes()->mutable_storage_classes()->clear();
+  (*request_.asked.mutable_changes()->mutable_hosts())["a.test"] = "b.test";
+  EXPECT_THAT(Refused(), HasSubstr("a copy leaves Ingresses and routes out | Add --with-ingress"));
 }
 
 TEST_F(ClusterRestore, NeedsATargetWithANamespace) {

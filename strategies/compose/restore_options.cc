@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "proto/extension.h"
+#include "strategies/volumes/changes.h"
 
 namespace salvor::strategies {
 namespace {
@@ -40,6 +41,7 @@ class Resolver {
     for (const auto& [name, options] : named) RefuseStranger(name);
     for (const auto& strategy : strategies_.all())
       AddAll("", strategy->ValidateCommonOptions(asked_, manifest_));
+    AddAll("", ValidateChanges(asked_, manifest_));
     OptionsByComponent resolved;
     for (const v1::Component* component : restored_) {
       const auto own = named.find(component->name());

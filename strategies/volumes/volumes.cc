@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "strategies/interface/steps.h"
+#include "strategies/volumes/changes.h"
 #include "strategies/volumes/scratch_namespace.h"
 
 namespace salvor::strategies {
@@ -201,7 +202,8 @@ void SendToScratch(const RestoreRequest& request, std::map<std::string, Return>*
     one.to = NameOfScratchNamespace(NameIn(request.run, one.from, returns->size() == 1));
 }
 
-v1::VeleroRestore ActionOf(const Return& one, const std::string& name, const RestoreRequest& request) {
+StatusOr<v1::VeleroRestore> ActionOf(const Return& one, const std::string& name,
+                                     const RestoreRequest& request) {
   v1::VeleroRestore restore;
   if (request.cluster.has_value()) *restore.mutable_cluster() = *request.cluster;
   restore.set_name(name);
@@ -214,6 +216,10 @@ v1::VeleroRestore ActionOf(const Return& one, const std::string& name, const Res
   restore.set_application(request.drill ? request.manifest->application() : request.asked.to());
   restore.set_scratch(request.drill);
   restore.set_environment(EnvironmentOf(request));
+  if (request.drill) return restore;  // which has rules of its own
+  const bool is_copy = IsCopy(*request.manifest, one.from, one.to, request.asked.to());
+  ASSIGN_OR_RETURN(const auto transform, MakeTransform(request.asked.changes(), is_copy));
+  if (transform.has_value()) *restore.mutable_transform() = *transform;
   return restore;
 }
 
@@ -257,10 +263,13 @@ void DescribeDrill(const Return& one, Fragment* fragment) {
   DescribeVolumes(one, fragment);
 }
 
-void DescribeReturn(const Return& one, Fragment* fragment) {
-  fragment->effects.push_back(MakeEffect(
-      "create", "objects of namespace " + one.to,
-      fmt::format("from Velero's Backup {} of {}; pods start at once, CronJobs too", one.backup, one.from)));
+void DescribeReturn(const Return& one, const v1::RestoreTransform& transform, Fragment* fragment) {
+  fragment->effects.push_back(
+      MakeEffect("create", "objects of namespace " + one.to,
+                 fmt::format("from Velero's Backup {} of {}; pods start at once{}", one.backup, one.from,
+                             transform.suspend_schedules() ? "" : ", CronJobs too")));
+  for (v1::PlannedEffect& effect : DescribeTransform(transform, one.to))
+    fragment->effects.push_back(std::move(effect));
   fragment->effects.push_back(MakeEffect("keep", "objects that are in namespace " + one.to, "as they are"));
   if (one.to != one.from) {
     fragment->effects.push_back(MakeEffect("keep", "settings that name namespace " + one.from,
@@ -320,14 +329,15 @@ StatusOr<Fragment> ReturnVolumes(const std::vector<ComponentVolumes>& wanted, co
   std::vector<v1::Step> restores;
   for (const auto& [backup, one] : returns) {
     const std::string& apart = request.drill ? one.from : one.to;
-    const v1::VeleroRestore action = ActionOf(one, NameIn(request.run, apart, returns.size() == 1), request);
+    ASSIGN_OR_RETURN(const v1::VeleroRestore action,
+                     ActionOf(one, NameIn(request.run, apart, returns.size() == 1), request));
     fragment.steps.push_back(CheckTarget(action));
     restores.push_back(Restore(action));
     if (request.drill) {
       fragment.scratch.push_back(ScratchNamespaceFor(action, request.require_isolation));
       DescribeDrill(one, &fragment);
     } else {
-      DescribeReturn(one, &fragment);
+      DescribeReturn(one, action.transform(), &fragment);
     }
   }
   std::move(restores.begin(), restores.end(), std::back_inserter(fragment.steps));

@@ -25,6 +25,7 @@ inline kubernetes::ResourceType Namespaces() { return {"", "v1", "namespaces", f
 inline kubernetes::ResourceType ConfigMaps() { return {"", "v1", "configmaps"}; }
 inline kubernetes::ResourceType Deployments() { return {"apps", "v1", "deployments"}; }
 inline kubernetes::ResourceType Services() { return {"", "v1", "services"}; }
+inline kubernetes::ResourceType ResourceQuotas() { return {"", "v1", "resourcequotas"}; }
 inline kubernetes::ResourceType StorageClasses() { return {"storage.k8s.io", "v1", "storageclasses", false}; }
 inline kubernetes::ResourceType StatefulSets() { return {"apps", "v1", "statefulsets"}; }
 inline kubernetes::ResourceType DaemonSets() { return {"apps", "v1", "daemonsets"}; }

@@ -55,6 +55,8 @@ class RestoreCheck {
     LookAtClasses();
     LookAtWays();
     LookAtQueue();
+    for (Finding& finding : FindObjectProblems(action_, facts_.objects))
+      findings_.push_back(std::move(finding));
     return std::move(findings_);
   }
 
@@ -127,7 +129,7 @@ class RestoreCheck {
   }
 
   void LookAtPorts() {
-    if (facts_.fixed_ports.empty()) return;
+    if (facts_.fixed_ports.empty() || action_.transform().free_node_ports()) return;
     Warn(fmt::format("Services of namespace {} hold node ports that their copies would want, too: {}",
                      action_.namespace_(), Join(facts_.fixed_ports, ", ")),
          "Velero makes no such copy, and the restore names each.");
@@ -138,11 +140,13 @@ class RestoreCheck {
     if (!facts_.storage_classes.has_value()) return;
     std::set<std::string> named;
     for (const v1::Artifact& volume : action_.volumes()) {
-      const std::string& name = volume.velero().storage_class();
+      const auto& renamed = action_.transform().storage_classes();
+      const auto to = renamed.find(volume.velero().storage_class());
+      const std::string& name = to == renamed.end() ? volume.velero().storage_class() : to->second;
       if (name.empty() || facts_.storage_classes->count(name) > 0 || !named.insert(name).second) continue;
       Refuse(fmt::format("the cluster has no StorageClass {}, which the volume of {} wants", name,
                          volume.velero().claim()),
-             "Make a class of that name.");
+             "Make a class of that name, or name another one: --storage-class OLD=NEW.");
     }
   }
 
@@ -207,6 +211,8 @@ std::vector<Finding> FindRestoreProblems(const v1::VeleroRestore& action, const 
 
 StatusOr<v1::ActionResult> JudgeRestoreCheck(const v1::VeleroRestore& action, const RestoreFacts& facts) {
   v1::ActionResult result;
+  *result.mutable_velero_restore_preview() = MakePreview(action, facts.objects);
+  result.set_note(Summarize(result.velero_restore_preview()));
   std::vector<std::string> refusals, next_steps;
   for (const Finding& finding : FindRestoreProblems(action, facts)) {
     if (!finding.refuses) {

@@ -9,6 +9,7 @@
 
 #include "agent/kubernetes/velero/preflight.h"
 #include "agent/kubernetes/velero/restore_object.h"
+#include "agent/kubernetes/velero/restore_preview.h"
 
 namespace salvor::velero {
 
@@ -26,11 +27,12 @@ struct RestoreFacts {
   // Where it goes to another namespace: FixedNodePorts of the Services of the one that was backed up, as far as that is in
   // this cluster and may be looked at.
   std::vector<std::string> fixed_ports;
+  ObjectFacts objects;
 };
 
 std::vector<Finding> FindRestoreProblems(const v1::VeleroRestore& action, const RestoreFacts& facts);
 
-// The result of the action: a refusal that names all that refuses, or the warnings.
+// The result of the action: a refusal that names all that refuses, or the warnings and what the restore would do.
 StatusOr<v1::ActionResult> JudgeRestoreCheck(const v1::VeleroRestore& action, const RestoreFacts& facts);
 
 // Names the claims of the restore that are there already; OK where none is. Velero leaves such a claim as it is, and

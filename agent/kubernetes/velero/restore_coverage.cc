@@ -17,7 +17,7 @@ namespace {
 constexpr char kClaimKind[] = "v1/PersistentVolumeClaim";
 constexpr char kUnfilled[] = "Velero made its claim and brought no data into it";
 constexpr size_t kShown = 5;
-constexpr int kWarnings = 50;
+constexpr int kWarnings = 50, kNames = 200;
 
 std::string FirstOf(const std::vector<std::string>& names) {
   const size_t shown = std::min(names.size(), kShown);
@@ -68,6 +68,7 @@ class RestoreJudge {
   v1::ActionResult Judge() {
     for (const v1::Artifact& volume : action_.volumes()) JudgeVolume(volume);
     JudgeObjects();
+    JudgeChanges();
     WarnOfClaimsWithoutData();
     FillReport();
     for (const std::string& warning : evidence_.results.warnings) AddWarning("Velero warns: " + warning);
@@ -247,7 +248,8 @@ class RestoreJudge {
 
   struct Objects {
     std::vector<std::string> lost, differ, ended, of_the_cluster;
-    std::vector<std::string> left_out, refused;  // of a drill
+    std::vector<std::string> left_out;           // of a copy
+    std::vector<std::string> not_made, refused;  // of a drill
   };
 
   void JudgeObjects() {
@@ -255,13 +257,13 @@ class RestoreJudge {
     for (const auto& [kind, keys] : evidence_.kept) {
       if (NeverComesBack(kind) || CarriesVolumes(kind)) continue;
       if (action_.scratch() && kind != "v1/Namespace" && IsLeftOutOfScratch(kind)) {
-        if (!IsWrittenAnew(kind)) objects.left_out.push_back(fmt::format("{} {}", keys.size(), KindIn(kind)));
+        if (!IsWrittenAnew(kind)) objects.not_made.push_back(fmt::format("{} {}", keys.size(), KindIn(kind)));
         continue;
       }
       for (const std::string& key : keys) JudgeObject(kind, TargetOf(key), &objects);
     }
-    if (!objects.left_out.empty())
-      AddWarning("a drill does not make these, so they are not proven: " + Join(objects.left_out, ", "));
+    if (!objects.not_made.empty())
+      AddWarning("a drill does not make these, so they are not proven: " + Join(objects.not_made, ", "));
     if (!objects.ended.empty())
       AddWarning("not restored, as Velero leaves out what has ended: " + FirstOf(objects.ended));
     if (!objects.of_the_cluster.empty()) {
@@ -272,7 +274,43 @@ class RestoreJudge {
       AddCheck("", "objects", "namespace " + action_.target_namespace(), v1::Check::VERDICT_UNVERIFIABLE,
                "refused by the drill's own namespace: " + FirstOf(objects.refused));
     }
+    if (!objects.left_out.empty()) AddWarning("left out of the copy: " + FirstOf(objects.left_out));
     CheckObjects(objects.lost, objects.differ, !objects.refused.empty());
+    for (const std::string& one : objects.left_out) {
+      if (result_.velero_restore().left_out_size() < kNames)
+        result_.mutable_velero_restore()->add_left_out(one);
+    }
+  }
+
+  // By what is there now, and not by the rules: objects that this restore made and that would still have to be changed.
+  void JudgeChanges() {
+    if (!action_.has_transform()) return;
+    v1::RestoreTransform to_rest;
+    to_rest.set_suspend_schedules(action_.transform().suspend_schedules());
+    to_rest.set_close_load_balancers(action_.transform().close_load_balancers());
+    std::vector<KeptObject> made;
+    for (const KeptObject& one : evidence_.now) {
+      const std::string kind = TextAt(one.object, {"apiVersion"}) + "/" + TextAt(one.object, {"kind"});
+      if (ActionOn(kind, Key(action_.target_namespace(), one.name)).value_or("") == "created")
+        made.push_back(one);
+    }
+    std::vector<std::string> acting, at_rest;
+    for (const v1::ObjectChange& change : PlanTransform(to_rest, made, {}).changes)
+      acting.push_back(Describe(change));
+    for (const v1::ObjectChange& change : evidence_.transform.changes) {
+      if (KeepsFromActing(change)) at_rest.push_back(Describe(change));
+    }
+    const std::string subject = "namespace " + action_.target_namespace();
+    if (!acting.empty()) {
+      AddCheck("", "changes", subject, v1::Check::VERDICT_FAILED,
+               "Velero did not change what would act as the original does: " + FirstOf(acting));
+    } else if (!evidence_.transform.changes.empty()) {
+      AddCheck("", "changes", subject, v1::Check::VERDICT_PASSED,
+               fmt::format("{} made", evidence_.transform.changes.size()));
+    }
+    if (!at_rest.empty() && acting.empty())
+      AddWarning("kept from acting as the original does: " + FirstOf(at_rest));
+    for (const std::string& warning : evidence_.transform.warnings) AddWarning(warning);
   }
 
   void JudgeObject(const std::string& kind, const std::string& target, Objects* objects) const {
@@ -280,6 +318,10 @@ class RestoreJudge {
     const std::string_view name = NameIn(target);
     if (action.has_value() && !action->empty() && *action != "failed") return;
     if (IsMadeByTheCluster(kind, name)) return;
+    if (!action.has_value() && IsLeftOut(action_.transform(), kind)) {
+      objects->left_out.push_back(fmt::format("{} {}", KindIn(kind), target));
+      return;
+    }
     const std::string shown = fmt::format("{} {}", KindIn(kind), target);
     const std::string* said = Find(target) != nullptr ? Find(target) : Find(name);
     if (action.has_value() && DiffersFromTheOneThatIsThere(KindIn(kind), name)) {
@@ -387,6 +429,7 @@ class RestoreJudge {
     report->set_bytes(bytes_);
     report->set_warnings(restore.warnings);
     report->set_errors(restore.errors);
+    report->set_changes_left_out(AddChanges(evidence_.transform.changes, report->mutable_changes()));
     if (restore.started != absl::InfinitePast()) *report->mutable_started_at() = ToProto(restore.started);
     if (restore.completed != absl::InfinitePast())
       *report->mutable_completed_at() = ToProto(restore.completed);

@@ -10,6 +10,7 @@
 #include "agent/kubernetes/velero/restore_object.h"
 #include "agent/kubernetes/velero/restore_records.h"
 #include "agent/kubernetes/velero/transfers.h"
+#include "agent/kubernetes/velero/transform.h"
 #include "salvor/v1/action.pb.h"
 
 namespace salvor::velero {
@@ -24,6 +25,8 @@ struct RestoreEvidence {
   std::vector<Transfer> transfers;  // of this Restore
   std::vector<Claim> claims;        // that are in the target namespace now
   std::string claims_unseen;        // why they could not be looked at; "" where they were
+  Transform transform;              // what was to become of objects on their way
+  std::vector<KeptObject> now;  // CronJobs and Services of the target namespace; nothing without a transform
 };
 
 // The rules by which a volume counts as brought back: this Restore created its claim, which is there; the one
@@ -34,7 +37,9 @@ struct RestoreEvidence {
 //
 // A check of kind "volume" for each that was asked for, and one of kind "objects", which fails where an object of the
 // Backup is not there by Velero's word: neither created, nor passed over for a reason that is known. Objects that
-// were there before and differ make the restore partial; they are left as they are.
+// were there before and differ make the restore partial; they are left as they are. Where objects were to be kept from
+// acting as the original does there is a check of kind "changes", too: Velero creates an object unchanged where a rule
+// failed.
 v1::ActionResult JudgeRestoreCoverage(const v1::VeleroRestore& action, const RestoreEvidence& evidence);
 
 }  // namespace salvor::velero

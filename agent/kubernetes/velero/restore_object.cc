@@ -5,6 +5,7 @@
 
 #include "agent/kubernetes/velero/resources.h"
 #include "agent/kubernetes/velero/scratch_transform.h"
+#include "agent/kubernetes/velero/transform.h"
 #include "base/text.h"
 
 namespace salvor::velero {
@@ -51,15 +52,6 @@ int TryOf(const std::string& base, const std::string& name) {
   return 0;
 }
 
-// "events.k8s.io/v1/Event" -> "events.k8s.io/Event"; of the core group, whose kinds have no group: "v1/Event".
-std::string WithoutVersion(std::string_view kind) {
-  const size_t last = kind.rfind('/');
-  if (last == std::string_view::npos || last == 0) return std::string(kind);
-  const size_t first = kind.rfind('/', last - 1);
-  if (first == std::string_view::npos) return std::string(kind);
-  return std::string(kind.substr(0, first)) + std::string(kind.substr(last));
-}
-
 std::string HowToClear(const RestoreState& restore, const v1::VeleroRestore& action, const std::string& in) {
   return fmt::format(
       "What came back until then carries the label {}={}. Remove it from namespace {}, then restore once more. Its log "
@@ -69,9 +61,10 @@ std::string HowToClear(const RestoreState& restore, const v1::VeleroRestore& act
 
 }  // namespace
 
-Json MakeRestore(const v1::VeleroRestore& action, const std::string& name) {
+Json MakeRestore(const v1::VeleroRestore& action, const std::string& name, bool has_rules) {
   Json excluded = Json::array();
   for (const Excluded& one : kExcluded) excluded.push_back(one.resource);
+  for (const std::string& resource : LeftOutResources(action.transform())) excluded.push_back(resource);
   Json spec = {{"backupName", action.velero_backup()},
                {"includedNamespaces", {action.namespace_()}},
                {"excludedResources", excluded},
@@ -83,11 +76,34 @@ Json MakeRestore(const v1::VeleroRestore& action, const std::string& name) {
     spec["includedResources"] = ScratchResources();
     spec["resourceModifier"] = {{"kind", "ConfigMap"}, {"name", name}};
   }
+  if (has_rules) spec["resourceModifier"] = {{"kind", "ConfigMap"}, {"name", ModifierName(name)}};
   return {{"apiVersion", "velero.io/v1"},
           {"kind", "Restore"},
           {"metadata",
            {{"name", name}, {"namespace", NamespaceOf(action.cluster())}, {"labels", Labels(action)}}},
           {"spec", std::move(spec)}};
+}
+
+std::string ModifierName(const std::string& restore) { return restore + "-changes"; }
+
+Json MakeModifierConfigMap(const v1::VeleroRestore& action, const std::string& restore,
+                           const std::string& rules) {
+  return {{"apiVersion", "v1"},
+          {"kind", "ConfigMap"},
+          {"metadata",
+           {{"name", ModifierName(restore)},
+            {"namespace", NamespaceOf(action.cluster())},
+            {"labels", Labels(action)}}},
+          {"immutable", true},
+          {"data", {{"rules.yaml", rules}}}};
+}
+
+std::string WithoutVersion(std::string_view kind) {
+  const size_t last = kind.rfind('/');
+  if (last == std::string_view::npos || last == 0) return std::string(kind);
+  const size_t first = kind.rfind('/', last - 1);
+  if (first == std::string_view::npos) return std::string(kind);
+  return std::string(kind.substr(0, first)) + std::string(kind.substr(last));
 }
 
 bool NeverComesBack(std::string_view kind) {

@@ -13,8 +13,18 @@
 namespace salvor::velero {
 
 // All that it is to bring back, and where to, stands in it, for the server has defaults of its own. What exists is
-// left as it is.
-Json MakeRestore(const v1::VeleroRestore& action, const std::string& name);
+// left as it is. With rules it needs its ConfigMap.
+Json MakeRestore(const v1::VeleroRestore& action, const std::string& name, bool has_rules = false);
+
+// The ConfigMap with the rules by which the Restore of that name changes objects (transform.h). It can't be changed once it
+// is made. Velero reads it when it begins the Restore, and refuses one whose rules are not there.
+std::string ModifierName(const std::string& restore);
+Json MakeModifierConfigMap(const v1::VeleroRestore& action, const std::string& restore,
+                           const std::string& rules);
+
+// A kind as Velero's lists have it, for comparing: "events.k8s.io/v1/Event" -> "events.k8s.io/Event"; of the core group, whose
+// kinds have no group, "v1/Event".
+std::string WithoutVersion(std::string_view kind);
 
 // Whether objects of a kind as Velero's lists have it ("v1/Event") never come back, by what MakeRestore says.
 bool NeverComesBack(std::string_view kind);

@@ -6,6 +6,7 @@
 #include "base/names.h"
 #include "tools/cli/commands/commands.h"
 #include "tools/cli/commands/look.h"
+#include "tools/cli/commands/restore_changes.h"
 #include "tools/cli/commands/restore_option.h"
 #include "tools/cli/commands/wait.h"
 
@@ -16,6 +17,7 @@ struct RestoreOptions {
   std::string backup, to, disk_root, name_space;
   std::vector<std::string> renames, components, options;
   bool accept_disproven = false, keep_going = false;
+  RestoreChangeOptions changes;
   StartOptions start;
 };
 
@@ -48,6 +50,7 @@ StatusOr<v1::CreateRestoreRequest> MakeRequest(const RestoreOptions& options) {
   request.set_keep_going(options.keep_going);
   for (const std::string& component : options.components) request.add_components(component);
   for (const std::string& option : options.options) RETURN_IF_ERROR(AddRestoreOption(option, request));
+  RETURN_IF_ERROR(AddRestoreChanges(options.changes, request));
   return request;
 }
 
@@ -62,7 +65,8 @@ ExitCode Create(Context& context, const RestoreOptions& options) {
   if (!client.ok()) return context.Fail(what, client.status());
   // Without the option it would restore to where things were.
   for (const auto& [flag, is_given] : {std::pair{"--option", !options.options.empty()},
-                                       std::pair{"--namespace", !options.name_space.empty()}}) {
+                                       std::pair{"--namespace", !options.name_space.empty()},
+                                       std::pair{"a change of objects", request->has_changes()}}) {
     const Status knows = is_given ? (*client)->RefuseVersion0_1(flag) : OkStatus();
     if (!knows.ok()) return context.Fail(what, knows);
   }
@@ -77,16 +81,19 @@ ExitCode Create(Context& context, const RestoreOptions& options) {
 void AddRestoreCommands(CommandLine& line) {
   CLI::App& noun = AddNoun(line, "restore", "Bring a backup back.");
   auto options = std::make_shared<RestoreOptions>();
-  CLI::App& create = AddCommand(line, noun, "create",
-                                "Restore a backup to an application. What exists is never overwritten.",
-                                {"salvor restore create --backup latest:shop --to shop-copy --dry-run",
-                                 "salvor restore create --backup latest:shop --to shop --wait \\",
-                                 "    --rename-database shop=shop_old",
-                                 "salvor restore create --backup proven:shop --to shop --component files \\",
-                                 "    --disk-root /srv/restored",
-                                 "salvor restore create --backup latest:shop --to shop --namespace shop-copy",
-                                 "salvor restore create --backup latest:shop --to shop --wait --keep-going"},
-                                [options](Context& context) { return Create(context, *options); });
+  CLI::App& create = AddCommand(
+      line, noun, "create", "Restore a backup to an application. What exists is never overwritten.",
+      {"salvor restore create --backup latest:shop --to shop-copy --dry-run",
+       "salvor restore create --backup latest:shop --to shop --wait \\",
+       "    --rename-database shop=shop_old",
+       "salvor restore create --backup proven:shop --to shop --component files \\",
+       "    --disk-root /srv/restored",
+       "salvor restore create --backup latest:shop --to shop --namespace shop-copy",
+       "salvor restore create --backup latest:shop --to shop --namespace shop-copy \\",
+       "    --storage-class fast=standard --with-ingress \\",
+       "    --host shop.example.com=copy.example.com --dry-run",
+       "salvor restore create --backup latest:shop --to shop --wait --keep-going"},
+      [options](Context& context) { return Create(context, *options); });
   create.add_option("--backup", options->backup, "its name, latest:APPLICATION or proven:APPLICATION")
       ->type_name("BACKUP")
       ->required();
@@ -112,6 +119,7 @@ void AddRestoreCommands(CommandLine& line) {
                   "an option of one component, like files.disk.root=/srv/copy; may be repeated")
       ->type_name("COMPONENT.KIND.OPTION=VALUE")
       ->allow_extra_args(false);
+  AddRestoreChangeOptions(create, options->changes);
   create.add_flag("--accept-disproven", options->accept_disproven,
                   "restore although a drill has shown that the backup is wrong");
   create.add_flag(

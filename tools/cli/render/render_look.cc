@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "tools/cli/render/outcome.h"
+#include "tools/cli/render/render_preview.h"
 #include "tools/cli/terminal/text_layout.h"
 #include "tools/cli/words/words.h"
 
@@ -53,6 +54,8 @@ std::string RenderLook(const v1::Run& run, const Style& style) {
                      2, style.width);
     for (const std::string& warning : step.result().warnings())
       text += Indented(Paint(style, Tone::kWarning, "warning: ") + CleanText(warning), 4, style.width);
+    if (step.result().has_velero_restore_preview())
+      text += RenderPreview(step.result().velero_restore_preview(), style);
   }
   return text;
 }

@@ -3,6 +3,7 @@
 
 #include "agent/kubernetes/velero/actions/artefacts.h"
 #include "agent/kubernetes/velero/actions/object_wait.h"
+#include "agent/kubernetes/velero/actions/restore_rules.h"
 #include "agent/kubernetes/velero/actions/scratch_restore.h"
 #include "agent/kubernetes/velero/actions/velero_actions.h"
 #include "agent/kubernetes/velero/resources.h"
@@ -30,6 +31,17 @@ class VeleroRestoreRun {
         wait_("Velero's restore", context, options, cluster) {}
 
   StatusOr<v1::ActionResult> Run() {
+    ASSIGN_OR_RETURN(evidence_.transform, FetchTransform(cluster_, action_, options_, call_));
+    StatusOr<v1::ActionResult> result = Restore();
+    if (ruled_.empty()) return result;
+    const Status removed = RemoveRules(cluster_, action_, ruled_, {{}, SteadyNow() + kAside});
+    if (!removed.ok()) Log(MessageOf(removed));
+    if (!removed.ok() && result.ok()) result->add_warnings(MessageOf(removed));
+    return result;
+  }
+
+ private:
+  StatusOr<v1::ActionResult> Restore() {
     ASSIGN_OR_RETURN(const std::string name, FindOrMake());
     ASSIGN_OR_RETURN(evidence_.restore, Await(name));
     RETURN_IF_ERROR(JudgeEnd(evidence_.restore, action_, velero_));
@@ -39,7 +51,6 @@ class VeleroRestoreRun {
     return result;
   }
 
- private:
   kubernetes::ObjectKey KeyOf(const std::string& name) const { return {Restores(), velero_, name}; }
 
   void Log(const std::string& line) const {
@@ -51,7 +62,9 @@ class VeleroRestoreRun {
                      ListAll(cluster_, Restores(), velero_, std::string(kRunLabel) + "=" + action_.run(),
                              ReadRestore, call_));
     ASSIGN_OR_RETURN(const Choice choice, ChooseRestore(action_, existing));
+    const Json& rules = evidence_.transform.rules;
     if (choice.exists) {
+      if (!rules.empty()) ruled_ = choice.name;
       Log("going on with Velero's restore " + choice.name);
       return choice.name;
     }
@@ -61,7 +74,10 @@ class VeleroRestoreRun {
     RETURN_IF_ERROR(RefuseExistingClaims(action_, claims));
     if (action_.scratch())
       RETURN_IF_ERROR(PrepareScratchRestore(action_, choice.name, options_, cluster_, call_));
-    const auto made = cluster_.Create(Restores(), velero_, MakeRestore(action_, choice.name), {}, call_);
+    RETURN_IF_ERROR(StoreRules(cluster_, action_, choice.name, rules, call_));
+    if (!rules.empty()) ruled_ = choice.name;
+    const auto made =
+        cluster_.Create(Restores(), velero_, MakeRestore(action_, choice.name, !rules.empty()), {}, call_);
     if (made.ok()) {
       Log("made Velero's restore " + choice.name);
       return choice.name;
@@ -192,6 +208,8 @@ class VeleroRestoreRun {
       return OkStatus();
     }
     ASSIGN_OR_RETURN(evidence_.claims, std::move(claims));
+    if (!action_.has_transform()) return OkStatus();
+    ASSIGN_OR_RETURN(evidence_.now, ListWhatActs(cluster_, action_.target_namespace(), call_));
     return OkStatus();
   }
 
@@ -205,6 +223,7 @@ class VeleroRestoreRun {
   StallWatch stall_;
   ObjectWait wait_;
   std::optional<int> ahead_;  // in Velero's queue; nullopt: not known
+  std::string ruled_;         // the Restore whose rules lie in a ConfigMap
 };
 
 }  // namespace
