@@ -14,6 +14,7 @@
 #include "salvor/v1/control_service.pb.h"
 #include "salvor/v1/discovery.pb.h"
 #include "salvor/v1/manifest.pb.h"
+#include "salvor/v1/mariadb_details.pb.h"
 #include "salvor/v1/restore.pb.h"
 #include "salvor/v1/token.pb.h"
 #include "salvor/v1/velero.pb.h"
@@ -40,9 +41,9 @@ std::vector<std::string> Present() {
   return ShapesOf({v1::Action::descriptor()->file(), v1::AgentHello::descriptor()->file(),
                    v1::GetRunRequest::descriptor()->file(), v1::Discovery::descriptor()->file(),
                    v1::Flow::descriptor()->file(), v1::Manifest::descriptor()->file(),
-                   v1::Object::descriptor()->file(), v1::RestoreOptions::descriptor()->file(),
-                   v1::Run::descriptor()->file(), v1::TokenRecord::descriptor()->file(),
-                   v1::VeleroBackup::descriptor()->file()});
+                   v1::MariadbDetails::descriptor()->file(), v1::Object::descriptor()->file(),
+                   v1::RestoreOptions::descriptor()->file(), v1::Run::descriptor()->file(),
+                   v1::TokenRecord::descriptor()->file(), v1::VeleroBackup::descriptor()->file()});
 }
 
 TEST(Messages, NothingThatWasWrittenOnceIsBroken) {

@@ -282,6 +282,10 @@ std::map<std::string, std::string> DatabasesOf(const v1::MariadbDetails& details
   return texts;
 }
 
+std::string NameOf(const v1::MariadbAccount& account) {
+  return account.is_role() ? account.user() : account.user() + "@" + account.host();
+}
+
 std::string GrantsOf(const v1::MariadbAccount& account, const std::vector<std::string>& databases) {
   std::vector<std::string> grants;
   for (const std::string& grant : account.grants()) {
@@ -412,10 +416,8 @@ std::vector<MariadbDifference> CompareMariadbAccounts(const v1::MariadbDetails& 
   std::map<std::string, std::string> before, after;
   std::vector<std::string> databases;
   for (const v1::MariadbDatabase& database : then.databases()) databases.push_back(database.name());
-  for (const v1::MariadbAccount& one : then.accounts())
-    before[one.user() + "@" + one.host()] = GrantsOf(one, databases);
-  for (const v1::MariadbAccount& one : now.accounts())
-    after[one.user() + "@" + one.host()] = GrantsOf(one, databases);
+  for (const v1::MariadbAccount& one : then.accounts()) before[NameOf(one)] = GrantsOf(one, databases);
+  for (const v1::MariadbAccount& one : now.accounts()) after[NameOf(one)] = GrantsOf(one, databases);
   std::vector<MariadbDifference> found;
   for (const auto& [name, grants] : before) {
     const auto other = after.find(name);

@@ -35,7 +35,8 @@ std::string DataSeenBy(const ScratchState& state) {
 
 int MariadbVersionIn(std::string_view text) {
   size_t at = text.find("Distrib ");
-  at = at == std::string_view::npos ? text.find("Ver ") : at + 4;
+  if (at == std::string_view::npos) at = text.find(" from ");
+  if (at == std::string_view::npos) at = text.find("Ver ");
   if (at == std::string_view::npos) return 0;
   at = text.find_first_of("0123456789", at);
   if (at == std::string_view::npos) return 0;

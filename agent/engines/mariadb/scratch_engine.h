@@ -12,7 +12,7 @@
 #include "agent/scratch/scratch_engine.h"
 #include "agent/scratch/scratch_state.h"
 #include "base/status.h"
-#include "salvor/v1/mariadb.pb.h"
+#include "salvor/v1/object.pb.h"
 
 namespace salvor::agent {
 

@@ -15,7 +15,7 @@
 
 #include "base/status.h"
 #include "base/steady_time.h"
-#include "salvor/v1/mariadb.pb.h"
+#include "salvor/v1/object.pb.h"
 
 namespace salvor::agent {
 

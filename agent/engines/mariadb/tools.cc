@@ -22,6 +22,14 @@ std::string Quoted(std::string_view value) {
   return quoted + "\"";
 }
 
+// Whether a line of stderr is a program's own. The client repeats the statement that failed, rows and all (measured).
+bool IsOfTool(std::string_view line) {
+  for (const std::string_view begin : {"ERROR ", "mariadb", "mysql", "WARNING", "Warning"}) {
+    if (line.substr(0, begin.size()) == begin) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::string MariadbProgramFolder(const AgentConfig& config) {
@@ -70,34 +78,32 @@ std::string MariadbOptionFile::Argument() const {
 }
 
 unsigned int ErrorNumberIn(std::string_view error_tail) {
-  unsigned int number = 0;
+  // "ERROR 1062 (23000) at line 45", "Got error: 1045: …", "Error 1412: …", "Error: 2013: …", "… (1356)"
+  const auto number_at = [](const std::string& line, size_t at) {
+    unsigned int number = 0;
+    std::from_chars(line.data() + at, line.data() + line.size(), number);
+    return number;
+  };
+  unsigned int last = 0;
   for (const std::string& line : Split(error_tail, '\n')) {
-    size_t at = line.find("ERROR ");
-    if (at != std::string::npos) {
-      at += 6;
-    } else if ((at = line.find("rror: ")) != std::string::npos) {
-      at += 6;
-    } else if ((at = line.find("execute '")) != std::string::npos &&
-               (at = line.rfind("': ")) == std::string::npos) {
-      continue;
-    }
-    if (at == std::string::npos) continue;
-    const size_t digit = line.find_first_of("0123456789", at);
-    if (digit == std::string::npos) continue;
     unsigned int found = 0;
-    std::from_chars(line.data() + digit, line.data() + line.size(), found);
-    if (found != 0) number = found;
+    for (const std::string_view word : {"ERROR ", "rror: ", "Error "}) {
+      const size_t at = line.find(word);
+      if (found == 0 && at != std::string::npos) found = number_at(line, at + word.size());
+    }
+    const size_t open = line.rfind('(');
+    if (found == 0 && open != std::string::npos && !line.empty() && line.back() == ')')
+      found = number_at(line, open + 1);
+    if (found != 0) last = found;
   }
-  return number;
+  return last;
 }
 
 Status MariadbToolError(const std::vector<std::string>& argv, const ExitStatus& status) {
   const unsigned int number = ErrorNumberIn(status.error_tail);
   std::string cause;
   for (const std::string& line : Split(status.error_tail, '\n')) {
-    if (line.find("ERROR") != std::string::npos || line.find("rror") != std::string::npos ||
-        line.find("execute '") != std::string::npos)
-      cause = line;
+    if (IsOfTool(line)) cause = line;
   }
   if (cause.empty()) return ProcessError(argv, status);
   cause = WithoutRowValues(number, ValidUtf8(Trim(cause)));
@@ -114,7 +120,7 @@ ProcessSpec MariadbTool(ActionContext& context, const std::string& name, const M
   spec.argv = {folder.empty() ? name : folder + "/" + name, options.Argument()};
   spec.argv.insert(spec.argv.end(), arguments.begin(), arguments.end());
   spec.on_error_line = [&context, name](std::string_view line) {
-    if (context.log) context.log(name, WithoutRowValues(ErrorNumberIn(line), line));
+    if (context.log && IsOfTool(line)) context.log(name, WithoutRowValues(ErrorNumberIn(line), line));
   };
   spec.explain = [argv = spec.argv](const ExitStatus& status) { return MariadbToolError(argv, status); };
   return spec;

@@ -8,7 +8,7 @@
 #include "agent/work/action.h"
 #include "base/io/files.h"
 #include "base/status.h"
-#include "salvor/v1/mariadb.pb.h"
+#include "salvor/v1/object.pb.h"
 
 namespace salvor::agent {
 

@@ -203,7 +203,7 @@ Status Restore::Load() {
   ProcessSpec loader =
       MariadbTool(context_, "mariadb", options_file,
                   {"--batch", "--binary-mode", "--sandbox", "--local-infile=0", "--max-allowed-packet=1G",
-                   "--default-character-set=utf8mb4", "--unbuffered"});
+                   "--default-character-set=utf8mb4", "--unbuffered", "--loose-print-query-on-error=0"});
   if (target_.scratch) loader.explain = JudgedOnScratch(std::move(loader.explain));
   PipeOptions options;
   options.expect_bytes = action_.dump().bytes();
