@@ -14,6 +14,7 @@ inline std::vector<std::string> MakeShop() {
       "GRANT clerk TO app@localhost",
       "SET DEFAULT ROLE clerk FOR app@localhost",
       "GRANT SELECT, INSERT ON shop.* TO clerk",
+      "GRANT SELECT, INSERT ON shop.* TO app@localhost",  // views and routines run as it, without its roles
       "CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(60), raw VARBINARY(20), price DECIMAL(10,2),"
       " made TIMESTAMP NOT NULL DEFAULT '2026-01-01 00:00:00', twice DECIMAL(12,2) AS (price * 2) STORED, KEY by_name (name))",
       "INSERT INTO shop.orders (name, raw, price) VALUES ('ol\\'é\\n(),;', 0x00FF0A27, 1.10), ('two', NULL, 2.20),"
@@ -36,7 +37,7 @@ inline std::vector<std::string> MakeShop() {
       "(99, 1);\nEND",
       "CREATE FUNCTION shop.two() RETURNS INT DETERMINISTIC RETURN 2",
       "CREATE TRIGGER shop.stamp BEFORE INSERT ON shop.orders FOR EACH ROW SET NEW.price = IFNULL(NEW.price, 0)",
-      "CREATE DEFINER=app@localhost EVENT shop.wipe ON SCHEDULE EVERY 1 SECOND STARTS '2100-01-01 00:00:00' DO DELETE FROM"
+      "CREATE DEFINER=app@localhost EVENT shop.wipe ON SCHEDULE EVERY 1 SECOND STARTS '2035-01-01 00:00:00' DO DELETE FROM"
       " shop.lines",
       "CREATE EVENT shop.sleeps ON SCHEDULE EVERY 1 DAY DISABLE COMMENT 'ENABLE' DO SELECT 1",
       "GRANT SELECT (name) ON shop.orders TO app@localhost",
