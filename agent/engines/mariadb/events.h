@@ -12,7 +12,7 @@
 
 namespace salvor::agent {
 
-// Makes it, or makes it anew, with this state. `as_of` is the time that the server takes for now: one whose only time has
+// Makes it, or makes it anew, with this state. The session has its database afterwards, by which views are printed otherwise. `as_of` is the time that the server takes for now: one whose only time has
 // passed is not made otherwise. The session's settings are others afterwards.
 Status MakeEvent(MariadbSession& session, const v1::MariadbEvent& event, const std::string& state,
                  const v1::MariadbDatabase& of, absl::Time as_of);

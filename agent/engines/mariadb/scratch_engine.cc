@@ -104,6 +104,7 @@ ProcessSpec MariadbScratch::Initializer(const ScratchState& state) const {
                   "--auth-root-authentication-method=normal",
                   "--skip-test-db",
                   "--skip-name-resolve",
+                  "--force",  // a sandbox has no host name that could be looked up
                   "--extra-file=/dev/stdin"};
   auto statements = MemoryFile(kOneAccount);
   if (statements.ok()) {
