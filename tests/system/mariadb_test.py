@@ -169,6 +169,31 @@ class MainJob(unittest.TestCase):
 
 
 class BadDays(unittest.TestCase):
+    def test_an_agent_that_is_killed_at_every_step_boundary(self):
+        with MariadbStack() as stack:
+            first = stack.start_run("backup", "create", "shop")
+            self.assertEqual(stack.outcome(first), "SUCCEEDED")
+            for step in stack.steps(first):
+                with self.subTest(boundary=step):
+                    run = stack.start_run("backup", "create", "shop")
+                    stack.wait_for_step(run, step, "SUCCEEDED", "RUNNING")
+                    stack.kill_agent()
+                    stack.start_agent()
+                    self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
+                    self.assertEqual(stack.backup()["coverage"], "Complete")
+            stack.cli("drill", "create", "--backup", "latest:shop", "--wait")
+
+    def test_a_drill_whose_agent_is_killed_leaves_nothing(self):
+        with MariadbStack() as stack:
+            stack.cli("backup", "create", "shop", "--wait")
+            run = stack.start_run("drill", "create", "--backup", "latest:shop")
+            stack.wait_for_step(run, "db.restore", "SUCCEEDED", "RUNNING")
+            stack.kill_agent()
+            stack.start_agent()
+            self.assertEqual(stack.outcome(run), "SUCCEEDED", stack.run(run).get("reason"))
+            self.assertEqual(stack.backup()["verification"], "Proven")
+            self.assertEqual(list((stack.dir / "agent" / "scratch").iterdir()), [])
+
     def test_an_agent_that_is_killed_in_mid_dump(self):
         with MariadbStack(rows=LARGE) as stack:
             run = stack.start_run("backup", "create", "shop")
