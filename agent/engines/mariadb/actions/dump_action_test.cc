@@ -28,7 +28,7 @@ class MariadbDumpTest : public MariadbActionsTest {
 
 TEST_F(MariadbDumpTest, UnderWritesTheCountsAreOfTheDumpsOwnInstant) {
   Server().Execute({"CREATE DATABASE shop", "CREATE TABLE shop.t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)",
-                    "INSERT INTO shop.t (v) SELECT seq FROM seq_1_to_20000"});
+                    "INSERT INTO shop.t (v) SELECT seq FROM shop.seq_1_to_20000"});
   std::stop_source enough;
   std::thread writer([&enough] {
     const auto session = MariadbSession::Open(Server().Where(), {});
