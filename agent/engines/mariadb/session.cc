@@ -37,7 +37,7 @@ enum : unsigned int {
   kLockWaitTimeout = 1205,
   kDeadlock = 1213,
   kSpecificAccessDenied = 1227,
-  kNotTheRightTable = 1290,
+  kOptionPrevents = 1290,
   kRoutineAccessDenied = 1370,
   kQueryInterrupted = 1317,
   kStatementTimeout = 1969,
@@ -80,7 +80,7 @@ absl::StatusCode CodeOfMariadbError(unsigned int number) {
     case kRoutineAccessDenied:
       return absl::StatusCode::kPermissionDenied;
     case kAccessDenied:
-    case kNotTheRightTable:
+    case kOptionPrevents:
       return absl::StatusCode::kFailedPrecondition;
     case kUnknownDatabase:
     case kNoSuchTable:

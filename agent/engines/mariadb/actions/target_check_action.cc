@@ -77,7 +77,7 @@ Status TargetCheck::CheckNames() {
 // What decides whether names and values mean the same there.
 Status TargetCheck::CheckServer() {
   ASSIGN_OR_RETURN(const MariadbRows rows,
-                   session_->Query("SELECT @@lower_case_table_names, @@read_only, @@max_allowed_packet,"
+                   session_->Query("SELECT @@lower_case_table_names, @@read_only,"
                                    " @@system_time_zone"));
   if (rows.empty()) return Internal("the target does not tell its settings");
   if (TextOf(rows[0][1]) == "1") problems_.Add("the target is read-only", "Restore to the primary server.");
@@ -88,10 +88,10 @@ Status TargetCheck::CheckServer() {
       std::any_of(details_.events().begin(), details_.events().end(),
                   [](const v1::MariadbEvent& event) { return event.time_zone() == "SYSTEM"; });
   if (in_system_zone && !details_.system_time_zone().empty() &&
-      TextOf(rows[0][3]) != details_.system_time_zone() && !target_.scratch)
+      TextOf(rows[0][2]) != details_.system_time_zone() && !target_.scratch)
     result_.add_warnings(
         fmt::format("events of the server's own time zone were in {}, and are in {} on the target",
-                    details_.system_time_zone(), TextOf(rows[0][3])));
+                    details_.system_time_zone(), TextOf(rows[0][2])));
   ASSIGN_OR_RETURN(const MariadbRows known,
                    session_->Query("SELECT COLLATION_NAME FROM information_schema.COLLATIONS"));
   std::set<std::string> collations;
