@@ -4,6 +4,10 @@
 
 #include "agent/engines/disk/actions/actions.h"
 #include "agent/engines/disk/actions/disk_copies.h"
+#include "agent/engines/mariadb/actions/actions.h"
+#include "agent/engines/mariadb/actions/copy_probes.h"
+#include "agent/engines/mariadb/scratch_engine.h"
+#include "agent/engines/mariadb/tools.h"
 #include "agent/engines/postgres/actions/actions.h"
 #include "agent/engines/postgres/actions/copy_probes.h"
 #include "agent/engines/postgres/scratch_engine.h"
@@ -18,17 +22,21 @@ ActionRegistry HostActions() {
   ActionRegistry registry;
   RegisterNoop(registry);
   RegisterLocationActions(registry);
+  RegisterMariadbActions(registry);
   RegisterPostgresActions(registry);
   RegisterDiskActions(registry);
   RegisterScratchActions(registry);
-  RegisterApplicationChecks(registry, {PostgresCopies(), DiskCopies()});
+  RegisterApplicationChecks(registry, {PostgresCopies(), DiskCopies(), MariadbCopies()});
   return registry;
 }
 
-std::map<std::string, std::string> HostProgramFolders() { return {{kPostgresKind, kPostgresPrograms}}; }
+std::map<std::string, std::string> HostProgramFolders() {
+  return {{kMariadbKind, kMariadbPrograms}, {kPostgresKind, kPostgresPrograms}};
+}
 
 ScratchEngines HostScratchEngines(const AgentConfig& config, ToolRunner& tools) {
-  return {std::make_shared<PostgresScratch>(tools, PostgresProgramFolder(config))};
+  return {std::make_shared<MariadbScratch>(tools, MariadbProgramFolder(config)),
+          std::make_shared<PostgresScratch>(tools, PostgresProgramFolder(config))};
 }
 
 }  // namespace salvor::agent

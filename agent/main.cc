@@ -26,13 +26,15 @@ std::string BesideThisProgram(const std::string& name) {
   return error ? name : (self.parent_path() / name).string();
 }
 
-// libpq reads PG* variables in every session that this process opens, and so does what it does not hand down:
-// a password or an address from the surroundings must not beat what is declared. Before any thread.
-void ForgetAmbientPostgresSettings() {
+// libpq reads PG* variables in every session that this process opens, and libmariadb those that begin with its names, and
+// so does what it does not hand down: a password or an address from the surroundings must not beat what is declared.
+// Before any thread.
+void ForgetAmbientDatabaseSettings() {
   std::vector<std::string> names;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string text = *variable;
-    if (text.rfind("PG", 0) == 0) names.push_back(text.substr(0, text.find('=')));
+    const bool is_setting = text.rfind("PG", 0) == 0 || text.rfind("MYSQL_", 0) == 0 || text.rfind("MARIADB_", 0) == 0;
+    if (is_setting) names.push_back(text.substr(0, text.find('=')));
   }
   for (const std::string& name : names) ::unsetenv(name.c_str());
 }
@@ -47,7 +49,7 @@ salvor::v1::AgentKind KindFor(const std::string& runtime, const std::string& kin
 }  // namespace
 
 int main(int argc, char** argv) {
-  ForgetAmbientPostgresSettings();
+  ForgetAmbientDatabaseSettings();
   salvor::agent::AgentOptions options;
   options.version = salvor::ProgramVersion();
   options.supervisor = BesideThisProgram("salvor-supervise");

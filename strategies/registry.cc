@@ -2,6 +2,7 @@
 
 #include "strategies/disk/disk_strategy.h"
 #include "strategies/dummy/dummy_strategy.h"
+#include "strategies/mariadb/mariadb_strategy.h"
 #include "strategies/postgres/postgres_strategy.h"
 
 namespace salvor::strategies {
@@ -11,6 +12,7 @@ std::vector<std::unique_ptr<const Strategy>> NewStrategies() {
   strategies.push_back(std::make_unique<PostgresStrategy>());
   strategies.push_back(std::make_unique<DiskStrategy>());
   strategies.push_back(std::make_unique<DummyStrategy>());
+  strategies.push_back(std::make_unique<MariadbStrategy>());
   return strategies;
 }
 

@@ -72,6 +72,10 @@ TEST_P(EveryStrategy, StaysWithinAStepIdsLengthForTheLongestNames) {
     }
     component.clear_checks();
   }
+  if (component.has_mariadb()) {
+    component.mutable_mariadb()->set_databases(0, std::string(64, 'd'));
+    component.clear_checks();
+  }
   const auto backup = CompileBackup(BuiltInStrategies(), {component}, AHeader(), ABackupRequest());
   EXPECT_TRUE(backup.ok()) << backup.status();
   const v1::Manifest manifest = AManifest({component});
@@ -162,7 +166,7 @@ TEST_P(EveryStrategy, AnswersTheSameToTheSameQuestion) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Strategies, EveryStrategy,
-                         testing::Values(DatabaseComponent, FilesComponent, DummyChain),
+                         testing::Values(DatabaseComponent, FilesComponent, DummyChain, MariadbDatabases),
                          [](const auto& test) {
                            return std::string(BuiltInStrategies().Find(test.param())->Name());
                          });

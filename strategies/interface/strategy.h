@@ -163,7 +163,7 @@ class StrategyRegistry {
   // Null for a component of a kind that this program does not know, or of none.
   const Strategy* Find(const v1::Component& component) const;
   const std::vector<std::unique_ptr<const Strategy>>& all() const { return strategies_; }
-  // "postgres, disk, dummy".
+  // "postgres, disk, dummy, mariadb".
   std::string Names() const;
 
  private:

@@ -36,6 +36,16 @@ inline v1::Component FilesComponent() {
       R"(name: "files" disk { paths: "/srv/shop" paths: "/etc/shop" exclude: "*.tmp" })");
 }
 
+inline v1::Component MariadbDatabases() {
+  return FromText<v1::Component>(R"(
+    name: "web"
+    mariadb {
+      connection { socket: "/run/mysqld/mysqld.sock" user: "backup" password_file: "/etc/salvor/web.password" }
+      databases: "wordpress" databases: "stats"
+    }
+    checks { name: "posts" sql { database: "wordpress" query: "SELECT COUNT(*) > 0 FROM posts" expect: "1" } })");
+}
+
 inline v1::Component DummyChain() { return FromText<v1::Component>(R"(name: "nothing" dummy { steps: 3 })"); }
 
 inline v1::ResticLocation Vault() {
@@ -91,6 +101,17 @@ inline v1::Manifest AManifest(const std::vector<v1::Component>& components) {
         *manifest.add_artifacts() =
             AnArtifact(name, dump.name() + ".details", v1::Artifact::KIND_POSTGRES_DETAILS, database);
       }
+    }
+    if (component.has_mariadb()) {
+      v1::Artifact dump = AnArtifact(name, name + ".dump", v1::Artifact::KIND_UNSPECIFIED);
+      *dump.mutable_contents() = MakeContents("dump", v1::Artifact::ROLE_DATA);
+      AddCount("row", 4711, dump.mutable_contents());
+      AddCount("table", 12, dump.mutable_contents());
+      dump.mutable_mariadb()->set_server_version_num(101119);
+      *manifest.add_artifacts() = dump;
+      v1::Artifact details = AnArtifact(name, name + ".dump.details", v1::Artifact::KIND_UNSPECIFIED);
+      *details.mutable_contents() = MakeContents("dump details", v1::Artifact::ROLE_DETAILS);
+      *manifest.add_artifacts() = details;
     }
     if (component.has_disk()) {
       v1::Artifact tree = AnArtifact(name, name + ".tree", v1::Artifact::KIND_TREE);

@@ -15,6 +15,7 @@
 #include "salvor/v1/deletion.pb.h"
 #include "salvor/v1/discovery.pb.h"
 #include "salvor/v1/manifest.pb.h"
+#include "salvor/v1/mariadb_details.pb.h"
 #include "salvor/v1/restore.pb.h"
 #include "salvor/v1/scratch_namespace.pb.h"
 #include "salvor/v1/token.pb.h"
@@ -42,9 +43,9 @@ std::vector<std::string> Present() {
   return ShapesOf({v1::Action::descriptor()->file(), v1::AgentHello::descriptor()->file(),
                    v1::GetRunRequest::descriptor()->file(), v1::Deletion::descriptor()->file(),
                    v1::Discovery::descriptor()->file(), v1::Flow::descriptor()->file(),
-                   v1::Manifest::descriptor()->file(), v1::Object::descriptor()->file(),
-                   v1::RestoreOptions::descriptor()->file(), v1::Run::descriptor()->file(),
-                   v1::ScratchNamespaceStart::descriptor()->file(),
+                   v1::Manifest::descriptor()->file(), v1::MariadbDetails::descriptor()->file(),
+                   v1::Object::descriptor()->file(), v1::RestoreOptions::descriptor()->file(),
+                   v1::Run::descriptor()->file(), v1::ScratchNamespaceStart::descriptor()->file(),
                    v1::TokenRecord::descriptor()->file(), v1::VeleroBackup::descriptor()->file()});
 }
 

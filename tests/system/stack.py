@@ -373,7 +373,7 @@ spec:
 
     def leftovers(self):
         working = {"restic", "pg_dump", "pg_restore", "pg_dumpall", "salvor-supervise", "postgres", "psql", "initdb",
-                   "salvord", "salvor-agent", "pg_amcheck"}
+                   "salvord", "salvor-agent", "pg_amcheck", "mariadb", "mariadb-dump", "mariadbd"}
         alive = processes()
         return [alive[pid] for pid in self.children() if pid in alive and os.path.basename(alive[pid][0].rstrip(":")) in working]
 

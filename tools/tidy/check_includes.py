@@ -41,6 +41,7 @@ WALL_CLOCK_ALLOWED = {
     "agent/location/location_actions.cc": r"\bDescribe\(\*lock, absl::Now\(\)\)",  # how old a lock's file says it is
     "agent/location/manifest_actions.cc": r"\bmutable_created_at\(\) = ToProto\(absl::Now\(\)\);",
     "agent/location/verification_actions.cc": r"\bmutable_at\(\) = ToProto\(absl::Now\(\)\);",
+    "agent/engines/mariadb/actions/dump_action.cc": r"\bconsistent_at_ = absl::Now\(\);",
     "agent/engines/postgres/actions/dump_action.cc": r"\bconsistent_at_ = absl::Now\(\);",
     "agent/engines/postgres/actions/roles_action.cc": r"\bconst absl::Time now = absl::Now\(\);",  # consistent_at
     "agent/scratch/actions/scratch_actions.cc": r"\brequest\.deadline = absl::Now\(\) \+",  # stored: it outlives the agent
