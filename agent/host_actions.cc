@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "agent/engines/action/actions/actions.h"
 #include "agent/engines/disk/actions/actions.h"
 #include "agent/engines/disk/actions/disk_copies.h"
 #include "agent/engines/postgres/actions/actions.h"
@@ -20,6 +21,7 @@ ActionRegistry HostActions() {
   RegisterLocationActions(registry);
   RegisterPostgresActions(registry);
   RegisterDiskActions(registry);
+  RegisterProgramActions(registry);
   RegisterScratchActions(registry);
   RegisterApplicationChecks(registry, {PostgresCopies(), DiskCopies()});
   return registry;

@@ -162,7 +162,7 @@ TEST_P(EveryStrategy, AnswersTheSameToTheSameQuestion) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Strategies, EveryStrategy,
-                         testing::Values(DatabaseComponent, FilesComponent, DummyChain),
+                         testing::Values(DatabaseComponent, FilesComponent, DummyChain, OwnProgram),
                          [](const auto& test) {
                            return std::string(BuiltInStrategies().Find(test.param())->Name());
                          });
