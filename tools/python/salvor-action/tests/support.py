@@ -61,6 +61,7 @@ class RedisServer:
         self.ask("FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function() return 1 end)")
 
 
+SUFFIX_OF_TESTS = "dc=example,dc=org"
 LDIF = """dn: dc=example,dc=org
 objectClass: dcObject
 objectClass: organization
