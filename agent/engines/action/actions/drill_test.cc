@@ -43,7 +43,9 @@ TEST_F(ProgramActionsTest, RunsUnprivilegedWithNothingOfTheAgents) {
   EXPECT_THAT(log,
               HasSubstr("['HOME', 'LC_ALL', 'PATH', 'SALVOR_CONTRACT', 'SALVOR_EVENTS_FD', 'TMPDIR', 'TZ']"));
   EXPECT_THAT(log, HasSubstr("['0', '1', '2', '3', '4', '5', '6']")) << "6 is the listing's own";
-  if (::geteuid() == 0) EXPECT_THAT(log, Not(HasSubstr("I am 0 ")));
+  if (::geteuid() == 0) {
+    EXPECT_THAT(log, Not(HasSubstr("I am 0 ")));
+  }
 }
 
 TEST_F(ProgramActionsTest, ADrillHasNoNetworkNoSecretsAndNoFileOfTheHost) {
