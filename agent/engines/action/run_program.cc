@@ -360,9 +360,12 @@ StatusOr<ActionOutcome> RunAction(ActionRun run, ActionContext& context) {
       failed[name] = piped.status();
     }
   }
+  // Out of time, or stopped on request: so are the readers then, and it is the program that they waited for.
+  const Status& ended = program.Await().status();
+  if (absl::IsDeadlineExceeded(ended) || absl::IsCancelled(ended)) return ended;
   const auto knows_why = failed.find(program.StoppedFor());
   if (knows_why != failed.end()) return knows_why->second;
-  RETURN_IF_ERROR(program.Await().status());
+  RETURN_IF_ERROR(ended);
   if (!failed.empty()) return failed.begin()->second;
   outcome.events = program.TakeEvents();
   return outcome;
