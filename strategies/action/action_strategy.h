@@ -14,8 +14,8 @@ class ActionStrategy final : public Strategy {
   // <c>.preflight → <c>.backup. The plan promises the record: which artifacts there are only the program knows.
   StatusOr<Fragment> Backup(const v1::Component& component, const BackupRequest& request) const override;
 
-  // <c>.check-target → <c>.restore → <c>.verify; a drill, which goes to an empty place, has no check of its target. Without
-  // the record everything is missing.
+  // <c>.check-target → <c>.restore → <c>.verify; a drill, which goes to an empty place, has no check of its target.
+  // Without the record everything is missing.
   StatusOr<Fragment> Restore(const v1::Component& component, const RestoreRequest& request) const override;
 };
 

@@ -1,5 +1,5 @@
-// The action contract as values: what is asked of a driver's own program, and what it may answer. docs/reference has it
-// for who writes such a program, in words and as a JSON schema, to which a test holds these tables. Pure.
+// The action contract as values: what is asked of a driver's own program, and what it may answer. docs/reference
+// has it for who writes such a program, in words and as a JSON schema, to which a test holds these tables. Pure.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// What a driver's own program has told in its events, read line by line as they come. Everything that it may not say, or
-// not so much of, ends the reading with an error that says which event it was. Pure.
+// What a driver's own program has told in its events, read line by line as they come. Everything that it may not
+// say, or not so much of, ends the reading with an error that says which event it was. Pure.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
-// The one gate that JSON of a driver's own program passes. What it lets through has one meaning: no key stands twice, all
-// text is UTF-8, and it is neither deep nor long enough to hurt who reads it. Pure.
+// The one gate that JSON of a driver's own program passes. What it lets through has one meaning: no key stands
+// twice, all text is UTF-8, and it is neither deep nor long enough to hurt who reads it. Pure.
 #pragma once
 
 #include <nlohmann/json.hpp>

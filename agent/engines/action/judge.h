@@ -1,5 +1,5 @@
-// Judges a restored copy by what its program expected at the backup and finds in it now. The program tells what it found,
-// and is never told what it should find. Pure.
+// Judges a restored copy by what its program expected at the backup and finds in it now. The program tells what it
+// found, and is never told what it should find. Pure.
 #pragma once
 
 #include <map>

@@ -1,4 +1,5 @@
-// A driver's own program, opened once: what was looked at and hashed is what runs, whatever the path leads to by then.
+// A driver's own program, opened once: what was looked at and hashed is what runs, whatever the path leads to by
+// then.
 #pragma once
 
 #include <optional>
@@ -17,8 +18,8 @@ namespace salvor::agent {
 // Movable, immutable; used by one thread.
 class OpenedProgram {
  public:
-  // By the name that a component gives it. FailedPrecondition: it is not allowed here, others could change it, or it is
-  // written for another version of the contract.
+  // By the name that a component gives it. FailedPrecondition: it is not allowed here, others could change it, or
+  // it is written for another version of the contract.
   static StatusOr<OpenedProgram> Open(const v1::ActionComponent& component, const AgentConfig& config);
 
   const v1::ProgramFacts& Facts() const { return facts_; }
@@ -40,12 +41,13 @@ std::string OtherProgram(const v1::ProgramFacts& now, const v1::ProgramFacts& th
 // The user that a program runs as outside of a sandbox; none when the agent is not root, and stays who it is.
 StatusOr<std::optional<SandboxUser>> UserOfProgram(const OpenedProgram& program, const std::string& run);
 
-// A folder of its own for one run of a program, which goes with this object. On the host, outside of all that is Salvor's.
+// A folder of its own for one run of a program, which goes with this object. On the host, outside of all that is
+// Salvor's.
 class WorkFolder {
  public:
   static StatusOr<WorkFolder> Make(const AgentConfig& config);
-  // Removes the folders that an agent with this state directory left when it was killed. Called at start, before any is
-  // made.
+  // Removes the folders that an agent with this state directory left when it was killed. Called at start, before
+  // any is made.
   static Status RemoveLeftovers(const AgentConfig& config);
   ~WorkFolder();
   WorkFolder(WorkFolder&&) = default;
@@ -63,8 +65,8 @@ class WorkFolder {
 // Makes the folder and everything in it the user's, who has not been in it yet.
 Status GiveAway(const std::string& folder, const SandboxUser& user);
 
-// A file that a program wrote below its work folder, opened without following any link on the way. FailedPrecondition for
-// what is no regular file of the owner's own.
+// A file that a program wrote below its work folder, opened without following any link on the way.
+// FailedPrecondition for what is no regular file of the owner's own.
 StatusOr<UniqueFd> OpenBelow(const std::string& folder, const std::string& path, uid_t owner);
 
 }  // namespace salvor::agent

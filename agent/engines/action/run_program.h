@@ -1,8 +1,9 @@
-// One run of a driver's own program: what it is asked goes in on its stdin, what it tells comes on a descriptor of its own,
-// what it streams goes into the Location, and it ends within its time, whatever it does.
+// One run of a driver's own program: what it is asked goes in on its stdin, what it tells comes on a descriptor of
+// its own, what it streams goes into the Location, and it ends within its time, whatever it does.
 //
-// The uploaders of its streams see their end only once the program has exited 0 and told all: the `done` event, and of each
-// stream as many bytes as came (agent/process/pipe_owner.h has the rules). On anything else they keep nothing.
+// The uploaders of its streams see their end only once the program has exited 0 and told all: the `done` event, and
+// of each stream as many bytes as came (agent/process/pipe_owner.h has the rules). On anything else they keep
+// nothing.
 #pragma once
 
 #include <absl/time/time.h>
@@ -52,8 +53,9 @@ struct ActionOutcome {
   std::map<std::string, PipeOutcome> streams;  // by name
 };
 
-// The context's stop and deadline hold; its log gets what the program says, its progress what it tells of that. Unavailable
-// for a temporary failure, DataLoss for damage that the program found, Internal for what it did against the contract.
+// The context's stop and deadline hold; its log gets what the program says, its progress what it tells of that.
+// Unavailable for a temporary failure, DataLoss for damage that the program found, Internal for what it did against
+// the contract.
 StatusOr<ActionOutcome> RunAction(ActionRun run, ActionContext& context);
 
 }  // namespace salvor::agent

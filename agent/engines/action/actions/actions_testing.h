@@ -1,5 +1,5 @@
-// A driver's own program that does as it is told, a repository with a real restic, and the actions on both. Tests only; it
-// needs Python.
+// A driver's own program that does as it is told, a repository with a real restic, and the actions on both. Tests
+// only; it needs Python.
 #pragma once
 
 #include <gmock/gmock.h>

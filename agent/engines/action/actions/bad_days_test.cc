@@ -1,5 +1,5 @@
-// What a program does against its contract costs its own attempt, and nothing else: no artifact is kept that looks whole, no
-// process is left, and the error says what it was.
+// What a program does against its contract costs its own attempt, and nothing else: no artifact is kept that looks
+// whole, no process is left, and the error says what it was.
 #include <dirent.h>
 
 #include <algorithm>
@@ -140,7 +140,8 @@ TEST_F(ProgramActionsTest, ATemporaryFailureIsWorthAnotherTryAndLeavesNothing) {
   EXPECT_EQ(SnapshotsKept(), 2u);
 }
 
-// As after an agent that was killed before it could report: the next attempt makes all anew, and forgets what was there.
+// As after an agent that was killed before it could report: the next attempt makes all anew, and forgets what was
+// there.
 TEST_F(ProgramActionsTest, AnAttemptForgetsWhatAnEarlierOneKept) {
   ASSERT_NO_FATAL_FAILURE(MustBackup());
   task_.mutable_lease()->set_attempt(2);

@@ -1,5 +1,6 @@
-// The room that a driver's own program works in, for one action: on the host, as a user without privileges, for what has to
-// reach the application; in the sandbox of a drill, on scratch data and without a network, for everything of a drill.
+// The room that a driver's own program works in, for one action: on the host, as a user without privileges, for
+// what has to reach the application; in the sandbox of a drill, on scratch data and without a network, for
+// everything of a drill.
 #pragma once
 
 #include <memory>
@@ -24,8 +25,8 @@ class ProgramRoom {
   static StatusOr<ProgramRoom> InDrill(const v1::ActionComponent& component, const std::string& scratch,
                                        bool again, const ActionContext& context);
 
-  // Lays the artifacts into the folder, each held to its size and digest, and tells the request of them. DataLoss names
-  // the one that is not what was kept. Before the program has been in there.
+  // Lays the artifacts into the folder, each held to its size and digest, and tells the request of them. DataLoss
+  // names the one that is not what was kept. Before the program has been in there.
   Status Lay(const google::protobuf::RepeatedPtrField<v1::Artifact>& artifacts,
              const v1::ResticLocation& location, const ActionContext& context, ActionRequest* request) const;
 
