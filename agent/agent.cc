@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "agent/engines/action/program.h"
 #include "agent/engines/disk/actions/leftovers.h"
 #include "agent/engines/disk/spool_file.h"
 #include "agent/executor/executor.h"
@@ -69,6 +70,8 @@ class AgentImpl final : public Agent {
     if (Status removed = CheckRoom::RemoveLeftovers(config.state_directory); !removed.ok())
       LogError("{}", MessageOf(removed));
     if (Status removed = SpoolFolder(config.state_directory).RemoveLeftovers(); !removed.ok())
+      LogError("{}", MessageOf(removed));
+    if (Status removed = WorkFolder::RemoveLeftovers(config); !removed.ok())
       LogError("{}", MessageOf(removed));
     RETURN_IF_ERROR(executor_->Recover());
     PullerOptions puller{endpoint,         options_.tls, options_.token_file,

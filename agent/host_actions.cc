@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "agent/engines/action/actions/actions.h"
 #include "agent/engines/disk/actions/actions.h"
 #include "agent/engines/disk/actions/disk_copies.h"
 #include "agent/engines/mariadb/actions/actions.h"
@@ -25,6 +26,7 @@ ActionRegistry HostActions() {
   RegisterMariadbActions(registry);
   RegisterPostgresActions(registry);
   RegisterDiskActions(registry);
+  RegisterProgramActions(registry);
   RegisterScratchActions(registry);
   RegisterApplicationChecks(registry, {PostgresCopies(), DiskCopies(), MariadbCopies()});
   return registry;

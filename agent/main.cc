@@ -99,6 +99,13 @@ int main(int argc, char** argv) {
   app.add_option("--scratch-user", options.config.scratch_user,
                  "who runs scratch servers when the agent is root; without it, a user id that nobody has");
   salvor::agent::AgentPolicy& policy = options.config.policy;
+  app.add_option(
+      "--allow-action", policy.action_programs,
+      "PATH or PATH:USER, a program that components may name as their action, and who runs it when the "
+      "agent is root; without one, a user id that nobody has; repeatable");
+  app.add_option("--action-work-directory", options.config.action_work_directory,
+                 "where actions get their work folders; on a disk with room for the files that they write")
+      ->capture_default_str();
   app.add_option("--allow-check-program", policy.check_programs,
                  "a program that command checks may run; no shell or interpreter; repeatable");
   app.add_option(

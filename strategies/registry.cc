@@ -1,5 +1,6 @@
 #include "strategies/registry.h"
 
+#include "strategies/action/action_strategy.h"
 #include "strategies/disk/disk_strategy.h"
 #include "strategies/dummy/dummy_strategy.h"
 #include "strategies/mariadb/mariadb_strategy.h"
@@ -13,6 +14,7 @@ std::vector<std::unique_ptr<const Strategy>> NewStrategies() {
   strategies.push_back(std::make_unique<DiskStrategy>());
   strategies.push_back(std::make_unique<DummyStrategy>());
   strategies.push_back(std::make_unique<MariadbStrategy>());
+  strategies.push_back(std::make_unique<ActionStrategy>());
   return strategies;
 }
 

@@ -38,6 +38,13 @@ UniqueFd AboveStandardStreams(UniqueFd fd) {
   return UniqueFd(::fcntl(fd.Get(), F_DUPFD_CLOEXEC, 3));
 }
 
+// Above every number that a passed descriptor may get in the child, so that none is laid over another.
+constexpr int kAbovePassed = 32;
+UniqueFd AbovePassedNumbers(UniqueFd fd) {
+  if (!fd.Valid() || fd.Get() >= kAbovePassed) return fd;
+  return UniqueFd(::fcntl(fd.Get(), F_DUPFD_CLOEXEC, kAbovePassed));
+}
+
 StatusOr<Ends> MakePipe() {
   int fds[2];
   if (::pipe2(fds, O_CLOEXEC) != 0) return ErrnoStatus(errno, "make a pipe");
@@ -107,6 +114,10 @@ Status CheckSpec(const ProcessSpec& spec) {
       return InvalidArgument("environment variable '{}' cannot be passed on", PercentEncode(name));
     }
   }
+  for (const PassedDescriptor& one : spec.passed) {
+    if (!one.fd.Valid() || one.number < 3 || one.number >= kAbovePassed)
+      return InvalidArgument("descriptor {} cannot be passed on", one.number);
+  }
   return OkStatus();
 }
 
@@ -173,6 +184,7 @@ StatusOr<std::unique_ptr<Process>> SupervisedTools::StartProcess(ProcessSpec spe
     output = std::move(ends.write);
   }
   spec.spare_input = AboveStandardStreams(std::move(spec.spare_input));
+  for (PassedDescriptor& one : spec.passed) one.fd = AbovePassedNumbers(std::move(one.fd));
   state.error = std::move(error.read);
   state.spec = std::move(spec);
   state.output_lines = LineSplitter(state.spec.on_output_line);
@@ -203,6 +215,8 @@ Status Process::State::Spawn(const std::string& supervisor_path, int lock_fd, En
     if (fd >= 0) arguments.insert(arguments.end(), {"--drain", std::to_string(fd)});
   }
   if (lock_fd >= 0) arguments.insert(arguments.end(), {"--lock", std::to_string(lock_fd)});
+  for (const PassedDescriptor& one : spec.passed)
+    arguments.insert(arguments.end(), {"--pass", fmt::format("{}:{}", one.fd.Get(), one.number)});
   if (!spec.user.empty()) arguments.insert(arguments.end(), {"--user", spec.user});
   if (spec.new_network) arguments.push_back("--new-network");
   arguments.push_back("--");
@@ -220,6 +234,8 @@ Status Process::State::Spawn(const std::string& supervisor_path, int lock_fd, En
     if (fd >= 0)
       ::posix_spawn_file_actions_adddup2(&actions, fd, fd);  // the same number: only drops O_CLOEXEC
   }
+  for (const PassedDescriptor& one : spec.passed)
+    ::posix_spawn_file_actions_adddup2(&actions, one.fd.Get(), one.fd.Get());
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
   sigset_t none, all;
@@ -237,6 +253,7 @@ Status Process::State::Spawn(const std::string& supervisor_path, int lock_fd, En
   supervisor = spawned;
   report = std::move(report_ends.read);
   spec.spare_input.Reset();
+  spec.passed.clear();
   MutexLock lock(mutex);
   control = std::move(control_ends.write);
   return OkStatus();

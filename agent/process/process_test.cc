@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <thread>
 
@@ -232,6 +233,55 @@ TEST(Process, ADestroyedProcessIsStopped) {
     EXPECT_FALSE(Gone(pid));
   }
   EXPECT_TRUE(Gone(pid));
+}
+
+struct PipeForTest {
+  PipeForTest() {
+    int fds[2] = {-1, -1};
+    EXPECT_EQ(::pipe2(fds, O_CLOEXEC), 0);
+    read = UniqueFd(fds[0]);
+    write = UniqueFd(fds[1]);
+  }
+  // All of it; it ends only when nobody holds the other end.
+  std::string Drain() const {
+    std::string text;
+    char bytes[256];
+    for (ssize_t got = 0; (got = ::read(read.Get(), bytes, sizeof bytes)) > 0;)
+      text.append(bytes, static_cast<size_t>(got));
+    return text;
+  }
+  UniqueFd read, write;
+};
+
+// They end with it and what it started: nobody else, the supervisor least of all, holds them.
+TEST(Process, GetsTheDescriptorsThatArePassedUnderTheirNumbersAndNoOther) {
+  PipeForTest third, ninth;
+  ProcessSpec spec = Shell("sleep 3600 & echo three >&3; echo nine >&9; ls /proc/$$/fd");
+  spec.passed.push_back({std::move(third.write), 3});
+  spec.passed.push_back({std::move(ninth.write), 9});
+  const auto result = Execute(std::move(spec));
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->output, "0\n1\n2\n3\n9\n");
+  EXPECT_EQ(third.Drain(), "three\n");
+  EXPECT_EQ(ninth.Drain(), "nine\n");
+}
+
+TEST(Process, AProgramThatIsNotThereIsNamedWithDescriptorsPassedToo) {
+  PipeForTest pipe;
+  ProcessSpec spec;
+  spec.argv = {"/there/is/no/such/program"};
+  spec.passed.push_back({std::move(pipe.write), 3});
+  EXPECT_THAT(MessageOf(Execute(std::move(spec)).status()), HasSubstr("no such program"));
+  EXPECT_EQ(pipe.Drain(), "");
+}
+
+TEST(Process, ADescriptorIsPassedUnderANumberFrom3To31) {
+  for (const int number : {2, 32}) {
+    PipeForTest pipe;
+    ProcessSpec spec = Shell("true");
+    spec.passed.push_back({std::move(pipe.write), number});
+    EXPECT_EQ(Execute(std::move(spec)).status().code(), absl::StatusCode::kInvalidArgument) << number;
+  }
 }
 
 TEST(Process, RunsInASessionThatNoTerminalReaches) {

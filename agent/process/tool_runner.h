@@ -31,6 +31,12 @@ struct ExitStatus {
   std::string Describe() const;  // "exit code 1", "killed by signal 9"
 };
 
+// A descriptor that a process gets beside its three standard ones, under this number in it: 3 to 31.
+struct PassedDescriptor {
+  UniqueFd fd;
+  int number = 3;
+};
+
 struct ProcessSpec {
   Status problem = OkStatus();    // of who made the spec and could not finish it: Start answers with it
   std::vector<std::string> argv;  // argv[0] is looked up in PATH unless it has a slash
@@ -42,7 +48,8 @@ struct ProcessSpec {
   // The write end of the pipe whose read end is `input`. The supervisor holds it too, so that the child
   // cannot see end of file when this agent dies: it is interrupted instead. Process::ReleaseInput lets it go.
   UniqueFd spare_input;
-  int stop_signal = 15;  // restic wants SIGINT: on SIGTERM it leaves a stale lock
+  std::vector<PassedDescriptor> passed;  // ours are closed once it was started
+  int stop_signal = 15;                  // restic wants SIGINT: on SIGTERM it leaves a stale lock
   absl::Duration stop_grace = absl::Seconds(10);
   std::string user;          // run as this user (root only); empty: as we are
   bool new_network = false;  // an own, empty network namespace; Start fails where it cannot be had

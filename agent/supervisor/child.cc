@@ -61,6 +61,20 @@ bool BecomeUser(const std::string& name) {
          ::setuid(user->pw_uid) == 0;
 }
 
+constexpr int kAbovePassed = 32;  // as in agent/process/process.cc
+
+// Gives the program what is passed to it. The way to say why it failed moves out of the way first.
+bool PassDescriptors(const Options& options, int* failure_fd) {
+  if (options.passed.empty()) return true;
+  const int moved = ::fcntl(*failure_fd, F_DUPFD_CLOEXEC, kAbovePassed);
+  if (moved < 0) return false;
+  *failure_fd = moved;
+  for (const Passed& one : options.passed) {
+    if (::dup2(one.fd, one.number) < 0) return false;
+  }
+  return true;
+}
+
 [[noreturn]] void RunChild(const Options& options, int failure_fd, pid_t supervisor) {
   ::setpgid(0, 0);
   ResetSignals();
@@ -69,6 +83,7 @@ bool BecomeUser(const std::string& name) {
   // The death signal is set after setuid, which clears it.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) Fail(failure_fd, "prctl");
   if (::getppid() != supervisor) ::_exit(127);
+  if (!PassDescriptors(options, &failure_fd)) Fail(failure_fd, "descriptors");
   if (!options.directory.empty() && ::chdir(options.directory.c_str()) != 0) Fail(failure_fd, "directory");
   ::execvp(options.argv[0], options.argv.data());
   Fail(failure_fd, "exec");

@@ -8,6 +8,12 @@
 
 namespace salvor::supervisor {
 
+// A descriptor of ours that the program gets under this number.
+struct Passed {
+  int fd = -1;
+  int number = -1;
+};
+
 // The command line of salvor-supervise; see main.cc.
 struct Options {
   int control_fd = -1;
@@ -15,6 +21,7 @@ struct Options {
   int report_fd = -1;
   int lock_fd = -1;
   std::vector<int> drain_fds;
+  std::vector<Passed> passed;  // the descriptors are above every number that they get
   int stop_signal = 15;
   int grace_ms = 10'000;
   std::string user;

@@ -2,7 +2,7 @@
 // the agent's death for the end of its input.
 //
 //   salvor-supervise --control FD --report FD [--spare FD] [--lock FD] [--signal N] [--grace-ms N] [--user NAME]
-//                    [--drain FD]… [--directory DIR] [--new-network] -- argv…
+//                    [--drain FD]… [--pass FD:NUMBER]… [--directory DIR] [--new-network] -- argv…
 //
 // control  Read end, other end at the agent. 'R' lets go of the spare end, 'S' stops the program, and the end
 //          of the file means that the agent is gone, which stops it likewise. Stopping sends the stop signal
@@ -15,6 +15,8 @@
 // drain    Read ends of the program's stderr and collected stdout. They are read (to nowhere) only once the
 //          agent is gone: a program told to stop says so, and restic dies of SIGPIPE on that line and leaves
 //          its lock behind.
+// pass     A descriptor that the program gets under this number, 3 to 31; ours is above those, and closed once the
+//          program has its own.
 // report   Lines of text: "pid N", then "started" or "failed STAGE ERRNO", in the end "exit CODE" or
 //          "signal N".
 //
@@ -66,6 +68,14 @@ bool ParseNumber(const char* text, int* value) {
   return true;
 }
 
+// "40:3"
+bool ParsePassed(const std::string& text, Passed* passed) {
+  const size_t colon = text.find(':');
+  return colon != std::string::npos && ParseNumber(text.substr(0, colon).c_str(), &passed->fd) &&
+         ParseNumber(text.c_str() + colon + 1, &passed->number) && passed->number >= 3 &&
+         passed->number < 32 && passed->fd >= 32;
+}
+
 bool ParseOptions(int argc, char** argv, Options* options) {
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
@@ -91,6 +101,8 @@ bool ParseOptions(int argc, char** argv, Options* options) {
       good = ParseNumber(argv[i], &options->stop_signal) && options->stop_signal < NSIG;
     else if (name == "--drain")
       good = ParseNumber(argv[i], &options->drain_fds.emplace_back(-1));
+    else if (name == "--pass")
+      good = ParsePassed(argv[i], &options->passed.emplace_back());
     else if (name == "--grace-ms")
       good = ParseNumber(argv[i], &options->grace_ms);
     else if (name == "--user")
@@ -106,6 +118,13 @@ bool ParseOptions(int argc, char** argv, Options* options) {
   return true;
 }
 
+bool IsOurs(const Options& options, int fd) {
+  return fd == options.control_fd || fd == options.report_fd || fd == options.spare_fd ||
+         fd == options.lock_fd || std::count(options.drain_fds.begin(), options.drain_fds.end(), fd) > 0 ||
+         std::any_of(options.passed.begin(), options.passed.end(),
+                     [fd](const Passed& one) { return one.fd == fd; });
+}
+
 // Everything but 0, 1, 2 and those named to us goes; the named ones are not for the child.
 void KeepOnlyOurDescriptors(const Options& options) {
   DIR* directory = ::opendir("/proc/self/fd");
@@ -114,8 +133,7 @@ void KeepOnlyOurDescriptors(const Options& options) {
   while (const dirent* entry = ::readdir(directory)) {
     int fd = -1;
     if (!ParseNumber(entry->d_name, &fd) || fd < 3 || fd == own) continue;
-    if (fd == options.control_fd || fd == options.report_fd || fd == options.spare_fd ||
-        fd == options.lock_fd || std::count(options.drain_fds.begin(), options.drain_fds.end(), fd) > 0) {
+    if (IsOurs(options, fd)) {
       ::fcntl(fd, F_SETFD, FD_CLOEXEC);
     } else {
       ::close(fd);
@@ -178,6 +196,7 @@ class Supervision {
       return 127;
     }
     LetGoOfStandardStreams();
+    for (const Passed& one : options_.passed) ::close(one.fd);
     pid_ = child.pid;
     failure_fd_ = child.failure_fd;
     Report("pid " + std::to_string(pid_));

@@ -38,6 +38,7 @@ struct AgentConfig {
       program_folders;       // by the kind of engine; one not named has its own default
   std::string scratch_user;  // who runs scratch servers when the agent is root; empty: a user id of nobody
   int max_parallel = 8;      // tasks at once
+  std::string action_work_directory = "/var/tmp";  // where drivers' own programs get their work folders
   AgentPolicy policy;
 };
 

@@ -1,5 +1,6 @@
 #include "agent/work/policy.h"
 
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,22 +60,56 @@ Status CheckOwnership(const std::string& path) {
   }
 }
 
-Status ValidateProgram(const std::string& path) {
-  RETURN_IF_ERROR_IN(CheckAbsolutePath(path), "--allow-check-program");
+Status ValidateProgram(const std::string& path, const std::string& flag = "--allow-check-program") {
+  RETURN_IF_ERROR_IN(CheckAbsolutePath(path), flag);
   std::error_code error;
   const std::string real = std::filesystem::canonical(path, error).string();
-  if (error) return ErrnoStatus(error.value(), "--allow-check-program " + path);
+  if (error) return ErrnoStatus(error.value(), flag + " " + path);
   for (const std::string& name : {path, real}) {
     const std::string kind = InterpreterKind(name);
     if (kind.empty()) continue;
     return WithHint(
-        FailedPrecondition("--allow-check-program {}: it is {}, and would allow everything", path, kind),
+        FailedPrecondition("{} {}: it is {}, and would allow everything", flag, path, kind),
         "Put what it shall do into a script of its own that only root may change, and allow that.");
   }
   struct stat facts {};
   if (::stat(real.c_str(), &facts) != 0 || !S_ISREG(facts.st_mode) || (facts.st_mode & 0111) == 0)
-    return FailedPrecondition("--allow-check-program {}: it is no program", path);
-  return WithContext(CheckOwnership(real), "--allow-check-program");
+    return FailedPrecondition("{} {}: it is no program", flag, path);
+  return WithContext(CheckOwnership(real), flag);
+}
+
+// "PATH" or "PATH:USER".
+ActionProgram ReadActionProgram(const std::string& text) {
+  ActionProgram program;
+  const size_t colon = text.rfind(':');
+  program.path = text.substr(0, colon);
+  if (colon != std::string::npos) program.user = text.substr(colon + 1);
+  program.name = program.path.substr(program.path.rfind('/') + 1);
+  return program;
+}
+
+Status ValidateActionProgram(const ActionProgram& program) {
+  const std::string flag = "--allow-action";
+  RETURN_IF_ERROR(ValidateProgram(program.path, flag));
+  RETURN_IF_ERROR_IN(CheckDottedName(program.name, "an action"), flag + " " + program.path);
+  if (program.user.empty()) return OkStatus();
+  if (::geteuid() != 0)
+    return FailedPrecondition("{} {}: only an agent that runs as root can run it as {}", flag, program.path,
+                              program.user);
+  if (::getpwnam(program.user.c_str()) == nullptr)
+    return FailedPrecondition("{} {}: there is no user '{}'", flag, program.path, CleanText(program.user));
+  return OkStatus();
+}
+
+Status ValidateActionPrograms(const std::vector<std::string>& allowed) {
+  std::map<std::string, std::string> paths;
+  for (const std::string& text : allowed) {
+    const ActionProgram program = ReadActionProgram(text);
+    RETURN_IF_ERROR(ValidateActionProgram(program));
+    if (!paths.emplace(program.name, program.path).second)
+      return InvalidArgument("--allow-action: two programs are called {}", program.name);
+  }
+  return OkStatus();
 }
 
 Status PermitLocation(const AgentPolicy& policy, const v1::ResticLocation& location) {
@@ -261,6 +296,7 @@ std::string InterpreterKind(const std::string& path) {
 }
 
 Status AgentPolicy::Validate() const {
+  RETURN_IF_ERROR(ValidateActionPrograms(action_programs));
   for (const std::string& path : check_programs) RETURN_IF_ERROR(ValidateProgram(path));
   for (const std::string& path : write_below)
     RETURN_IF_ERROR_IN(CheckAbsolutePath(path), "--allow-write-below");
@@ -275,6 +311,20 @@ Status AgentPolicy::Validate() const {
 }
 
 Status AgentPolicy::Permit(const v1::Action& action) const { return PermitParts(*this, action); }
+
+StatusOr<ActionProgram> AgentPolicy::FindActionProgram(const std::string& name) const {
+  for (const std::string& text : action_programs) {
+    ActionProgram program = ReadActionProgram(text);
+    if (program.name != name) continue;
+    RETURN_IF_ERROR(ValidateActionProgram(program));
+    return program;
+  }
+  return WithHint(
+      FailedPrecondition("this agent does not allow the action {}", CleanText(name)),
+      fmt::format("Install the program on the agent's host, owned by root, and start salvor-agent with "
+                  "--allow-action and its path, which ends with /{}.",
+                  CleanText(name)));
+}
 
 Status AgentPolicy::PermitCheckProgram(const std::string& path) const {
   // Again, as it may have changed since the start.

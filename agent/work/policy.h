@@ -13,9 +13,18 @@
 
 namespace salvor::agent {
 
+// One program of a driver's own that this host allows.
+struct ActionProgram {
+  std::string name;  // the last part of its path, by which components name it
+  std::string path;  // absolute
+  std::string
+      user;  // who runs it when the agent is root; empty: a user id of nobody. "root" only where it is said
+};
+
 struct AgentPolicy {
-  std::vector<std::string> check_programs;  // absolute paths that a command check may run
-  std::vector<std::string> write_below;     // folders below which restores, dumps and caches may be written
+  std::vector<std::string> action_programs;  // "PATH" or "PATH:USER", of programs that components may name
+  std::vector<std::string> check_programs;   // absolute paths that a command check may run
+  std::vector<std::string> write_below;      // folders below which restores, dumps and caches may be written
   std::vector<std::string> environment_files;  // that a Location may name
   std::vector<std::string> restic_options;     // keys of -o, besides the harmless ones
   std::string check_user;  // who runs command checks of restores, when the agent is root; empty: a user id of
@@ -27,6 +36,9 @@ struct AgentPolicy {
 
   // Asked before an action runs. FailedPrecondition, naming the path or option and how to allow it.
   Status Permit(const v1::Action& action) const;
+
+  // The allowed program of that name. It is looked at again: FailedPrecondition once others could change it.
+  StatusOr<ActionProgram> FindActionProgram(const std::string& name) const;
 
   // Whether one command check may run its program.
   Status PermitCheckProgram(const std::string& path) const;

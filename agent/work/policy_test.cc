@@ -45,6 +45,37 @@ TEST(AgentPolicy, AShellUnderAnotherNameIsOneStill) {
   EXPECT_THAT(MessageOf(policy.Validate()), HasSubstr("a shell"));
 }
 
+TEST(AgentPolicy, AnActionIsFoundByItsNameAndHeldToTheSame) {
+  TemporaryDirectory directory;
+  const std::string program = directory / "cache";
+  ASSERT_TRUE(WriteFileAtomically(program, "#!/bin/sh\n", 0755).ok());
+  AgentPolicy policy;
+  policy.action_programs = {program};
+  ASSERT_TRUE(policy.Validate().ok()) << policy.Validate();
+  const auto found = policy.FindActionProgram("cache");
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->path, program);
+  EXPECT_EQ(found->user, "");
+  EXPECT_THAT(MessageOf(policy.FindActionProgram("other").status()),
+              HasSubstr("does not allow the action other"));
+  ASSERT_EQ(::chmod(program.c_str(), 0775), 0);
+  EXPECT_THAT(MessageOf(policy.FindActionProgram("cache").status()), HasSubstr("can be changed by others"));
+}
+
+TEST(AgentPolicy, ActionsThatWouldAllowEverythingOrMeanTwoThingsAreRefused) {
+  TemporaryDirectory directory;
+  ASSERT_TRUE(WriteFileAtomically(directory / "cache", "#!/bin/sh\n", 0755).ok());
+  ASSERT_TRUE(MakeDirectories(directory / "more").ok());
+  ASSERT_TRUE(WriteFileAtomically(directory / "more/cache", "#!/bin/sh\n", 0755).ok());
+  AgentPolicy policy;
+  policy.action_programs = {"/bin/sh"};
+  EXPECT_THAT(MessageOf(policy.Validate()), HasSubstr("would allow everything"));
+  policy.action_programs = {directory / "cache", directory / "more/cache"};
+  EXPECT_THAT(MessageOf(policy.Validate()), HasSubstr("two programs are called cache"));
+  policy.action_programs = {directory / "cache:nobody-of-that-name"};
+  EXPECT_FALSE(policy.Validate().ok());
+}
+
 TEST(AgentPolicy, AProgramThatOthersMayReplaceIsRefusedAlsoLater) {
   TemporaryDirectory directory;
   const std::string program = directory / "check";

@@ -116,7 +116,7 @@ TEST(ValidateObjects, LetsADriverLeaveToTheApplicationWhatOnlyThatKnows) {
       Problems({R"(metadata { name: "d" } driver { components { name: "a" } components { name: "a" disk {} }
                            components { name: "db" postgres { databases: "-x" connection { port: -1 } } } })"}),
       ElementsAre("0 spec.components[1].name: 'a' is the name of an earlier component",
-                  "0 spec.components[0]: needs a strategy: one of postgres, disk, dummy, mariadb",
+                  "0 spec.components[0]: needs a strategy: one of postgres, disk, dummy, mariadb, action",
                   "0 spec.components[2].postgres.connection.port: must be from 1 to 65535",
                   "0 spec.components[2].postgres.databases[0]: database name '-x' starts with '-'"));
 }
@@ -168,7 +168,7 @@ TEST(ValidateObjects, JudgesTheWholeComponentOfAnApplication) {
           "0 spec.components[0]: component 'db' is disk here and postgres in the driver",
           "0 spec.components[1].name: driver 'shop-stack' has no component 'files', it has db; so this one stands "
           "by itself",
-          "0 spec.components[1]: needs a strategy: one of postgres, disk, dummy, mariadb"));
+          "0 spec.components[1]: needs a strategy: one of postgres, disk, dummy, mariadb, action"));
   EXPECT_THAT(
       Problems({head + R"(components { name: "db" postgres { connection { host: "h" port: 99999 } } }
                                   components { name: "files" disk { paths: "x" } } })"},

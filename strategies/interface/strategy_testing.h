@@ -46,6 +46,15 @@ inline v1::Component MariadbDatabases() {
     checks { name: "posts" sql { database: "wordpress" query: "SELECT COUNT(*) > 0 FROM posts" expect: "1" } })");
 }
 
+inline v1::Component OwnProgram() {
+  return FromText<v1::Component>(R"(
+    name: "cache"
+    action {
+      program: "redis" settings { key: "socket" value: "/run/redis/redis.sock" }
+      secrets { key: "password" value: "/etc/salvor/redis.password" }
+    })");
+}
+
 inline v1::Component DummyChain() { return FromText<v1::Component>(R"(name: "nothing" dummy { steps: 3 })"); }
 
 inline v1::ResticLocation Vault() {
@@ -112,6 +121,13 @@ inline v1::Manifest AManifest(const std::vector<v1::Component>& components) {
       v1::Artifact details = AnArtifact(name, name + ".dump.details", v1::Artifact::KIND_UNSPECIFIED);
       *details.mutable_contents() = MakeContents("dump details", v1::Artifact::ROLE_DETAILS);
       *manifest.add_artifacts() = details;
+    }
+    if (component.has_action()) {
+      *manifest.add_artifacts() = AnArtifact(name, name + ".dump.rdb", v1::Artifact::KIND_UNSPECIFIED);
+      v1::Artifact record = AnArtifact(name, name + ".record", v1::Artifact::KIND_UNSPECIFIED);
+      *record.mutable_contents() = MakeContents("record", v1::Artifact::ROLE_DETAILS);
+      record.mutable_program()->set_program(component.action().program());
+      *manifest.add_artifacts() = record;
     }
     if (component.has_disk()) {
       v1::Artifact tree = AnArtifact(name, name + ".tree", v1::Artifact::KIND_TREE);

@@ -37,6 +37,7 @@ WALL_CLOCK = re.compile(r"\babsl::Now\(|\bsystem_clock::now\(|\bCLOCK_REALTIME\b
                         r"\btime\((NULL|nullptr|0)\)")
 WALL_CLOCK_FOLDERS = ("agent/", "controlplane/")
 WALL_CLOCK_ALLOWED = {
+    "agent/engines/action/actions/backup_action.cc": r"\bbegun_at_ = absl::Now\(\);",  # consistent_at
     "agent/engines/disk/actions/backup_action.cc": r"\b(from_|until_) = absl::Now\(\);",  # in the evidence
     "agent/location/location_actions.cc": r"\bDescribe\(\*lock, absl::Now\(\)\)",  # how old a lock's file says it is
     "agent/location/manifest_actions.cc": r"\bmutable_created_at\(\) = ToProto\(absl::Now\(\)\);",
