@@ -69,6 +69,17 @@ TEST(ClusterBackup, OfTwoNamespacesIsABackupOfEach) {
   EXPECT_EQ(both.volumes_size(), 2);
 }
 
+TEST(ClusterBackup, OfAnApplicationThatIsHeldStill) {
+  v1::Component files = Claims("uploads", "shop", {"uploads"});
+  *files.mutable_quiesce() = FromText<v1::Quiesce>(
+      R"(command: "pause" release: "resume" deadline: "45s" labels { key: "app" value: "web" })");
+  const auto plan = Compile({files, DummyChain()});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  ExpectGolden("cluster-quiesce", plan->flow, plan->effects);
+  ASSERT_EQ(plan->flow.obligations_size(), 1);
+  EXPECT_EQ(plan->flow.obligations(0).name(), "quiesce");
+}
+
 TEST(ClusterBackup, TellsVeleroWhereAndWhose) {
   const auto plan = Compile({Claims("uploads", "shop", {"uploads"})});
   ASSERT_TRUE(plan.ok()) << plan.status();
