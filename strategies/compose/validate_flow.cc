@@ -100,14 +100,14 @@ class FlowValidator {
     return OkStatus();
   }
 
-  // A thing that was made on one agent is undone by no other; one that was made through a cluster's API, by whoever has that.
+  // A thing that was made on one agent is undone by no other.
   Status CheckPlacesOf(const v1::Obligation& obligation) const {
     const std::string& opened_at = flow_.steps(index_.at(obligation.opened_by())).place();
     if (opened_at != flow_.steps(index_.at(obligation.released_by())).place())
       return InvalidArgument("obligation '{}' is released at another place than it is opened at",
                              obligation.name());
     for (const v1::Place& place : flow_.places()) {
-      if (place.name() == opened_at && place.movable() && place.kind() != v1::AGENT_KIND_EXECUTOR)
+      if (place.name() == opened_at && place.movable())
         return InvalidArgument("obligation '{}' is opened at place '{}', which moves", obligation.name(),
                                opened_at);
     }

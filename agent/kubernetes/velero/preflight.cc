@@ -259,6 +259,10 @@ class Preflight {
   void LookAtQuiesces() {
     const auto chosen = ChooseContainers({action_.quiesces().begin(), action_.quiesces().end()}, facts_.pods);
     if (!chosen.ok()) Refuse(MessageOf(chosen.status()), HintOf(chosen.status()));
+    for (const std::string& name : facts_.no_commands_in)
+      Refuse(
+          fmt::format("pods of namespace {} are to be held still, and it lets Salvor run no commands", name),
+          HowToAllowCommands(name));
   }
 
   void LookAtHooks() {

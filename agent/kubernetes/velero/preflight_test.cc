@@ -251,6 +251,11 @@ TEST(Preflight, RefusesAQuiesceThatFindsNoPodAndHooksThatNoPodAsksFor) {
   quiesce.set_namespace_("shop");
   quiesce.add_claims("uploads");
   EXPECT_TRUE(JudgePreflight(action, Well()).ok()) << JudgePreflight(action, Well()).status();
+  PreflightFacts closed = Well();
+  closed.no_commands_in = {"shop"};
+  const Status shut = JudgePreflight(action, closed).status();
+  EXPECT_THAT(MessageOf(shut), HasSubstr("it lets Salvor run no commands"));
+  EXPECT_THAT(HintOf(shut), HasSubstr("kubectl -n shop create rolebinding salvor-quiesce"));
   *quiesce.mutable_claims(0) = "nobodys";
   EXPECT_THAT(
       MessageOf(JudgePreflight(action, Well()).status()),

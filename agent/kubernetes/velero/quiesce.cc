@@ -146,6 +146,13 @@ std::vector<std::string> HoldCommand(const v1::PodQuiesce& quiesce) {
   return line;
 }
 
+std::string HowToAllowCommands(const std::string& name_space) {
+  return fmt::format(
+      "Let it: kubectl -n {} create rolebinding salvor-quiesce --clusterrole=salvor-quiesce "
+      "--serviceaccount=salvor:salvor-executor",
+      name_space);
+}
+
 bool HasMadeSnapshots(std::string_view phase) {
   static const std::set<std::string_view> past = {"WaitingForPluginOperations",
                                                   "WaitingForPluginOperationsPartiallyFailed",

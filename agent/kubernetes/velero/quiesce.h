@@ -39,6 +39,9 @@ inline constexpr int kLateCode = 124;  // its exit code where the command had no
 // that no command can forge the mark.
 std::vector<std::string> HoldCommand(const v1::PodQuiesce& quiesce);
 
+// A sentence with the command by which a namespace lets Salvor run commands in its pods.
+std::string HowToAllowCommands(const std::string& name_space);
+
 // Whether a Backup in this phase of Velero's has all its snapshots, and has read all files. Not of a phase that this
 // version does not know.
 bool HasMadeSnapshots(std::string_view phase);

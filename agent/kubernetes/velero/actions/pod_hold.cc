@@ -24,13 +24,7 @@ std::string TextOf(const HeldContainer& container) {
 
 Status WithExecHint(const Status& error, const HeldContainer& container) {
   const Status named = WithContext(error, "run a command in " + TextOf(container));
-  if (kubernetes::IsForbidden(error)) {
-    return WithHint(named,
-                    fmt::format("Let Salvor run commands in that namespace: kubectl -n {} create rolebinding "
-                                "salvor-quiesce --clusterrole=salvor-quiesce "
-                                "--serviceaccount=salvor:salvor-executor",
-                                container.name_space));
-  }
+  if (kubernetes::IsForbidden(error)) return WithHint(named, HowToAllowCommands(container.name_space));
   if (error.code() == absl::StatusCode::kFailedPrecondition)
     return WithHint(named, "See whether the container runs, and has the programs sh and sleep.");
   return named;

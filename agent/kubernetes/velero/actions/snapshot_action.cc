@@ -154,9 +154,9 @@ class VeleroSnapshotRun {
     Status first;
     for (const std::unique_ptr<PodHold>& hold : holds_) {
       const Status released = hold->LetGo();
-      Log(fmt::format("pod {}: {}", hold->Container().pod,
-                      released.ok() ? "goes on again after " + absl::FormatDuration(hold->HeldFor())
-                                    : MessageOf(released)));
+      Log(fmt::format(
+          "pod {}: {}", hold->Container().pod,
+          released.ok() ? "goes on again after " + HumanDuration(hold->HeldFor()) : MessageOf(released)));
       if (first.ok()) first = released;
     }
     return first;
