@@ -15,9 +15,10 @@ namespace {
 // needs sh, sleep and, to see that it is late, date.
 //
 // The shell handles SIGPIPE rather than ignore it, so that a connection that is gone does not end it, and its children
-// have the signal as usual. The watchdog waits for its sleep, which it ends itself, so that nothing is left behind. A
-// command that is still at work at the deadline has not held anything still when the watchdog releases: so the release is
-// run once more after it.
+// have the signal as usual. The watchdog releases at the deadline, or when the shell is gone, which some container
+// runtimes kill with the connection. It is never early by the agent's clock, which began before it: what the agent takes
+// for held is held. It waits for its sleep, which it ends itself, so that nothing is left behind. A command that is still at
+// work at the deadline has not held anything still when the watchdog releases: the release is run once more after it.
 constexpr char kHoldScript[] = R"(trap : PIPE HUP
 seconds=$1 words=$2
 shift 2
@@ -37,10 +38,15 @@ release() {
 now() { date +%s 2>/dev/null || echo 0; }
 begun=$(now)
 (
-  sleep "$seconds" &
-  sleeping=$!
+  trap : HUP
   trap 'kill "$sleeping" 2>/dev/null; wait "$sleeping"; exit 0' TERM
-  wait "$sleeping"
+  left=$seconds
+  while [ "$left" -gt 0 ] && kill -0 $$ 2>/dev/null; do
+    sleep 1 &
+    sleeping=$!
+    wait "$sleeping"
+    left=$((left - 1))
+  done
   release "$@"
 ) </dev/null >/dev/null 2>&1 &
 watchdog=$!
