@@ -12,8 +12,9 @@ using testing::HasSubstr;
 
 TEST(ClusterActions, AreThoseOfTheKind) {
   const ActionRegistry executor = ExecutorActions({});
-  for (const char* kind : {"noop", "location_open", "manifest_write", "velero_preflight", "velero_backup",
-                           "velero_restore", "velero_restore_check", "discover"})
+  for (const char* kind :
+       {"noop", "location_open", "manifest_write", "velero_preflight", "velero_backup", "velero_restore",
+        "velero_restore_check", "velero_slot", "velero_snapshot", "velero_release", "discover"})
     EXPECT_EQ(executor.count(kind), 1u) << kind;
   EXPECT_EQ(executor.count("disk_backup"), 0u) << "a pod has no host's files";
   EXPECT_EQ(NodeActions().count("velero_backup"), 0u) << "a node's agent writes nothing to the API";
