@@ -59,8 +59,8 @@ v1::Step Places::AlsoOpened(const v1::Step& first, const std::string& host, cons
   return open;
 }
 
-// A cluster's work may be taken over while the agent that began it is only cut off, and still at it. What is held still, or
-// kept in another way, must not be let go by one of two that hold it: so it stays with the agent that began.
+// A cluster's work may be taken over while the agent that began it is only cut off, and still at it. What is held
+// still, or kept in another way, must not be let go by one of two that hold it: so it stays with who began.
 void Places::KeepWithOneAgent(v1::Flow* flow) const {
   constexpr char kKept[] = "cluster:kept";
   if (!is_cluster_ || flow->obligations().empty()) return;

@@ -28,8 +28,8 @@ class Places {
               std::vector<v1::Step>* steps) const;
   // The step that opens the Location on another host, `after` that which opened it on the main one.
   v1::Step AlsoOpened(const v1::Step& first, const std::string& host, const std::string& after) const;
-  // Declares them in the flow. Steps that were put nowhere are at the main host. On a cluster, where a place moves, those
-  // that open or release an obligation are at one that does not.
+  // Declares them in the flow. Steps that were put nowhere are at the main host. On a cluster, where a place moves,
+  // those that open or release an obligation are at one that does not.
   void Close(v1::Flow* flow) const;
 
  private:

@@ -1,5 +1,5 @@
-// Applications that are held still while Velero makes the snapshots of their volumes: what may be declared, and the steps
-// for it. Pure.
+// Applications that are held still while Velero makes the snapshots of their volumes: what may be declared, and the
+// steps for it. Pure.
 #pragma once
 
 #include <string>

@@ -16,9 +16,10 @@ namespace {
 //
 // The shell handles SIGPIPE rather than ignore it, so that a connection that is gone does not end it, and its children
 // have the signal as usual. The watchdog releases at the deadline, or when the shell is gone, which some container
-// runtimes kill with the connection. It is never early by the agent's clock, which began before it: what the agent takes
-// for held is held. It waits for its sleep, which it ends itself, so that nothing is left behind. A command that is still at
-// work at the deadline has not held anything still when the watchdog releases: the release is run once more after it.
+// runtimes kill with the connection. It is never early by the agent's clock, which began before it: what the agent
+// takes for held is held. It waits for its sleep, which it ends itself, so that nothing is left behind. A command
+// that is still at work at the deadline has not held anything still when the watchdog releases: the release is run
+// once more after it.
 constexpr char kHoldScript[] = R"(trap : PIPE HUP
 seconds=$1 words=$2
 shift 2

@@ -32,11 +32,11 @@ inline constexpr std::string_view kReleaseOrder =
     "salvor: release\n";               // a line of its input: run the release
 inline constexpr int kLateCode = 124;  // its exit code where the command had not ended by the deadline
 
-// What is run in the container, and holds for as long as it has input. It runs the command; says kHeldMark when that has
-// ended with 0; waits for kReleaseOrder or for its input's end, which comes with the agent's death; runs the release, and
-// ends with its exit code. A watchdog, which lives on when the rest was killed, runs the release at the deadline. Where
-// the command fails it runs the release, too, and ends with the command's code. What both write goes to its errors, so
-// that no command can forge the mark.
+// What is run in the container, and holds for as long as it has input. It runs the command; says kHeldMark when that
+// has ended with 0; waits for kReleaseOrder or for its input's end, which comes with the agent's death; runs the
+// release, and ends with its exit code. A watchdog, which lives on when the rest was killed, runs the release at the
+// deadline. Where the command fails it runs the release, too, and ends with the command's code. What both write goes
+// to its errors, so that no command can forge the mark.
 std::vector<std::string> HoldCommand(const v1::PodQuiesce& quiesce);
 
 // A sentence with the command by which a namespace lets Salvor run commands in its pods.

@@ -44,8 +44,8 @@ class Quiesce(ClusterTest):
 
     def await_held(self, stack: HeldStack) -> None:
         wait_for("the pod to be held still while Velero works",
-                 lambda: self.is_held(stack.space) and volumes.has_file(stack.space, "user", "/tmp/asked"), BACKUP_SECONDS,
-                 lambda: pods_of(stack.space))
+                 lambda: self.is_held(stack.space) and volumes.has_file(stack.space, "user", "/tmp/asked"),
+                 BACKUP_SECONDS, lambda: pods_of(stack.space))
 
     def given_up(self, space: str) -> list[str]:
         return [each["metadata"]["name"] for each in find(VELERO, "backups.velero.io", "salvor.dev/run")

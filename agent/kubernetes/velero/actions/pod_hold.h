@@ -20,8 +20,8 @@ namespace salvor::velero {
 // releases by itself; so it does at its deadline. Begin and LetGo are of one thread; IsHeld is of any.
 class PodHold {
  public:
-  // `log` gets each line that the commands write, and `on_end` is called when the hold ends that nobody let go of. Both run
-  // on another thread. The cluster must outlive this.
+  // `log` gets each line that the commands write, and `on_end` is called when the hold ends that nobody let go of.
+  // Both run on another thread. The cluster must outlive this.
   PodHold(kubernetes::Kubernetes& cluster, const HeldContainer& container,
           std::function<void(std::string_view line)> log, std::function<void()> on_end);
   ~PodHold();  // lets go

@@ -21,8 +21,8 @@ StatusOr<v1::ActionResult> RunVeleroPreflight(const v1::VeleroPreflight& action,
 StatusOr<v1::ActionResult> RunVeleroBackup(const v1::VeleroBackup& action, agent::ActionContext& context,
                                            const VeleroOptions& options);
 
-// The part of RunVeleroBackup up to where the Backup is over or passes the test, which is asked after each change and now
-// and then; what it holds is not judged.
+// The part of RunVeleroBackup up to where the Backup is over or passes the test, which is asked after each change and
+// now and then; what it holds is not judged.
 using BackupTest = std::function<bool(const BackupState& backup)>;
 StatusOr<BackupState> MakeVeleroBackup(const v1::VeleroBackup& action, agent::ActionContext& context,
                                        const VeleroOptions& options, kubernetes::Kubernetes& cluster,
