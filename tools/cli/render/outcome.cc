@@ -96,7 +96,7 @@ void AddUnconfirmed(const v1::Run& run, const Style& style, Outcome& outcome) {
     if (obligation.phase() != v1::ObligationStatus::PHASE_UNCONFIRMED) continue;
     const std::string line = Paint(style, Tone::kBad, ObligationText(obligation, run.header())) +
                              "; the agent is asked until it confirms that this is undone\n";
-    outcome.text = IsPause(obligation) ? line + outcome.text : outcome.text + line;
+    outcome.text = words::IsPause(obligation) ? line + outcome.text : outcome.text + line;
   }
 }
 

@@ -4,6 +4,7 @@
 #include <absl/time/time.h>
 
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string_view>
 #include <thread>
