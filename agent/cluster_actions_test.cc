@@ -15,7 +15,7 @@ TEST(ClusterActions, AreThoseOfTheKind) {
   for (const char* kind :
        {"noop", "location_open", "manifest_write", "velero_preflight", "velero_backup", "velero_restore",
         "velero_restore_check", "velero_delete", "location_forget", "scratch_namespace_start", "scratch_namespace_stop",
-        "discover"})
+        "velero_slot", "velero_snapshot", "velero_release", "discover"})
     EXPECT_EQ(executor.count(kind), 1u) << kind;
   EXPECT_EQ(executor.count("disk_backup"), 0u) << "a pod has no host's files";
   EXPECT_EQ(NodeActions().count("velero_backup"), 0u) << "a node's agent writes nothing to the API";

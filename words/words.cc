@@ -31,8 +31,13 @@ struct ObligationTexts {
 ObligationTexts TextsOf(const v1::ObligationStatus& obligation, const v1::RunHeader& run) {
   if (const std::string place = ScratchPlaceOf(obligation.name()); !place.empty())
     return {place + " in use", place + " removed", place + " may be left", "no " + place};
-  if (obligation.name() == "quiesce") {
-    const std::string application = CleanText(run.application());
+  if (IsPause(obligation)) {
+    const size_t dot = obligation.name().find('.');
+    const std::string application =
+        CleanText(run.application()) +
+        (dot == std::string::npos
+             ? ""
+             : fmt::format(" (namespace {})", CleanText(obligation.name().substr(dot + 1))));
     return {application + " is paused", application + " goes on again", application + " may still be paused",
             application + " was not paused"};
   }
@@ -240,6 +245,10 @@ std::string SubjectOf(const v1::RunHeader& header) {
     return fmt::format("restore of {} to {}", CleanText(header.backup()), CleanText(header.application()));
   }
   return of.empty() ? Word(header.kind()) : Word(header.kind()) + " of " + of;
+}
+
+bool IsPause(const v1::ObligationStatus& obligation) {
+  return obligation.name() == "quiesce" || obligation.name().rfind("quiesce.", 0) == 0;
 }
 
 std::string ObligationText(const v1::ObligationStatus& obligation, const v1::RunHeader& run) {

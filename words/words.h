@@ -33,6 +33,10 @@ std::string VolumeText(const v1::Artifact& artifact);
 // "backup of shop", "drill of backup-shop-…".
 std::string SubjectOf(const v1::RunHeader& header);
 
+// Whether it is of an application that is held still, which matters more than anything else that is left: "quiesce", or
+// "quiesce.NAMESPACE".
+bool IsPause(const v1::ObligationStatus& obligation);
+
 // The state of an obligation: "scratch place in use", "shop is paused".
 std::string ObligationText(const v1::ObligationStatus& obligation, const v1::RunHeader& run);
 

@@ -69,6 +69,25 @@ TEST(ClusterBackup, OfTwoNamespacesIsABackupOfEach) {
   EXPECT_EQ(both.volumes_size(), 2);
 }
 
+TEST(ClusterBackup, OfAnApplicationThatIsHeldStill) {
+  v1::Component files = Claims("uploads", "shop", {"uploads"});
+  *files.mutable_quiesce() = FromText<v1::Quiesce>(
+      R"(command: "pause" release: "resume" deadline: "45s" labels { key: "app" value: "web" })");
+  const auto plan = Compile({files, DummyChain()});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  ExpectGolden("cluster-quiesce", plan->flow, plan->effects);
+  ASSERT_EQ(plan->flow.obligations_size(), 1);
+  EXPECT_EQ(plan->flow.obligations(0).name(), "quiesce");
+  ASSERT_EQ(plan->flow.places_size(), 2);
+  EXPECT_TRUE(plan->flow.places(0).movable());
+  EXPECT_FALSE(plan->flow.places(1).movable())
+      << "one that is cut off and one that takes over would hold both";
+  EXPECT_EQ(plan->flow.places(1).kind(), v1::AGENT_KIND_EXECUTOR);
+  EXPECT_EQ(StepOf(plan->flow, "volumes.snapshot.shop").place(), plan->flow.places(1).name());
+  EXPECT_EQ(StepOf(plan->flow, "volumes.release.shop").place(), plan->flow.places(1).name());
+  EXPECT_EQ(StepOf(plan->flow, "volumes.backup.shop").place(), plan->flow.places(0).name());
+}
+
 TEST(ClusterBackup, TellsVeleroWhereAndWhose) {
   const auto plan = Compile({Claims("uploads", "shop", {"uploads"})});
   ASSERT_TRUE(plan.ok()) << plan.status();

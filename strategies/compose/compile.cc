@@ -335,7 +335,8 @@ Status AddVolumes(const v1::Manifest& header, const BackupRequest& request, std:
   std::vector<std::string> captures;
   std::set<std::string> waited_for;
   for (const Part& part : *parts) {
-    wanted.push_back({part.component->name(), part.fragment.volumes});
+    wanted.push_back({part.component->name(), part.fragment.volumes, part.component->quiesce(),
+                      !part.component->hooks().empty()});
     const auto own = IdsOfPurposes(part.fragment.steps, {v1::PURPOSE_CAPTURE});
     captures.insert(captures.end(), own.begin(), own.end());
     for (const v1::Step& step : part.fragment.steps) {

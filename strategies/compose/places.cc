@@ -59,6 +59,23 @@ v1::Step Places::AlsoOpened(const v1::Step& first, const std::string& host, cons
   return open;
 }
 
+// A cluster's work may be taken over while the agent that began it is only cut off, and still at it. What is held
+// still, or kept in another way, must not be let go by one of two that hold it: so it stays with who began.
+void Places::KeepWithOneAgent(v1::Flow* flow) const {
+  constexpr char kKept[] = "cluster:kept";
+  if (!is_cluster_ || flow->obligations().empty()) return;
+  v1::Place* place = flow->add_places();
+  place->set_name(kKept);
+  place->set_environment(environment_);
+  place->set_runtime(v1::RUNTIME_KUBERNETES);
+  place->set_kind(v1::AGENT_KIND_EXECUTOR);
+  for (v1::Step& step : *flow->mutable_steps()) {
+    for (const v1::Obligation& obligation : flow->obligations()) {
+      if (step.id() == obligation.opened_by() || step.id() == obligation.released_by()) step.set_place(kKept);
+    }
+  }
+}
+
 void Places::Close(v1::Flow* flow) const {
   for (const std::string& host : hosts_) {
     v1::Place* place = flow->add_places();
@@ -72,6 +89,7 @@ void Places::Close(v1::Flow* flow) const {
   for (v1::Step& step : *flow->mutable_steps()) {
     if (step.place().empty()) Put(MainHost(), &step);
   }
+  KeepWithOneAgent(flow);
 }
 
 }  // namespace salvor::strategies

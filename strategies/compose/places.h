@@ -28,11 +28,13 @@ class Places {
               std::vector<v1::Step>* steps) const;
   // The step that opens the Location on another host, `after` that which opened it on the main one.
   v1::Step AlsoOpened(const v1::Step& first, const std::string& host, const std::string& after) const;
-  // Declares them in the flow. Steps that were put nowhere are at the main host.
+  // Declares them in the flow. Steps that were put nowhere are at the main host. On a cluster, where a place moves,
+  // those that open or release an obligation are at one that does not.
   void Close(v1::Flow* flow) const;
 
  private:
   std::string NameOf(const std::string& host) const;
+  void KeepWithOneAgent(v1::Flow* flow) const;
 
   std::string environment_;
   bool is_cluster_ = false;

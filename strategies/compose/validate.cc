@@ -12,6 +12,7 @@
 #include "strategies/compose/validate_runtime.h"
 #include "strategies/interface/declarations.h"
 #include "strategies/interface/steps.h"
+#include "strategies/volumes/quiesce.h"
 
 namespace salvor::strategies {
 namespace {
@@ -47,6 +48,7 @@ std::vector<FieldProblem> ValidateComponent(const StrategyRegistry& strategies,
     problems.Add("doubtBelow", fmt::format("'{}' is not a share of 1% to 100%; write it like 50%, or never",
                                            CleanText(component.doubt_below().substr(0, 40))));
   }
+  ValidateQuiesce(component, &problems);
   std::vector<FieldProblem> found = problems.Take();
   const Strategy* strategy = strategies.Find(component);
   if (strategy == nullptr && component.has_extension()) {

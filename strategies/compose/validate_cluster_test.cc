@@ -181,5 +181,22 @@ TEST(ResolveComponents, GivesTheApplicationsNamespaceToThoseThatNameNone) {
   EXPECT_EQ((*resolved)[1].namespace_(), "mail");
 }
 
+TEST(Quiesce, IsOfAClusterAndOfItsPods) {
+  const std::string components = R"(components { name: "files" disk { %s } hooks: "velero"
+      quiesce { command: "hold" release: "go-on" } } })";
+  const auto with = [&](const std::string& of, const std::string& disk) {
+    std::string whole = components;
+    return R"(metadata { name: "shop" } application { )" + of + whole.replace(whole.find("%s"), 2, disk);
+  };
+  EXPECT_THAT(Problems({with(R"(environment: "cluster" namespace: "shop" )", R"(claims: "data")")}),
+              IsEmpty());
+  EXPECT_THAT(
+      Problems({with(R"(environment: "hosts" )", R"(paths: "/srv")")}),
+      ElementsAre("spec.components[0].quiesce: is for pods of a cluster, and this environment is a set of "
+                  "hosts; leave it out",
+                  "spec.components[0].hooks: are of Velero on a cluster, and this environment is a set of "
+                  "hosts; leave it out"));
+}
+
 }  // namespace
 }  // namespace salvor::strategies

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "strategies/interface/steps.h"
 #include "strategies/volumes/changes.h"
+#include "strategies/volumes/quiesce.h"
 #include "strategies/volumes/scratch_namespace.h"
 
 namespace salvor::strategies {
@@ -80,6 +81,43 @@ void UseVelero(v1::Step* step, const std::string& environment, bool alone) {
   step->mutable_keys(step->keys_size() - 1)->set_exclusive(alone);
 }
 
+// What the components want of pods of one namespace.
+struct Stillness {
+  std::vector<v1::PodQuiesce> quiesces;
+  std::vector<std::string> rely_on_hooks;
+};
+
+std::vector<std::string> ClaimsIn(const ComponentVolumes& component, const std::string& in_namespace) {
+  std::vector<std::string> claims;
+  for (const Volume& volume : component.volumes) {
+    if (volume.in_namespace == in_namespace) claims.push_back(volume.claim);
+  }
+  return claims;
+}
+
+Stillness StillnessIn(const std::string& in_namespace, const std::vector<ComponentVolumes>& wanted) {
+  Stillness stillness;
+  for (const ComponentVolumes& component : wanted) {
+    const std::vector<std::string> claims = ClaimsIn(component, in_namespace);
+    if (claims.empty()) continue;
+    if (!component.quiesce.command().empty())
+      stillness.quiesces.push_back(QuiesceOf(component.component, component.quiesce, in_namespace, claims));
+    if (component.relies_on_hooks) stillness.rely_on_hooks.push_back(component.component);
+  }
+  return stillness;
+}
+
+Status RefuseStillnessOfNothing(const std::vector<ComponentVolumes>& wanted) {
+  for (const ComponentVolumes& component : wanted) {
+    if (!component.volumes.empty()) continue;
+    if (component.quiesce.command().empty() && !component.relies_on_hooks) continue;
+    return WithHint(FailedPrecondition("component '{}' has no volumes that its pods could be held still for",
+                                       component.component),
+                    "Remove its quiesce and hooks, or name its claims.");
+  }
+  return OkStatus();
+}
+
 v1::Step Preflight(const ByNamespace& gathered, const BackupRequest& request) {
   v1::Step step = MakeStep(kPreflight, v1::PURPOSE_PREFLIGHT, "", "check Velero and volumes");
   v1::VeleroPreflight* preflight = step.mutable_action()->mutable_velero_preflight();
@@ -91,6 +129,12 @@ v1::Step Preflight(const ByNamespace& gathered, const BackupRequest& request) {
   Retry(&step, 3, 2, 30);
   SetAttemptTimeout(&step, kPreflightTimeout_s);
   return step;
+}
+
+void AskPreflight(const Stillness& stillness, v1::Step* step) {
+  v1::VeleroPreflight* preflight = step->mutable_action()->mutable_velero_preflight();
+  for (const v1::PodQuiesce& quiesce : stillness.quiesces) *preflight->add_quiesces() = quiesce;
+  for (const std::string& component : stillness.rely_on_hooks) preflight->add_hook_components(component);
 }
 
 v1::Step Backup(const std::string& in_namespace, const std::vector<v1::VeleroVolume>& volumes,
@@ -305,17 +349,36 @@ std::string_view WordOf(v1::VolumeMethod method) {
 StatusOr<Fragment> KeepVolumes(const std::vector<ComponentVolumes>& wanted, const v1::Manifest& header,
                                const BackupRequest& request, const std::vector<std::string>& earlier) {
   ASSIGN_OR_RETURN(const ByNamespace gathered, Gather(wanted));
+  RETURN_IF_ERROR(RefuseStillnessOfNothing(wanted));
   Fragment fragment;
   if (gathered.empty()) return fragment;
   fragment.steps.push_back(Preflight(gathered, request));
+  std::map<std::string, Stillness> stillness;
+  bool any_held = false;
+  for (const auto& [in_namespace, volumes] : gathered) {
+    const Stillness& one = stillness[in_namespace] = StillnessIn(in_namespace, wanted);
+    AskPreflight(one, &fragment.steps.front());
+    any_held = any_held || !one.quiesces.empty();
+  }
+  std::string previous;
   for (const auto& [in_namespace, volumes] : gathered) {
     const std::string name = NameIn(request.backup, in_namespace, gathered.size() == 1);
     v1::Step step = Backup(in_namespace, volumes, name, header, request);
+    // Velero makes one after the other, and nobody is held still while another one's is made.
+    if (any_held && !previous.empty()) After(&step, previous, v1::Edge::CONDITION_FINISHED);
+    previous = step.id();
     for (const std::string& before : earlier) After(&step, before, v1::Edge::CONDITION_FINISHED);
     fragment.effects.push_back(MakeEffect(
         "read", "objects of namespace " + in_namespace,
         fmt::format("into Velero's Backup {}, which has Secrets as plain text in its bucket", name)));
     for (const v1::VeleroVolume& volume : volumes) Promise(step, volume, &fragment);
+    const Stillness& wanted_here = stillness[in_namespace];
+    for (const std::string& component : wanted_here.rely_on_hooks)
+      step.mutable_action()->mutable_velero_backup()->add_hook_components(component);
+    if (!wanted_here.quiesces.empty()) {
+      const std::string obligation = gathered.size() == 1 ? "quiesce" : "quiesce." + in_namespace;
+      HoldStill(wanted_here.quiesces, in_namespace, obligation, &step, &fragment);
+    }
     fragment.steps.push_back(std::move(step));
   }
   return fragment;

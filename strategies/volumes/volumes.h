@@ -19,11 +19,14 @@ std::string_view WordOf(v1::VolumeMethod method);
 struct ComponentVolumes {
   std::string component;
   std::vector<Volume> volumes;
+  v1::Quiesce quiesce = {};      // backup; empty: nothing is held still
+  bool relies_on_hooks = false;  // backup; of Velero's
 };
 
 // volumes.preflight → volumes.backup.NAMESPACE, one each, which begin once the steps of `earlier` are over, whatever became
-// of them: dumps come first. Nothing where nobody wants a volume. FailedPrecondition where two components want the same.
-// The name of each Backup of Velero's is decided here, so that whoever tries again finds what is there.
+// of them: dumps come first. Where components want pods held still there is more before each (HoldStill, quiesce.h), and
+// one namespace comes after the other. Nothing where nobody wants a volume. FailedPrecondition where two components want
+// the same. The name of each Backup of Velero's is decided here, so that whoever tries again finds what is there.
 StatusOr<Fragment> KeepVolumes(const std::vector<ComponentVolumes>& wanted, const v1::Manifest& header,
                                const BackupRequest& request, const std::vector<std::string>& earlier);
 

@@ -46,7 +46,8 @@ std::vector<std::string> Present() {
                    v1::Manifest::descriptor()->file(), v1::MariadbDetails::descriptor()->file(),
                    v1::Object::descriptor()->file(), v1::RestoreOptions::descriptor()->file(),
                    v1::Run::descriptor()->file(), v1::ScratchNamespaceStart::descriptor()->file(),
-                   v1::TokenRecord::descriptor()->file(), v1::VeleroBackup::descriptor()->file()});
+                   v1::TokenRecord::descriptor()->file(), v1::VeleroBackup::descriptor()->file(),
+                   v1::VeleroSlot::descriptor()->file()});
 }
 
 TEST(Messages, NothingThatWasWrittenOnceIsBroken) {

@@ -68,6 +68,10 @@ Pod ReadPod(const Json& pod) {
   read.excluded = TextAt(pod, {"metadata", "labels", kExcludeLabel}) == "true";
   for (const auto& [key, value] : TextMapAt(pod, {"metadata", "annotations"}))
     read.has_hooks = read.has_hooks || key.find(kHookMark) != std::string::npos;
+  read.labels = TextMapAt(pod, {"metadata", "labels"});
+  if (const Json& containers = At(pod, {"spec", "containers"}); containers.is_array()) {
+    for (const Json& container : containers) read.containers.push_back(TextAt(container, {"name"}));
+  }
   const std::set<std::string> mounted = MountedVolumes(pod);
   const Json& volumes = At(pod, {"spec", "volumes"});
   if (!volumes.is_array()) return read;

@@ -36,6 +36,8 @@ struct Pod {
   bool excluded = false;            // labelled so that Velero leaves it out
   std::vector<std::string> claims;  // that one of its containers has mounted, as Velero looks for them
   bool has_hooks = false;           // annotations by which Velero runs commands in it
+  std::vector<std::string> containers;
+  std::map<std::string, std::string> labels;
 };
 
 Pod ReadPod(const Json& pod);

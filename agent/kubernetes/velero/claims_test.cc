@@ -83,5 +83,14 @@ TEST(Pods, HaveHooksByAnyOfTheirAnnotations) {
   }
 }
 
+TEST(Pods, HaveContainersAndLabelsByWhichTheyAreMeant) {
+  Json object = PodObject("web", "uploads");
+  object["metadata"]["labels"] = {{"app", "web"}};
+  const Pod pod = ReadPod(object);
+  EXPECT_EQ(pod.containers, std::vector<std::string>{"main"});
+  EXPECT_EQ(pod.labels.at("app"), "web");
+  EXPECT_TRUE(ReadPod(Json::object()).containers.empty());
+}
+
 }  // namespace
 }  // namespace salvor::velero

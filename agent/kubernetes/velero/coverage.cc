@@ -329,9 +329,25 @@ class CoverageJudge {
     }
     report->set_objects(objects);
     for (const v1::VeleroVolume& volume : volumes_) *report->add_volumes() = volume;
+    if (!action_.hook_components().empty()) return JudgeHooks();
     if (backup.hooks_attempted > 0) {
       AddWarning(fmt::format("Velero ran {} hooks that pods' annotations ask for, {} of them in vain",
                              backup.hooks_attempted, backup.hooks_failed));
+    }
+  }
+
+  // Velero counts them in all pods together, so each component that relies on any has the doubt.
+  void JudgeHooks() {
+    const BackupState& backup = evidence_.backup;
+    if (backup.hooks_attempted > 0 && backup.hooks_failed == 0) return;
+    for (const std::string& component : action_.hook_components()) {
+      v1::MissingArtifact* missing = result_.add_missing();
+      missing->set_component(component);
+      missing->set_title("hooks of Velero's");
+      missing->set_why(backup.hooks_attempted == 0
+                           ? "Velero ran none, so its volumes are those of an application at work"
+                           : fmt::format("Velero ran {} hooks, {} of them in vain; see: {}",
+                                         backup.hooks_attempted, backup.hooks_failed, LogCommand()));
     }
   }
 

@@ -388,5 +388,22 @@ TEST_F(Coverage, KeepsItsWarningsFew) {
   EXPECT_LE(Judge().warnings_size(), 52);
 }
 
+TEST_F(Coverage, LacksHooksThatAComponentReliesOn) {
+  action_.add_hook_components("files");
+  EXPECT_EQ(Missing(),
+            "hooks of Velero's: Velero ran none, so its volumes are those of an application at work\n");
+  evidence_.backup.hooks_attempted = 2;
+  EXPECT_EQ(Missing(), "");
+  EXPECT_EQ(Judge().warnings_size(), 0) << "they are wanted";
+  evidence_.backup.hooks_failed = 1;
+  EXPECT_EQ(
+      Missing(),
+      "hooks of Velero's: Velero ran 2 hooks, 1 of them in vain; see: velero -n velero backup logs b\n");
+  EXPECT_EQ(Judge().missing(0).component(), "files");
+  action_.clear_hook_components();
+  EXPECT_EQ(Missing(), "") << "nobody relies on them";
+  EXPECT_EQ(Judge().warnings_size(), 1);
+}
+
 }  // namespace
 }  // namespace salvor::velero

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "absl/strings/str_join.h"
+#include "agent/kubernetes/velero/quiesce.h"
 #include "agent/kubernetes/velero/resources.h"
 #include "agent/kubernetes/velero/storage_address.h"
 #include "agent/kubernetes/velero/volume_policy.h"
@@ -69,6 +70,7 @@ class Preflight {
     }
     LookAtPolicy();
     LookAtHooks();
+    LookAtQuiesces();
     LookAtQueue();
     return std::move(findings_);
   }
@@ -278,7 +280,25 @@ class Preflight {
     }
   }
 
+  void LookAtQuiesces() {
+    const auto chosen = ChooseContainers({action_.quiesces().begin(), action_.quiesces().end()}, facts_.pods);
+    if (!chosen.ok()) Refuse(MessageOf(chosen.status()), HintOf(chosen.status()));
+    for (const std::string& name : facts_.no_commands_in)
+      Refuse(
+          fmt::format("pods of namespace {} are to be held still, and it lets Salvor run no commands", name),
+          HowToAllowCommands(name));
+  }
+
   void LookAtHooks() {
+    const bool any =
+        std::any_of(facts_.pods.begin(), facts_.pods.end(), [](const Pod& pod) { return pod.has_hooks; });
+    if (!action_.hook_components().empty()) {
+      if (any) return;
+      return Refuse(
+          fmt::format("component {} relies on hooks of Velero's, and no pod's annotations ask for any",
+                      action_.hook_components(0)),
+          "Annotate the pod with pre.hook.backup.velero.io/command, or remove hooks from the component.");
+    }
     for (const Pod& pod : facts_.pods) {
       if (!pod.has_hooks) continue;
       return Warn(fmt::format("annotations of pod {}/{} let Velero run commands in it during the backup",

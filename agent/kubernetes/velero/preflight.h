@@ -74,6 +74,7 @@ struct PreflightFacts {
   std::string deployment = "velero";          // of Velero's server
   std::optional<absl::Time> server_since;     // when Velero was started; nothing: none of its pods was found
   bool has_published_password = false;        // of its repositories: the one that stands in Velero's source
+  std::set<std::string> no_commands_in;       // namespaces that let us run none in pods, if any is wanted
 };
 
 // The location that a Backup goes to: the named one, or Velero's default; nullptr where there is none.

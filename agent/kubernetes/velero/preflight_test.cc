@@ -267,6 +267,33 @@ TEST(Preflight, WarnsWhereItIsNotKnownWhenVeleroWasStarted) {
   EXPECT_THAT(JudgePreflight(Action(kAuto), facts)->warnings(), IsEmpty()) << "there are no snapshots";
 }
 
+TEST(Preflight, RefusesAQuiesceThatFindsNoPodAndHooksThatNoPodAsksFor) {
+  v1::VeleroPreflight action = Action(kFiles);
+  v1::PodQuiesce& quiesce = *action.add_quiesces();
+  quiesce.set_component("files");
+  quiesce.set_namespace_("shop");
+  quiesce.add_claims("uploads");
+  EXPECT_TRUE(JudgePreflight(action, Well()).ok()) << JudgePreflight(action, Well()).status();
+  PreflightFacts closed = Well();
+  closed.no_commands_in = {"shop"};
+  const Status shut = JudgePreflight(action, closed).status();
+  EXPECT_THAT(MessageOf(shut), HasSubstr("it lets Salvor run no commands"));
+  EXPECT_THAT(HintOf(shut), HasSubstr("kubectl -n shop create rolebinding salvor-quiesce"));
+  *quiesce.mutable_claims(0) = "nobodys";
+  EXPECT_THAT(
+      MessageOf(JudgePreflight(action, Well()).status()),
+      HasSubstr(
+          "component files is to be held still, and no running pod of namespace shop has mounted nobodys"));
+  action.clear_quiesces();
+  action.add_hook_components("files");
+  EXPECT_THAT(MessageOf(JudgePreflight(action, Well()).status()), HasSubstr("relies on hooks of Velero's"));
+  PreflightFacts facts = Well();
+  facts.pods[0].has_hooks = true;
+  const auto relied_on = JudgePreflight(action, facts);
+  ASSERT_TRUE(relied_on.ok()) << relied_on.status();
+  EXPECT_THAT(relied_on->warnings(), IsEmpty()) << "they are wanted";
+}
+
 TEST(Preflight, FindsThePodsOfADeploymentByItsSelector) {
   const auto of = [](const Json& labels) {
     return PodSelector({{"spec", {{"selector", {{"matchLabels", labels}}}}}});

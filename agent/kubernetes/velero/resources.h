@@ -30,6 +30,10 @@ inline kubernetes::ResourceType StorageClasses() { return {"storage.k8s.io", "v1
 inline kubernetes::ResourceType StatefulSets() { return {"apps", "v1", "statefulsets"}; }
 inline kubernetes::ResourceType DaemonSets() { return {"apps", "v1", "daemonsets"}; }
 inline kubernetes::ResourceType CronJobs() { return {"batch", "v1", "cronjobs"}; }
+// Asks whether one may do something; nothing is made, and every account may ask.
+inline kubernetes::ResourceType AccessReviews() {
+  return {"authorization.k8s.io", "v1", "selfsubjectaccessreviews", false};
+}
 inline kubernetes::ResourceType SnapshotClasses() {
   return {"snapshot.storage.k8s.io", "v1", "volumesnapshotclasses", false};
 }

@@ -16,7 +16,7 @@ Right = tuple[str, str, str]
 # in the cluster as a whole.
 ROLES = {("Role", "salvor-executor"): "velero", ("ClusterRole", "salvor-executor"): "cluster",
          ("ClusterRole", "salvor-application"): "application", ("ClusterRole", "salvor-scratch"): "scratch",
-         ("Role", "salvor-executor-pod"): "own"}
+         ("Role", "salvor-executor-pod"): "own", ("ClusterRole", "salvor-quiesce"): "application"}
 # What the client asks for each of its calls; the others are helpers over it. Every server lets everybody discover.
 VERBS = {"Get": ["get"], "List": ["list"], "Watch": ["watch"], "Create": ["create"], "Apply": ["patch"],
          "Patch": ["patch"], "Delete": ["delete"], "ListAll": ["list"], "WaitUntil": ["list", "watch"],
@@ -85,6 +85,9 @@ def calls_of(path: Path) -> dict[Right, str]:
         name = call["method"] or call["helper"]
         words = arguments(text, call.end())
         shown = f"{path.name}: {name}({', '.join(words)[:80]}"
+        if name == "Exec":  # its namespace is in the command; they are pods of applications, and of no others
+            found.update({("application", "pods/exec", verb): shown for verb in ("get", "create")})
+            continue
         if name not in VERBS:
             raise AssertionError(f"{shown}: which rights does it need?")
         if not VERBS[name]:
@@ -112,12 +115,16 @@ def calls_of(path: Path) -> dict[Right, str]:
 HELPERS = {"object_wait.cc"}
 
 
+# Of every account that the cluster knows, by system:basic-user.
+EVERYBODYS = {("cluster", "selfsubjectaccessreviews.authorization.k8s.io", "create")}
+
+
 def calls() -> dict[Right, str]:
     found: dict[Right, str] = {}
     for path in sorted(ACTIONS.glob("*.cc")):
         if "_test" not in path.name and path.name not in HELPERS:
             found = {**calls_of(path), **found}
-    return found
+    return {right: call for right, call in found.items() if right not in EVERYBODYS}
 
 
 def words_of(rule: str, key: str) -> list[str]:
@@ -176,6 +183,15 @@ class Rights(unittest.TestCase):
             if "secrets" in words_of(document, "resources"):
                 self.assertEqual(words_of(document, "verbs"), ["get"])
                 self.assertEqual(len(words_of(document, "resourceNames")), 1)
+
+
+class Commands(unittest.TestCase):
+    def test_a_namespace_lets_them_run_by_a_role_of_its_own(self):
+        for document in (DEPLOY / "rights.yaml").read_text().split("\n---\n"):
+            if "pods/exec" in document:
+                self.assertIn("kind: ClusterRole\n", document)
+                self.assertIn("name: salvor-quiesce\n", document)
+                self.assertEqual(document.count("resources:"), 1)
 
 
 class Names(unittest.TestCase):

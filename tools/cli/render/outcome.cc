@@ -94,8 +94,9 @@ void FillFailure(const v1::Run& run, Outcome& outcome) {
 void AddUnconfirmed(const v1::Run& run, const Style& style, Outcome& outcome) {
   for (const v1::ObligationStatus& obligation : run.obligations()) {
     if (obligation.phase() != v1::ObligationStatus::PHASE_UNCONFIRMED) continue;
-    outcome.text += Paint(style, Tone::kBad, ObligationText(obligation, run.header())) +
-                    "; the agent is asked until it confirms that this is undone\n";
+    const std::string line = Paint(style, Tone::kBad, ObligationText(obligation, run.header())) +
+                             "; the agent is asked until it confirms that this is undone\n";
+    outcome.text = words::IsPause(obligation) ? line + outcome.text : outcome.text + line;
   }
 }
 

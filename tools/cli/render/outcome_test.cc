@@ -374,6 +374,13 @@ TEST(AnyOutcome, SaysWhenAReleaseIsUnconfirmed) {
               HasSubstr("scratch place may be left; the agent is asked until"));
 }
 
+TEST(AnyOutcome, SaysFirstThatAnApplicationMayStillBePaused) {
+  v1::Run run = WithPhase(SucceededDrill(), v1::RUN_PHASE_CANCELLED);
+  run.mutable_obligations(0)->set_name("quiesce");
+  run.mutable_obligations(0)->set_phase(v1::ObligationStatus::PHASE_UNCONFIRMED);
+  EXPECT_THAT(OutcomeOf(AsJudged(run)).text, StartsWith("shop may still be paused; the agent is asked until"));
+}
+
 TEST(AnyOutcome, OfAnUnknownKindIsDecidedByItsPhase) {
   v1::Run run = SucceededDrill();
   run.mutable_header()->set_kind(v1::RUN_KIND_COPY);

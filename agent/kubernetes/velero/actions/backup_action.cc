@@ -46,7 +46,18 @@ class VeleroBackupRun {
     if (options_.observer != nullptr)
       options_.observer->OnVolumes(action_.application(), CountVolumes(result));
     for (const std::string& warning : warnings_) result.add_warnings(warning);
+    *result.mutable_velero()->mutable_held_pods() = held_pods_;
     return result;
+  }
+
+  // Makes it, or goes on with it, until it is over or `is_enough`; nothing is judged but a bad end.
+  StatusOr<BackupState> MakeUntil(const BackupTest& is_enough) {
+    is_enough_ = is_enough;
+    TakeFromPreflight();
+    ASSIGN_OR_RETURN(const std::string name, FindOrMake());
+    ASSIGN_OR_RETURN(evidence_.backup, Await(name));
+    RETURN_IF_ERROR(JudgeEnd(evidence_.backup, velero_));
+    return evidence_.backup;
   }
 
  private:
@@ -60,6 +71,7 @@ class VeleroBackupRun {
   // manifest is written from what captures say, and not from preflights.
   void TakeFromPreflight() {
     for (const auto& [step, result] : context_.task.inputs()) {
+      if (result.velero().held_pods_size() > 0) held_pods_ = result.velero().held_pods();
       if (!result.has_velero() || !result.velero().backup().empty()) continue;
       location_ = result.velero().storage_location();
       evidence_.velero_version = result.velero().velero_version();
@@ -80,6 +92,11 @@ class VeleroBackupRun {
     if (choice.exists) {
       Log("going on with Velero's backup " + choice.name);
       return choice.name;
+    }
+    if (action_.must_exist()) {
+      return WithHint(
+          FailedPrecondition("Velero gave up the backup that it began while the application was held still"),
+          "Start the backup once more, which holds it still again.");
     }
     RETURN_IF_ERROR(FindLocation());
     RETURN_IF_ERROR(ListClaimsOfAll());
@@ -155,7 +172,7 @@ class VeleroBackupRun {
     BackupState backup;
     const ObjectEyes eyes{[&](const Json& object) {
                             backup = ReadBackup(object);
-                            return IsOver(backup.stage) || IsDead(backup);
+                            return IsOver(backup.stage) || IsDead(backup) || (is_enough_ && is_enough_(backup));
                           },
                           [&] { return DescribeProgress(backup, evidence_.transfers, ahead_.value_or(0)); },
                           [&] { return Look(backup); }};
@@ -292,6 +309,8 @@ class VeleroBackupRun {
   const kubernetes::Call call_;
   std::string location_;
   std::vector<std::string> warnings_;
+  google::protobuf::RepeatedPtrField<v1::VeleroReport::HeldPod> held_pods_;
+  BackupTest is_enough_;  // null: only its end is
   Evidence evidence_;
   StallWatch stall_;
   ObjectWait wait_;
@@ -305,6 +324,12 @@ StatusOr<v1::ActionResult> RunVeleroBackup(const v1::VeleroBackup& action, agent
                                            const VeleroOptions& options) {
   ASSIGN_OR_RETURN(const std::shared_ptr<kubernetes::Kubernetes> cluster, options.clusters(action.cluster()));
   return VeleroBackupRun(action, context, options, *cluster).Run();
+}
+
+StatusOr<BackupState> MakeVeleroBackup(const v1::VeleroBackup& action, agent::ActionContext& context,
+                                       const VeleroOptions& options, kubernetes::Kubernetes& cluster,
+                                       const BackupTest& is_enough) {
+  return VeleroBackupRun(action, context, options, cluster).MakeUntil(is_enough);
 }
 
 }  // namespace salvor::velero

@@ -39,6 +39,7 @@ class Looker {
     RETURN_IF_ERROR(LookAtLocation());
     RETURN_IF_ERROR(LookAtSnapshots());
     for (const std::string& name : action_.namespaces()) RETURN_IF_ERROR(LookAtNamespace(name));
+    for (const v1::PodQuiesce& quiesce : action_.quiesces()) AskForCommands(quiesce.namespace_());
     return std::move(facts_);
   }
 
@@ -148,6 +149,18 @@ class Looker {
     ASSIGN_OR_RETURN(facts_.snapshot_classes,
                      ListAll(cluster_, SnapshotClasses(), "", "", ReadSnapshotClass, call_));
     return OkStatus();
+  }
+
+  // Where it can't be asked, whoever runs the command finds out.
+  void AskForCommands(const std::string& name) {
+    const Json may = {{"namespace", name}, {"verb", "create"}, {"resource", "pods"}, {"subresource", "exec"}};
+    const Json review = {{"apiVersion", "authorization.k8s.io/v1"},
+                         {"kind", "SelfSubjectAccessReview"},
+                         {"spec", {{"resourceAttributes", may}}}};
+    const auto answer = cluster_.Create(AccessReviews(), "", review, {}, call_);
+    if (answer.ok() && At(*answer, {"status", "allowed"}).is_boolean() &&
+        !FlagAt(*answer, {"status", "allowed"}))
+      facts_.no_commands_in.insert(name);
   }
 
   Status LookAtNamespace(const std::string& name) {

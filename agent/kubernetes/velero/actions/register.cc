@@ -19,6 +19,9 @@ void RegisterWithOptions(agent::ActionRegistry& registry, const VeleroOptions& o
 void RegisterVeleroActions(agent::ActionRegistry& registry, const VeleroOptions& options) {
   RegisterWithOptions<v1::VeleroPreflight>(registry, options, RunVeleroPreflight);
   RegisterWithOptions<v1::VeleroBackup>(registry, options, RunVeleroBackup);
+  RegisterWithOptions<v1::VeleroSlot>(registry, options, RunVeleroSlot);
+  RegisterWithOptions<v1::VeleroSnapshot>(registry, options, RunVeleroSnapshot);
+  RegisterWithOptions<v1::VeleroRelease>(registry, options, RunVeleroRelease);
   RegisterWithOptions<v1::VeleroRestore>(registry, options, RunVeleroRestore);
   RegisterWithOptions<v1::VeleroRestoreCheck>(registry, options, RunVeleroRestoreCheck);
   RegisterWithOptions<v1::VeleroDelete>(registry, options, RunVeleroDelete);

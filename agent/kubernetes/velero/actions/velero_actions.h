@@ -6,6 +6,7 @@
 #include "agent/kubernetes/velero/preflight.h"
 #include "agent/work/action.h"
 #include "salvor/v1/discovery.pb.h"
+#include "salvor/v1/quiesce.pb.h"
 #include "salvor/v1/scratch_namespace.pb.h"
 #include "salvor/v1/velero.pb.h"
 
@@ -20,6 +21,27 @@ StatusOr<v1::ActionResult> RunVeleroPreflight(const v1::VeleroPreflight& action,
 // attempt would wait for the same one. A stop ends the waiting alone, for Velero can't be stopped.
 StatusOr<v1::ActionResult> RunVeleroBackup(const v1::VeleroBackup& action, agent::ActionContext& context,
                                            const VeleroOptions& options);
+
+// The part of RunVeleroBackup up to where the Backup is over or passes the test, which is asked after each change and
+// now and then; what it holds is not judged.
+using BackupTest = std::function<bool(const BackupState& backup)>;
+StatusOr<BackupState> MakeVeleroBackup(const v1::VeleroBackup& action, agent::ActionContext& context,
+                                       const VeleroOptions& options, kubernetes::Kubernetes& cluster,
+                                       const BackupTest& is_enough);
+
+// Waits until Velero has nothing to do before a Backup that is made now.
+StatusOr<v1::ActionResult> RunVeleroSlot(const v1::VeleroSlot& action, agent::ActionContext& context,
+                                         const VeleroOptions& options);
+
+// Holds pods still, makes a Backup, and lets them go when its snapshots are made; on every other way, too. Unavailable
+// where the turn was lost or a pod ended: the next attempt makes another Backup. FailedPrecondition where the deadline
+// came first.
+StatusOr<v1::ActionResult> RunVeleroSnapshot(const v1::VeleroSnapshot& action, agent::ActionContext& context,
+                                             const VeleroOptions& options);
+
+// Runs the releases in all pods that run. Unavailable where one did not end with 0.
+StatusOr<v1::ActionResult> RunVeleroRelease(const v1::VeleroRelease& action, agent::ActionContext& context,
+                                            const VeleroOptions& options);
 
 // Removes a Backup with all that it kept, or all of a run, and the policies that its attempts were made by. Done when they
 // are gone. FailedPrecondition, and nothing was deleted: one is another run's or another environment's, or Velero still
