@@ -11,6 +11,7 @@
 #include "agent/cluster_actions.h"
 #include "agent/host_actions.h"
 #include "agent/metrics/velero_metrics.h"
+#include "agent/mover_command.h"
 #include "base/io/log.h"
 #include "base/io/mutex.h"
 #include "base/io/program/signals.h"
@@ -48,6 +49,8 @@ salvor::v1::AgentKind KindFor(const std::string& runtime, const std::string& kin
 
 int main(int argc, char** argv) {
   ForgetAmbientPostgresSettings();
+  if (argc > 1 && std::string(argv[1]) == "mover")
+    return salvor::agent::MoverCommand(argc - 1, argv + 1, BesideThisProgram("salvor-supervise"));
   salvor::agent::AgentOptions options;
   options.version = salvor::ProgramVersion();
   options.supervisor = BesideThisProgram("salvor-supervise");
@@ -72,6 +75,8 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"host", "executor", "node"}));
   app.add_option("--kubeconfig", cluster.kubeconfig,
                  "how an executor reaches its cluster; without it, by the service account of its pod");
+  app.add_option("--mover-namespace", cluster.mover_namespace,
+                 "where an executor makes movers; without it, the namespace of its own pod");
   std::vector<std::string> labels;
   app.add_option("--label", labels, "KEY=value, shown with the agent; repeatable")
       ->check([](const std::string& text) {
