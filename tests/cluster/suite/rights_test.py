@@ -100,7 +100,7 @@ def calls_of(path: Path) -> dict[Right, str]:
 
 # No run holds this action yet, and no agent registers it: its rights come with the first run that does.
 UNPLANNED = {"delete_action.cc"}
-# A mover's own call, by its own service account: its right is given in each application's namespace, for one Secret by name.
+# A mover's own call, by its own service account: its right is given in each application's namespace, for one Secret.
 OF_MOVERS = {"secret.cc"}
 
 

@@ -21,7 +21,7 @@ from bed.settings import KUBECONFIG
 # All suites but lifecycle_test, which stops the cluster: it runs by name only.
 ALL = ["policy_kernel_test", "smoke_test", "network_policy_test", "backup_test", "velero_lies_test", "client_test",
        "salvor_test", "salvor_backup_test", "salvor_restore_test", "salvor_deploy_test", "salvor_discover_test",
-       "salvor_metrics_test"]
+       "salvor_metrics_test", "salvor_postgres_test"]
 SMOKE = ["smoke_test", "network_policy_test.NetworkPolicy.test_default_deny_blocks_and_an_allowance_opens",
          "salvor_test.ThinThread.test_a_namespace_is_backed_up_as_one_operation"]
 # Velero works with these in its own namespace.
