@@ -28,7 +28,7 @@ class MoverProgramTest : public testing::Test {
     task_.mutable_lease()->set_attempt(1);
     auto* connection =
         task_.mutable_action()->mutable_postgres_preflight()->mutable_component()->mutable_connection();
-    connection->set_host("db.shop.svc");
+    connection->set_host("db.default.svc");
     connection->set_user("backup");
     program_.config.state_directory = program_.secret_directory = folder_;
     program_.termination_message = folder_ + "/message";

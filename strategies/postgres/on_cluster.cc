@@ -36,6 +36,11 @@ void ValidateServiceAndSecret(const v1::PostgresConnection& connection, Problems
   } else {
     problems->Check(std::string(kSecret) + ".name", CheckDottedName(secret.name(), "a Secret"));
   }
+  if (connection.service().empty())
+    problems->AddIncomplete(
+        kSecret,
+        "goes to a Service alone: name connection.service; a server outside of the cluster has "
+        "one of the type ExternalName");
   CheckKey(std::string(kSecret) + ".userKey", secret.user_key(), problems);
   CheckKey(std::string(kSecret) + ".passwordKey", secret.password_key(), problems);
   if (!secret.namespace_().empty())
@@ -68,6 +73,9 @@ std::vector<FieldProblem> ProblemsOnCluster(const v1::Component& component) {
   if (postgres.capture() == v1::CAPTURE_VOLUME)
     problems.Add("postgres.capture",
                  "Volume is not there on a cluster in this version; Stream needs no scratch space");
+  const std::string& of_secret = connection.secret().namespace_();
+  if (!of_secret.empty() && of_secret != component.namespace_())
+    problems.Add(std::string(kSecret) + ".namespace", "must be that of the server's Service; leave it out");
   if (component.namespace_().empty())
     problems.Add(
         "namespace",

@@ -39,6 +39,9 @@ TEST(PostgresOnCluster, SaysWhatADeclarationHasWrong) {
        {"postgres.connection.secret.passwordKey: must be the name of a key in the Secret, never what stands there"}},
       {R"(connection { service: "db" user: "backup" secret { name: "login" user_key: "user" } })",
        {"postgres.connection.secret.userKey: stands instead of connection.user, not beside it"}},
+      {R"(connection { host: "db.example" secret { name: "login" } })",
+       {"postgres.connection.secret: goes to a Service alone: name connection.service; a server outside of the cluster "
+        "has one of the type ExternalName (incomplete)"}},
       {R"(connection { service: "db" passfile: "/etc/pass" secret { name: "login" } })",
        {"postgres.connection.secret: is of a cluster, and passfile of a host: name one of them"}},
       {R"(connection { service: "db" } claims: "a" claims: "a" claims: "A/b")",
@@ -52,6 +55,11 @@ TEST(PostgresOnCluster, KnowsWhatIsOfHostsAndWhatIsOfClusters) {
   EXPECT_THAT(ProblemsOnCluster(With(R"(connection { service: "db" secret { name: "login" } })")), IsEmpty());
   EXPECT_THAT(ProblemsOnCluster(With(R"(connection { host: "db.example" user: "backup" })")), IsEmpty())
       << "a server beside the cluster";
+  EXPECT_THAT(
+      ProblemLines(ProblemsOnCluster(
+          With(R"(connection { service: "db" secret { name: "login" namespace: "vault" } })"))),
+      ElementsAre(
+          "postgres.connection.secret.namespace: must be that of the server's Service; leave it out"));
   v1::Component nowhere =
       With(R"(connection { service: "db" passfile: "/etc/pass" } capture: CAPTURE_VOLUME)");
   nowhere.clear_namespace_();

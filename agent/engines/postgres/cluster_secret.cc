@@ -33,9 +33,26 @@ StatusOr<std::string> ValueAt(const std::map<std::string, std::string>& values, 
   return value;
 }
 
+// Whoever may declare a connection must not have a password sent to a server of their own: a Secret goes to a Service of the
+// namespace that it is in, whose owner decides where that leads.
+Status CheckDestination(const v1::PostgresConnection& connection) {
+  const std::string below = "." + connection.secret().namespace_() + ".svc";
+  const std::string& host = connection.host();
+  const bool is_service = host.size() > below.size() && host.ends_with(below) &&
+                          host.find_first_of("., ") == host.size() - below.size() &&
+                          connection.socket_directory().empty();
+  if (is_service) return OkStatus();
+  return WithHint(
+      FailedPrecondition(
+          "the password in Secret {}/{} goes to a Service of that namespace alone, and {} is none",
+          connection.secret().namespace_(), connection.secret().name(), host.empty() ? "this server" : host),
+      "Name connection.service; for a server outside of the cluster make a Service of the type ExternalName.");
+}
+
 Status PutInPlace(const SecretReader& read, const std::string& folder, int* files,
                   v1::PostgresConnection* connection) {
   if (!connection->has_secret()) return OkStatus();
+  RETURN_IF_ERROR(CheckDestination(*connection));
   const v1::ClusterSecret secret = connection->secret();
   ASSIGN_OR_RETURN(const auto values, read(secret.namespace_(), secret.name()));
   const std::string name = secret.namespace_() + "/" + secret.name();

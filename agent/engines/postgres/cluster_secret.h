@@ -17,7 +17,8 @@ using SecretReader = std::function<StatusOr<std::map<std::string, std::string>>(
 
 // Puts them in place of each Secret that a connection in the message names, wherever that is: a password file in `folder`,
 // which is private and is gone with the process's pod. The message then names no Secret, and still holds no secret.
-// FailedPrecondition, naming Secret and key, for a key that is not there, is empty, or can't be a password of libpq's.
+// FailedPrecondition for a connection that leads out of the Secret's own namespace, which nothing is read for; and, naming
+// Secret and key, for a key that is not there, is empty, or can't be a password of libpq's.
 Status PutSecretsInPlace(google::protobuf::Message& message, const SecretReader& read,
                          const std::string& folder);
 

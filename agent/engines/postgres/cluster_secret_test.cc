@@ -85,6 +85,17 @@ TEST_F(ClusterSecrets, TakeTheDeclaredRoleAndKey) {
   EXPECT_EQ(Connection().user(), "postgres");
 }
 
+TEST_F(ClusterSecrets, GoToNoServerOutsideOfTheirNamespace) {
+  for (const char* host : {"db.mail.svc", "evil.example", "", "shop.svc", ".shop.svc", "db.evil.shop.svc",
+                           "db.shop.svc.evil", "a,db.shop.svc", "db.shop.svc,evil"}) {
+    v1::PostgresConnection* connection =
+        action_.mutable_postgres_dump()->mutable_component()->mutable_connection();
+    connection->set_host(host);
+    EXPECT_EQ(Put().code(), absl::StatusCode::kFailedPrecondition) << host;
+    EXPECT_THAT(asked_, testing::IsEmpty()) << host << ": it is not even read";
+  }
+}
+
 TEST_F(ClusterSecrets, AreRefusedByKeyAndNeverShown) {
   struct Row {
     std::map<std::string, std::string> values;

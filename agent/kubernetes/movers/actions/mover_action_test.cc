@@ -183,7 +183,6 @@ TEST_F(MoverAction, AdoptsTheJobOfTheSameAttempt) {
 }
 
 TEST_F(MoverAction, AdoptsWhatACallMadeThatNobodyAnswered) {
-  cluster_->OnCreate(Jobs(), [this](const Json&) {});
   bool made = false;
   on_job_ = [&](const Json& job) {
     made = true;
@@ -232,7 +231,7 @@ TEST_F(MoverAction, TouchesNoJobOfThatNameThatItDidNotMake) {
 }
 
 TEST_F(MoverAction, SaysWhyAnImageCannotBeHadAndGivesUpInTheEnd) {
-  SteadyTime now;
+  SteadyTime now{absl::ZeroDuration()};
   options_.now = [&now] { return now; };
   on_job_ = [this](const Json& job) {
     MakePod(job);
@@ -249,7 +248,7 @@ TEST_F(MoverAction, SaysWhyAnImageCannotBeHadAndGivesUpInTheEnd) {
   };
   int told = 0;
   on_progress_ = [&] {
-    if (++told == 3) now += absl::Minutes(11);
+    if (++told == 3) now = now + absl::Minutes(11);
   };
   EXPECT_THAT(Failed(),
               HasSubstr("the mover did not begin: its image salvor:9 can't be had: ImagePullBackOff"));
@@ -310,7 +309,7 @@ TEST_F(MoverAction, EndsWithItsJobWhenItIsCancelled) {
 }
 
 TEST_F(MoverAction, EndsWithItsJobWhenItsTimeIsOver) {
-  on_running_ = [this](const Json&) { deadline_ = SteadyTime::InfinitePast(); };
+  on_running_ = nullptr;
   deadline_ = SteadyNow() + absl::Milliseconds(300);
   Failed();
   EXPECT_EQ(code_, absl::StatusCode::kDeadlineExceeded);
