@@ -231,7 +231,7 @@ TEST_F(MoverAction, TouchesNoJobOfThatNameThatItDidNotMake) {
 }
 
 TEST_F(MoverAction, SaysWhyAnImageCannotBeHadAndGivesUpInTheEnd) {
-  SteadyTime now{absl::ZeroDuration()};
+  SteadyTime now = SteadyTime::At(absl::ZeroDuration());
   options_.now = [&now] { return now; };
   on_job_ = [this](const Json& job) {
     MakePod(job);
