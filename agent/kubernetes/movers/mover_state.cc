@@ -154,6 +154,8 @@ MoverState JudgeMover(const Json& job, const std::vector<Json>& pods) {
     state.stage = MoverState::Stage::kLost;
     state.is_out_of_time = TextAt(*failed, {"reason"}) == "DeadlineExceeded";
     state.reason = of_pod.empty() ? Said(*failed) : of_pod;
+    if (state.pod.empty() && !state.is_out_of_time)
+      state.reason = "its pod was taken away before it ended; " + state.reason;
     return state;
   }
   if (FindCondition(job, "Complete", "True") != nullptr) {

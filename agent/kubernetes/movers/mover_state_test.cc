@@ -107,6 +107,10 @@ TEST(MoverState, IsLostWhereNothingIsLeftToWaitFor) {
     EXPECT_EQ(state.is_out_of_time, row.is_out_of_time) << row.job;
   }
   EXPECT_EQ(JudgeMover(Job(), {}).stage, Stage::kWaiting);
+  const std::string failed =
+      R"({"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]})";
+  EXPECT_EQ(JudgeMover(Job(failed), {}).reason,
+            "its pod was taken away before it ended; BackoffLimitExceeded");
   EXPECT_EQ(JudgeMover(Job(R"({"conditions": [{"type": "Complete", "status": "True"}]})"), {}).stage,
             Stage::kLost);
 }
