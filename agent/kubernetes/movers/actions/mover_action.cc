@@ -216,7 +216,12 @@ class MoverRun {
           Aside(kLookAtMost * 3));
       if (!read.ok()) return Aborted("the mover's result can't be read from its log: {}", MessageOf(read));
     }
-    return DecodeResult(*message, parts);
+    StatusOr<v1::ActionResult> result = DecodeResult(*message, parts);
+    // Its node was drained, say: nobody cancelled the step.
+    const bool was_told_to_end = result.ok() && result->error().reason() == v1::Error::REASON_CANCELLED;
+    if (was_told_to_end && !context_.stop.stop_requested())
+      return Aborted("the mover's pod was told to end before it had done its work");
+    return result;
   }
 
   Status LostAs(const MoverState& state) const {

@@ -291,6 +291,19 @@ TEST_F(MoverAction, SaysThatAPodWasEvicted) {
   ExpectNothingLeft();
 }
 
+// Else the step would count as cancelled, and nobody would try again.
+TEST_F(MoverAction, IsTriedAgainWhereItsNodeWasDrained) {
+  on_running_ = [this](const Json& job) {
+    v1::ActionResult told_to_end;
+    told_to_end.mutable_error()->set_reason(v1::Error::REASON_CANCELLED);
+    told_to_end.mutable_error()->set_message("pg_dump: stopped");
+    End(job, 1, told_to_end);
+  };
+  EXPECT_THAT(Failed(), HasSubstr("was told to end before it had done its work"));
+  EXPECT_EQ(code_, absl::StatusCode::kAborted);
+  ExpectNothingLeft();
+}
+
 TEST_F(MoverAction, TakesNoMessageThatIsCutEmptyOrOfAnother) {
   const std::string whole = EncodeResult("mover-of-another", Dumped("forged")).message;
   for (const std::string& message : {std::string(), whole.substr(0, 40), whole, std::string("killed")}) {
