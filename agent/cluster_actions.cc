@@ -2,13 +2,19 @@
 
 #include <memory>
 
+#include "agent/engines/postgres/actions/actions.h"
+#include "agent/engines/postgres/actions/copy_probes.h"
 #include "agent/host_actions.h"
 #include "agent/kubernetes/client/http_kubernetes.h"
+#include "agent/kubernetes/movers/actions/mover_action.h"
 #include "agent/kubernetes/velero/actions/artefacts.h"
 #include "agent/kubernetes/velero/actions/certificate.h"
 #include "agent/kubernetes/velero/actions/velero_actions.h"
 #include "agent/location/register.h"
+#include "agent/probes/application_check_actions.h"
 #include "agent/work/noop_action.h"
+#include "base/io/files.h"
+#include "base/text.h"
 
 namespace salvor::agent {
 namespace {
@@ -25,7 +31,29 @@ velero::ClusterFactory OneCluster(const std::string& kubeconfig) {
   };
 }
 
+constexpr char kOwnNamespaceFile[] = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+std::string MoverNamespace(const ClusterOptions& options) {
+  if (!options.mover_namespace.empty()) return options.mover_namespace;
+  const auto own = options.kubeconfig.empty() ? ReadFile(kOwnNamespaceFile) : StatusOr<std::string>("");
+  const std::string name = own.ok() ? std::string(Trim(*own)) : "";
+  return name.empty() ? "salvor" : name;
+}
+
+std::vector<std::string> KindsOf(const ActionRegistry& registry) {
+  std::vector<std::string> kinds;
+  for (const auto& [kind, entry] : registry) kinds.push_back(kind);
+  return kinds;
+}
+
 }  // namespace
+
+ActionRegistry MoverActions() {
+  ActionRegistry registry;
+  RegisterPostgresActions(registry);
+  RegisterApplicationChecks(registry, {PostgresCopies()});
+  return registry;
+}
 
 ActionRegistry ExecutorActions(const ClusterOptions& options) {
   velero::VeleroOptions velero;
@@ -41,6 +69,10 @@ ActionRegistry ExecutorActions(const ClusterOptions& options) {
   RegisterNoop(registry);
   RegisterLocationActions(registry);
   velero::RegisterVeleroActions(registry, velero);
+  movers::MoverOptions mover;
+  mover.cluster = [clusters = velero.clusters] { return clusters(v1::KubernetesCluster()); };
+  mover.name_space = MoverNamespace(options);
+  movers::RegisterMovers(registry, KindsOf(MoverActions()), mover);
   return registry;
 }
 

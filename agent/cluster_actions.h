@@ -1,4 +1,5 @@
-// Everything that an agent of a cluster can do, by its kind. It needs no host's engine: Velero reads the volumes.
+// Everything that an agent of a cluster can do, by its kind. Velero reads the volumes, and movers the databases: no agent
+// that stays has a host's engine.
 #pragma once
 
 #include <memory>
@@ -14,7 +15,11 @@ struct ClusterOptions {
   std::shared_ptr<velero::VeleroObserver> observer;  // hears what an executor sees of Velero; may be null
   std::string image = {};    // of the pods that an executor starts; empty: that of its own pod
   std::string own_pod = {};  // "salvor/salvor-executor-0"; empty: it runs in none
+  std::string mover_namespace = {};  // where an executor makes movers; empty: its pod's own, else "salvor"
 };
+
+// The actions that a mover does (agent/mover.h). An executor has each of them done by one.
+ActionRegistry MoverActions();
 
 // Of an executor, which has rights at the API server and holds nothing that another one could not take over. An action
 // that names a kubeconfig is refused unless it is this one: no other file is read.

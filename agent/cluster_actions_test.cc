@@ -17,6 +17,12 @@ TEST(ClusterActions, AreThoseOfTheKind) {
         "velero_restore_check", "velero_delete", "location_forget", "scratch_namespace_start", "scratch_namespace_stop",
         "velero_slot", "velero_snapshot", "velero_release", "discover"})
     EXPECT_EQ(executor.count(kind), 1u) << kind;
+  for (const auto& [kind, entry] : MoverActions()) {
+    ASSERT_EQ(executor.count(kind), 1u) << kind;
+    EXPECT_TRUE(executor.at(kind).resumable) << kind << ": a mover outlives its executor";
+    EXPECT_FALSE(entry.resumable) << kind << ": in a mover it is done in place";
+  }
+  EXPECT_EQ(MoverActions().count("postgres_dump"), 1u);
   EXPECT_EQ(executor.count("disk_backup"), 0u) << "a pod has no host's files";
   EXPECT_EQ(NodeActions().count("velero_backup"), 0u) << "a node's agent writes nothing to the API";
 }

@@ -11,6 +11,7 @@
 #include "agent/cluster_actions.h"
 #include "agent/host_actions.h"
 #include "agent/metrics/velero_metrics.h"
+#include "agent/mover_command.h"
 #include "base/io/log.h"
 #include "base/io/mutex.h"
 #include "base/io/program/signals.h"
@@ -50,6 +51,8 @@ salvor::v1::AgentKind KindFor(const std::string& runtime, const std::string& kin
 
 int main(int argc, char** argv) {
   ForgetAmbientDatabaseSettings();
+  if (argc > 1 && std::string(argv[1]) == "mover")
+    return salvor::agent::MoverCommand(argc - 1, argv + 1, BesideThisProgram("salvor-supervise"));
   salvor::agent::AgentOptions options;
   options.version = salvor::ProgramVersion();
   options.supervisor = BesideThisProgram("salvor-supervise");
@@ -78,6 +81,8 @@ int main(int argc, char** argv) {
                  "of an executor, NAMESPACE/NAME of its own pod: pods that it starts are of the same image");
   app.add_option("--image", cluster.image,
                  "the image of the pods that an executor starts, instead of its own pod's");
+  app.add_option("--mover-namespace", cluster.mover_namespace,
+                 "where an executor makes movers; without it, the namespace of its own pod");
   std::vector<std::string> labels;
   app.add_option("--label", labels, "KEY=value, shown with the agent; repeatable")
       ->check([](const std::string& text) {

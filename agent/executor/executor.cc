@@ -79,6 +79,10 @@ Status Executor::RecoverAttempt(JournalEntry entry) {
              entry.damage);
     return options_.journal->Forget(lease);
   }
+  if (!entry.result && entry.damage.empty() && IsResumable(attempt->task)) {
+    Resume(attempt);
+    return OkStatus();
+  }
   if (!entry.result) {
     LogWarning("{} of run {} was interrupted: cleaning up", lease.step(), lease.run());
     if (options_.clean_up) options_.clean_up(attempt->task, kPatience);
@@ -93,6 +97,24 @@ Status Executor::RecoverAttempt(JournalEntry entry) {
   MutexLock lock(mutex_);
   attempts_[KeyOf(lease)] = attempt;
   return OkStatus();
+}
+
+bool Executor::IsResumable(const v1::Task& task) const {
+  const auto entry = options_.actions.find(KindOf(task.action()));
+  return entry != options_.actions.end() && entry->second.resumable;
+}
+
+// It is in the journal already, with the obligation that it opens.
+void Executor::Resume(const AttemptPointer& attempt) {
+  const v1::LeaseKey& lease = attempt->task.lease();
+  LogInfo("{} of run {}: going on with what was begun", lease.step(), lease.run());
+  MutexLock lock(mutex_);
+  attempts_[KeyOf(lease)] = attempt;
+  ++running_;
+  attempt->running = true;
+  Launch([this, attempt] {
+    RunJournalled(attempt, options_.actions.at(KindOf(attempt->task.action())));
+  });
 }
 
 void Executor::Launch(std::function<void()> work) {
@@ -188,8 +210,12 @@ void Executor::RunTask(const AttemptPointer& attempt) {
                   Failure(v1::Error::REASON_INVALID, "this agent can't do " + KindOf(task.action()), false),
                   true);
   }
-  v1::ActionResult result = Act(attempt, entry->second);
-  if (options_.clean_up && WasCutShort(attempt, result)) options_.clean_up(task, kPatienceOfACancel);
+  RunJournalled(attempt, entry->second);
+}
+
+void Executor::RunJournalled(const AttemptPointer& attempt, const ActionEntry& entry) {
+  v1::ActionResult result = Act(attempt, entry);
+  if (options_.clean_up && WasCutShort(attempt, result)) options_.clean_up(attempt->task, kPatienceOfACancel);
   Finish(attempt, std::move(result), true);
 }
 
@@ -213,18 +239,18 @@ v1::ActionResult Executor::Act(const AttemptPointer& attempt, const ActionEntry&
   const v1::Task& task = attempt->task;
   const absl::Time started = options_.clock->Now();
   const SteadyTime began = SteadyNow();
-  ReportSink* sink = nullptr;
-  {
-    MutexLock lock(mutex_);
-    sink = sink_;
-  }
   ActionContext context{
       *options_.config, *options_.tools, task, attempt->stop.get_token(), SteadyTime::InfiniteFuture(),
       nullptr,          nullptr};
   context.scratch = options_.scratch;
   if (task.has_timeout()) context.deadline = began + FromProto(task.timeout());
   context.progress = [this, attempt](const v1::Progress& progress) { OnProgress(attempt, progress); };
-  context.log = [this, sink, attempt](std::string_view source, std::string_view line) {
+  context.log = [this, attempt](std::string_view source, std::string_view line) {
+    ReportSink* sink = nullptr;  // asked anew: an attempt that is taken up again begins before there is one
+    {
+      MutexLock lock(mutex_);
+      sink = sink_;
+    }
     v1::LogLine record;
     *record.mutable_at() = ToProto(options_.clock->Now());
     record.set_source(ValidUtf8(source));

@@ -4,7 +4,7 @@
 // is "held": it is named in every hello, and its result is offered again after a reconnect. At start,
 // attempts that a dead predecessor left without a result end as interrupted, after `clean_up` removed what
 // they left. So it does after one that was stopped in the middle: cancelled, past its time, or its tool
-// killed. Attempts of one step never run beside each other: a later one stops the earlier and waits for its end.
+// killed. Those whose work is done elsewhere (ActionEntry.resumable) are taken up again at start. Attempts of one step never run beside each other: a later one stops the earlier and waits for its end.
 //
 // Obligations are undone on order, or when their deadline has passed: then the control plane is told, again and again
 // until it has heard it, since whatever relied on them has failed. The action that undoes one is in the journal before
@@ -137,6 +137,7 @@ class Executor {
 
   static Key KeyOf(const v1::LeaseKey& lease);
   Status RecoverAttempt(JournalEntry entry);
+  bool IsResumable(const v1::Task& task) const;
   std::optional<v1::HeldObligation> ObligationOf(const v1::Task& task);
   // False when it was superseded meanwhile, and shall not begin.
   bool WaitForEarlierAttempts(const AttemptPointer& attempt);
@@ -145,6 +146,8 @@ class Executor {
   std::vector<JournalObligation> JournalledObligations();
   bool IsAtWork(const std::string& run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunTask(const AttemptPointer& attempt);
+  void RunJournalled(const AttemptPointer& attempt, const ActionEntry& entry);
+  void Resume(const AttemptPointer& attempt);
   v1::ActionResult Act(const AttemptPointer& attempt, const ActionEntry& entry);
   bool WasCutShort(const AttemptPointer& attempt, const v1::ActionResult& result);
   void Finish(const AttemptPointer& attempt, v1::ActionResult result, bool journaled);

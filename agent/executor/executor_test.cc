@@ -97,6 +97,35 @@ TEST_F(ExecutorTest, AnActionThatSomethingCameBetweenIsNotADeathAndIsCleanedUpAf
   EXPECT_EQ(cleaned_, std::vector<std::string>{"a"}) << "a tool that a signal ended leaves its lock";
 }
 
+TEST_F(ExecutorTest, WorkThatOutlivesADeadAgentIsTakenUpAgainAsTheSameAttempt) {
+  v1::Task task = Task("a");
+  task.mutable_action()->mutable_velero_backup();
+  executor_->Submit(task);
+  while (started_ == 0) std::this_thread::yield();
+  resumed_ = true;
+  Start();
+  const v1::Report report = sink_.Next();
+  EXPECT_EQ(report.lease().DebugString(), task.lease().DebugString());
+  EXPECT_FALSE(report.result().has_error());
+  EXPECT_TRUE(cleaned_.empty()) << "what it made is still wanted";
+  executor_->Acknowledge(report.lease());
+  Start();
+  EXPECT_TRUE(executor_->Held().empty());
+}
+
+TEST_F(ExecutorTest, WorkThatWasTakenUpAgainCanBeCancelled) {
+  v1::Task task = Task("a");
+  task.mutable_action()->mutable_velero_backup();
+  executor_->Submit(task);
+  while (started_ == 0) std::this_thread::yield();
+  Start();
+  EXPECT_EQ(executor_->Held().size(), 1u) << "the control plane is told that it is at work";
+  while (started_ < 2) std::this_thread::yield();
+  executor_->Cancel(task.lease());
+  EXPECT_EQ(sink_.Next().result().error().reason(), v1::Error::REASON_CANCELLED);
+  EXPECT_EQ(cleaned_, std::vector<std::string>{"a"});
+}
+
 TEST_F(ExecutorTest, AResultThatWasNotAcknowledgedIsThereAfterARestart) {
   executor_->Submit(Waiting("a"));
   executor_->Cancel(Task("a").lease());

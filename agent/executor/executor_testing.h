@@ -158,6 +158,18 @@ class ExecutorTest : public testing::Test {
               "relation \"gr\xf6\xdf"
               "e\" is gone");
         }};
+    // Its work outlives the agent: the first life of it is stopped with the agent, the next one finds it done.
+    options.actions["velero_backup"] = {
+        [this](const v1::Action&, ActionContext& context) -> StatusOr<v1::ActionResult> {
+          if (resumed_) {
+            context.log("mover", "found it");
+            return v1::ActionResult();
+          }
+          started_.fetch_add(1);
+          while (!context.stop.stop_requested()) std::this_thread::yield();
+          return Cancelled("stopped");
+        }};
+    options.actions["velero_backup"].resumable = true;
     // Ends only when it was stopped and told that it may.
     options.actions["postgres_dump"] = {
         [this](const v1::Action&, ActionContext& context) -> StatusOr<v1::ActionResult> {
@@ -233,7 +245,7 @@ class ExecutorTest : public testing::Test {
   std::function<void(ActionContext&)> while_open_;  // set before a task is submitted
   Status open_ = OkStatus();                        // that opening a Location ends with; set before, too
   std::atomic<int> started_ = 0, running_now_ = 0, most_at_once_ = 0;
-  std::atomic<bool> may_end_ = false;
+  std::atomic<bool> may_end_ = false, resumed_ = false;
   std::vector<std::string> cleaned_, released_;
   std::string stays_;  // the one that can't be stopped
   std::atomic<int> opened_ = 0;

@@ -72,6 +72,9 @@ struct ActionEntry {
   // Removes what an attempt of this kind that was cut short left on this host or on servers; null for nothing. What is in
   // the Location is cleaned up for all kinds alike (clean_up.h).
   std::function<Status(const v1::Action&, ActionContext&)> clean_up = nullptr;
+  // Its work is done elsewhere and outlives this agent: an attempt that a dead predecessor left is not interrupted, but run
+  // again as the same attempt, which finds what it began and goes on with that.
+  bool resumable = false;
 };
 
 // The actions that an agent can do, by the name of the field in Action ("postgres_dump").

@@ -54,6 +54,42 @@ TEST(ClusterBackup, OfTwoComponentsInOneNamespaceIsOneBackupAfterAllElse) {
   ExpectGolden("cluster-two", plan->flow, plan->effects);
 }
 
+v1::Component Database(const std::string& in_namespace) {
+  v1::Component component = FromText<v1::Component>(R"(
+    name: "db"
+    postgres { connection { service: "db" secret { name: "db-login" user_key: "user" } }
+               databases: "shop" claims: "data-db-0" })");
+  component.set_namespace_(in_namespace);
+  return component;
+}
+
+TEST(ClusterBackup, OfADatabaseBesideAVolumeDumpsFirstAndLeavesTheDatabasesDiskOut) {
+  const auto plan = Compile({Claims("uploads", "shop", {"uploads"}), Database("shop")});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  ExpectGolden("cluster-database", plan->flow, plan->effects);
+  const v1::VeleroBackup& kept = StepOf(plan->flow, "volumes.backup.shop").action().velero_backup();
+  ASSERT_EQ(kept.volumes_size(), 2);
+  EXPECT_EQ(kept.volumes(1).claim(), "data-db-0");
+  EXPECT_EQ(kept.volumes(1).skip(), "covered by the dump of component db");
+  EXPECT_EQ(kept.volumes(1).artifact(), "") << "nothing is promised of it";
+}
+
+TEST(ClusterBackup, OfADatabaseAloneAsksNothingOfVelero) {
+  const auto plan = Compile({Database("shop")});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  for (const v1::Step& step : plan->flow.steps()) EXPECT_FALSE(step.action().has_velero_backup());
+  const v1::PostgresDump& dump = StepOf(plan->flow, "db.dump.shop").action().postgres_dump();
+  EXPECT_EQ(dump.component().connection().DebugString(), FromText<v1::PostgresConnection>(R"(
+      host: "db.shop.svc" secret { name: "db-login" user_key: "user" namespace: "shop" })")
+                                                             .DebugString());
+  EXPECT_EQ(StepOf(plan->flow, "db.dump.shop").place(), "cluster");
+}
+
+TEST(ClusterBackup, RefusesADatabasesDiskThatIsKeptAsAVolumeToo) {
+  EXPECT_THAT(ErrorText(Compile({Claims("data", "shop", {"data-db-0"}), Database("shop")}).status()),
+              HasSubstr("components 'data' and 'db' both have volume data-db-0 of shop"));
+}
+
 TEST(ClusterBackup, OfTwoNamespacesIsABackupOfEach) {
   const auto plan = Compile({Claims("uploads", "shop", {"uploads"}), Claims("mail", "post", {"spool"})});
   ASSERT_TRUE(plan.ok()) << plan.status();
@@ -139,7 +175,8 @@ TEST(ClusterBackup, OfComponentsWithoutVolumesAsksNothingOfVelero) {
 
 TEST(ClusterBackup, RefusesWhatIsOfHostsAndOnHostsWhatIsOfAClusterAndTwiceTheSame) {
   EXPECT_THAT(ErrorText(Compile({FilesComponent()}).status()), HasSubstr("component 'files': disk.paths: "));
-  EXPECT_THAT(ErrorText(Compile({DatabaseComponent()}).status()), HasSubstr("component 'db': postgres: "));
+  EXPECT_THAT(ErrorText(Compile({DatabaseComponent()}).status()),
+              HasSubstr("component 'db': postgres.connection.socketDirectory: is of a host"));
   v1::Component on_host = Claims("uploads", "shop", {"uploads"});
   on_host.set_host("web-1");
   EXPECT_THAT(ErrorText(Compile({on_host}).status()), HasSubstr("component 'uploads': host: "));

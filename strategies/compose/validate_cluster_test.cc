@@ -98,9 +98,13 @@ TEST(ValidateCluster, RefusesEachMistakeAtItsField) {
        "spec.components[0].namespace: name '-x' must be 1 to 63 of a-z, 0-9 and '-', and start and end with a "
        "letter or digit"},
       {"cluster",
-       R"(components { name: "db" postgres { databases: "shop" connection { host: "db" user: "backup" } } })",
-       "spec.components[0].postgres: cannot be backed up in an environment that is a cluster by this version; "
-       "declare it in one of hosts"},
+       R"(namespace: "shop" components { name: "db" postgres { databases: "shop"
+                                                               connection { socket_directory: "/run/pg" } } })",
+       "spec.components[0].postgres.connection.socketDirectory: is of a host, and this environment is a cluster; "
+       "name the server's Service instead"},
+      {"hosts", R"(components { name: "db" postgres { databases: "shop" connection { service: "db" } } })",
+       "spec.components[0].postgres.connection.service: is of a cluster, and this environment is a set of hosts; "
+       "name host or socketDirectory"},
   };
   for (const Row& row : table)
     EXPECT_THAT(Problems({Application(row.environment, row.rest)}), ElementsAre(row.problem)) << row.rest;

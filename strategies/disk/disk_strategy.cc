@@ -343,8 +343,10 @@ std::vector<FieldProblem> DiskStrategy::ValidateCommonOptions(const v1::CreateRe
   if (!asked.disk_root().empty() &&
       std::none_of(all.begin(), all.end(), [](const v1::Component& one) { return one.has_disk(); }))
     problems.Add("diskRoot", fmt::format("backup '{}' has no files", manifest.backup()));
-  const auto has_claims = [](const v1::Component& one) { return !one.disk().claims().empty(); };
-  if (!asked.namespace_().empty() && std::none_of(all.begin(), all.end(), has_claims))
+  const auto is_of_cluster = [](const v1::Component& one) {
+    return !one.disk().claims().empty() || !one.namespace_().empty();
+  };
+  if (!asked.namespace_().empty() && std::none_of(all.begin(), all.end(), is_of_cluster))
     problems.Add("namespace", fmt::format("backup '{}' has no volumes of a cluster", manifest.backup()));
   return problems.Take();
 }

@@ -91,6 +91,7 @@ struct Volume {
   std::string claim;
   v1::VolumeMethod method = v1::VOLUME_METHOD_AUTO;  // backup
   std::string to_namespace = {};                     // restore: where it goes
+  std::string skip = {};  // backup: why its data is not kept, while its claim is; empty: it is kept
 };
 
 // What one component adds to a run. Its steps stand in an order in which they could be done.

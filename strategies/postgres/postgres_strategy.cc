@@ -12,6 +12,7 @@
 #include "strategies/interface/declarations.h"
 #include "strategies/interface/scratch_folder.h"
 #include "strategies/interface/steps.h"
+#include "strategies/postgres/on_cluster.h"
 #include "strategies/postgres/server.h"
 #include "strategies/postgres/sql_probes.h"
 
@@ -34,7 +35,8 @@ std::string ServerKey(const std::string& word, const std::string& environment,
 
 void ValidateConnection(const v1::PostgresConnection& connection, Problems* problems) {
   const std::string field = "postgres.connection";
-  if (connection.host().empty() == connection.socket_directory().empty()) {
+  ValidateServiceAndSecret(connection, problems);
+  if (connection.service().empty() && connection.host().empty() == connection.socket_directory().empty()) {
     const std::string message = "needs either socketDirectory or host";
     connection.host().empty() ? problems->AddIncomplete(field, message)
                               : problems->Add(field, message + ", not both");
@@ -159,11 +161,13 @@ class RestorePlanner {
     if (!request_.to || !request_.to->has_postgres()) {
       return FailedPrecondition("there is no server to restore component '{}' to", name_);
     }
-    *target_.mutable_connection() = request_.to->postgres().connection();
+    v1::Component to = *request_.to;
+    if (!options_.namespace_().empty()) to.set_namespace_(options_.namespace_());
+    *target_.mutable_connection() = ConnectionOf(to);
     server_ = ServerName(target_.connection());
     const std::string& environment =
         request_.environment.empty() ? manifest_.environment() : request_.environment;
-    key_ = ServerKey("postgres-restore", environment, *request_.to);
+    key_ = ServerKey("postgres-restore", environment, to);
     return OkStatus();
   }
 
@@ -336,8 +340,10 @@ void AddPlanned(const v1::Step& step, const std::string& artifact, const std::st
 // The two ways to reach a server exclude each other: the one that is laid over replaces the other.
 void PostgresStrategy::PrepareOverlay(const v1::Component& top, v1::Component* base) const {
   const v1::PostgresConnection& connection = top.postgres().connection();
-  if (!connection.host().empty()) base->mutable_postgres()->mutable_connection()->clear_socket_directory();
-  if (!connection.socket_directory().empty()) base->mutable_postgres()->mutable_connection()->clear_host();
+  v1::PostgresConnection* below = base->mutable_postgres()->mutable_connection();
+  if (!connection.host().empty() || !connection.service().empty()) below->clear_socket_directory();
+  if (!connection.socket_directory().empty() || !connection.service().empty()) below->clear_host();
+  if (!connection.socket_directory().empty() || !connection.host().empty()) below->clear_service();
 }
 
 std::vector<FieldProblem> PostgresStrategy::Validate(const v1::Component& component) const {
@@ -345,6 +351,7 @@ std::vector<FieldProblem> PostgresStrategy::Validate(const v1::Component& compon
   const v1::PostgresComponent& postgres = component.postgres();
   ValidateConnection(postgres.connection(), &problems);
   ValidateDatabases(postgres, &problems);
+  ValidateOwnClaims(postgres, &problems);
   ValidateCapture(postgres, &problems);
   problems.CheckDuration("postgres.expectations.countBudget", postgres.expectations().count_budget(), true);
   problems.CheckDuration("postgres.lockWaitTimeout", postgres.lock_wait_timeout(), false);
@@ -364,6 +371,8 @@ std::vector<FieldProblem> PostgresStrategy::ValidateOptions(const v1::Component&
   const auto& given = options.postgres().rename_databases();
   const std::map<std::string, std::string> renames(given.begin(), given.end());  // in order
   Problems problems;
+  if (!options.postgres().namespace_().empty())
+    problems.Check("postgres.namespace", CheckObjectName(options.postgres().namespace_()));
   FindStrangers(renames, databases, fmt::format("component '{}'", component.name()), field, &problems);
   for (const auto& [source, name] : renames) problems.Check(field, CheckDatabaseName(name));
   std::set<std::string> names;
@@ -378,6 +387,8 @@ std::vector<FieldProblem> PostgresStrategy::ValidateOptions(const v1::Component&
 v1::RestoreOptions PostgresStrategy::CommonOptions(const v1::CreateRestoreRequest& asked,
                                                    const v1::Component& component) const {
   v1::RestoreOptions options;
+  if (!asked.namespace_().empty() && !component.namespace_().empty())
+    options.mutable_postgres()->set_namespace_(asked.namespace_());
   if (asked.keep_going()) options.mutable_postgres()->set_keep_going(true);
   for (const std::string& database : component.postgres().databases()) {
     const auto renamed = asked.rename_databases().find(database);
@@ -406,17 +417,20 @@ StatusOr<Fragment> PostgresStrategy::Backup(const v1::Component& component,
                                             const BackupRequest& request) const {
   Fragment fragment;
   const std::string& name = component.name();
-  const std::string server = ServerName(component.postgres().connection());
+  v1::PostgresComponent postgres = component.postgres();
+  *postgres.mutable_connection() = ConnectionOf(component);
+  postgres.clear_claims();
+  const std::string server = ServerName(postgres.connection());
   const std::string server_key = ServerKey("postgres", request.environment, component);
 
   v1::Step preflight = MakeStep(name + ".preflight", v1::PURPOSE_PREFLIGHT, name, "check server");
-  *preflight.mutable_action()->mutable_postgres_preflight()->mutable_component() = component.postgres();
+  *preflight.mutable_action()->mutable_postgres_preflight()->mutable_component() = postgres;
   Retry(&preflight, 3, 2, 30);
   SetAttemptTimeout(&preflight, kQuickStepTimeout_s);
 
   v1::Step globals = MakeStep(name + ".globals", v1::PURPOSE_CAPTURE, name, "dump roles");
   v1::PostgresGlobals* roles = globals.mutable_action()->mutable_postgres_globals();
-  *roles->mutable_component() = component.postgres();
+  *roles->mutable_component() = postgres;
   *roles->mutable_target() = MakeTarget(request.location, request.backup, name, name + ".globals");
   After(&globals, preflight.id());
   UseLocation(&globals, request.location);
@@ -432,7 +446,7 @@ StatusOr<Fragment> PostgresStrategy::Backup(const v1::Component& component,
     const std::string artifact = fmt::format("{}.dump.{}", name, slugs[i]);
     v1::Step step = MakeStep(artifact, v1::PURPOSE_CAPTURE, name, "dump database " + databases[i]);
     v1::PostgresDump* dump = step.mutable_action()->mutable_postgres_dump();
-    *dump->mutable_component() = component.postgres();
+    *dump->mutable_component() = postgres;
     dump->mutable_component()->clear_databases();  // all of them in every step would grow with the square
     dump->mutable_component()->add_databases(databases[i]);
     dump->set_database(databases[i]);
@@ -445,7 +459,18 @@ StatusOr<Fragment> PostgresStrategy::Backup(const v1::Component& component,
     fragment.effects.push_back(MakeEffect("read", "database " + databases[i], "on " + server));
     fragment.steps.push_back(std::move(step));
   }
+  for (const std::string& claim : component.postgres().claims()) {
+    Volume& volume = fragment.volumes.emplace_back();
+    volume.in_namespace = component.namespace_();
+    volume.claim = claim;
+    volume.skip = "covered by the dump of component " + name;
+  }
   return fragment;
+}
+
+std::vector<FieldProblem> PostgresStrategy::ValidateWithRuntime(const v1::Component& component,
+                                                                v1::Runtime runtime) const {
+  return runtime == v1::RUNTIME_KUBERNETES ? ProblemsOnCluster(component) : ProblemsOnHosts(component);
 }
 
 StatusOr<Fragment> PostgresStrategy::Restore(const v1::Component& component,

@@ -13,6 +13,17 @@ constexpr int kDefaultPort = 5432;
 
 }  // namespace
 
+v1::PostgresConnection ConnectionOf(const v1::Component& component) {
+  v1::PostgresConnection connection = component.postgres().connection();
+  if (!connection.service().empty()) {
+    connection.set_host(fmt::format("{}.{}.svc", connection.service(), component.namespace_()));
+    connection.clear_service();
+  }
+  if (connection.has_secret() && connection.secret().namespace_().empty())
+    connection.mutable_secret()->set_namespace_(component.namespace_());
+  return connection;
+}
+
 std::string ServerName(const v1::PostgresConnection& connection) {
   const std::string& place = connection.host().empty() ? connection.socket_directory() : connection.host();
   return fmt::format("{}:{}", place, connection.port() == 0 ? kDefaultPort : connection.port());
@@ -24,7 +35,7 @@ bool IsLocal(const v1::PostgresConnection& connection) {
 }
 
 std::string ServerIn(const v1::Component& component) {
-  const v1::PostgresConnection& connection = component.postgres().connection();
+  const v1::PostgresConnection connection = ConnectionOf(component);
   const std::string host = IsLocal(connection) && !component.host().empty() ? component.host() + "/" : "";
   return host + ServerName(connection);
 }

@@ -8,6 +8,10 @@
 
 namespace salvor::strategies {
 
+// The connection as an agent uses it: the Service by its name in the cluster, and the Secret with its namespace. That of a
+// host as it was declared.
+v1::PostgresConnection ConnectionOf(const v1::Component& component);
+
 // "/run/postgresql:5432": tells one server of a host from another.
 std::string ServerName(const v1::PostgresConnection& connection);
 

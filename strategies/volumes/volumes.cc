@@ -54,9 +54,15 @@ StatusOr<ByNamespace> Gather(const std::vector<ComponentVolumes>& wanted) {
       one.set_namespace_(volume.in_namespace);
       one.set_claim(volume.claim);
       one.set_method(volume.method == v1::VOLUME_METHOD_UNSPECIFIED ? v1::VOLUME_METHOD_AUTO : volume.method);
-      one.set_artifact(artifacts[i]);
+      one.set_skip(volume.skip);
+      if (volume.skip.empty()) one.set_artifact(artifacts[i]);
     }
   }
+  // A Backup of nothing but objects is nobody's wish.
+  const auto is_skipped = [](const v1::VeleroVolume& volume) { return !volume.skip().empty(); };
+  std::erase_if(gathered, [&](const auto& one) {
+    return std::all_of(one.second.begin(), one.second.end(), is_skipped);
+  });
   return gathered;
 }
 
@@ -159,6 +165,11 @@ v1::Step Backup(const std::string& in_namespace, const std::vector<v1::VeleroVol
 }
 
 void Promise(const v1::Step& step, const v1::VeleroVolume& volume, Fragment* fragment) {
+  if (!volume.skip().empty()) {
+    fragment->effects.push_back(
+        MakeEffect("skip", "data of " + TitleOfVolume(volume.claim(), volume.namespace_()), volume.skip()));
+    return;
+  }
   v1::PlannedArtifact& planned = fragment->artifacts.emplace_back();
   planned.set_step(step.id());
   planned.set_component(volume.component());
@@ -411,12 +422,11 @@ Status RefuseRestore(const RestoreRequest& request) {
   const v1::Manifest& manifest = *request.manifest;
   const std::string& environment = EnvironmentOf(request);
   if (manifest.velero().empty()) {
-    if (!request.to_cluster) return OkStatus();
+    if (!request.to_cluster || !request.drill) return OkStatus();
     return WithHint(
-        FailedPrecondition(
-            "environment '{}' is a cluster, and {} there of what Velero does not keep is not in this "
-            "version yet",
-            environment, request.drill ? "a drill" : "a restore"),
+        FailedPrecondition("environment '{}' is a cluster, and a drill there of what Velero does not keep is "
+                           "not in this version yet",
+                           environment),
         "Restore to an application in an environment of hosts.");
   }
   std::vector<std::string> names;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """tools/dev image: what is in Salvor's image, with a small program of this machine in place of Salvor's own."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -52,6 +53,16 @@ class ImageTest(unittest.TestCase):
                 self.assertTrue((root / library.lstrip("/")).is_file(), f"{name} loads {library}")
         self.assertIn("BEGIN CERTIFICATE", (root / "etc/ssl/certs/ca-certificates.crt").read_text())
         self.assertEqual((root / "tmp").stat().st_mode & 0o7777, 0o1777)
+
+    def test_the_tools_of_movers_are_where_an_agent_looks_for_them(self):
+        folder = re.search(r'kPostgresPrograms\[\] = "(.*)"', (ROOT / "agent/engines/postgres/actions/actions.h").read_text())[1]
+        root = self.unpacked(self.make("image.tar"))
+        self.assertEqual({path.rpartition("/")[0] for path in make_image.CLIENTS}, {folder})
+        for path in make_image.CLIENTS:
+            program = root / path.lstrip("/")
+            self.assertTrue(program.stat().st_mode & 0o111, path)
+            for library in make_image.libraries(program):
+                self.assertTrue((root / library.lstrip("/")).is_file(), f"{path} loads {library}")
 
     def test_the_same_programs_make_the_same_image(self):
         self.assertEqual(mkimage.image_digest(self.make("one.tar")), mkimage.image_digest(self.make("two.tar")))

@@ -19,6 +19,8 @@ PROGRAMS = ("salvord", "salvor-agent", "salvor-supervise", "salvor")
 # A pod's first container lays secrets where Salvor takes them, and prepares the state's folder.
 TOOLS = {"restic": "/usr/bin/restic", "sh": "/bin/dash", "install": "/usr/bin/install", "chmod": "/bin/chmod",
          "cat": "/bin/cat"}
+# By the paths that salvor-agent looks for them at. Dumps of a newer server than these are refused, by name.
+CLIENTS = [f"/usr/lib/postgresql/15/bin/{name}" for name in ("pg_dump", "pg_dumpall", "pg_restore", "psql")]
 AUTHORITIES = Path("/usr/share/ca-certificates/mozilla")
 USER = 65532
 FILES = {
@@ -75,6 +77,10 @@ def gather(programs: Path, folder: Path) -> dict[str, Path]:
         if not Path(path).is_file():
             raise Trouble(f"there is no {path}", "'tools/dev setup' installs what is needed.")
         files[f"/usr/bin/{name}"] = Path(path)
+    for path in CLIENTS:
+        if not Path(path).is_file():
+            raise Trouble(f"there is no {path}", "'tools/dev setup' installs what is needed.")
+        files[path] = Path(path)
     for path in sorted({library for source in files.values() for library in libraries(source)}):
         files[path] = Path(path)
     for path, text in FILES.items():
@@ -95,10 +101,11 @@ def build(programs: Path, output: Path, say=print) -> None:
                  "--link", "usr/bin:/bin", "--user", f"{USER}:{USER}", "--env", "PATH=/usr/bin", "--env", "HOME=/tmp",
                  "--output", str(output)]
         for path, source in sorted(files.items()):
-            runs = path.startswith("/usr/bin/") or "/ld-linux" in path
+            runs = path.startswith("/usr/bin/") or path in CLIENTS or "/ld-linux" in path
             words += ["--file", f"{source}:{path}:{'0755' if runs else '0644'}"]
         image_command.main(words)
         for part, chosen in (("programs", [f"/usr/bin/{name}" for name in PROGRAMS]), ("restic", ["/usr/bin/restic"]),
+                             ("PostgreSQL's clients", CLIENTS),
                              ("libraries", [path for path in files if ".so" in path])):
             say(f"  {part}: {sum(files[path].stat().st_size for path in chosen) / 1e6:.1f} MB")
 

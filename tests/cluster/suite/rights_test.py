@@ -7,7 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "deploy/kubernetes"
 ACTIONS = ROOT / "agent/kubernetes/velero/actions"
-KINDS = ROOT / "agent/kubernetes/velero/resources.h"
+MOVERS = ROOT / "agent/kubernetes/movers/actions"
+KINDS = [ROOT / "agent/kubernetes/velero/resources.h", ROOT / "agent/kubernetes/movers/mover_job.h"]
 
 # (where, resource with its group, verb)
 Right = tuple[str, str, str]
@@ -16,16 +17,19 @@ Right = tuple[str, str, str]
 # in the cluster as a whole.
 ROLES = {("Role", "salvor-executor"): "velero", ("ClusterRole", "salvor-executor"): "cluster",
          ("ClusterRole", "salvor-application"): "application", ("ClusterRole", "salvor-scratch"): "scratch",
-         ("Role", "salvor-executor-pod"): "own", ("ClusterRole", "salvor-quiesce"): "application"}
+         ("Role", "salvor-executor-pod"): "own", ("ClusterRole", "salvor-quiesce"): "application",
+         ("Role", "salvor-movers"): "salvor"}
 # What the client asks for each of its calls; the others are helpers over it. Every server lets everybody discover.
 VERBS = {"Get": ["get"], "List": ["list"], "Watch": ["watch"], "Create": ["create"], "Apply": ["patch"],
          "Patch": ["patch"], "Delete": ["delete"], "ListAll": ["list"], "WaitUntil": ["list", "watch"],
-         "WaitUntilGone": ["list", "watch"], "wait_.Until": ["list", "watch"], "Version": [], "Discover": []}
+         "WaitUntilGone": ["list", "watch"], "wait_.Until": ["list", "watch"], "Version": [], "Discover": [],
+         "Logs": ["get"]}
 CALL = re.compile(r"\b(?:cluster_?(?:\.|->)(?P<method>[A-Z]\w*)|"
                   r"(?P<helper>ListAll|WaitUntil|WaitUntilGone|wait_\.Until))\(")
 # The namespace that a call names, as the code writes it.
 PLACES = {"velero_": "velero", "velero_namespace": "velero", '""': "cluster", "name": "application",
-          "name_space": "application", "scratch_": "scratch", "scratch": "scratch", "own_namespace": "own"}
+          "name_space": "application", "scratch_": "scratch", "scratch": "scratch", "own_namespace": "own",
+          "salvor_": "salvor", "name_space_": "salvor"}
 # The executor asks these of a drill's namespace before it has a right inside: they are of the cluster.
 BEFORE_BOUND = {("namespaces", "get"), ("namespaces", "create"), ("rolebindings.rbac.authorization.k8s.io", "create")}
 # Calls of this file are made of applications' namespaces and of drills'.
@@ -34,7 +38,7 @@ SHARED = {"cluster.cc"}
 
 def kinds() -> dict[str, str]:
     """The functions of resources.h: Backups is backups.velero.io."""
-    text = KINDS.read_text()
+    text = "".join(path.read_text() for path in KINDS)
     found = {name: f"{plural}.velero.io" for name, plural in
              re.findall(r'(\w+)\(\) \{ return OfVelero\("(\w+)"\)', text)}
     for name, group, plural in re.findall(r'(\w+)\(\) \{\s*return \{"([^"]*)", "\w+", "(\w+)"', text):
@@ -92,6 +96,9 @@ def calls_of(path: Path) -> dict[Right, str]:
             raise AssertionError(f"{shown}: which rights does it need?")
         if not VERBS[name]:
             continue
+        if name == "Logs":  # of pods, and there is no type to say so
+            found.setdefault((PLACES[words[0]], "pods/log", "get"), shown)
+            continue
         resource, space, named = target(words, text, call.start())
         literal = re.match(r'\{"([^"]*)", "\w+", "(\w+)"', resource)
         known = f"{literal[2]}.{literal[1]}".rstrip(".") if literal else kinds().get(resource.removesuffix("()"))
@@ -113,16 +120,16 @@ def calls_of(path: Path) -> dict[Right, str]:
 
 # A helper over the client: its calls stand where it is used.
 HELPERS = {"object_wait.cc"}
-
-
+# A mover's own call, by its own service account: its right is given in each application's namespace, for one Secret.
+OF_MOVERS = {"secret.cc"}
 # Of every account that the cluster knows, by system:basic-user.
 EVERYBODYS = {("cluster", "selfsubjectaccessreviews.authorization.k8s.io", "create")}
 
 
 def calls() -> dict[Right, str]:
     found: dict[Right, str] = {}
-    for path in sorted(ACTIONS.glob("*.cc")):
-        if "_test" not in path.name and path.name not in HELPERS:
+    for path in [*sorted(ACTIONS.glob("*.cc")), *sorted(MOVERS.glob("*.cc"))]:
+        if "_test" not in path.name and path.name not in HELPERS | OF_MOVERS:
             found = {**calls_of(path), **found}
     return {right: call for right, call in found.items() if right not in EVERYBODYS}
 
@@ -172,11 +179,18 @@ class Rights(unittest.TestCase):
         for path in sorted((ROOT / "agent").rglob("*.cc")):
             inside = path.relative_to(ROOT).as_posix()
             if "_test" in path.name or inside.startswith(("agent/kubernetes/client/", "agent/kubernetes/fake/",
-                                                          "agent/kubernetes/velero/actions/")):
+                                                          "agent/kubernetes/velero/actions/",
+                                                          "agent/kubernetes/movers/actions/")):
                 continue
             if re.search(r"\bcluster_?(\.|->)(Get|List|Watch|Create|Apply|Patch|Delete|Logs|Exec)\(", path.read_text()):
                 others.append(inside)
         self.assertEqual(others, [])
+
+    def test_a_mover_reads_secrets_and_nothing_else(self):
+        found = {(resource, verb) for name in OF_MOVERS for _, resource, verb in calls_of(MOVERS / name)}
+        self.assertEqual(found, {("secrets", "get")})
+        account = re.findall(r"name: salvor-mover, namespace: salvor", (DEPLOY / "rights.yaml").read_text())
+        self.assertEqual(account, [], "what a mover may is each namespace's own word")
 
     def test_secrets_are_named_one_by_one_and_never_written(self):
         for document in (DEPLOY / "rights.yaml").read_text().split("\n- ")[1:]:

@@ -22,7 +22,8 @@ from bed.settings import KUBECONFIG
 ALL = ["policy_kernel_test", "smoke_test", "network_policy_test", "backup_test", "velero_lies_test", "client_test",
        "salvor_test", "salvor_backup_test", "salvor_bad_days_test", "salvor_restore_test", "salvor_copy_test",
        "salvor_second_cluster_test", "salvor_delete_test", "salvor_drill_test", "salvor_deploy_test",
-       "salvor_discover_test", "salvor_metrics_test", "salvor_quiesce_test"]
+       "salvor_discover_test", "salvor_metrics_test", "salvor_quiesce_test",
+       "salvor_postgres_test"]
 SMOKE = ["smoke_test", "network_policy_test.NetworkPolicy.test_default_deny_blocks_and_an_allowance_opens",
          "salvor_test.ThinThread.test_a_namespace_is_backed_up_as_one_operation"]
 # Velero works with these in its own namespace.
