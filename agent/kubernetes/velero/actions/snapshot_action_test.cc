@@ -259,7 +259,11 @@ TEST_F(VeleroSnapshotTest, SaysThatAReleaseFailedAndKeepsTheSnapshots) {
 TEST_F(VeleroSnapshotTest, SaysHowToLetItRunCommands) {
   const kubernetes::ApiRequest request{"create", "pods/exec", "shop", "web-1"};
   velero_.Cluster().OnExec([&](const kubernetes::ExecCommand&, const kubernetes::Call&) -> StatusOr<int> {
-    return kubernetes::MakeApiError(403, "Forbidden", "pods \"web-1\" is forbidden", request);
+    return kubernetes::MakeApiError(
+        403, "Forbidden",
+        "pods \"web-1\" is forbidden: User \"system:serviceaccount:salvor:salvor-executor\" cannot "
+        "create resource \"pods/exec\" in API group \"\" in the namespace \"shop\"",
+        request);
   });
   const Status refused = Run().status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kPermissionDenied) << refused;
