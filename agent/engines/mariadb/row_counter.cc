@@ -24,7 +24,13 @@ MariadbRowCounter::MariadbRowCounter(std::unique_ptr<MariadbSession> reader,
                                      std::vector<MariadbDumpedTable> tables, bool history,
                                      absl::Duration budget)
     : reader_(std::move(reader)), tables_(std::move(tables)), history_(history) {
-  thread_ = std::thread([this, budget] { outcome_ = Count(budget); });
+  thread_ = std::thread([this, budget] {
+    outcome_ = Count(budget);
+    // Gives back what is left: a server with a binary log keeps the locks on tables' definitions to the end of the
+    // transaction (measured), and a migration would wait for the dump.
+    const Status over = reader_->Execute("ROLLBACK");
+    if (outcome_.ok()) outcome_ = over;
+  });
 }
 
 MariadbRowCounter::~MariadbRowCounter() {
@@ -32,7 +38,7 @@ MariadbRowCounter::~MariadbRowCounter() {
   if (thread_.joinable()) thread_.join();
 }
 
-// Going back to a savepoint gives back the lock on the table's definition: who changes it does not wait for us.
+// Going back to a savepoint gives back the lock on the table's definition, where the server lets it.
 Status MariadbRowCounter::Count(absl::Duration budget) {
   const SteadyTime until = SteadyNow() + budget;
   RETURN_IF_ERROR(reader_->Execute("SET SESSION lock_wait_timeout=1"));

@@ -157,7 +157,8 @@ TEST_F(MariadbRestoreTest, ALoadThatFailsTellsNoRows) {
   const auto restored = Restore(drill, kept);
   ASSERT_FALSE(restored.ok());
   EXPECT_EQ(restored.status().code(), absl::StatusCode::kDataLoss);
-  EXPECT_THAT(MessageOf(restored.status()), HasSubstr("ERROR 1062"));
+  // A dump is loaded with unique_checks=0: an empty table's key is looked at when its rows are committed.
+  EXPECT_THAT(MessageOf(restored.status()), HasSubstr("ERROR 1180 (HY000) at line"));
   EXPECT_THAT(log_ + MessageOf(restored.status()), Not(HasSubstr("(2,2)")));
 }
 
