@@ -13,8 +13,8 @@ namespace salvor::agent {
 struct ClusterOptions {
   std::string kubeconfig;  // empty: the service account of the pod that the agent runs in
   std::shared_ptr<velero::VeleroObserver> observer;  // hears what an executor sees of Velero; may be null
-  std::string image = {};    // of the pods that an executor starts; empty: that of its own pod
-  std::string own_pod = {};  // "salvor/salvor-executor-0"; empty: it runs in none
+  std::string image = {};            // of the pods that an executor starts; empty: that of its own pod
+  std::string own_pod = {};          // "salvor/salvor-executor-0"; empty: it runs in none
   std::string mover_namespace = {};  // where an executor makes movers; empty: its pod's own, else "salvor"
 };
 

@@ -14,8 +14,8 @@ TEST(ClusterActions, AreThoseOfTheKind) {
   const ActionRegistry executor = ExecutorActions({});
   for (const char* kind :
        {"noop", "location_open", "manifest_write", "velero_preflight", "velero_backup", "velero_restore",
-        "velero_restore_check", "velero_delete", "location_forget", "scratch_namespace_start", "scratch_namespace_stop",
-        "velero_slot", "velero_snapshot", "velero_release", "discover"})
+        "velero_restore_check", "velero_delete", "location_forget", "scratch_namespace_start",
+        "scratch_namespace_stop", "velero_slot", "velero_snapshot", "velero_release", "discover"})
     EXPECT_EQ(executor.count(kind), 1u) << kind;
   for (const auto& [kind, entry] : MoverActions()) {
     ASSERT_EQ(executor.count(kind), 1u) << kind;

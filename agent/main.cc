@@ -34,7 +34,8 @@ void ForgetAmbientDatabaseSettings() {
   std::vector<std::string> names;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string text = *variable;
-    const bool is_setting = text.rfind("PG", 0) == 0 || text.rfind("MYSQL_", 0) == 0 || text.rfind("MARIADB_", 0) == 0;
+    const bool is_setting =
+        text.rfind("PG", 0) == 0 || text.rfind("MYSQL_", 0) == 0 || text.rfind("MARIADB_", 0) == 0;
     if (is_setting) names.push_back(text.substr(0, text.find('=')));
   }
   for (const std::string& name : names) ::unsetenv(name.c_str());

@@ -64,7 +64,8 @@ TEST(Words, AScratchPlaceIsCalledSoWhateverRunsInIt) {
   EXPECT_EQ(text("scratch.", v1::ObligationStatus::PHASE_OPEN), "scratch. is to be undone");
   run.set_application("shop");
   EXPECT_EQ(text("quiesce", v1::ObligationStatus::PHASE_UNCONFIRMED), "shop may still be paused");
-  EXPECT_EQ(text("quiesce.web", v1::ObligationStatus::PHASE_UNCONFIRMED), "shop (namespace web) may still be paused");
+  EXPECT_EQ(text("quiesce.web", v1::ObligationStatus::PHASE_UNCONFIRMED),
+            "shop (namespace web) may still be paused");
   EXPECT_EQ(text("quiescent", v1::ObligationStatus::PHASE_OPEN), "quiescent is to be undone");
 }
 

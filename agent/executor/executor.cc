@@ -112,9 +112,7 @@ void Executor::Resume(const AttemptPointer& attempt) {
   attempts_[KeyOf(lease)] = attempt;
   ++running_;
   attempt->running = true;
-  Launch([this, attempt] {
-    RunJournalled(attempt, options_.actions.at(KindOf(attempt->task.action())));
-  });
+  Launch([this, attempt] { RunJournalled(attempt, options_.actions.at(KindOf(attempt->task.action()))); });
 }
 
 void Executor::Launch(std::function<void()> work) {

@@ -166,7 +166,8 @@ TEST_P(EveryStrategy, AnswersTheSameToTheSameQuestion) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Strategies, EveryStrategy,
-                         testing::Values(DatabaseComponent, FilesComponent, DummyChain, MariadbDatabases, OwnProgram),
+                         testing::Values(DatabaseComponent, FilesComponent, DummyChain, MariadbDatabases,
+                                         OwnProgram),
                          [](const auto& test) {
                            return std::string(BuiltInStrategies().Find(test.param())->Name());
                          });

@@ -374,7 +374,8 @@ bool HasCsi(const Json& deployment) {
 }
 
 std::string PodSelector(const Json& deployment) {
-  return absl::StrJoin(TextMapAt(deployment, {"spec", "selector", "matchLabels"}), ",", absl::PairFormatter("="));
+  return absl::StrJoin(TextMapAt(deployment, {"spec", "selector", "matchLabels"}), ",",
+                       absl::PairFormatter("="));
 }
 
 const StorageLocation* ChooseLocation(const v1::KubernetesCluster& cluster,

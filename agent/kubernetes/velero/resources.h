@@ -48,9 +48,7 @@ inline kubernetes::ResourceType Accounts() { return {"", "v1", "serviceaccounts"
 inline kubernetes::ResourceType Quotas() { return {"", "v1", "resourcequotas"}; }
 inline kubernetes::ResourceType Limits() { return {"", "v1", "limitranges"}; }
 inline kubernetes::ResourceType NetworkPolicies() { return {"networking.k8s.io", "v1", "networkpolicies"}; }
-inline kubernetes::ResourceType RoleBindings() {
-  return {"rbac.authorization.k8s.io", "v1", "rolebindings"};
-}
+inline kubernetes::ResourceType RoleBindings() { return {"rbac.authorization.k8s.io", "v1", "rolebindings"}; }
 
 inline constexpr char kSnapshotDefinition[] = "volumesnapshots.snapshot.storage.k8s.io";
 

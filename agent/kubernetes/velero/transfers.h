@@ -58,7 +58,7 @@ class StallWatch {
   struct State {
     std::string print;  // one character that changes makes it another
     std::string phase;
-    bool waits;   // in the queue
+    bool waits;  // in the queue
     bool is_over;
     std::optional<int> ahead;
   };

@@ -378,7 +378,8 @@ TEST(AnyOutcome, SaysFirstThatAnApplicationMayStillBePaused) {
   v1::Run run = WithPhase(SucceededDrill(), v1::RUN_PHASE_CANCELLED);
   run.mutable_obligations(0)->set_name("quiesce");
   run.mutable_obligations(0)->set_phase(v1::ObligationStatus::PHASE_UNCONFIRMED);
-  EXPECT_THAT(OutcomeOf(AsJudged(run)).text, StartsWith("shop may still be paused; the agent is asked until"));
+  EXPECT_THAT(OutcomeOf(AsJudged(run)).text,
+              StartsWith("shop may still be paused; the agent is asked until"));
 }
 
 TEST(AnyOutcome, OfAnUnknownKindIsDecidedByItsPhase) {

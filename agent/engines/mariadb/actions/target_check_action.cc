@@ -76,9 +76,8 @@ Status TargetCheck::CheckNames() {
 
 // What decides whether names and values mean the same there.
 Status TargetCheck::CheckServer() {
-  ASSIGN_OR_RETURN(const MariadbRows rows,
-                   session_->Query("SELECT @@lower_case_table_names, @@read_only,"
-                                   " @@system_time_zone"));
+  ASSIGN_OR_RETURN(const MariadbRows rows, session_->Query("SELECT @@lower_case_table_names, @@read_only,"
+                                                           " @@system_time_zone"));
   if (rows.empty()) return Internal("the target does not tell its settings");
   if (TextOf(rows[0][1]) == "1") problems_.Add("the target is read-only", "Restore to the primary server.");
   if (TextOf(rows[0][0]) != "0")

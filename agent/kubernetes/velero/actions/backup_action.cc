@@ -172,7 +172,8 @@ class VeleroBackupRun {
     BackupState backup;
     const ObjectEyes eyes{[&](const Json& object) {
                             backup = ReadBackup(object);
-                            return IsOver(backup.stage) || IsDead(backup) || (is_enough_ && is_enough_(backup));
+                            return IsOver(backup.stage) || IsDead(backup) ||
+                                   (is_enough_ && is_enough_(backup));
                           },
                           [&] { return DescribeProgress(backup, evidence_.transfers, ahead_.value_or(0)); },
                           [&] { return Look(backup); }};

@@ -8,9 +8,7 @@
 
 namespace salvor::velero {
 
-std::string CannotLook(const Status& why) {
-  return "Velero can't be asked how far it is: " + MessageOf(why);
-}
+std::string CannotLook(const Status& why) { return "Velero can't be asked how far it is: " + MessageOf(why); }
 
 ObjectWait::ObjectWait(std::string what, const agent::ActionContext& context, const VeleroOptions& options,
                        kubernetes::Kubernetes& cluster)

@@ -64,12 +64,14 @@ StatusOr<v1::ActionResult> RunVeleroRestore(const v1::VeleroRestore& action, age
 // Makes the walls of a drill's namespace, and has a pod try them from inside. FailedPrecondition where it is another's, or
 // where isolation is required and does not hold: then it is removed again.
 StatusOr<v1::ActionResult> RunScratchNamespaceStart(const v1::ScratchNamespaceStart& action,
-                                                    agent::ActionContext& context, const VeleroOptions& options);
+                                                    agent::ActionContext& context,
+                                                    const VeleroOptions& options);
 
 // Removes it, once none of Velero's Restores is at work in it: one that goes on would make the namespace anew, without
 // its walls. Unavailable where something keeps it: the next attempt goes on.
 StatusOr<v1::ActionResult> RunScratchNamespaceStop(const v1::ScratchNamespaceStop& action,
-                                                   agent::ActionContext& context, const VeleroOptions& options);
+                                                   agent::ActionContext& context,
+                                                   const VeleroOptions& options);
 
 // Lists what runs in a namespace, for a declaration to be proposed of it; changes nothing. PermissionDenied, with the
 // command that mends it, where the namespace has not opted in.
