@@ -50,7 +50,8 @@ int MoverCommand(int argc, char** argv, const std::string& supervisor) {
   CLI::App app(
       "Does one action of a run on a cluster, in a pod of its own, and ends. An executor makes the pod.");
   app.add_option("--job", program.job, "the name of its Job")->required();
-  app.add_option("--task", program.task, "what to do, as the executor wrote it")->required();
+  std::vector<std::string> parts;
+  app.add_option("--task", parts, "what to do, as the executor wrote it; in parts, in order")->required();
   app.add_option("--state-directory", program.config.state_directory, "caches; gone with the pod")
       ->required();
   app.add_option("--secret-directory", program.secret_directory, "where password files may lie, in memory")
@@ -77,6 +78,7 @@ int MoverCommand(int argc, char** argv, const std::string& supervisor) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  for (const std::string& part : parts) program.task += part;
   InitLog("salvor-mover", "warning");
   program.config.name = "mover";
   program.config.runtime = v1::RUNTIME_KUBERNETES;

@@ -222,9 +222,13 @@ void Executor::RunJournalled(const AttemptPointer& attempt, const ActionEntry& e
 // names.
 bool Executor::WasCutShort(const AttemptPointer& attempt, const v1::ActionResult& result) {
   switch (result.error().reason()) {
-    case v1::Error::REASON_CANCELLED:
     case v1::Error::REASON_TIMED_OUT:
-    case v1::Error::REASON_DISTURBED: {
+    case v1::Error::REASON_DISTURBED:
+      // Work elsewhere may have been taken over by another agent's attempt, which keeps under the same tags; the next
+      // attempt and the manifest's step forget what is left.
+      if (IsResumable(attempt->task)) return false;
+      [[fallthrough]];
+    case v1::Error::REASON_CANCELLED: {
       MutexLock lock(mutex_);
       return !stopping_ && !attempt->superseded;
     }

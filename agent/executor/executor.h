@@ -4,7 +4,9 @@
 // is "held": it is named in every hello, and its result is offered again after a reconnect. At start,
 // attempts that a dead predecessor left without a result end as interrupted, after `clean_up` removed what
 // they left. So it does after one that was stopped in the middle: cancelled, past its time, or its tool
-// killed. Those whose work is done elsewhere (ActionEntry.resumable) are taken up again at start. Attempts of one step never run beside each other: a later one stops the earlier and waits for its end.
+// killed. Those whose work is done
+// elsewhere (ActionEntry.resumable) are taken up again at start. Attempts of one step never run beside each other: a later
+// one stops the earlier and waits for its end.
 //
 // Obligations are undone on order, or when their deadline has passed: then the control plane is told, again and again
 // until it has heard it, since whatever relied on them has failed. The action that undoes one is in the journal before

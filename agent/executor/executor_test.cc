@@ -113,6 +113,24 @@ TEST_F(ExecutorTest, WorkThatOutlivesADeadAgentIsTakenUpAgainAsTheSameAttempt) {
   EXPECT_TRUE(executor_->Held().empty());
 }
 
+TEST_F(ExecutorTest, WorkElsewhereThatWasDisturbedIsNotCleanedUpAfter) {
+  elsewhere_ = Aborted("attempt 2 of this step is at work already");
+  v1::Task task = Task("a");
+  task.mutable_action()->mutable_velero_backup();
+  executor_->Submit(task);
+  EXPECT_EQ(sink_.Next().result().error().reason(), v1::Error::REASON_DISTURBED);
+  EXPECT_TRUE(cleaned_.empty()) << "whoever took it over keeps under the same tags";
+}
+
+TEST_F(ExecutorTest, WorkElsewhereThatWasNotDoneInTimeIsNotCleanedUpAfter) {
+  elsewhere_ = DeadlineExceeded("the mover did not end in time");
+  v1::Task task = Task("a");
+  task.mutable_action()->mutable_velero_backup();
+  executor_->Submit(task);
+  EXPECT_EQ(sink_.Next().result().error().reason(), v1::Error::REASON_TIMED_OUT);
+  EXPECT_TRUE(cleaned_.empty());
+}
+
 TEST_F(ExecutorTest, WorkThatWasTakenUpAgainCanBeCancelled) {
   v1::Task task = Task("a");
   task.mutable_action()->mutable_velero_backup();

@@ -165,6 +165,7 @@ class ExecutorTest : public testing::Test {
             context.log("mover", "found it");
             return v1::ActionResult();
           }
+          if (!elsewhere_.ok()) return elsewhere_;
           started_.fetch_add(1);
           while (!context.stop.stop_requested()) std::this_thread::yield();
           return Cancelled("stopped");
@@ -243,7 +244,8 @@ class ExecutorTest : public testing::Test {
   Collected sink_;
   Took took_;
   std::function<void(ActionContext&)> while_open_;  // set before a task is submitted
-  Status open_ = OkStatus();                        // that opening a Location ends with; set before, too
+  Status elsewhere_ = OkStatus();  // that work which outlives the agent ends with; set before, too
+  Status open_ = OkStatus();       // that opening a Location ends with; set before, too
   std::atomic<int> started_ = 0, running_now_ = 0, most_at_once_ = 0;
   std::atomic<bool> may_end_ = false, resumed_ = false;
   std::vector<std::string> cleaned_, released_;

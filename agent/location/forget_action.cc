@@ -35,7 +35,7 @@ class LocationForgetRun {
     if (status.ok()) status = restic_.Forget(others_);
     // What restic says last counts for nothing where the repository has none of it any more.
     const Status gone = CheckGone();
-    if (!gone.ok()) *result_.mutable_error() = ToError(status.ok() ? gone : status);
+    if (!gone.ok()) *result_.mutable_error() = ToError(status.ok() || is_unknown_ ? gone : status);
     return std::move(result_);
   }
 
@@ -106,7 +106,11 @@ class LocationForgetRun {
     if (!there.ok()) {
       if (!concerned_.empty())
         report.add_left(fmt::format("up to {} {}", Snapshots(concerned_.size()), where));
-      return WithContext(there.status(), "look whether the snapshots are gone");
+      is_unknown_ = true;
+      if (context_.stop.stop_requested()) return Cancelled("stopped on request");
+      // Never a refusal: that would say that nothing went.
+      return WithHint(Unavailable("it is not known which snapshots are gone: {}", MessageOf(there.status())),
+                      HintOf(there.status()));
     }
     std::vector<std::string> left;
     for (const std::string& id : *there) {
@@ -132,6 +136,7 @@ class LocationForgetRun {
   const Restic restic_;
   std::vector<std::string> manifests_, others_;
   std::set<std::string> concerned_;  // of the backup, and there before
+  bool is_unknown_ = false;          // what is there could not be looked at afterwards
   v1::ActionResult result_;
 };
 

@@ -141,10 +141,17 @@ TEST_F(ClusterDrill, HasANamespaceOfAValidNameHoweverLongTheRunsIs) {
 
 TEST_F(ClusterDrill, IsDoneByTheExecutorOfTheCluster) {
   const RestorePlan plan = Compiled();
-  ASSERT_EQ(plan.flow.places_size(), 1);
-  EXPECT_EQ(plan.flow.places(0).kind(), v1::AGENT_KIND_EXECUTOR);
-  EXPECT_EQ(plan.flow.places(0).environment(), "cluster-a");
-  for (const v1::Step& step : plan.flow.steps()) EXPECT_EQ(step.place(), "cluster") << step.id();
+  ASSERT_EQ(plan.flow.places_size(), 2);
+  for (const v1::Place& place : plan.flow.places()) {
+    EXPECT_EQ(place.kind(), v1::AGENT_KIND_EXECUTOR);
+    EXPECT_EQ(place.environment(), "cluster-a");
+  }
+  EXPECT_TRUE(plan.flow.places(0).movable());
+  EXPECT_FALSE(plan.flow.places(1).movable()) << "who made the namespace removes it";
+  for (const v1::Step& step : plan.flow.steps()) {
+    const bool is_owed = step.id() == "scratch.start.shop" || step.id() == "scratch.stop.shop";
+    EXPECT_EQ(step.place(), plan.flow.places(is_owed ? 1 : 0).name()) << step.id();
+  }
 }
 
 TEST_F(ClusterDrill, NamesWhatThePartialBackupLacks) {

@@ -361,6 +361,19 @@ Status AddReturns(const RestoreRequest& request, std::vector<Part>* parts) {
   return OkStatus();
 }
 
+// No agent of a cluster starts servers of its own: a step that wants one would wait for ever.
+Status RefuseServers(const std::vector<Part>& parts) {
+  for (const Part& part : parts) {
+    if (part.fragment.scratch.empty()) continue;
+    return WithHint(FailedPrecondition("component '{}' is proven on a server of its own, and a drill on a "
+                                       "cluster starts none in this version",
+                                       part.component->name()),
+                    "Restore it beside the original and look at it there: salvor restore create --component. "
+                    "In an application of its own the volumes can be drilled.");
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 StatusOr<BackupPlan> CompileBackup(const StrategyRegistry& strategies,
@@ -443,6 +456,7 @@ StatusOr<RestorePlan> CompileDrill(const StrategyRegistry& strategies, const Res
   RETURN_IF_ERROR(CheckRequest(drill, {}));
   RETURN_IF_ERROR(RefuseRestore(drill));
   ASSIGN_OR_RETURN(std::vector<Part> parts, RestoreParts(strategies, drill, nullptr, {}, {}));
+  if (drill.to_cluster) RETURN_IF_ERROR(RefuseServers(parts));
   RETURN_IF_ERROR(AddReturns(drill, &parts));
   const auto has_steps = [](const Part& part) { return !part.fragment.steps.empty(); };
   if (std::none_of(parts.begin(), parts.end(), has_steps))

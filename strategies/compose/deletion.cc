@@ -17,8 +17,8 @@
 namespace salvor::strategies {
 namespace {
 
-constexpr char kForget[] = "location.forget";
-constexpr int kForgetTimeout_s = 3600;
+constexpr char kForget[] = "location.forget", kCheckVolumes[] = "volumes.check";
+constexpr int kForgetTimeout_s = 3600, kCheckTimeout_s = 300;
 // Velero deletes what several Backups kept one after the other, and waits for its storage meanwhile.
 constexpr int kDeleteTimeout_s = 6 * 3600;
 constexpr int kMostSnapshots = 700;  // of 64 digits each, so that the action has room
@@ -88,6 +88,18 @@ v1::Step DeleteVolumes(const DeletionRequest& request, const std::set<std::strin
   return step;
 }
 
+// All that DeleteVolumes would refuse, while nothing is gone yet.
+v1::Step CheckVolumes(const v1::Step& deletion) {
+  v1::Step step = deletion;
+  step.set_id(kCheckVolumes);
+  step.set_purpose(v1::PURPOSE_GUARD);
+  step.set_title("ask whether Velero's backups may go");
+  step.clear_after();
+  step.mutable_action()->mutable_velero_delete()->set_only_check(true);
+  SetAttemptTimeout(&step, kCheckTimeout_s);
+  return step;
+}
+
 std::string Describe(const v1::Backup& backup) {
   int64_t bytes = 0;
   for (const v1::Artifact& artifact : backup.manifest().artifacts()) bytes += artifact.bytes();
@@ -136,8 +148,16 @@ StatusOr<BackupPlan> CompileDeletion(const DeletionRequest& request) {
   plan.effects.push_back(
       MakeEffect("delete", CountOf(static_cast<int64_t>(snapshots.size()), "snapshot"),
                  fmt::format("in location {}, and the verifications beside them", backup.location())));
-  *plan.flow.add_steps() = Forget(request, snapshots);
-  if (request.cluster.has_value()) *plan.flow.add_steps() = DeleteVolumes(request, names);
+  v1::Step forget = Forget(request, snapshots);
+  if (request.cluster.has_value()) {
+    const v1::Step volumes = DeleteVolumes(request, names);
+    After(&forget, kCheckVolumes);
+    *plan.flow.add_steps() = CheckVolumes(volumes);
+    *plan.flow.add_steps() = std::move(forget);
+    *plan.flow.add_steps() = volumes;
+  } else {
+    *plan.flow.add_steps() = std::move(forget);
+  }
   for (const std::string& name : names) {
     plan.effects.push_back(
         MakeEffect("delete", "Velero's Backup " + name, DescribeVolumes(backup.manifest(), name)));

@@ -42,14 +42,14 @@ bool IsLast(const v1::Backup& backup, const std::vector<const v1::Backup*>& of_a
 
 bool RemovedNothing(const v1::StepStatus& step) {
   const v1::ActionResult& result = step.result();
-  return step.attempt() == 0 ||
+  return step.attempt() == 0 || step.purpose() == v1::PURPOSE_GUARD ||
          (step.attempt() == 1 && result.error().reason() == v1::Error::REASON_REFUSED &&
           result.deletion().removed() == 0);
 }
 
 void SayWhatIsLeft(const v1::Run& run, v1::Deletion* deletion) {
   for (const v1::StepStatus& step : run.steps()) {
-    if (step.phase() == v1::STEP_PHASE_SUCCEEDED) continue;
+    if (step.phase() == v1::STEP_PHASE_SUCCEEDED || step.purpose() == v1::PURPOSE_GUARD) continue;
     const auto& left = step.result().deletion().left();
     for (const std::string& one : left) deletion->add_left(one);
     if (left.empty())

@@ -96,7 +96,7 @@ struct Stillness {
 std::vector<std::string> ClaimsIn(const ComponentVolumes& component, const std::string& in_namespace) {
   std::vector<std::string> claims;
   for (const Volume& volume : component.volumes) {
-    if (volume.in_namespace == in_namespace) claims.push_back(volume.claim);
+    if (volume.in_namespace == in_namespace && volume.skip.empty()) claims.push_back(volume.claim);
   }
   return claims;
 }
@@ -115,7 +115,8 @@ Stillness StillnessIn(const std::string& in_namespace, const std::vector<Compone
 
 Status RefuseStillnessOfNothing(const std::vector<ComponentVolumes>& wanted) {
   for (const ComponentVolumes& component : wanted) {
-    if (!component.volumes.empty()) continue;
+    const auto is_kept = [](const Volume& volume) { return volume.skip.empty(); };
+    if (std::any_of(component.volumes.begin(), component.volumes.end(), is_kept)) continue;
     if (component.quiesce.command().empty() && !component.relies_on_hooks) continue;
     return WithHint(FailedPrecondition("component '{}' has no volumes that its pods could be held still for",
                                        component.component),

@@ -85,6 +85,7 @@ class BackupDelete(unittest.TestCase):
             first, second = self.back_up(stack), self.back_up(stack)
             before = {s["id"] for s in stack.snapshots()}
             stack.kill_agent()  # so that runs wait
+            stack.wait_for_no_agent()
             drill = stack.start_run("drill", "create", "--backup", first)
             refused = stack.cli("backup", "delete", first, "--yes", check=False)
             self.assertEqual(refused.returncode, 7)

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import unittest
 
-from stack import Stack, wait_for
+from stack import Stack, processes, wait_for
 
 ACCOUNT = """DELETE FROM mysql.global_priv WHERE User <> 'mariadb.sys';
 INSERT INTO mysql.global_priv VALUES ('localhost', 'root', '{"access":18446744073709551615}');
@@ -36,6 +36,20 @@ class MariadbStack(Stack):
         super().__init__(rows=rows, **options)
         self.owner = "mysql" if os.geteuid() == 0 else self.owner
         self.root_password, self.mariadbd = password, None
+        self.agents = []
+
+    def _spawn_agent(self, *arguments, **options):
+        agent = super()._spawn_agent(*arguments, **options)
+        self.agents.append(agent.pid)
+        return agent
+
+    def children(self, *names):
+        """MariaDB's programs name nothing of this stack but the file that they read: one of its agents'."""
+        ours = tuple(f"--defaults-file=/proc/{pid}/fd/" for pid in self.agents)
+        mine = super().children(*names)
+        return mine + [pid for pid, argv in processes().items()
+                       if pid not in mine and (not names or os.path.basename(argv[0]) in names)
+                       and any(word.startswith(prefix) for prefix in ours for word in argv)]
 
     def _start_postgres(self):
         data = self.dir / "data"

@@ -72,6 +72,7 @@ disable_new_services() {
     case $package in
       prometheus) "${AS_ROOT[@]}" systemctl disable prometheus.service >/dev/null 2>&1 || true ;;
       containerd) "${AS_ROOT[@]}" systemctl disable containerd.service >/dev/null 2>&1 || true ;;
+      mariadb-server) "${AS_ROOT[@]}" systemctl disable mariadb.service >/dev/null 2>&1 || true ;;
       redis-server) "${AS_ROOT[@]}" systemctl disable redis-server.service >/dev/null 2>&1 || true ;;
       slapd) "${AS_ROOT[@]}" systemctl disable slapd.service >/dev/null 2>&1 || true ;;
       postgresql-15) "${AS_ROOT[@]}" systemctl disable postgresql.service >/dev/null 2>&1 || true ;;

@@ -81,7 +81,10 @@ StatusOr<std::optional<SandboxUser>> UserOfProgram(const OpenedProgram& program,
     ASSIGN_OR_RETURN(const SandboxUser nobody, UnownedUser(run, {}));
     return std::optional(nobody);
   }
-  const passwd* entry = ::getpwnam(program.User().c_str());
+  passwd room{};  // several actions look at once
+  passwd* entry = nullptr;
+  std::vector<char> text(64 << 10);
+  (void)::getpwnam_r(program.User().c_str(), &room, text.data(), text.size(), &entry);
   if (entry == nullptr) return FailedPrecondition("there is no user '{}'", CleanText(program.User()));
   return std::optional(SandboxUser{entry->pw_uid, entry->pw_gid});
 }
@@ -105,8 +108,11 @@ Status WorkFolder::RemoveLeftovers(const AgentConfig& config) {
        it.increment(error)) {
     if (it->path().filename().string().rfind(Prefix(config), 0) == 0) left.push_back(it->path().string());
   }
-  for (const std::string& path : left) RETURN_IF_ERROR(RemoveTree(path));
-  return OkStatus();
+  Status first = OkStatus();
+  for (const std::string& path : left) {
+    if (const Status removed = RemoveTree(path); first.ok()) first = removed;
+  }
+  return first;
 }
 
 Status WorkFolder::GiveTo(const std::optional<SandboxUser>& user) const {

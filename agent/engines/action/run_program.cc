@@ -188,9 +188,9 @@ class SharedProgram {
   }
 
   Status Broken(const Status& how) const {
-    return WithHint(
-        Internal("program {} does not keep the action contract: {}", run_.program->Name(), MessageOf(how)),
-        "Mend the program: docs/reference/action-contract.md says what it may tell.");
+    return WithHint(Internal("program {} does not keep the action contract: {}", run_.program->Name(),
+                             cleaner_.Clean(MessageOf(how))),
+                    "Mend the program: docs/reference/action-contract.md says what it may tell.");
   }
 
   // The error that its end is; OK means that it exited 0 and told all.

@@ -33,6 +33,8 @@ Status MakeEvent(MariadbSession& session, const v1::MariadbEvent& event, const s
   RETURN_IF_ERROR(session.Execute("SET NAMES utf8mb4"));
   const bool other_collation =
       !event.database_collation().empty() && event.database_collation() != of.collation();
+  // Before anything is altered: a server without zone tables refuses a named zone.
+  RETURN_IF_ERROR(session.Execute("SET time_zone=" + session.Literal(event.time_zone())));
   if (other_collation) RETURN_IF_ERROR(Alter(session, event.database(), event.database_collation()));
   RETURN_IF_ERROR(session.Execute("USE " + MariadbSession::Identifier(event.database())));
   ASSIGN_OR_RETURN(statement, InCharset(session, statement, event.charset_client()));

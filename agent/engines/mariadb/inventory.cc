@@ -6,7 +6,9 @@
 #include <charconv>
 #include <map>
 #include <set>
+#include <utility>
 
+#include "absl/strings/str_replace.h"
 #include "agent/engines/mariadb/grants.h"
 #include "base/text.h"
 
@@ -25,7 +27,8 @@ int64_t NumberIn(const std::optional<std::string>& value) {
 // Reads one set of databases.
 class Capture {
  public:
-  Capture(MariadbSession& session, const std::vector<std::string>& databases) : session_(session) {
+  Capture(MariadbSession& session, const std::vector<std::string>& databases)
+      : session_(session), names_(databases.begin(), databases.end()) {
     std::vector<std::string> literals;
     for (const std::string& database : databases) literals.push_back(session.Literal(database));
     chosen_ = "(" + Join(literals, ", ") + ")";
@@ -63,7 +66,11 @@ class Capture {
     return MariadbSession::Identifier(database) + "." + MariadbSession::Identifier(name);
   }
 
+  // information_schema compares names without regard to case and accents: `Shop` is no `shop`.
+  bool IsChosen(const MariadbRow& row) const { return names_.count(TextOf(row[0])) > 0; }
+
   MariadbSession& session_;
+  const std::set<std::string> names_;
   std::string chosen_;
   MariadbInventory inventory_;
 };
@@ -97,6 +104,7 @@ Status Capture::Databases() {
                                   " WHERE SCHEMA_NAME IN " +
                                   chosen_ + " ORDER BY 1"));
   for (const MariadbRow& row : rows) {
+    if (!IsChosen(row)) continue;
     v1::MariadbDatabase* database = inventory_.details.add_databases();
     database->set_name(TextOf(row[0]));
     database->set_charset(TextOf(row[1]));
@@ -115,6 +123,7 @@ Status Capture::Tables() {
                      " WHERE t.TABLE_TYPE <> 'SYSTEM VIEW' AND t.TABLE_SCHEMA IN " +
                      chosen_ + " ORDER BY 1, 2"));
   for (const MariadbRow& row : rows) {
+    if (!IsChosen(row)) continue;
     const std::string &database = TextOf(row[0]), &name = TextOf(row[1]), &type = TextOf(row[2]);
     if (type == "VIEW") {
       ASSIGN_OR_RETURN(const std::string text, Shown("VIEW " + Qualified(database, name), 1, {2, 3}));
@@ -175,6 +184,7 @@ Status Capture::Triggers() {
                      " FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA IN " +
                      chosen_ + " ORDER BY 1, 2"));
   for (const MariadbRow& row : rows) {
+    if (!IsChosen(row)) continue;
     std::string text = "DEFINER=" + TextOf(row[2]);
     for (size_t i = 3; i < row.size(); ++i) text += kSeparator + std::string(Trim(TextOf(row[i])));
     Define("trigger", TextOf(row[0]), TextOf(row[1]), text);
@@ -188,6 +198,7 @@ Status Capture::Routines() {
                                   " FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA IN " +
                                   chosen_ + " ORDER BY 1, 2, 3"));
   for (const MariadbRow& row : rows) {
+    if (!IsChosen(row)) continue;
     const std::string &database = TextOf(row[0]), &name = TextOf(row[1]), &type = TextOf(row[2]);
     ASSIGN_OR_RETURN(const std::string text, Shown(type + " " + Qualified(database, name), 2, {1, 3, 4, 5}));
     Define("routine", database, fmt::format("{} {}", type, name),
@@ -202,6 +213,7 @@ Status Capture::Events() {
                                   " WHERE EVENT_SCHEMA IN " +
                                   chosen_ + " ORDER BY 1, 2"));
   for (const MariadbRow& row : rows) {
+    if (!IsChosen(row)) continue;
     const std::string &database = TextOf(row[0]), &name = TextOf(row[1]);
     ASSIGN_OR_RETURN(const MariadbRows shown,
                      session_.Query("SHOW CREATE EVENT " + Qualified(database, name)));
@@ -385,17 +397,22 @@ StatusOr<std::vector<v1::MariadbAccount>> CaptureMariadbAccounts(MariadbSession&
 
 std::vector<std::string> DefinersOf(const v1::MariadbDetails& details) {
   std::set<std::string> definers;
-  for (const v1::MariadbEvent& event : details.events()) definers.insert(event.definer());
+  // A role is told as "clerk@" by some and as "clerk" by others.
+  const auto add = [&definers](std::string definer) {
+    if (!definer.empty() && definer.back() == '@') definer.pop_back();
+    definers.insert(std::move(definer));
+  };
+  for (const v1::MariadbEvent& event : details.events()) add(event.definer());
   for (const v1::MariadbDefinition& one : details.definitions()) {
     if (one.kind() == "trigger" || one.kind() == "routine") {
-      definers.insert(one.text().substr(8, one.text().find(kSeparator) - 8));
+      add(one.text().substr(8, one.text().find(kSeparator) - 8));
     } else if (one.kind() == "view") {
       const size_t begin = one.text().find(" DEFINER=`"), end = one.text().find("` SQL SECURITY", begin + 1);
       if (begin == std::string::npos || end == std::string::npos) continue;
       std::string definer = one.text().substr(begin + 10, end - begin - 10);  // "u`@`h", or "r" alone
       const size_t between = definer.find("`@`");
       if (between != std::string::npos) definer.replace(between, 3, "@");
-      definers.insert(definer);
+      add(absl::StrReplaceAll(definer, {{"``", "`"}}));
     }
   }
   return {definers.begin(), definers.end()};

@@ -20,11 +20,14 @@ StatusOr<std::unique_ptr<SnapshotLock>> SnapshotLock::Take(const v1::MariadbConn
                                                            MariadbSession& reader, absl::Duration wait,
                                                            absl::Duration hold) {
   ASSIGN_OR_RETURN(std::unique_ptr<MariadbSession> locker, MariadbSession::Open(where, options));
-  // The one has whole seconds alone; the other ends the statement, whatever it waits for.
+  const auto whole_seconds = [](absl::Duration time) {
+    return std::max<int64_t>(1, absl::ToInt64Seconds(absl::Ceil(time, absl::Seconds(1))));
+  };
+  // The first has whole seconds alone; the second ends the statement, whatever it waits for. By the third the server itself
+  // gives the lock back when it hears nothing of this session: its host may be gone, or stand still.
   RETURN_IF_ERROR(locker->Execute(
-      fmt::format("SET SESSION lock_wait_timeout={}, max_statement_time={:.3f}",
-                  std::max<int64_t>(1, absl::ToInt64Seconds(absl::Ceil(wait, absl::Seconds(1)))),
-                  std::max(0.001, absl::ToDoubleSeconds(wait)))));
+      fmt::format("SET SESSION lock_wait_timeout={}, max_statement_time={:.3f}, wait_timeout={}",
+                  whole_seconds(wait), std::max(0.001, absl::ToDoubleSeconds(wait)), whole_seconds(hold))));
   RETURN_IF_ERROR_IN(locker->Execute("FLUSH TABLES WITH READ LOCK"),
                      "waiting for the moment of the snapshot");
   const uint64_t newest = std::max(locker->Id(), reader.Id());

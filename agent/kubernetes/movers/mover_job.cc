@@ -17,7 +17,8 @@ namespace salvor::movers {
 namespace {
 
 // Linux takes 128 KiB as one argument.
-constexpr size_t kMostArgumentBytes = 120 << 10;
+// Linux takes at most 128 KiB an argument, so a long task goes in several.
+constexpr size_t kMostArgumentBytes = 120 << 10, kMostTaskBytes = 1 << 20;
 constexpr size_t kMostSlug = 30;
 constexpr char kStepAnnotation[] = "salvor.dev/step";
 constexpr char kAttemptAnnotation[] = "salvor.dev/attempt";
@@ -107,7 +108,7 @@ StatusOr<std::string> EncodeTask(const v1::Task& task) {
   }
   const std::string bytes = Bytes(task);
   std::string text = absl::Base64Escape(bytes);
-  if (text.size() > kMostArgumentBytes) {
+  if (text.size() > kMostTaskBytes) {
     return WithHint(InvalidArgument("what the mover is to do takes {}, which no command line has room for",
                                     HumanBytes(text.size())),
                     "Make it several components, with fewer databases or checks each.");
@@ -135,7 +136,8 @@ StatusOr<Json> MakeJob(const Json& pod_template, const v1::Task& task, absl::Dur
   Json& arguments = (*mover)["args"];
   if (!arguments.is_array()) arguments = Json::array();
   arguments.push_back("--job=" + JobName(lease));
-  arguments.push_back("--task=" + argument);
+  for (size_t at = 0; at < argument.size(); at += kMostArgumentBytes)
+    arguments.push_back("--task=" + argument.substr(at, kMostArgumentBytes));
   (*mover)["terminationMessagePolicy"] = "File";
   pod["spec"]["restartPolicy"] = "Never";
   Json& labels = pod["metadata"]["labels"];

@@ -95,9 +95,26 @@ TEST(MoverJob, ShowsNoSecret) {
 
 TEST(MoverJob, RefusesWhatNoCommandLineHasRoomFor) {
   v1::Task task = ATask();
-  (*task.mutable_inputs())["db.restore.shop"].set_note(std::string(100 << 10, 'x'));
+  (*task.mutable_inputs())["db.restore.shop"].set_note(std::string(1 << 20, 'x'));
   EXPECT_THAT(MessageOf(EncodeTask(task).status()), HasSubstr("no command line has room for"));
   EXPECT_FALSE(DecodeTask("not base64!").ok());
+}
+
+TEST(MoverJob, HasALongTaskInSeveralArguments) {
+  v1::Task task = ATask();
+  (*task.mutable_inputs())["db.restore.shop"].set_note(std::string(300 << 10, 'x'));
+  const Json job = *MakeJob(APodTemplate(), task, absl::Hours(1));
+  std::string joined;
+  int parts = 0;
+  for (const Json& argument : job["spec"]["template"]["spec"]["containers"][0]["args"]) {
+    const std::string text = argument.get<std::string>();
+    EXPECT_LT(text.size(), 128u << 10);
+    if (text.rfind("--task=", 0) != 0) continue;
+    joined += text.substr(7);
+    ++parts;
+  }
+  EXPECT_EQ(parts, 4);
+  EXPECT_EQ(DecodeTask(joined)->inputs().at("db.restore.shop").note().size(), 300u << 10);
 }
 
 TEST(MoverJob, IsTakenForOursOnlyWhereAllOfItIs) {

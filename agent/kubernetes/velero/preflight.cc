@@ -289,16 +289,28 @@ class Preflight {
           HowToAllowCommands(name));
   }
 
+  // Whether a pod that has a volume of the component mounted asks for hooks; Velero counts them for all together.
+  bool AsksForHooks(const std::string& component) const {
+    return std::any_of(facts_.pods.begin(), facts_.pods.end(), [&](const Pod& pod) {
+      return pod.has_hooks &&
+             std::any_of(action_.volumes().begin(), action_.volumes().end(),
+                         [&](const v1::VeleroVolume& volume) {
+                           return volume.component() == component && volume.namespace_() == pod.name_space &&
+                                  std::count(pod.claims.begin(), pod.claims.end(), volume.claim()) > 0;
+                         });
+    });
+  }
+
   void LookAtHooks() {
-    const bool any =
-        std::any_of(facts_.pods.begin(), facts_.pods.end(), [](const Pod& pod) { return pod.has_hooks; });
-    if (!action_.hook_components().empty()) {
-      if (any) return;
-      return Refuse(
-          fmt::format("component {} relies on hooks of Velero's, and no pod's annotations ask for any",
-                      action_.hook_components(0)),
-          "Annotate the pod with pre.hook.backup.velero.io/command, or remove hooks from the component.");
+    for (const std::string& component : action_.hook_components()) {
+      if (AsksForHooks(component)) continue;
+      Refuse(fmt::format(
+                 "component {} relies on hooks of Velero's, and no annotations of a pod with its volumes "
+                 "ask for any",
+                 component),
+             "Annotate the pod with pre.hook.backup.velero.io/command, or remove hooks from the component.");
     }
+    if (!action_.hook_components().empty()) return;
     for (const Pod& pod : facts_.pods) {
       if (!pod.has_hooks) continue;
       return Warn(fmt::format("annotations of pod {}/{} let Velero run commands in it during the backup",

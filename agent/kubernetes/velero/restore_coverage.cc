@@ -144,7 +144,8 @@ class RestoreJudge {
     }
     int64_t bytes = 0;
     const std::string why = WhyNotBack(volume, &bytes);
-    const std::string unclear = why.empty() ? WhyNotBoundInScratch(volume) : WhyUnfilledInScratch(why);
+    const std::string unclear =
+        why.empty() ? WhyNotBoundInScratch(volume) : WhyUnfilledInScratch(volume, why);
     if (!unclear.empty()) {
       AddCheck(volume.component(), "volume", TargetKey(volume), v1::Check::VERDICT_UNVERIFIABLE, unclear);
       return;
@@ -169,8 +170,9 @@ class RestoreJudge {
   }
 
   // A pod that the drill's own walls refused leaves its volumes unfilled.
-  std::string WhyUnfilledInScratch(const std::string& why) const {
-    if (!action_.scratch() || why.find(kUnfilled) == std::string::npos) return "";
+  std::string WhyUnfilledInScratch(const v1::Artifact& volume, const std::string& why) const {
+    const bool needs_pod = volume.velero().method() == v1::VOLUME_METHOD_FILE_SYSTEM;
+    if (!action_.scratch() || !needs_pod || why.find(kUnfilled) == std::string::npos) return "";
     for (const std::string& error : evidence_.results.errors) {
       if (IsRefusalOfScratch(error))
         return "the drill's namespace refused what would have filled it: " + error;
@@ -282,9 +284,34 @@ class RestoreJudge {
     }
   }
 
+  // The planned changes of objects that this restore made: what was there before is as it was.
+  std::vector<v1::ObjectChange> ChangesMade() const {
+    std::vector<v1::ObjectChange> made;
+    for (const v1::ObjectChange& change : evidence_.transform.changes) {
+      const std::string ending =
+          fmt::format("/{} {}", change.kind(), Key(action_.target_namespace(), change.name()));
+      if (std::any_of(actions_.begin(), actions_.end(), [&](const auto& one) {
+            return one.second == "created" && one.first.ends_with(ending);
+          }))
+        made.push_back(change);
+    }
+    return made;
+  }
+
   // By what is there now, and not by the rules: objects that this restore made and that would still have to be changed.
   void JudgeChanges() {
     if (!action_.has_transform()) return;
+    const std::string subject = "namespace " + action_.target_namespace();
+    if (!evidence_.now_unseen.empty()) {
+      for (const std::string& warning : evidence_.transform.warnings) AddWarning(warning);
+      if (!evidence_.transform.changes.empty()) {
+        AddCheck("", "changes", subject, v1::Check::VERDICT_UNVERIFIABLE,
+                 "whether objects were changed could not be looked at when the restore was over: " +
+                     evidence_.now_unseen);
+      }
+      return;
+    }
+    const std::vector<v1::ObjectChange> changes = ChangesMade();
     v1::RestoreTransform to_rest;
     to_rest.set_suspend_schedules(action_.transform().suspend_schedules());
     to_rest.set_close_load_balancers(action_.transform().close_load_balancers());
@@ -297,16 +324,14 @@ class RestoreJudge {
     std::vector<std::string> acting, at_rest;
     for (const v1::ObjectChange& change : PlanTransform(to_rest, made, {}).changes)
       acting.push_back(Describe(change));
-    for (const v1::ObjectChange& change : evidence_.transform.changes) {
+    for (const v1::ObjectChange& change : changes) {
       if (KeepsFromActing(change)) at_rest.push_back(Describe(change));
     }
-    const std::string subject = "namespace " + action_.target_namespace();
     if (!acting.empty()) {
       AddCheck("", "changes", subject, v1::Check::VERDICT_FAILED,
                "Velero did not change what would act as the original does: " + FirstOf(acting));
-    } else if (!evidence_.transform.changes.empty()) {
-      AddCheck("", "changes", subject, v1::Check::VERDICT_PASSED,
-               fmt::format("{} made", evidence_.transform.changes.size()));
+    } else if (!changes.empty()) {
+      AddCheck("", "changes", subject, v1::Check::VERDICT_PASSED, fmt::format("{} made", changes.size()));
     }
     if (!at_rest.empty() && acting.empty())
       AddWarning("kept from acting as the original does: " + FirstOf(at_rest));
@@ -429,7 +454,7 @@ class RestoreJudge {
     report->set_bytes(bytes_);
     report->set_warnings(restore.warnings);
     report->set_errors(restore.errors);
-    report->set_changes_left_out(AddChanges(evidence_.transform.changes, report->mutable_changes()));
+    report->set_changes_left_out(AddChanges(ChangesMade(), report->mutable_changes()));
     if (restore.started != absl::InfinitePast()) *report->mutable_started_at() = ToProto(restore.started);
     if (restore.completed != absl::InfinitePast())
       *report->mutable_completed_at() = ToProto(restore.completed);

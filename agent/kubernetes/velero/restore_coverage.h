@@ -26,6 +26,7 @@ struct RestoreEvidence {
   std::vector<Claim> claims;        // that are in the target namespace now
   std::string claims_unseen;        // why they could not be looked at; "" where they were
   Transform transform;              // what was to become of objects on their way
+  std::string now_unseen;           // why these could not be looked at; "" where they were
   std::vector<KeptObject> now;  // CronJobs and Services of the target namespace; nothing without a transform
 };
 

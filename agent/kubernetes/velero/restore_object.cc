@@ -75,8 +75,9 @@ Json MakeRestore(const v1::VeleroRestore& action, const std::string& name, bool 
   if (action.scratch()) {
     spec["includedResources"] = ScratchResources();
     spec["resourceModifier"] = {{"kind", "ConfigMap"}, {"name", name}};
+  } else if (has_rules) {
+    spec["resourceModifier"] = {{"kind", "ConfigMap"}, {"name", ModifierName(name)}};
   }
-  if (has_rules) spec["resourceModifier"] = {{"kind", "ConfigMap"}, {"name", ModifierName(name)}};
   return {{"apiVersion", "velero.io/v1"},
           {"kind", "Restore"},
           {"metadata",

@@ -4,6 +4,7 @@
 
 #include "agent/kubernetes/velero/quantity.h"
 #include "agent/kubernetes/velero/restore_object.h"
+#include "agent/kubernetes/velero/scratch_transform.h"
 #include "base/text.h"
 
 namespace salvor::velero {
@@ -29,6 +30,11 @@ bool IsAside(const std::string& kind) {
          kind.starts_with("snapshot.storage.k8s.io/") || kind.starts_with("velero.io/");
 }
 
+// Of a kind that this restore does not make at all.
+bool IsLeftOutOf(const v1::VeleroRestore& action, const std::string& kind) {
+  return IsLeftOut(action.transform(), kind) || (action.scratch() && IsLeftOutOfScratch(kind));
+}
+
 // The cluster makes these by itself in every namespace.
 bool IsMadeByTheCluster(const std::string& kind, std::string_view name) {
   return (kind == "v1/ConfigMap" && (name == "kube-root-ca.crt" || name == "openshift-service-ca.crt")) ||
@@ -49,7 +55,7 @@ void ForEach(const ObjectFacts& facts, Do&& apply) {
 std::vector<std::string> FindConflicts(const v1::VeleroRestore& action, const ObjectFacts& facts) {
   std::vector<std::string> conflicts;
   ForEach(facts, [&](const std::string& kind, const std::string& key) {
-    if (IsOfTheCluster(key) || IsLeftOut(action.transform(), kind)) return;
+    if (IsOfTheCluster(key) || IsLeftOutOf(action, kind)) return;
     const std::string shown = fmt::format("{} {}", NameIn(kind), NameIn(key));
     if (facts.there.count(shown) > 0) conflicts.push_back(shown);
   });
@@ -122,7 +128,7 @@ std::vector<Finding> FindObjectProblems(const v1::VeleroRestore& action, const O
   }
   std::vector<std::string> missing;
   ForEach(facts, [&](const std::string& kind, const std::string& key) {
-    const bool is_wanted = !IsOfTheCluster(key) && !IsLeftOut(action.transform(), kind);
+    const bool is_wanted = !IsOfTheCluster(key) && !IsLeftOutOf(action, kind);
     if (is_wanted && facts.not_served.count(kind) > 0)
       missing.push_back(fmt::format("{} {}", kind, NameIn(key)));
   });
@@ -162,7 +168,7 @@ v1::VeleroRestorePreview MakePreview(const v1::VeleroRestore& action, const Obje
   ForEach(facts, [&](const std::string& kind, const std::string& key) {
     const std::string name = fmt::format("{} {}", NameIn(kind), NameIn(key));
     if (IsOfTheCluster(key)) return add(preview.mutable_not_restored(), name);
-    if (IsLeftOut(action.transform(), kind)) return add(preview.mutable_left_out(), name);
+    if (IsLeftOutOf(action, kind)) return add(preview.mutable_left_out(), name);
     if (facts.there.count(name) > 0) return add(preview.mutable_conflicts(), name);
     ++creates[kind];
   });

@@ -224,6 +224,8 @@ class TransformPlanner {
     }
     if (!addresses.empty()) {
       patch["externalIPs"] = nullptr;
+      // It is refused where nothing comes in from outside any more.
+      if (type != "NodePort") patch["externalTrafficPolicy"] = nullptr;
       AddChange(kept, kAddresses, Join(addresses, ", "), "");
     }
     if (!patch.empty()) AddMerge(kept, {{"spec", patch}});

@@ -1,5 +1,6 @@
 """A PostgreSQL on the cluster is dumped by movers: under writes, whoever dies meanwhile; it comes back elsewhere."""
 
+import base64
 import json
 import os
 import re

@@ -27,6 +27,10 @@ class Backup {
   StatusOr<v1::ActionResult> Run() {
     ASSIGN_OR_RETURN(ActionRequest planning, room_.Request(ActionVerb::kPlan, "backup", context_));
     ASSIGN_OR_RETURN(const ActionOutcome planned, room_.Run(std::move(planning), {}, context_));
+    if (const auto& conflicts = planned.events->conflicts(); !conflicts.empty()) {
+      return WithHint(FailedPrecondition("program {}: {}", room_.Program().Name(), Join(conflicts, "; ")),
+                      "Nothing was read. Mend what it names, then back up again.");
+    }
     ASSIGN_OR_RETURN(ActionRequest request, room_.Request(ActionVerb::kBackup, "backup", context_));
     begun_at_ = absl::Now();
     ASSIGN_OR_RETURN(const ActionOutcome outcome,

@@ -63,10 +63,15 @@ StatusOr<ProgramRoom> ProgramRoom::InDrill(const v1::ActionComponent& component,
   ASSIGN_OR_RETURN(OpenedProgram program, OpenedProgram::Open(component, context.config));
   room.program_ = std::make_unique<OpenedProgram>(std::move(program));
   ASSIGN_OR_RETURN(room.drill_, context.scratch->EnsureRunning(scratch));
+  if (!room.drill_->sandboxed) {
+    return WithHint(Unavailable("a program is run in a drill inside a sandbox alone, and there is none: {}",
+                                room.drill_->not_isolated),
+                    "Install bubblewrap on the agent's host, and let the agent make namespaces.");
+  }
   const std::string below =
       ScratchPlaces::FilesDirectory(context.config.state_directory, scratch) + "/.actions";
   room.folder_ = below + "/" + context.task.component();
-  room.inside_ = room.drill_->sandboxed ? kInside : room.folder_;
+  room.inside_ = kInside;
   if (IsRoot()) {
     const uid_t uid = ScratchUserOf(*room.drill_);
     room.user_ = SandboxUser{uid, static_cast<gid_t>(uid)};
@@ -124,9 +129,7 @@ StatusOr<ActionRequest> ProgramRoom::Request(ActionVerb verb, const std::string&
 
 StatusOr<ProcessSpec> ProgramRoom::Enclose(ProcessSpec spec, const ActionContext& context) const {
   if (drill_.has_value()) {
-    std::vector<Sandbox::Mount> mounts;
-    if (drill_->sandboxed) mounts.push_back({folder_, kInside, true});
-    return context.scratch->Beside(*drill_, std::move(spec), mounts);
+    return context.scratch->Beside(*drill_, std::move(spec), {{folder_, kInside, true}});
   }
   if (!user_.has_value()) return spec;
   if (!program_->User().empty()) {
@@ -140,6 +143,7 @@ StatusOr<ProcessSpec> ProgramRoom::Enclose(ProcessSpec spec, const ActionContext
                                    "--no-new-privs",
                                    "--inh-caps=-all",
                                    "--bounding-set=-all",
+                                   "--pdeathsig=keep",  // which a change of user clears
                                    "--"};
   argv.insert(argv.end(), spec.argv.begin(), spec.argv.end());
   spec.argv = std::move(argv);
@@ -149,7 +153,8 @@ StatusOr<ProcessSpec> ProgramRoom::Enclose(ProcessSpec spec, const ActionContext
 StatusOr<ActionOutcome> ProgramRoom::Run(ActionRequest request, std::map<std::string, ProcessSpec> consumers,
                                          ActionContext& context) const {
   // What the program was in before is its own already, and may be full of links by now.
-  const bool was_there = request.verb == ActionVerb::kVerify && drill_.has_value();
+  const bool was_there = request.verb == ActionVerb::kBackup ||  // whose plan was in it
+                         (request.verb == ActionVerb::kVerify && drill_.has_value());
   if (user_.has_value() && !was_there) RETURN_IF_ERROR(GiveAway(folder_, *user_));
   ActionRun run;
   run.program = program_.get();

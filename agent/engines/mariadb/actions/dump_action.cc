@@ -170,8 +170,9 @@ Status Dump::TakeStock() {
   tells_position_ =
       binlog != 0 && (HasPrivilege(grants, "BINLOG MONITOR", "") ||
                       HasPrivilege(grants, "REPLICATION CLIENT", "") || HasPrivilege(grants, "SUPER", ""));
-  if (!HasPrivilege(grants, "RELOAD", ""))
-    not_exact_ = "the account may not take a global read lock (RELOAD)";
+  if (!HasPrivilege(grants, "RELOAD", "") || !HasPrivilege(grants, "PROCESS", ""))
+    not_exact_ =
+        "the account may not take a global read lock and see when the dump has its snapshot (RELOAD, PROCESS)";
   return OkStatus();
 }
 
@@ -194,6 +195,7 @@ Status Dump::TakeLock() {
     taken = lock.status();
     if (taken.code() != absl::StatusCode::kAborted) return taken;
     if (context_.log) context_.log("salvor-agent", MessageOf(taken));
+    if (tries == kMostLockTries) break;
     for (absl::Duration waited; waited < kPause * tries; waited += absl::Milliseconds(50)) {
       if (context_.stop.stop_requested())
         return Cancelled("stopped while waiting for the moment of the snapshot");

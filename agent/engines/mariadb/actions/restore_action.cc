@@ -118,6 +118,7 @@ Status Restore::WriteRecord(const std::string& word) const {
 StatusOr<bool> Restore::DropOwnLeftovers() {
   size_t there = 0;
   std::vector<std::string> own;
+  std::string foreign;
   for (const v1::MariadbDatabase& database : details_.databases()) {
     ASSIGN_OR_RETURN(
         const MariadbRows rows,
@@ -127,16 +128,19 @@ StatusOr<bool> Restore::DropOwnLeftovers() {
     ++there;
     if (TextOf(rows[0][0]) == marker_) {
       own.push_back(database.name());
-    } else if (!finished_) {
-      return WithHint(FailedPrecondition("database {} exists on the target, and this run did not make it",
-                                         database.name()),
-                      "Drop or move the existing database yourself, or restore to another server.");
+    } else if (!finished_ && foreign.empty()) {
+      foreign = database.name();
     }
   }
   if (finished_ && there == static_cast<size_t>(details_.databases_size())) return true;
   for (const std::string& name : own) {
     RETURN_IF_ERROR_IN(session_->Execute("DROP DATABASE " + MariadbSession::Identifier(name)),
                        "dropping what an earlier attempt left");
+  }
+  if (!foreign.empty()) {
+    return WithHint(
+        FailedPrecondition("database {} exists on the target, and this run did not make it", foreign),
+        "Drop or move the existing database yourself, or restore to another server.");
   }
   return false;
 }

@@ -77,9 +77,13 @@ Status TargetCheck::CheckNames() {
 // What decides whether names and values mean the same there.
 Status TargetCheck::CheckServer() {
   ASSIGN_OR_RETURN(const MariadbRows rows, session_->Query("SELECT @@lower_case_table_names, @@read_only,"
-                                                           " @@system_time_zone"));
+                                                           " @@system_time_zone, @@event_scheduler"));
   if (rows.empty()) return Internal("the target does not tell its settings");
   if (TextOf(rows[0][1]) == "1") problems_.Add("the target is read-only", "Restore to the primary server.");
+  if (TextOf(rows[0][3]) == "DISABLED" && details_.events_size() > 0) {
+    problems_.Add("the target's event scheduler is disabled, which refuses to make events at all",
+                  "Start the target with event_scheduler=OFF or ON.");
+  }
   if (TextOf(rows[0][0]) != "0")
     result_.add_warnings(
         "the target does not tell upper case from lower case in names of tables (lower_case_table_names)");
@@ -115,7 +119,12 @@ Status TargetCheck::CheckRights() {
     if (!HasPrivilege(grants, privilege, "")) lacks.emplace_back(privilege);
   }
   if (details_.history() && !HasPrivilege(grants, "BINLOG REPLAY", "")) lacks.emplace_back("BINLOG REPLAY");
-  if (lacks.empty() || HasPrivilege(grants, "SUPER", "")) return OkStatus();
+  const bool may_grant = std::any_of(grants.begin(), grants.end(), [](const std::string& grant) {
+    return grant.find(" ON *.* TO ") != std::string::npos &&
+           grant.find(" WITH GRANT OPTION") != std::string::npos;
+  });
+  if (!may_grant) lacks.emplace_back("GRANT OPTION");
+  if (lacks.empty() || (may_grant && HasPrivilege(grants, "SUPER", ""))) return OkStatus();
   problems_.Add("the target's account lacks " + Join(lacks, ", "),
                 "Restore as an account with ALL PRIVILEGES ON *.* WITH GRANT OPTION.");
   return OkStatus();

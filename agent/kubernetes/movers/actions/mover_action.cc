@@ -46,7 +46,8 @@ class MoverRun {
     ASSIGN_OR_RETURN(uid_, FindOrMake());
     StatusOr<v1::ActionResult> result = Await();
     follower_.reset();
-    const Status removed = Remove(name_, uid_);
+    // Nothing works there any more once it has ended, and a result must not wait for the garbage collector.
+    const Status removed = has_ended_ ? AskToGo(name_, uid_) : Remove(name_, uid_);
     if (!removed.ok()) Log(fmt::format("the mover's Job {} stays for now: {}", name_, MessageOf(removed)));
     return result;
   }
@@ -196,6 +197,7 @@ class MoverRun {
   }
 
   StatusOr<v1::ActionResult> TakeResult(const MoverState& state) {
+    has_ended_ = true;
     Follow(state.pod);  // also where it ran between two looks
     follower_->Finish(options_.last_lines_within);
     const auto message = ReadTermination(state.message, name_);
@@ -242,14 +244,16 @@ class MoverRun {
   // Also after a cancel: with what is left of the Job's own time to end well. A precondition holds that it is the one
   // which was looked at.
   Status Remove(const std::string& name, const std::string& uid) {
-    const kubernetes::ObjectKey key{Jobs(), salvor_, name};
+    RETURN_IF_ERROR(AskToGo(name, uid));
+    return kubernetes::WaitUntilGone(cluster_, {Jobs(), salvor_, name}, uid, Aside(options_.gone_within));
+  }
+
+  Status AskToGo(const std::string& name, const std::string& uid) {
     kubernetes::DeleteOptions only_it;
     only_it.uid = uid;
     only_it.propagation = kubernetes::Propagation::kForeground;
-    const Status asked = cluster_.Delete(key, only_it, Aside(options_.gone_within));
-    if (kubernetes::IsNotFound(asked) || kubernetes::IsConflict(asked)) return OkStatus();
-    RETURN_IF_ERROR(asked);
-    return kubernetes::WaitUntilGone(cluster_, key, uid, Aside(options_.gone_within));
+    const Status asked = cluster_.Delete({Jobs(), salvor_, name}, only_it, Aside(options_.gone_within));
+    return kubernetes::IsNotFound(asked) || kubernetes::IsConflict(asked) ? OkStatus() : asked;
   }
 
   // The whole of what has to be done where a right is missing.
@@ -282,6 +286,7 @@ class MoverRun {
   const kubernetes::Call call_;
   std::string uid_;
   std::string last_;  // what was told
+  bool has_ended_ = false;
   std::unique_ptr<LogFollower> follower_;
 };
 

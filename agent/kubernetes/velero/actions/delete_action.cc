@@ -36,6 +36,7 @@ class VeleroDeleteRun {
         action_.name().empty() ? all : FindTries(action_.name(), action_.run(), all);
     for (const BackupState& backup : found) RETURN_IF_ERROR(CheckEnvironment(backup));
     RETURN_IF_ERROR(CheckRestores(found));
+    if (action_.only_check()) return CheckRights(found);
     v1::ActionResult result;
     const Status status = RemoveAll(found, expected, all, result.mutable_deletion());
     if (!status.ok()) {
@@ -92,6 +93,13 @@ class VeleroDeleteRun {
     return OkStatus();
   }
 
+  // Who may not ask Velero to delete is told so while nothing is gone.
+  StatusOr<v1::ActionResult> CheckRights(const std::vector<BackupState>& found) {
+    if (!found.empty())
+      RETURN_IF_ERROR(ListAll(cluster_, DeleteRequests(), velero_, "", ReadDeleteRequest, call_).status());
+    return v1::ActionResult();
+  }
+
   Status RemoveAll(const std::vector<BackupState>& found, const std::set<std::string>& expected,
                    const std::vector<BackupState>& all, v1::DeletionReport* report) {
     std::set<std::string> gone = expected, others, first_names;
@@ -99,11 +107,16 @@ class VeleroDeleteRun {
     for (const BackupState& backup : found) gone.erase(backup.name);
     report->set_already_gone(static_cast<int64_t>(gone.size()));
     for (const std::string& name : expected) first_names.insert(FirstName(name));
+    Status first = OkStatus();
     for (size_t i = 0; i < found.size(); ++i) {
       if (const Status status = Remove(found[i]); !status.ok()) {
-        for (size_t left = i; left < found.size(); ++left)
+        // One that Velero does not delete keeps no other.
+        const bool is_over = context_.stop.stop_requested() || SteadyNow() >= context_.deadline;
+        for (size_t left = i; left < (is_over ? found.size() : i + 1); ++left)
           report->add_left("Velero's backup " + found[left].name);
-        return status;
+        if (is_over) return status;
+        if (first.ok()) first = status;
+        continue;
       }
       report->set_removed(report->removed() + 1);
       others.erase(found[i].name);
@@ -112,10 +125,10 @@ class VeleroDeleteRun {
     for (const std::string& name : first_names) {
       if (const Status status = RemovePolicies(name, others); !status.ok()) {
         report->add_left("a ConfigMap that begins with " + name + " in namespace " + velero_);
-        return status;
+        return first.ok() ? status : first;
       }
     }
-    return OkStatus();
+    return first;
   }
 
   std::string NoteOf(const std::vector<BackupState>& found, const std::set<std::string>& expected) const {

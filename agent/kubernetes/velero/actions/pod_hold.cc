@@ -47,7 +47,8 @@ Status PodHold::Begin(const kubernetes::Call& call) {
   input_ = UniqueFd(ends[0]);
   order_ = UniqueFd(ends[1]);
   begun_ = SteadyNow();
-  deadline_ = begun_ + absl::Milliseconds(container_.quiesce->deadline_ms());
+  // In whole seconds, as the watchdog of HoldCommand counts: it never releases what is held by this clock.
+  deadline_ = begun_ + absl::Seconds(std::max<int64_t>(1, container_.quiesce->deadline_ms() / 1000));
   thread_ = std::thread([this] { RunCommand(); });
   Status begun;
   {

@@ -74,8 +74,8 @@ class VeleroRestoreRun {
     RETURN_IF_ERROR(RefuseExistingClaims(action_, claims));
     if (action_.scratch())
       RETURN_IF_ERROR(PrepareScratchRestore(action_, choice.name, options_, cluster_, call_));
+    if (!rules.empty()) ruled_ = choice.name;  // they may be made although nobody hears of it
     RETURN_IF_ERROR(StoreRules(cluster_, action_, choice.name, rules, call_));
-    if (!rules.empty()) ruled_ = choice.name;
     const auto made =
         cluster_.Create(Restores(), velero_, MakeRestore(action_, choice.name, !rules.empty()), {}, call_);
     if (made.ok()) {
@@ -204,12 +204,17 @@ class VeleroRestoreRun {
     auto claims = ListClaims(cluster_, action_.target_namespace(), call_);
     // The right to look went with its namespace: the restore says what it knows, and of no volume that it is back.
     if (kubernetes::IsForbidden(claims.status()) || kubernetes::IsNotFound(claims.status())) {
-      evidence_.claims_unseen = MessageOf(claims.status());
+      evidence_.claims_unseen = evidence_.now_unseen = MessageOf(claims.status());
       return OkStatus();
     }
     ASSIGN_OR_RETURN(evidence_.claims, std::move(claims));
     if (!action_.has_transform()) return OkStatus();
-    ASSIGN_OR_RETURN(evidence_.now, ListWhatActs(cluster_, action_.target_namespace(), call_));
+    auto now = ListWhatActs(cluster_, action_.target_namespace(), call_);
+    if (kubernetes::IsForbidden(now.status()) || kubernetes::IsNotFound(now.status())) {
+      evidence_.now_unseen = MessageOf(now.status());
+      return OkStatus();
+    }
+    ASSIGN_OR_RETURN(evidence_.now, std::move(now));
     return OkStatus();
   }
 

@@ -53,11 +53,12 @@ class VeleroSnapshotRun {
     ASSIGN_OR_RETURN(const std::vector<HeldContainer> containers, ChooseContainers(quiesces_, pods));
     RETURN_IF_ERROR(HoldAll(containers));
     const StatusOr<BackupState> made = MakeBackup();
-    const Status held = JudgeHolds();  // before anything is let go
+    Status held = JudgeHolds();  // before anything is let go
+    if (held.ok() && made.ok()) held = JudgeNewcomers();
     const Status released = LetGoOfAll();
     if (made.ok() && held.ok() && HasMadeSnapshots(made->phase)) return Describe(*made, released);
-    TakeBack(made);
-    if (context_.stop.stop_requested()) return Cancelled("stopped on request; the application goes on again");
+    TakeBack();
+    if (context_.stop.stop_requested()) return Stopped(made.status());
     if (!held.ok()) return held;
     if (!made.ok()) return made.status();
     return WithHint(Unavailable("another backup took Velero's turn while the application was held still"),
@@ -76,6 +77,7 @@ class VeleroSnapshotRun {
                              std::string(kRunLabel) + "=" + action_.backup().run(), ReadBackup, call));
     for (const BackupState& backup : existing) {
       if (IsDead(backup) || !IsOfAction(backup, action_.backup())) continue;
+      if (backup.stage == Stage::kWaiting && Remove(backup, call)) continue;
       Log(fmt::format("Velero's backup {} does not count: {}", backup.name, why));
       const Json patch = {{"metadata", {{"annotations", {{kGivenUpAnnotation, why}}}}}};
       const kubernetes::ObjectKey key{Backups(), velero_, backup.name};
@@ -83,6 +85,17 @@ class VeleroSnapshotRun {
       if (!patched.ok() && !kubernetes::IsNotFound(patched.status())) return patched.status();
     }
     return OkStatus();
+  }
+
+  // One that Velero has not begun need not be made at all.
+  bool Remove(const BackupState& backup, const kubernetes::Call& call) {
+    kubernetes::DeleteOptions as_it_was;
+    as_it_was.uid = backup.uid;
+    as_it_was.resource_version = backup.resource_version;
+    if (!cluster_.Delete({Backups(), velero_, backup.name}, as_it_was, call).ok()) return false;
+    Log("took Velero's backup " + backup.name + " back");
+    took_back_ = true;
+    return true;
   }
 
   Status CheckTurn() {
@@ -150,6 +163,30 @@ class VeleroSnapshotRun {
     return OkStatus();
   }
 
+  // Nobody holds still what began meanwhile.
+  Status JudgeNewcomers() {
+    ASSIGN_OR_RETURN(const std::vector<Pod> pods,
+                     ListPodsOf(quiesces_, cluster_, CallWithin(context_, kAside)));
+    ASSIGN_OR_RETURN(const std::vector<HeldContainer> now, ChooseToRelease(quiesces_, pods));
+    for (const HeldContainer& one : now) {
+      const bool is_held = std::any_of(holds_.begin(), holds_.end(), [&](const auto& hold) {
+        const HeldContainer& held = hold->Container();
+        return held.name_space == one.name_space && held.pod == one.pod && held.container == one.container;
+      });
+      if (is_held) continue;
+      return WithHint(Unavailable("pod {} began while the application was held still, and was not held",
+                                  Key(one.name_space, one.pod)),
+                      "The next attempt holds it still, too.");
+    }
+    return OkStatus();
+  }
+
+  Status Stopped(const Status& made) const {
+    if (took_back_ || made.code() != absl::StatusCode::kCancelled)
+      return Cancelled("stopped on request; the application goes on again");
+    return WithHint(Cancelled("{}; the application goes on again", MessageOf(made)), HintOf(made));
+  }
+
   Status LetGoOfAll() {
     Status first;
     for (const std::unique_ptr<PodHold>& hold : holds_) {
@@ -163,16 +200,8 @@ class VeleroSnapshotRun {
   }
 
   // What was made of an application that was not held still, or is not worth holding it still for.
-  void TakeBack(const StatusOr<BackupState>& made) {
+  void TakeBack() {
     const kubernetes::Call call{{}, SteadyNow() + kAside};
-    if (made.ok() && made->stage == Stage::kWaiting) {
-      kubernetes::DeleteOptions as_it_was;
-      as_it_was.uid = made->uid;
-      as_it_was.resource_version = made->resource_version;
-      const kubernetes::ObjectKey key{Backups(), velero_, made->name};
-      if (cluster_.Delete(key, as_it_was, call).ok())
-        return Log("took Velero's backup " + made->name + " back");
-    }
     const Status given_up = GiveUp("the application was not held still until its snapshots were made", call);
     if (!given_up.ok()) Log(MessageOf(given_up));
   }
@@ -202,6 +231,7 @@ class VeleroSnapshotRun {
   const kubernetes::Call call_;
   SteadyTime deadline_ = SteadyTime::InfiniteFuture();
   std::stop_source enough_;
+  bool took_back_ = false;
   std::vector<std::unique_ptr<PodHold>> holds_;  // the last: their threads use the rest
 };
 

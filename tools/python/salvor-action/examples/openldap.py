@@ -18,6 +18,7 @@ import hashlib
 import pathlib
 import shutil
 import subprocess
+import tempfile
 import time
 
 from salvor_action import Action, Damaged, Failed, Temporary, run
@@ -60,20 +61,25 @@ def suffix_of(request):
     return request.settings["suffix"]
 
 
-def slapcat(config, which, sink):
-    """Gives every line to the sink, and its end only after slapcat has ended well."""
-    process = subprocess.Popen(["slapcat", "-F", str(config), "-o", "ldif-wrap=no", *which], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE)
-    for line in process.stdout:
-        sink(line)
-    problems = process.stderr.read().decode(errors="replace").strip()
-    if process.wait() != 0 and "cannot be opened: No such file or directory" not in problems:  # a database that holds nothing yet
+def slapcat(config, which, sink, may_be_empty=False):
+    """Gives every line to the sink, and its end only after slapcat has ended well. may_be_empty: a database without files
+    holds nothing yet; in a backup it has lost them."""
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(["slapcat", "-F", str(config), "-o", "ldif-wrap=no", *which], stdout=subprocess.PIPE,
+                                   stderr=said)
+        for line in process.stdout:
+            sink(line)
+        code = process.wait()
+        said.seek(0)
+        problems = said.read().decode(errors="replace").strip()
+    empty = may_be_empty and "cannot be opened: No such file or directory" in problems
+    if code != 0 and not empty:
         raise Failed(f"slapcat: {problems[-300:]}")
 
 
 def read(config, which):
     entries = Entries()
-    slapcat(config, which, lambda line: entries.line(line.rstrip(b"\n")))
+    slapcat(config, which, lambda line: entries.line(line.rstrip(b"\n")), may_be_empty=True)
     return entries
 
 
@@ -145,7 +151,8 @@ class OpenLdap(Action):
         if request.drill:
             self._ask(request, tell, config)
         else:
-            tell.warning("the configuration is not compared: it is the target's own")
+            for name in ("config: entries", "config: content"):
+                tell.check(name, "unverifiable", "the configuration is the target's own")
 
     @staticmethod
     def _observe(tell, config, which, of):

@@ -17,6 +17,7 @@ Not in an RDB file, and so not kept: users (ACL files), the configuration, what 
 """
 import contextlib
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -84,11 +85,20 @@ def scratch_server(work, rdb):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def functions_of(text):
+    """One digest of them in an order of ours: a server lists them in another at every start."""
+    libraries = json.loads(text)
+    for library in libraries:
+        library["functions"].sort(key=lambda one: one["name"])
+    libraries.sort(key=lambda one: one["library_name"])
+    return hashlib.sha256(json.dumps(libraries, sort_keys=True).encode()).hexdigest()
+
+
 def contents(work, rdb):
     """name -> value of all that is in the file."""
     with scratch_server(work, rdb) as redis:
         values = {"dataset": redis("DEBUG", "DIGEST"),
-                  "functions": hashlib.sha256(redis("FUNCTION", "LIST", "WITHCODE").encode()).hexdigest()}
+                  "functions": functions_of(redis("--json", "FUNCTION", "LIST", "WITHCODE"))}
         for line in redis("INFO", "keyspace").splitlines():
             if line.startswith("db"):
                 database, counts = line.strip().split(":", 1)

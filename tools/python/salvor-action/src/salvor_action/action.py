@@ -92,9 +92,15 @@ class _ToldEvents(Events):
         self._out = out
 
     def _tell(self, event: str, **fields: object) -> None:
-        given = {name: value for name, value in fields.items() if value is not None}
+        given = {name: _sentence(value) if name in ("message", "hint", "detail") else value
+                 for name, value in fields.items() if value is not None}
         self._out.write(json.dumps({"event": event, **given}) + "\n")
         self._out.flush()
+
+
+def _sentence(text: object) -> str:
+    """As much of it as an event takes: 1000 bytes of UTF-8."""
+    return str(text).encode("utf-8", "replace")[:1000].decode("utf-8", "ignore")
 
 
 def read_request(text: str) -> Request:
@@ -110,11 +116,11 @@ def run(action: Action) -> None:
     try:
         getattr(action, request.verb)(request, tell)
     except Failed as failure:
-        tell.error(str(failure)[:1000], hint=failure.hint)
+        tell.error(str(failure), hint=failure.hint)
         sys.exit(failure.code)
     except Exception as error:  # a mistake in the program: its trace is for its author, in the log
         traceback.print_exc()
-        tell.error(f"{type(error).__name__}: {error}"[:1000])
+        tell.error(f"{type(error).__name__}: {error}")
         sys.exit(1)
     tell.done()
     sys.exit(0)

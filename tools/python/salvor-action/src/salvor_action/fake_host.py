@@ -80,9 +80,15 @@ class FakeHost:
         work = self.folder / "restore" if drill else self._work("verify")
         done = self.must("verify", "restore", work=work, drill=drill)
         found = done.values("observe")
+        cannot = {one["name"] for one in done.told("check") if one["verdict"] == "unverifiable"}
         wrong = [f"{name}: {value} at the backup, {found.get(name, 'nothing')} in the copy"
-                 for name, value in sorted(backup.expectations.items()) if found.get(name) != value]
+                 for name, value in sorted(backup.expectations.items())
+                 if found.get(name) != value and (name in found or name not in cannot)]
         wrong += [f"{one['name']}: {one.get('detail', one['verdict'])}" for one in done.told("check") if one["verdict"] != "passed"]
+        if not backup.artifacts:
+            wrong.append("artifacts: none were kept, so it is unverifiable")
+        if not backup.expectations:
+            wrong.append("expectations: there are none, so it is unverifiable")
         return wrong
 
     def drill(self, backup: Backup) -> list[str]:
