@@ -301,7 +301,7 @@ class Proposer {
 
 std::string Shown(std::string_view text) {
   if (text.empty()) return "(without a name)";
-  const std::string encoded = PercentEncode(text);
+  std::string encoded = PercentEncode(text);
   if (encoded.size() <= kLongestShown) return encoded;
   return encoded.substr(0, kLongestShown - 3) + "...";
 }

@@ -75,7 +75,7 @@ bool IsLikeATry(const std::string& name) {
 // the run's; a namespace is added where there are several. The second attempt in namespace web must not have the name
 // of the first in namespace web-2.
 std::string NameIn(const std::string& of, const std::string& in_namespace, bool is_only) {
-  const std::string name = is_only ? of : fmt::format("{}-{}", of, in_namespace);
+  std::string name = is_only ? of : fmt::format("{}-{}", of, in_namespace);
   if (name.size() <= kLongestName && (is_only || !IsLikeATry(name))) return name;
   const std::string digest = DigestOf(name);
   return fmt::format("{}-{}", name.substr(0, kLongestName - digest.size() - 1), digest);

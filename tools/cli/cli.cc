@@ -65,7 +65,7 @@ std::string Unexpected(const CLI::App& root, const CLI::App& command) {
   if (words.empty()) return "the command line cannot be understood";
   // CLI11 leaves the value of a flag as well: the flag is what matters.
   const auto flag =
-      std::find_if(words.begin(), words.end(), [](const std::string& w) { return w.rfind("-", 0) == 0; });
+      std::find_if(words.begin(), words.end(), [](const std::string& w) { return w.rfind('-', 0) == 0; });
   if (flag != words.end()) {
     const std::string name = flag->substr(0, flag->find('='));
     return fmt::format("there is no flag '{}'{}", CleanText(name), DidYouMean(name, FlagsOf(command)));

@@ -19,7 +19,7 @@ std::string Comment(const std::string& text, int indent, const std::string& firs
   std::string comment;
   std::string before = first;
   for (const std::string& line : Wrap(CleanText(text), kColumns - static_cast<int>(begin.size()) - hanging)) {
-    comment += begin + before + line + "\n";
+    comment += fmt::format("{}{}{}\n", begin, before, line);
     before = std::string(static_cast<size_t>(hanging), ' ');
   }
   return comment;

@@ -137,7 +137,7 @@ std::string LabelsOf(const v1::AgentStatus& agent) {
   std::vector<std::string> labels;
   for (const auto& [key, value] :
        std::map<std::string, std::string>(agent.labels().begin(), agent.labels().end()))
-    labels.push_back(CleanText(key + "=" + value));
+    labels.push_back(CleanText(fmt::format("{}={}", key, value)));
   return Join(labels, ",");
 }
 

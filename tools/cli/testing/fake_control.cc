@@ -148,7 +148,7 @@ grpc::Status FakeControl::Start(bool dry_run, v1::CreateRunResponse& response) {
 grpc::Status FakeControl::GetVersion(grpc::ServerContext* context, const v1::GetVersionRequest*,
                                      v1::GetVersionResponse* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   response->set_version(version_);
   response->set_store("sqlite");
   return grpc::Status::OK;
@@ -157,7 +157,7 @@ grpc::Status FakeControl::GetVersion(grpc::ServerContext* context, const v1::Get
 grpc::Status FakeControl::Apply(grpc::ServerContext* context, const v1::ApplyRequest* request,
                                 v1::ApplyResponse* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   for (int i = 0; i < request->objects_size(); ++i) {
     const v1::Object& object = request->objects(i);
     if (!object.has_application() || objects_.count("Environment/" + object.application().environment()) > 0)
@@ -186,7 +186,7 @@ grpc::Status FakeControl::Apply(grpc::ServerContext* context, const v1::ApplyReq
 grpc::Status FakeControl::ListObjects(grpc::ServerContext* context, const v1::ListObjectsRequest* request,
                                       v1::ListObjectsResponse* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   for (const auto& entry : objects_) {
     if (!request->kind().empty() && KindOf(entry.second) != request->kind()) continue;
     if (!request->name().empty() && entry.second.metadata().name() != request->name()) continue;
@@ -198,7 +198,7 @@ grpc::Status FakeControl::ListObjects(grpc::ServerContext* context, const v1::Li
 grpc::Status FakeControl::DeleteObject(grpc::ServerContext* context, const v1::DeleteObjectRequest* request,
                                        v1::DeleteObjectResponse*) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   if (objects_.erase(request->kind() + "/" + request->name()) == 0) return Missing("such object");
   return grpc::Status::OK;
 }
@@ -206,7 +206,7 @@ grpc::Status FakeControl::DeleteObject(grpc::ServerContext* context, const v1::D
 grpc::Status FakeControl::CreateBackup(grpc::ServerContext* context, const v1::CreateBackupRequest* request,
                                        v1::CreateRunResponse* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   if (request->application() != "shop") return Missing("application '" + request->application() + "'");
   return Start(request->dry_run(), *response);
 }
@@ -214,7 +214,7 @@ grpc::Status FakeControl::CreateBackup(grpc::ServerContext* context, const v1::C
 grpc::Status FakeControl::CreateRestore(grpc::ServerContext* context, const v1::CreateRestoreRequest* request,
                                         v1::CreateRunResponse* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   last_restore_ = *request;
   return Start(request->dry_run(), *response);
 }
@@ -222,7 +222,7 @@ grpc::Status FakeControl::CreateRestore(grpc::ServerContext* context, const v1::
 grpc::Status FakeControl::CreateDrill(grpc::ServerContext* context, const v1::CreateDrillRequest* request,
                                       v1::CreateRunResponse* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   return Start(request->dry_run(), *response);
 }
 
@@ -230,7 +230,7 @@ grpc::Status FakeControl::CreateDiscovery(grpc::ServerContext* context,
                                           const v1::CreateDiscoveryRequest* request,
                                           v1::CreateRunResponse* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   last_discovery_ = *request;
   return Start(false, *response);
 }
@@ -238,7 +238,7 @@ grpc::Status FakeControl::CreateDiscovery(grpc::ServerContext* context,
 grpc::Status FakeControl::ListRuns(grpc::ServerContext* context, const v1::ListRunsRequest* request,
                                    v1::ListRunsResponse* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   std::vector<v1::Run> runs;
   for (const ScriptedRun& script : scripts_) {
     v1::Run run = script.states[script.sent];
@@ -257,7 +257,7 @@ grpc::Status FakeControl::ListRuns(grpc::ServerContext* context, const v1::ListR
 grpc::Status FakeControl::GetRun(grpc::ServerContext* context, const v1::GetRunRequest* request,
                                  v1::Run* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   const ScriptedRun* script = Find(request->name());
   if (script == nullptr) return Missing("run '" + request->name() + "'");
   *response = script->states[script->sent];
@@ -267,7 +267,7 @@ grpc::Status FakeControl::GetRun(grpc::ServerContext* context, const v1::GetRunR
 grpc::Status FakeControl::WatchRun(grpc::ServerContext* context, const v1::GetRunRequest* request,
                                    grpc::ServerWriter<v1::Run>* writer) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   ++watches_;
   ScriptedRun* script = Find(request->name());
   if (script == nullptr) return Missing("run '" + request->name() + "'");
@@ -288,7 +288,7 @@ grpc::Status FakeControl::WatchRun(grpc::ServerContext* context, const v1::GetRu
 grpc::Status FakeControl::CancelRun(grpc::ServerContext* context, const v1::CancelRunRequest* request,
                                     v1::Run* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   ScriptedRun* script = Find(request->name());
   if (script == nullptr) return Missing("run '" + request->name() + "'");
   *response = script->states[script->sent];
@@ -300,7 +300,7 @@ grpc::Status FakeControl::CancelRun(grpc::ServerContext* context, const v1::Canc
 grpc::Status FakeControl::GetRunLogs(grpc::ServerContext* context, const v1::GetRunLogsRequest* request,
                                      grpc::ServerWriter<v1::LogLines>* writer) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   ++log_reads_;
   const auto logs = logs_.find(request->name());
   if (logs == logs_.end()) return Missing("run '" + request->name() + "'");
@@ -318,7 +318,7 @@ grpc::Status FakeControl::GetRunLogs(grpc::ServerContext* context, const v1::Get
 grpc::Status FakeControl::ListBackups(grpc::ServerContext* context, const v1::ListBackupsRequest* request,
                                       v1::ListBackupsResponse* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   std::vector<v1::Backup> backups;
   for (const v1::Backup& backup : backups_) {
     const bool wanted = request->application().empty() || backup.application() == request->application();
@@ -334,7 +334,7 @@ grpc::Status FakeControl::ListBackups(grpc::ServerContext* context, const v1::Li
 grpc::Status FakeControl::GetBackup(grpc::ServerContext* context, const v1::GetBackupRequest* request,
                                     v1::Backup* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   for (const v1::Backup& backup : backups_) {
     if (backup.name() != request->name() && "latest:" + backup.application() != request->name()) continue;
     *response = backup;
@@ -346,7 +346,7 @@ grpc::Status FakeControl::GetBackup(grpc::ServerContext* context, const v1::GetB
 grpc::Status FakeControl::AcceptBackup(grpc::ServerContext* context, const v1::AcceptBackupRequest* request,
                                        v1::Backup* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   for (v1::Backup& backup : backups_) {
     if (backup.name() != request->name()) continue;
     backup.mutable_acceptance()->set_reason(request->reason());
@@ -359,7 +359,7 @@ grpc::Status FakeControl::AcceptBackup(grpc::ServerContext* context, const v1::A
 grpc::Status FakeControl::DeleteBackup(grpc::ServerContext* context, const v1::DeleteBackupRequest* request,
                                        v1::CreateRunResponse* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   deletions_.push_back(*request);
   return Start(request->dry_run(), *response);
 }
@@ -367,7 +367,7 @@ grpc::Status FakeControl::DeleteBackup(grpc::ServerContext* context, const v1::D
 grpc::Status FakeControl::ListAgents(grpc::ServerContext* context, const v1::ListAgentsRequest*,
                                      v1::ListAgentsResponse* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   v1::AgentStatus* agent = response->add_agents();
   agent->set_name("vps-1");
   agent->set_environment("vps-1");
@@ -379,7 +379,7 @@ grpc::Status FakeControl::ListAgents(grpc::ServerContext* context, const v1::Lis
 grpc::Status FakeControl::CreateToken(grpc::ServerContext* context, const v1::CreateTokenRequest* request,
                                       v1::CreateTokenResponse* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   v1::Token& token = tokens_[request->name()];
   if (!token.name().empty())
     return {grpc::StatusCode::ALREADY_EXISTS, "there is a token of that name already"};
@@ -396,7 +396,7 @@ grpc::Status FakeControl::CreateToken(grpc::ServerContext* context, const v1::Cr
 grpc::Status FakeControl::ListTokens(grpc::ServerContext* context, const v1::ListTokensRequest* request,
                                      v1::ListTokensResponse* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   for (const auto& entry : tokens_) {
     if (request->kind() == v1::TOKEN_KIND_UNSPECIFIED || request->kind() == entry.second.kind())
       *response->add_tokens() = entry.second;
@@ -407,7 +407,7 @@ grpc::Status FakeControl::ListTokens(grpc::ServerContext* context, const v1::Lis
 grpc::Status FakeControl::RevokeToken(grpc::ServerContext* context, const v1::RevokeTokenRequest* request,
                                       v1::Token* response) {
   MutexLock lock(mutex_);
-  if (const grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
+  if (grpc::Status admitted = Admit(*context); !admitted.ok()) return admitted;
   const auto token = tokens_.find(request->name());
   if (token == tokens_.end()) return Missing("token " + request->name());
   if (request->kind() != v1::TOKEN_KIND_UNSPECIFIED && request->kind() != token->second.kind())
