@@ -90,7 +90,7 @@ TEST(Deletion, OfOneThatKeptNothingTakesWhatItsRunLeft) {
   backup.set_coverage(v1::Backup::COVERAGE_FAILED);
   const auto plan = Compile(backup, true);
   ASSERT_TRUE(plan.ok()) << plan.status();
-  EXPECT_EQ(plan->flow.steps_size(), 2);
+  EXPECT_EQ(plan->flow.steps_size(), 3);
   EXPECT_THAT(plan->effects[0].detail(), HasSubstr("what its run left goes"));
 }
 
