@@ -106,7 +106,11 @@ TEST(MoverJob, HasALongTaskInSeveralArguments) {
   const Json job = *MakeJob(APodTemplate(), task, absl::Hours(1));
   std::string joined;
   int parts = 0;
-  for (const Json& argument : job["spec"]["template"]["spec"]["containers"][0]["args"]) {
+  Json arguments;
+  for (const Json& container : job["spec"]["template"]["spec"]["containers"]) {
+    if (container["name"] == "mover") arguments = container["args"];
+  }
+  for (const Json& argument : arguments) {
     const std::string text = argument.get<std::string>();
     EXPECT_LT(text.size(), 128u << 10);
     if (text.rfind("--task=", 0) != 0) continue;

@@ -25,7 +25,9 @@ std::string TextOf(const HeldContainer& container) {
 
 Status WithExecHint(const Status& error, const HeldContainer& container) {
   const Status named = WithContext(error, "run a command in " + TextOf(container));
-  if (kubernetes::IsForbidden(error)) return WithHint(named, HowToAllowCommands(container.name_space));
+  // Made anew, for the client has a hint of its own, which says less.
+  if (kubernetes::IsForbidden(error))
+    return WithHint(PermissionDenied("{}", MessageOf(named)), HowToAllowCommands(container.name_space));
   if (error.code() == absl::StatusCode::kFailedPrecondition)
     return WithHint(named, "See whether the container runs, and has the programs sh and sleep.");
   return named;
