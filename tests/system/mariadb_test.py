@@ -20,12 +20,12 @@ CREATE DATABASE shop CHARACTER SET utf8mb4; USE shop;
 CREATE USER app@localhost IDENTIFIED BY 'secret'; GRANT SELECT, INSERT ON shop.* TO app@localhost;
 CREATE TABLE orders(id INT AUTO_INCREMENT PRIMARY KEY, customer VARCHAR(60) NOT NULL, body BLOB);
 INSERT INTO orders(customer, body) SELECT CONCAT('customer ', seq), UNHEX(CONCAT(MD5(seq), MD5(seq + 1), '00FF0A27')) FROM seq_1_to_%d;
-CREATE TABLE lines(id INT PRIMARY KEY, order_id INT, FOREIGN KEY (order_id) REFERENCES orders(id)); INSERT INTO lines VALUES (1, 1);
+CREATE TABLE order_lines(id INT PRIMARY KEY, order_id INT, FOREIGN KEY (order_id) REFERENCES orders(id)); INSERT INTO order_lines VALUES (1, 1);
 CREATE VIEW names AS SELECT customer FROM orders;
 CREATE DEFINER=app@localhost PROCEDURE touch() UPDATE orders SET body = body;
 CREATE TRIGGER stamp BEFORE INSERT ON orders FOR EACH ROW SET NEW.customer = TRIM(NEW.customer);
-CREATE EVENT wipe ON SCHEDULE EVERY 1 SECOND DISABLE DO DELETE FROM lines;
-CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY STARTS '2035-01-01 03:00:00' DO DELETE FROM lines;
+CREATE EVENT wipe ON SCHEDULE EVERY 1 SECOND DISABLE DO DELETE FROM order_lines;
+CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY STARTS '2035-01-01 03:00:00' DO DELETE FROM order_lines;
 """
 
 
@@ -35,7 +35,8 @@ class MariadbStack(Stack):
     def __init__(self, rows=2000, password=None, **options):
         super().__init__(rows=rows, **options)
         self.owner = "mysql" if os.geteuid() == 0 else self.owner
-        self.root_password, self.mariadbd = password, None
+        self.password_of_root, self.mariadbd = password, None
+        self.root_password = None  # until it is set
         self.agents = []
 
     def _spawn_agent(self, *arguments, **options):
@@ -57,9 +58,11 @@ class MariadbStack(Stack):
         shutil.chown(data, self.owner)
         (self.dir / "pg").mkdir()
         shutil.chown(self.dir / "pg", self.owner)
+        account = self.dir / "account.sql"  # a pipe of ours is not to be read by the server's user
+        account.write_text(ACCOUNT)
         subprocess.run(self._as_owner(["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db",
-                                       "--auth-root-authentication-method=normal", "--extra-file=/dev/stdin"]),
-                       input=ACCOUNT, text=True, check=True, stdout=subprocess.DEVNULL, cwd="/")
+                                       "--auth-root-authentication-method=normal", f"--extra-file={account}"]),
+                       check=True, stdout=subprocess.DEVNULL, cwd="/")
         self.start_mariadb()
 
     def start_mariadb(self):
@@ -90,10 +93,9 @@ class MariadbStack(Stack):
 
     def _load_data(self):
         self.client(SHOP % self.rows)
-        if self.root_password:
-            password, self.root_password = self.root_password, None
-            self.client(f"ALTER USER root@localhost IDENTIFIED BY '{password}'")
-            self.root_password = password
+        if self.password_of_root:
+            self.client(f"ALTER USER root@localhost IDENTIFIED BY '{self.password_of_root}'")
+            self.root_password = self.password_of_root
 
     def declaration(self, **replace):
         values = {"more": "", **replace}
@@ -175,11 +177,11 @@ class MainJob(unittest.TestCase):
     def test_break_glass_restores_with_stock_tools(self):
         with MariadbStack() as stack:
             stack.cli("backup", "create", "shop", "--wait")
-            before = stack.sql("CHECKSUM TABLE shop.orders, shop.lines")
+            before = stack.sql("CHECKSUM TABLE shop.orders, shop.order_lines")
             dump = stack.restic("dump", stack.dumps()[0]["id"], "/db.dump.sql").stdout
             stack.sql("DROP DATABASE shop")
             stack.client(dump)
-            self.assertEqual(stack.sql("CHECKSUM TABLE shop.orders, shop.lines"), before)
+            self.assertEqual(stack.sql("CHECKSUM TABLE shop.orders, shop.order_lines"), before)
 
 
 class BadDays(unittest.TestCase):

@@ -273,7 +273,7 @@ TEST_F(CliTest, HelpIsCompleteFitsAndAllOfItsExamplesAreUnderstood) {
   CommandLine all;
   BuildCommandLine(all);
   const std::vector<CommandHelp> helps = AllHelp(all.root);
-  EXPECT_EQ(helps.size(), 25U);
+  EXPECT_EQ(helps.size(), 26U);
   for (const CommandHelp& help : helps) {
     EXPECT_FALSE(help.examples.empty()) << help.name;
     ExpectFits(help.text, 80);

@@ -26,6 +26,7 @@ template v1::ListRunsResponse FromText<v1::ListRunsResponse>(const std::string&)
 template v1::ListAgentsResponse FromText<v1::ListAgentsResponse>(const std::string&);
 template v1::Object FromText<v1::Object>(const std::string&);
 template v1::Progress FromText<v1::Progress>(const std::string&);
+template v1::VeleroRestorePreview FromText<v1::VeleroRestorePreview>(const std::string&);
 
 // 1795256100 is 2026-11-21T10:15:00Z.
 v1::Run RunningBackup() {
