@@ -25,7 +25,8 @@ ALL = ["policy_kernel_test", "smoke_test", "network_policy_test", "backup_test",
        "salvor_discover_test", "salvor_metrics_test", "salvor_quiesce_test",
        "salvor_postgres_test"]
 SMOKE = ["smoke_test", "network_policy_test.NetworkPolicy.test_default_deny_blocks_and_an_allowance_opens",
-         "salvor_test.ThinThread.test_a_namespace_is_backed_up_as_one_operation"]
+         "salvor_test.ThinThread.test_a_namespace_is_backed_up_as_one_operation",
+         "salvor_drill_test.Drills.test_a_volume_kept_by_its_files"]
 # Velero works with these in its own namespace.
 VELERO_KINDS = "pods,pvc,podvolumebackups,podvolumerestores,datauploads,datadownloads"
 SHOWN = 6000  # characters: the end of what there is to see
