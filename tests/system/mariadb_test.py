@@ -3,6 +3,7 @@
 The stack is the one of all system tests, with a MariaDB in the place of its PostgreSQL.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -60,14 +61,14 @@ class MariadbStack(Stack):
         shutil.chown(self.dir / "pg", self.owner)
         account = self.dir / "account.sql"  # a pipe of ours is not to be read by the server's user
         account.write_text(ACCOUNT)
-        subprocess.run(self._as_owner(["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db",
+        subprocess.run(self._as_owner(["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--tmpdir={data}", "--skip-test-db",
                                        "--auth-root-authentication-method=normal", f"--extra-file={account}"]),
                        check=True, stdout=subprocess.DEVNULL, cwd="/")
         self.start_mariadb()
 
     def start_mariadb(self):
         self.mariadbd = self._spawn("mariadbd.log", self._as_owner([
-            "/usr/sbin/mariadbd", "--no-defaults", f"--datadir={self.dir}/data", f"--socket={self.dir}/pg/mariadb.sock",
+            "/usr/sbin/mariadbd", "--no-defaults", f"--datadir={self.dir}/data", f"--tmpdir={self.dir}/data", f"--socket={self.dir}/pg/mariadb.sock",
             "--skip-networking", "--log-bin=binlog", "--server-id=1", "--event-scheduler=ON", "--innodb-flush-log-at-trx-commit=2"]))
         wait_for("MariaDB to answer", lambda: self.client("SELECT 1", check=False).returncode == 0)
 
@@ -143,6 +144,13 @@ def freeze_in_mid_dump(stack, run):
     return pids
 
 
+def go_on(frozen):
+    """Those that have not been ended meanwhile."""
+    for pid in frozen:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
 LARGE = 1_500_000
 
 
@@ -215,8 +223,7 @@ class BadDays(unittest.TestCase):
             run = stack.start_run("backup", "create", "shop")
             frozen = freeze_in_mid_dump(stack, run)
             stack.kill_agent()
-            for pid in frozen:
-                os.kill(pid, signal.SIGCONT)
+            go_on(frozen)
             wait_for("its children to end", lambda: not stack.children("mariadb-dump", "restic", "salvor-supervise"))
             self.assertEqual(stack.dumps(), [], "restic must not have committed half a dump")
             stack.start_agent()
@@ -237,8 +244,7 @@ class BadDays(unittest.TestCase):
             run = stack.start_run("backup", "create", "shop")
             frozen = freeze_in_mid_dump(stack, run)
             stack.stop_mariadb()
-            for pid in frozen:
-                os.kill(pid, signal.SIGCONT)
+            go_on(frozen)
             wait_for("the attempt to fail", lambda: stack.steps(run)["db.dump"]["attempt"] >= 2
                      or stack.steps(run)["db.dump"]["phase"] == "FAILED")
             self.assertEqual(stack.dumps(), [])

@@ -101,6 +101,8 @@ ProcessSpec MariadbScratch::Initializer(const ScratchState& state) const {
   install.argv = {folder_.empty() ? "mariadb-install-db" : folder_ + "/mariadb-install-db",
                   "--no-defaults",
                   "--datadir=" + DataSeenBy(state),
+                  // In a folder that servers share, one that starts removes the temporary tables of the others.
+                  "--tmpdir=" + DataSeenBy(state),
                   "--auth-root-authentication-method=normal",
                   "--skip-test-db",
                   "--skip-name-resolve",
