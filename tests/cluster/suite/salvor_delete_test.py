@@ -90,7 +90,8 @@ kind: DeleteBackupRequest
 metadata: {{generateName: {made}-}}
 spec: {{backupName: {made}}}
 """)
-            wait_for("Velero's backup to be gone", lambda: get(VELERO, "backups.velero.io", made) is None, BACKUP_SECONDS)
+            wait_for("Velero's backup to be gone", lambda: get(VELERO, "backups.velero.io", made) is None, BACKUP_SECONDS,
+                     lambda: find(VELERO, "deletebackuprequests", f"velero.io/backup-name={made}"))
             self.assertIsNotNone(get(VELERO, "configmap", made), "Velero leaves the policy")
             done = stack.cli("backup", "delete", first, "--yes", "--wait", timeout=BACKUP_SECONDS)
             self.assertIn(f"Velero has no backup {made}", " ".join(done.stdout.split()))
