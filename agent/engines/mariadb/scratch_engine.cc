@@ -98,16 +98,14 @@ Status MariadbScratch::CheckVersion(int32_t source_version) const {
 
 ProcessSpec MariadbScratch::Initializer(const ScratchState& state) const {
   ProcessSpec install;
-  install.argv = {folder_.empty() ? "mariadb-install-db" : folder_ + "/mariadb-install-db",
-                  "--no-defaults",
-                  "--datadir=" + DataSeenBy(state),
-                  // In a folder that servers share, one that starts removes the temporary tables of the others.
-                  "--tmpdir=" + DataSeenBy(state),
-                  "--auth-root-authentication-method=normal",
-                  "--skip-test-db",
-                  "--skip-name-resolve",
-                  "--force",  // a sandbox has no host name that could be looked up
-                  "--extra-file=/dev/stdin"};
+  install.argv = {
+      folder_.empty() ? "mariadb-install-db" : folder_ + "/mariadb-install-db", "--no-defaults",
+      "--datadir=" + DataSeenBy(state),
+      // In a folder that servers share, one that starts removes the temporary tables of the others.
+      "--tmpdir=" + DataSeenBy(state), "--auth-root-authentication-method=normal", "--skip-test-db",
+      "--skip-name-resolve",
+      "--force",  // a sandbox has no host name that could be looked up
+      "--extra-file=/dev/stdin"};
   auto statements = MemoryFile(kOneAccount);
   if (statements.ok()) {
     install.input = *std::move(statements);

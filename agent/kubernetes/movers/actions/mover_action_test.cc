@@ -361,10 +361,12 @@ TEST_F(MoverAction, WaitsForAnApiServerThatIsAway) {
 }
 
 TEST_F(MoverAction, SaysWhichRightIsMissing) {
-  cluster_->Fail("create", Jobs(),
-                 kubernetes::MakeApiError(403, "Forbidden", "jobs.batch is forbidden: User \"salvor\" cannot create resource \"jobs\" in "
-                                          "API group \"batch\" in the namespace \"salvor\"",
-                                          {"create", "jobs.batch", "salvor", ""}));
+  cluster_->Fail(
+      "create", Jobs(),
+      kubernetes::MakeApiError(403, "Forbidden",
+                               "jobs.batch is forbidden: User \"salvor\" cannot create resource \"jobs\" in "
+                               "API group \"batch\" in the namespace \"salvor\"",
+                               {"create", "jobs.batch", "salvor", ""}));
   const auto result = Run();
   EXPECT_EQ(result.status().code(), absl::StatusCode::kPermissionDenied);
   EXPECT_THAT(HintOf(result.status()), HasSubstr("rights.yaml"));

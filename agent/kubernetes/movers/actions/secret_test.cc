@@ -43,7 +43,8 @@ TEST_F(Secret, IsReadByItsNameAlone) {
 
 TEST_F(Secret, ThatMayNotBeReadIsRefusedWithWhatAllowsIt) {
   cluster_.Fail("get", type_,
-                kubernetes::MakeApiError(403, "Forbidden", "secrets \"login\" is forbidden: User \"mover\" cannot get resource "
+                kubernetes::MakeApiError(403, "Forbidden",
+                                         "secrets \"login\" is forbidden: User \"mover\" cannot get resource "
                                          "\"secrets\" in API group \"\" in the namespace \"default\"",
                                          {"get", "secrets", "default", "login"}));
   const auto values = Read("login");
