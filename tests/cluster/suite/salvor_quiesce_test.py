@@ -5,7 +5,7 @@ import unittest
 
 import volumes
 from salvor import ClusterStack
-from support import BACKUP_SECONDS, VELERO, ClusterTest, apply, find, pods_of, wait_for
+from support import BACKUP_SECONDS, ENDED, VELERO, ClusterTest, apply, backup_phase, find, pods_of, wait_for
 from volumes import claim, pod, start, write
 
 # While it is held still, a file says so beside the volume, and one in it: what is kept has the second one.
@@ -95,6 +95,9 @@ class Quiesce(ClusterTest):
             stack.cli("run", "cancel", run)
             wait_for("the pod to be let go", lambda: not self.is_held(space), SOON, lambda: pods_of(space))
             self.assertEqual(stack.outcome(run, BACKUP_SECONDS), "CANCELLED")
+            # Velero goes on with it; one that is deleted meanwhile keeps all others waiting.
+            wait_for("Velero to end", lambda: {backup_phase(each) for each in stack.velero_backups()} <= set(ENDED),
+                     BACKUP_SECONDS, stack.velero_backups)
 
 
 if __name__ == "__main__":
